@@ -319,7 +319,7 @@ def installed_commit() -> str | None:
 
 
 def default_branch(git: Git) -> str:
-    """Return the branch that is applied; `main` if git does not know the default branch."""
+    """Return the branch that is applied; empty if git does not know the default branch."""
 
     def line(*arguments: str) -> str:
         return (git(arguments) or b"").decode().strip()
@@ -329,4 +329,4 @@ def default_branch(git: Git) -> str:
     local = line("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
     usual = [name for name in ("main", "master", "trunk") if name in local]
     current = line("symbolic-ref", "--short", "HEAD")
-    return next(filter(None, (remote, *usual, current)), "main")
+    return next(filter(None, (remote, *usual, current)), "")

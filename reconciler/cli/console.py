@@ -171,7 +171,8 @@ class Console:
     @property
     def interactive(self) -> bool:
         """Whether there is a terminal to prompt on."""
-        return _terminal(self.process.stdin) and _terminal(self.process.stderr)
+        stdin = self.process.stdin
+        return _terminal(stdin) and _terminal(self.process.stderr) and _in_foreground(stdin)
 
     @property
     def shows_progress(self) -> bool:
@@ -291,6 +292,15 @@ class Console:
                     why = "the disk is full"
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
                 self._send(self.process.stderr, text)
+
+
+def _in_foreground(terminal: TextIO) -> bool:
+    """Return whether this process may read from a terminal; a read would stop it otherwise."""
+    # A shell's `&` and `timeout` start a process in the background of the terminal.
+    try:
+        return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):  # Windows has no such groups
+        return True
 
 
 def _terminal(stream: TextIO) -> bool:

@@ -63,7 +63,7 @@ class Export(NamedTuple):
 
     `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
     hidden Slack tokens, those of most webhooks first, and `assumed` the reference of each by the id
-    of its webhook. `entries` are the complete declarations, and `comments` those above them, by id;
+    of its webhook. `assumptions` are sentences about those that the user has not assigned. `entries` are the complete declarations, and `comments` those above them, by id;
     `reasons` has the others.
     """
 
@@ -76,25 +76,7 @@ class Export(NamedTuple):
     entries: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     comments: Mapping[str, str] = MappingProxyType({})
     reasons: Mapping[str, str] = MappingProxyType({})
-
-    @property
-    def assumptions(self) -> tuple[str, ...]:
-        """Return a line for each reference that several hidden tokens are assumed to be.
-
-        With several references, the usual one has a line, too: its name does not show whose it is.
-        """
-        users_by_reference: dict[SecretRef, list[HiddenTokens]] = {}
-        for users in self.hidden:
-            users_by_reference.setdefault(users.reference, []).append(users)
-        lines: list[str] = []
-        for reference, groups in users_by_reference.items():
-            number = sum(users.number for users in groups)
-            names = ", ".join(f"{in_quotes(users.username)} ({users.number})" for users in groups)
-            is_usual = reference == SLACK_TOKEN and len(users_by_reference) > 1
-            if number > 1 or is_usual:
-                webhooks = "1 webhook" if number == 1 else f"{number} webhooks"
-                lines.append(f"{reference} is the token of {webhooks}: username {names}")
-        return tuple(lines)
+    assumptions: tuple[str, ...] = ()
 
 
 def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None) -> Export:
@@ -117,6 +99,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
         token = references.hidden_token(webhook)
         if token is not None:
             assumed[webhook.id] = token
+    hidden = _hidden_tokens(declared, assumed)
     exported = Export(
         text="",
         references=tuple(sorted(used, key=str)),
@@ -126,11 +109,12 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
             if webhook.name in contents.ignored
         ),
         declared=len(declared),
-        hidden=_hidden_tokens(declared, assumed),
+        hidden=hidden,
         assumed=assumed,
         entries={webhook.id: contents.entries[webhook.id] for webhook in declared},
         comments=_webhook_comments(declared, contents.entries, references),
         reasons=contents.reasons,
+        assumptions=tuple(_assumptions(hidden, (tokens or Tokens()).named)),
     )
     return exported._replace(text=_text(live, only, declared, contents, exported))
 
@@ -255,6 +239,27 @@ def _hidden_tokens(
     hidden = (webhook for webhook in webhooks if webhook.id in assumed)
     numbers = Counter((assumed[webhook.id], username(webhook)) for webhook in hidden)
     return tuple(HiddenTokens(*key, number) for key, number in numbers.most_common())
+
+
+def _assumptions(hidden: Sequence[HiddenTokens], assigned: Collection[str]) -> Iterator[str]:
+    """Yield a line for each reference that several hidden tokens are assumed to be.
+
+    The user has `assigned` a reference to some user names, which is no assumption. With several
+    references, the usual one has a line, too: its name does not show whose it is.
+    """
+    users_by_reference: dict[SecretRef, list[HiddenTokens]] = {}
+    for users in hidden:
+        users_by_reference.setdefault(users.reference, []).append(users)
+    is_one = len(users_by_reference) == 1
+    for reference, groups in users_by_reference.items():
+        assumed = [users for users in groups if users.username not in assigned]
+        number = sum(users.number for users in assumed)
+        if number > 1 or (number and reference == SLACK_TOKEN and not is_one):
+            names = ", ".join(f"{in_quotes(users.username)} ({users.number})" for users in assumed)
+            webhooks = "1 webhook" if number == 1 else f"{number} webhooks"
+            if len(assumed) > 1:  # user names tell the apps of Slack apart
+                webhooks += f", although they have {len(assumed)} user names"
+            yield f"{reference} is the token of {webhooks}: username {names}"
 
 
 def _assumption_comments(assumptions: Sequence[str]) -> Iterator[str]:

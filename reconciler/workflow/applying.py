@@ -372,8 +372,9 @@ def _reviewed(
     if comparison.stale:
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
-            differences=[_with_destination(operation) for operation in comparison.stale],
-            hint=f"run `{command}`, and have the new plan reviewed",
+            differences=[f"now: {_with_destination(stale)}" for stale in comparison.stale],
+            hint=f"the review shows other operations for these webhooks: run `{command}`, and have "
+            "the new plan reviewed",
         )
     # Operations on webhooks that the review does not mention: another change was merged since.
     left_out = [
@@ -404,7 +405,7 @@ def _with_destination(stale: Operation | Kept) -> str:
             live = stale.webhooks[0]
         case _:
             live = stale.before
-    return f"{one_line(stale)}, now {prose(live.destination)}"
+    return f"{one_line(stale)}, live as {prose(live.destination)}"
 
 
 def _require_secrets(part: _Ready) -> None:

@@ -250,7 +250,7 @@ def test_a_value_that_would_break_the_workflow_is_rejected(value: str) -> None:
         ({"refs/remotes/origin/HEAD": "origin/trunk"}, "trunk"),
         ({"refs/heads": "topic\nmaster", "HEAD": "topic"}, "master"),
         ({"HEAD": "work"}, "work"),
-        ({}, "main"),
+        ({}, ""),
     ],
 )
 def test_the_default_branch_is_that_of_the_repository(outputs: dict[str, str], branch: str) -> None:

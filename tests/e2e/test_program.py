@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import MakeCloud, Shell
 from tests.docs.block_setups import EXAMPLE, SECRETS
-from tests.folders import write
+from tests.folders import python, write
 from tests.waiting import TIMEOUT
 
 PROGRAM = (sys.executable, "-m", "reconciler")
@@ -36,6 +36,15 @@ def test_unwritable_output_does_not_change_the_result(
     assert ("error: applied 3 of 3 changes: 3 created" in done.stderr) is is_full
     assert "Exception" not in done.stderr
     assert shell("plan", "--local", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
+def test_a_run_in_the_background_of_a_terminal_asks_nothing(tmp_path: Path) -> None:
+    """A read from the terminal would stop the process for good, as under `timeout`."""
+    write(tmp_path, {"webhooks.yaml": EXAMPLE})
+    line = f"set -m; {' '.join(PROGRAM)} apply --local & wait $!"
+    done = python(tmp_path, "-c", f"import pty; pty.spawn(['bash', '-c', {line!r}])", **SECRETS)
+    assert "no terminal to confirm on: nothing was written" in done.stdout
 
 
 def test_everyday_changes(shell: Shell, cloud: MakeCloud, tmp_path: Path) -> None:

@@ -191,6 +191,10 @@ def _setup(
     if branch is None:
         git = git_in(session.process.directory)
         branch = settings.get("branch") or workflows.default_branch(git)
+    if not branch:
+        branch = "main"
+        text = "git shows no branch here: the workflows apply pushes to main; see --branch"
+        session.console.message("warning", text)
     organizations, parents = _organizations(session, target, policies)
     package, lock = installed
     return workflows.Setup(
@@ -426,6 +430,9 @@ def _write(session: Session, name: str, text: str) -> None:
     verb, kind = "wrote", FileKind.WORKFLOW
     if path.exists():
         verb = "updated"
+        if path.read_text(encoding="utf-8") == text:
+            session.console.info(f"kept {name}, which is up to date")
+            return
     if _is_starter(path):
         kind = FileKind.WEBHOOKS
     write_atomically(path, text.encode(), over=kind, parents=True)
