@@ -63,8 +63,9 @@ class Export(NamedTuple):
 
     `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
     hidden Slack tokens, those of most webhooks first, and `assumed` the reference of each by the id
-    of its webhook. `assumptions` are sentences about those that the user has not assigned. `entries` are the complete declarations, and `comments` those above them, by id;
-    `reasons` has the others.
+    of its webhook. `assumptions` are sentences about those that the user has not assigned.
+    `entries` are the complete declarations, and `comments` those above them, by id; `reasons` has
+    the others.
     """
 
     text: str
