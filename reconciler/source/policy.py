@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import unquote
 
 from reconciler.errors import RunConfigurationError, StalePlanError
 from reconciler.findings import Finding, Place, Position, error, sort_key
@@ -28,9 +27,10 @@ from reconciler.source.text import did_you_mean
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 _MAX_BYTES: Final = 1024 * 1024
 _MAX_LEVELS: Final = 100
-"""The maximum depth of a policy, and the maximum number of references that lead to each other.
+"""The maximum depth of a policy, and the maximum number of different references.
 
-jsonschema-rs follows both recursively: without a limit the process would crash.
+jsonschema-rs follows levels, and references that lead to each other, recursively: without limits
+the process would crash.
 """
 
 _MAPS: Final = frozenset(
@@ -58,7 +58,8 @@ _KEYWORDS: Final = _MAPS | _SCHEMAS | {
 """The keywords of all versions of JSON Schema."""
 # fmt: on
 
-_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef", "$id", "id")
+"""Keywords that refer to a part of a policy, or change what references inside of it mean."""
 
 
 def check_policies(
@@ -110,116 +111,57 @@ def _policy(name: str, read: Callable[[str], bytes]) -> tuple[Any, str]:
         hint = "check the path; it is relative to the working directory"
         raise RunConfigurationError(message, hint=hint) from None
     except (ValueError, RecursionError):
-        raise RunConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
+        raise _unusable(name, "is not JSON") from None
     if not isinstance(schema, dict | bool):
-        message = f"the policy {name} is not a usable JSON Schema: it must be an object"
-        raise RunConfigurationError(message, hint=_HINT)
-    if _depth(schema) > _MAX_LEVELS or _has_long_chain(schema):
-        message = f"the policy {name} has more than {_MAX_LEVELS} levels, or levels of references"
-        raise RunConfigurationError(message, hint="simplify it, or split it into several policies")
-    for path, keyword in _unknown_keywords(schema):
+        raise _unusable(name, "is not a usable JSON Schema: it must be an object")
+    if _is_too_large(schema):
+        problem = f"has more than {_MAX_LEVELS} levels or different references"
+        raise _unusable(name, problem, "simplify it, or split it into several policies")
+    for keyword in _unknown_keywords(schema):
         hint = did_you_mean(keyword, _KEYWORDS) or "name an annotation `x-...`"
-        where = f" in `{'.'.join(path)}`" if path else ""
-        message = f"the policy {name} has the unknown keyword `{keyword}`{where}"
-        raise RunConfigurationError(message, hint=hint)
+        raise _unusable(name, f"has the unknown keyword `{keyword}`", hint)
     return schema, f"sha256:{sha256(raw).hexdigest()}"
 
 
-def _unknown_keywords(schema: Any) -> Iterator[tuple[list[str], str]]:
-    """Yield the keywords that JSON Schema does not have, each with the path of their schema.
+def _unusable(name: str, problem: str, hint: str = _HINT) -> RunConfigurationError:
+    return RunConfigurationError(f"the policy {name} {problem}", hint=hint)
+
+
+def _unknown_keywords(schema: Any) -> Iterator[str]:
+    """Yield the keywords that JSON Schema does not have.
 
     A validator ignores them, so a misspelled one would permit everything.
     """
-    waiting: list[tuple[list[str], Any]] = [([], schema)]
+    waiting = [schema]
     while waiting:
-        path, part = waiting.pop()
+        part = waiting.pop()
         if not isinstance(part, dict):
             continue
         for keyword, value in part.items():
-            waiting.extend(_inner_schemas([*path, keyword], value))
             if keyword not in _KEYWORDS and not keyword.startswith("x-"):
-                yield path, keyword
+                yield keyword
+            # The values of other keywords, such as `const` and `examples`, are data.
+            if keyword in _MAPS and isinstance(value, dict):
+                waiting.extend(value.values())
+            elif keyword in _SCHEMAS:
+                waiting.extend(value if isinstance(value, list) else [value])
 
 
-def _inner_schemas(path: list[str], value: Any) -> Iterator[tuple[list[str], Any]]:
-    """Yield the schemas in the value of the keyword at a path, each with its path.
-
-    The values of other keywords, such as `const` and `examples`, are data.
-    """
-    keyword = path[-1]
-    if keyword in _MAPS and isinstance(value, dict):
-        yield from (([*path, key], child) for key, child in value.items())
-    elif keyword in _SCHEMAS:
-        yield from ((path, child) for child in (value if isinstance(value, list) else [value]))
-
-
-def _depth(schema: Any) -> int:
-    """Return the number of levels of a policy."""
-    levels, level = 0, [schema]
-    while level:
-        levels += 1
-        level = [child for part in level for child in _children(part)]
-    return levels
-
-
-def _children(part: Any) -> Iterable[Any]:
-    if isinstance(part, dict):
-        return part.values()
-    return part if isinstance(part, list) else ()
-
-
-def _parts(part: Any) -> Iterator[dict[str, Any]]:
-    """Yield the mappings in a part of a policy."""
-    waiting = [part]
-    while waiting:
-        part = waiting.pop()
-        waiting.extend(_children(part))
-        if isinstance(part, dict):
-            yield part
-
-
-def _references(part: Any) -> set[str]:
-    """Return the references in a part of a policy."""
-    values = [inner.get(key) for inner in _parts(part) for key in _REFERENCES]
-    return {unquote(value) for value in values if isinstance(value, str)}
-
-
-def _has_long_chain(schema: Any) -> bool:
-    """Return whether more than `_MAX_LEVELS` references may lead from one to the next."""
-    # Inside a part with its own `$id`, a pointer has another meaning.
-    is_plain = sum("$id" in part or "id" in part for part in _parts(schema)) <= 1
-    every = _references(schema)
-    left: dict[str, set[str]] = {}
-    for reference in every:
-        target = _target(schema, reference) if is_plain else None
-        left[reference] = every if target is None else _references(target)
-    # Remove those that lead to none of the others, level by level.
+def _is_too_large(schema: Any) -> bool:
+    """Return whether a policy has too many levels or references."""
+    references: set[str] = set()
+    level = [schema]
     for _ in range(_MAX_LEVELS):
-        ends = [reference for reference, others in left.items() if left.keys().isdisjoint(others)]
-        for reference in ends:
-            del left[reference]
-        if not ends:  # the others are in a cycle, or lead to one
-            return len(left) > _MAX_LEVELS
-    return bool(left)
-
-
-def _target(schema: Any, reference: str) -> Any:
-    """Return the part that a pointer such as `#/$defs/NAME` refers to.
-
-    None for other references, which may refer to any part.
-    """
-    part = schema
-    for step in reference.removeprefix("#").split("/")[1:]:
-        # In this order, so that `~01` is `~1` and no slash (RFC 6901).
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(part, dict) and name in part:
-            part = part[name]
-        elif isinstance(part, list) and name in map(str, range(len(part))):
-            part = part[int(name)]
-        else:
-            return None
-    # `#` is the whole policy, with every reference.
-    return None if part is schema else part
+        children: list[Any] = []
+        for part in level:
+            if isinstance(part, dict):
+                named = (part.get(keyword) for keyword in _REFERENCES)
+                references.update(name for name in named if isinstance(name, str))
+                children.extend(part.values())
+            elif isinstance(part, list):
+                children.extend(part)
+        level = children
+    return bool(level) or len(references) > _MAX_LEVELS
 
 
 def _organization_document(desired: Desired, organization: Organization | None) -> dict[str, Any]:
@@ -255,10 +197,8 @@ def _position(loaded: Loaded, path: DataPath) -> Place | Position | None:
             entries.sort(key=lambda entry: (order.index(entry.file), entry.index))
             entry = entries[number]
             return loaded.place(entry.file, ("webhooks", entry.index, *rest))
-        case ("protect", int(number), *_):
-            return policy.protect[number].position
-        case ("ignore", int(number), *_):
-            return policy.ignore[number].position
+        case ("protect" | "ignore" as key, int(number), *_):
+            return getattr(policy, key)[number].position  # type: ignore[no-any-return]
         case ("files", int(number), *rest):
             return Place(policy.scopes[number].file, tuple(rest))
     for file, document in loaded.documents.items():
@@ -273,11 +213,11 @@ def _rejections(name: str, schema: Any, data: Mapping[str, Any]) -> Iterator[Val
         yield from user_schema_validator(schema).iter_errors(data)
     except ValidationError as cause:
         where = ".".join(map(str, cause.instance_path))
-        raise RunConfigurationError(
-            f"the policy {name} is not a usable JSON Schema: `$ref`s must be local, as in "
-            "`#/$defs/NAME`, and patterns must not use look-around or backreferences",
-            hint=f"correct `{where}`" if where else _HINT,
-        ) from None
+        problem = (
+            "is not a usable JSON Schema: `$ref`s must be local, as in `#/$defs/NAME`, and "
+            "patterns must not use look-around or backreferences"
+        )
+        raise _unusable(name, problem, f"correct `{where}`" if where else _HINT) from None
 
 
 def _message(schema: Any, rejected: ValidationError) -> str:
@@ -291,8 +231,9 @@ def _message(schema: Any, rejected: ValidationError) -> str:
         if isinstance(holder, dict):
             title = holder.get("title") or holder.get("description") or title
         holder = holder[step]
+    parts = [title] if title else []
     missing = getattr(rejected.kind, "property", None)
     if isinstance(missing, str):
-        return f"{title}: `{missing}` is missing" if title else f"`{missing}` is missing"
-    keyword = path[-1] if path else "false"  # the schema that accepts nothing
-    return title or f"the policy's `{keyword}` is not met"
+        parts.append(f"`{missing}` is missing")
+    # A schema that accepts nothing has no keyword.
+    return ": ".join(parts) or f"the policy's `{path[-1] if path else 'false'}` is not met"
