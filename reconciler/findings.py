@@ -50,6 +50,10 @@ class Place(NamedTuple):
     path: tuple[str | int, ...]
     key: bool = False
 
+    def at(self, *path: str | int) -> Place:
+        """Return the place of a value inside of this one."""
+        return Place(self.file, (*self.path, *path))
+
 
 class Related(NamedTuple):
     """A second place that explains a finding, such as the first occurrence of a key."""

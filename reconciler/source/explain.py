@@ -172,32 +172,33 @@ def _ticked(listed: Iterable[str]) -> str:
 
 def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
     """Return the hint for an unknown key."""
-    if key in ("add", "exclude") and key in known:
-        return f"only a file with `extends` can have `{key}`"
+    # An entry with `state: absent` is the right place, but may not have these.
+    is_absent_entry = key in INHERITED and not path and "webhooks" not in known
+    # A key of the schema is probably in the wrong place, whatever it resembles here.
+    if key in _PLACES and not is_absent_entry:
+        return _PLACES[key]
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
-    if key == "version":
-        return "the version of a secret belongs in its reference: `{env: NAME, version: 2}`"
-    is_in_webhook = path in ((), ("defaults",)) and "webhooks" not in known
-    if is_in_webhook and key in schema()["properties"]:
-        return f"`{key}` is a key of the file: move it to the top level"
-    similar = did_you_mean(key, known)
-    return similar or _right_place(key, known, path) or f"known keys: {_ticked(known)}"
+    return did_you_mean(key, known) or f"known keys: {_ticked(known)}"
 
 
-def _right_place(key: str, known: Sequence[str], path: DataPath) -> str | None:
-    """Return where a key of the schema belongs, if it has another place."""
-    types = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
-    if types and path[-1:] == ("configuration",):
-        return f"`{key}` belongs to webhooks of type {_ticked(types)}"
-    if types and "configuration" in known:
-        return f"`{key}` belongs under `configuration`"
-    if key in ("name", *INHERITED) and "webhooks" in known:
-        return f"`{key}` belongs to an item of `webhooks`"
+def _places() -> Iterator[tuple[str, str]]:
+    """Yield keys of the schema with a hint where they belong."""
     for holder, part in schema()["properties"].items():
-        if holder in known and key in part.get("properties", ()):
-            return f"`{key}` belongs under `{holder}`"
-    return None
+        yield holder, f"`{holder}` is a key of the file: move it to the top level"
+        for key in part.get("properties", ()):
+            yield key, f"`{key}` belongs under `{holder}`"
+    for key in ("name", *INHERITED):
+        yield key, f"`{key}` belongs to an item of `webhooks`"
+    for key in {field.name for kind in KINDS.values() for field in kind.fields}:
+        types = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
+        yield key, f"`{key}` belongs under `configuration` of {_ticked(types)} webhooks"
+    for key in ("add", "exclude"):
+        yield key, f"only a file with `extends` can have `{key}`"
+    yield "version", "the version of a secret belongs in its reference: `{env: NAME, version: 2}`"
+
+
+_PLACES: Final = dict(_places())
 
 
 def _before_colon(key: str) -> str:
@@ -267,11 +268,12 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
         # An item may be a list or a mapping, which no set can contain.
         written = json.dumps(item, sort_keys=True)
         if written in seen:
-            message, item_path = (
+            yield error(
+                "duplicate-item",
                 f"duplicate item in {_named(rejected.path)}",
-                (*rejected.path, index),
+                "delete one of the two",
+                Place("", (*rejected.path, index)),
             )
-            yield error("duplicate-item", message, "delete one of the two", Place("", item_path))
         seen.add(written)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, Severity, error, note, related, warning
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
-from reconciler.model import DataPath, SecretRef
+from reconciler.model import SecretRef
 from reconciler.planning import names
 from reconciler.planning.names import transport_notes
 from reconciler.source import secrets
@@ -61,7 +61,6 @@ def _fields_of_any_type() -> dict[str, Field]:
             secret=field.secret or known.secret,
             is_url=field.is_url and known.is_url,
             secret_pattern=None,
-            example="NAME",
         )
     return fields
 
@@ -76,28 +75,16 @@ IDENTITY: Final = ("organization", "api_key", "profile")
 class _Entry(NamedTuple):
     """One item of a file's `webhooks` with a name, as far as it can be read."""
 
-    file: str
-    item: int
+    place: Place
     name: str
     id: str | None
-    previously: list[Any]
+    previously: list[tuple[Place, str]]
     absent: bool
 
-    def at(self, *path: str | int) -> Place:
-        """Return the place of a field of this entry."""
-        return Place(self.file, ("webhooks", self.item, *path))
 
-
-def _entry(file: str, index: int, webhook: dict[str, Any]) -> _Entry:
-    pin, previously = webhook.get("id"), webhook.get("previously")
-    return _Entry(
-        file=file,
-        item=index,
-        name=webhook["name"],
-        id=pin if isinstance(pin, str) else None,
-        previously=previously if isinstance(previously, list) else [],
-        absent=webhook.get("state") == "absent",
-    )
+def _items(value: object) -> list[Any]:
+    """Return a list as it is, and no items for anything else, which the schema reports."""
+    return value if isinstance(value, list) else []
 
 
 def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]:
@@ -107,22 +94,38 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
     for file, data in files.items():
         if "unprotect" in data:
             yield overlay_only("unprotect", Place(file, ("unprotect",), key=True))
-        defaults, scope = usable_defaults(data), _scope(data)
-        yield from _settings(file, ("defaults",), defaults, defaults.get("type"), rules)
-        webhooks = data.get("webhooks")
-        for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
+        defaults = usable_defaults(data)
+        yield from _settings(Place(file, ("defaults",)), defaults, defaults.get("type"), rules)
+        scope = _scope(data)
+        for index, webhook in enumerate(_items(data.get("webhooks"))):
             if not isinstance(webhook, dict):
                 continue
-            kind = webhook.get("type", defaults.get("type"))
-            yield from _settings(file, ("webhooks", index), webhook, kind, rules)
+            place = Place(file, ("webhooks", index))
+            yield from _settings(place, webhook, webhook.get("type", defaults.get("type")), rules)
             # Names are compared after this loop, because the files of a run share them.
             if isinstance(webhook.get("name"), str):
-                entry = _entry(file, index, webhook)
+                entry = _entry(place, webhook)
                 by_name[entry.name].append(entry)
                 yield from _name_findings(entry, scope)
     yield from _twice(by_name)
     yield from _lookalikes(by_name)
     yield from _renames([entry for entries in by_name.values() for entry in entries])
+
+
+def _entry(place: Place, webhook: dict[str, Any]) -> _Entry:
+    pin = webhook.get("id")
+    previously = enumerate(_items(webhook.get("previously")))
+    return _Entry(
+        place=place,
+        name=webhook["name"],
+        id=pin if isinstance(pin, str) else None,
+        previously=[
+            (place.at("previously", index), old)
+            for index, old in previously
+            if isinstance(old, str)
+        ],
+        absent=webhook.get("state") == "absent",
+    )
 
 
 def _scope(data: Mapping[str, Any]) -> names.Globs:
@@ -153,67 +156,81 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
     can deceive a reader is an error; one that a server may store differently is a warning. An
     absent entry must be able to name any live webhook.
     """
-    name = entry.name
+    name, place = entry.name, entry.place.at("name")
     if not scope.match(name):
-        message = f"{in_quotes(name)} is not in the scope of this file"
-        hint = "declare it in the file whose scope includes it, or extend `scope`"
-        written = related("the scope of this file", Place(entry.file, ("scope",), key=True))
-        yield error("out-of-scope", message, hint, entry.at("name"), written)
+        yield error(
+            "out-of-scope",
+            f"{in_quotes(name)} is not in the scope of this file",
+            "declare it in the file whose scope includes it, or extend `scope`",
+            place,
+            related("the scope of this file", Place(place.file, ("scope",), key=True)),
+        )
     if entry.absent:
         return
     # A name is shown in plans and reports, so a token there would be public.
     if secrets.holds_token(name):
-        yield _slack_token("`name`", entry.at("name"))
+        yield _slack_token("`name`")._replace(place=place)
     elif secrets.PLACEHOLDER.fullmatch(name):
         placeholder = _placeholder("name", "write the actual value")
-        yield placeholder._replace(severity=Severity.WARNING, place=entry.at("name"))
+        yield placeholder._replace(severity=Severity.WARNING, place=place)
     if not name.strip():
-        yield error("empty-name", "the name is empty", "set a name", entry.at("name"))
+        yield error("empty-name", "the name is empty", "set a name", place)
     elif not (name.isascii() and name.isprintable()) or name != name.strip():  # most names are
-        yield from _character_findings(name, entry.at("name"))
+        yield from _character_findings(name, place)
 
 
-def _character_findings(name: str, at: Place) -> Iterator[Finding]:
+def _character_findings(name: str, place: Place) -> Iterator[Finding]:
     """Yield the findings for unusual characters of a name."""
-    categories = {char: unicodedata.category(char) for char in name}
-    unsafe = _BIDI_CONTROLS.intersection(name).union(
-        char for char, category in categories.items() if category in _REFUSED
-    )
+    unsafe = _having(name, _REFUSED, _BIDI_CONTROLS)
     if unsafe:
-        message = f"the name contains invisible characters: {_code_points(unsafe)}"
-        hint = "remove control, line separator, surrogate and text direction characters"
-        yield error("unsafe-name", message, hint, at)
+        yield error(
+            "unsafe-name",
+            f"the name contains invisible characters: {_code_points(unsafe)}",
+            "remove control, line separator, surrogate and text direction characters",
+            place,
+        )
         return
     if name != name.strip():
         message = "the name begins or ends with a space, which a server may strip"
-        yield warning("spaces-around-name", message, "remove the space", at)
+        yield warning("spaces-around-name", message, "remove the space", place)
     # Only a warning: many emoji contain joiners, which are format characters (Cf).
-    invisible = {
-        char for char, category in categories.items() if category == "Cf" or char in names.INVISIBLE
-    }
+    invisible = _having(name, {"Cf"}, names.INVISIBLE)
     if invisible:
-        message = f"the name contains invisible characters: {_code_points(invisible)}"
-        hint = "remove them, unless an emoji needs them"
-        yield warning("invisible-characters", message, hint, at)
+        yield warning(
+            "invisible-characters",
+            f"the name contains invisible characters: {_code_points(invisible)}",
+            "remove them, unless an emoji needs them",
+            place,
+        )
     if not unicodedata.is_normalized("NFC", name[: names.MAX_NORMALIZED_LENGTH]):
-        message = "the name is not in Unicode's composed form (NFC); a server may change it"
-        hint = "write accented letters as one character"
-        yield warning("name-not-normalized", message, hint, at)
+        yield warning(
+            "name-not-normalized",
+            "the name is not in Unicode's composed form (NFC); a server may change it",
+            "write accented letters as one character",
+            place,
+        )
 
 
-def _settings(
-    file: str, path: DataPath, data: dict[str, Any], kind: object, rules: Rules
-) -> Iterator[Finding]:
+def _having(name: str, categories: Collection[str], characters: Collection[str]) -> set[str]:
+    """Return the characters of a name that have one of `categories`, or are among `characters`."""
+    return {char for char in name if char in characters or unicodedata.category(char) in categories}
+
+
+def _settings(holder: Place, data: dict[str, Any], kind: object, rules: Rules) -> Iterator[Finding]:
     """Yield findings for the events and the configuration of a webhook or of defaults."""
-    events, configuration = data.get("event_types"), data.get("configuration")
-    for index, event in enumerate(events if isinstance(events, list) else ()):
-        if isinstance(event, str) and event not in EVENT_TYPES:
-            yield from _event(event, Place(file, (*path, "event_types", index)))
+    for index, event in enumerate(_items(data.get("event_types"))):
+        if isinstance(event, str) and _matches_nothing(event):
+            yield error(
+                "unknown-event",
+                f"{quoted('the glob', event)} matches no event",
+                # A similar name is searched for the start only, as comparing a long text is slow.
+                did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS,
+                holder.at("event_types", index),
+            )
+    configuration = data.get("configuration")
     if isinstance(configuration, dict):
         fields = FIELDS.get(str(kind), _ANY_FIELD)
-        yield from _configuration(
-            Place(file, (*path, "configuration")), configuration, fields, rules
-        )
+        yield from _configuration(holder.at("configuration"), configuration, fields, rules)
 
 
 def _configuration(
@@ -221,17 +238,25 @@ def _configuration(
 ) -> Iterator[Finding]:
     """Yield the findings for the configuration at the place `holder`."""
     for name, value in configuration.items():
-        place = holder._replace(path=(*holder.path, name))
         finding = _value(name, value, fields.get(name), holder.file, rules)
         if finding is not None:
-            yield finding._replace(place=place)
+            yield finding._replace(place=holder.at(name))
         if name in fields and fields[name].is_url and isinstance(value, str):
             origin = origin_of(value) or ""
             if is_international(origin):
-                yield names.international_host(f"`{name}`", origin, place)
+                yield names.international_host(f"`{name}`", origin, holder.at(name))
     for finding in transport_notes(configuration, {}):
         key = "url" if finding.rule == "insecure-url" else "verify"
-        yield finding._replace(place=holder._replace(path=(*holder.path, key)))
+        yield finding._replace(place=holder.at(key))
+
+
+def _matches_nothing(event: str) -> bool:
+    """Return whether an entry of `event_types` is a glob without a match.
+
+    The schema checks other entries, and the length.
+    """
+    is_glob = any(char in event for char in "*?[")
+    return is_glob and len(event) <= 128 and not expand(event)
 
 
 def _value(
@@ -264,9 +289,11 @@ def _reference(field: Field, value: dict[str, Any], file: str, rules: Rules) -> 
         return None
     if field.secret:
         return _refusal(reference, rules)
-    message = f"`{field.name}` is not a secret: write the value as text, not as a reference"
-    hint = "references are for secrets; all users see other fields"
-    return error("reference-not-allowed", message, hint)
+    return error(
+        "reference-not-allowed",
+        f"`{field.name}` is not a secret: write the value as text, not as a reference",
+        "references are for secrets; all users see other fields",
+    )
 
 
 @lru_cache(maxsize=256)  # most webhooks share their references
@@ -277,10 +304,12 @@ def _refusal(ref: SecretRef, rules: Rules) -> Finding | None:
         return _slack_token("this reference")
     if ref not in rules.api_keys:
         return refusal(ref, rules.allow_secrets)
-    shown = masked(ref.name)
     # Whoever receives such a key could change all webhooks of the organization.
-    message = f"{shown} is the `api_key` of an organization, which is never sent to a webhook"
-    return error("forbidden-secret", message, "use this webhook's own secret")
+    return error(
+        "forbidden-secret",
+        f"{masked(ref.name)} is the `api_key` of an organization, which is never sent to a webhook",
+        "use this webhook's own secret",
+    )
 
 
 def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
@@ -288,10 +317,8 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     secret, name = secrets.wrap(value), field.name
     problem = secrets.flaw(secret)
     if problem is not None:
-        message = f"the value of `{name}` {problem}"
-        return error("unusable-secret", message, f"use {REFERENCE}")
-    variable = "NAME" if field.is_url else field.example
-    advice = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
+        return error("unusable-secret", f"the value of `{name}` {problem}", f"use {REFERENCE}")
+    advice = f"write `{name}: {{env: NAME}}`, with the name of your variable"
     in_address = field.is_url and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
         return _placeholder(name, f"for a secret {advice}")
@@ -308,7 +335,9 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
 def _literal_url(name: str, url: str, rules: Rules) -> Finding | None:
     if not secrets.is_url(url):
         return None  # the schema reports it
-    if not _has_valid_host(url):
+    origin = origin_of(url)
+    # The host of a private server may have underscores, but not in public DNS.
+    if origin is None or "_" in origin:
         hint = "use a name with only letters, digits and hyphens between its dots, or an address"
         return error("url-host", f"the host of `{name}` is invalid", hint)
     reason = secrets.url_credential(url)
@@ -322,36 +351,20 @@ def _in_file(what: str) -> Finding:
     return warning("literal-secret", f"{what}: keep it out of the file", hint)
 
 
-def _has_valid_host(url: str) -> bool:
-    """Return whether a host is valid in public DNS; a private one may have underscores."""
-    origin = origin_of(url)
-    return origin is not None and "_" not in origin
-
-
 def _placeholder(name: str, hint: str) -> Finding:
     message = f"`{name}` contains a placeholder, which is not expanded"
     return error("unreplaced-placeholder", message, hint)
 
 
-def _slack_token(holder: str, at: Place | None = None) -> Finding:
+def _slack_token(holder: str) -> Finding:
     message = f"{holder} contains what looks like a Slack token"
     hint = "use `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the token"
-    return error("slack-token-in-file", message, hint, at)
-
-
-def _event(event: str, place: Place) -> Iterator[Finding]:
-    """Yield the finding for an event glob without a match; the schema checks other entries."""
-    is_short = len(event) <= 128  # the schema's limit
-    if is_short and any(char in event for char in "*?[") and not expand(event):
-        # A similar name is searched for the start only, as comparing a long text is slow.
-        hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
-        message = f"{quoted('the glob', event)} matches no event"
-        yield error("unknown-event", message, hint, place)
+    return error("slack-token-in-file", message, hint)
 
 
 def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Yield an error for each file that names no organization, if another file names one."""
-    named = [file for file, data in files.items() if any(key in data for key in IDENTITY)]
+    named = [file for file, data in files.items() if not data.keys().isdisjoint(IDENTITY)]
     for file in files:
         if named and file not in named:
             message = f"{in_quotes(file)} names no organization, but {in_quotes(named[0])} does"
@@ -427,15 +440,18 @@ def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
     first: dict[str, _Entry] = {}
     for name, same in by_name.items():
         for entry in same:
-            field = "name" if entry.id is None else "id"
-            other = first.setdefault(entry.id or name, entry)
+            field, identity = ("name", name) if entry.id is None else ("id", entry.id)
+            other = first.setdefault(identity or name, entry)
             if other is entry and (entry.id is None) is not (same[0].id is None):
-                field, other = "name", same[0]
+                field, identity, other = "name", name, same[0]
             if other is not entry:
-                message = f"{in_quotes(getattr(entry, field))} is declared twice"
-                hint = "remove one of the two, or pin each to its own webhook with `id`"
-                also = related("also declared here", other.at("name"))
-                yield error("declared-twice", message, hint, entry.at(field), also)
+                yield error(
+                    "declared-twice",
+                    f"{in_quotes(identity)} is declared twice",
+                    "remove one of the two, or pin each to its own webhook with `id`",
+                    entry.place.at(field),
+                    related("also declared here", other.place.at("name")),
+                )
 
 
 def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
@@ -445,14 +461,17 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
         other = seen.setdefault(names.lookalike_key(name), entry)
         if other is entry:
             continue
-        odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
+        odd = [char for char in {*name} ^ {*other.name} if not char.isascii()]
         only_one = f"; only one has {_code_points(odd)}" if odd else ""
+        finding = warning(
+            "names-look-alike",
+            f"{in_quotes(name)} looks like {in_quotes(other.name)}{only_one}",
+            "use names that are easy to distinguish",
+            entry.place.at("name"),
+            related("the other one", other.place.at("name")),
+        )
         # Names that differ in case only are common, and a reader sees the difference.
         case_only = name.isascii() and name.lower() == other.name.lower()
-        message = f"{in_quotes(name)} looks like {in_quotes(other.name)}{only_one}"
-        hint = "use names that are easy to distinguish"
-        also = related("the other one", other.at("name"))
-        finding = warning("names-look-alike", message, hint, entry.at("name"), also)
         yield finding._replace(severity=Severity.NOTE) if case_only else finding
 
 
@@ -463,21 +482,23 @@ def _renames(entries: Sequence[_Entry]) -> Iterator[Finding]:
         if not (entry.absent and entry.id):  # it deletes a webhook by id, and declares no name
             holders.setdefault(entry.name, entry)
     for entry in entries:
-        for index, old in enumerate(entry.previously):
-            if not isinstance(old, str):
-                continue
-            place, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
+        for place, old in entry.previously:
+            was, now = in_quotes(old), in_quotes(entry.name)
             first = first_use.setdefault(old, place)
             if first is not place:
-                message = f"two entries have {was} in `previously`"
-                hint = "remove the name from one of them"
-                also = related("first used here", first)
-                yield error("previously-twice", message, hint, place, also)
-            if old in holders:
-                message = f"{was} is a previous name of {now}, but is also declared"
-                hint = (
-                    f"if the rename to {now} is done, remove {was} from `previously`; if not, use "
-                    f"two applies: first rename, then declare {was} again"
+                yield error(
+                    "previously-twice",
+                    f"two entries have {was} in `previously`",
+                    "remove the name from one of them",
+                    place,
+                    related("first used here", first),
                 )
-                also = related("declared here", holders[old].at("name"))
-                yield error("previously-declared", message, hint, place, also)
+            if old in holders:
+                yield error(
+                    "previously-declared",
+                    f"{was} is a previous name of {now}, but is also declared",
+                    f"if the rename to {now} is done, remove {was} from `previously`; if not, use "
+                    f"two applies: first rename, then declare {was} again",
+                    place,
+                    related("declared here", holders[old].place.at("name")),
+                )

@@ -16,12 +16,10 @@ token or a URL.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import yaml
@@ -45,8 +43,7 @@ class _Node:
     `form` is the class of its first event. `text` is the text of a scalar or the name of an alias,
     `plain` is true if it is not quoted. `items` has a sequence's items, or a mapping's alternating
     keys and values. `target` is the node that an alias refers to, or None. `entries` has a
-    mapping's keys and values by name, merged ones included, and a sequence's items by index;
-    `_root` fills it in.
+    mapping's keys and values by name, merged ones included, and a sequence's items by index.
     """
 
     form: type
@@ -93,6 +90,8 @@ def _nodes(text: str) -> list[_Node]:
             if isinstance(event, yaml.CollectionEndEvent):
                 node = stack.pop()
                 node.end_line, node.end_column = end.line, end.column
+                # Complete: merged mappings end before the one that merges them.
+                node.entries = _entries(node)
                 nodes.append(node)
             elif isinstance(event, yaml.NodeEvent):
                 if nodes and not stack:  # a second document
@@ -173,7 +172,7 @@ def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
 
 def _follow(text: str, path: DataPath) -> tuple[_Node | None, _Node, bool]:
     """Return key and value of the last step of `path` that exists, and whether all steps do."""
-    name, node = None, _root(text)
+    name, node = None, _nodes(text)[-1]
     for part in path:
         step = _resolved(node).entries.get(part)
         if step is None:
@@ -182,21 +181,10 @@ def _follow(text: str, path: DataPath) -> tuple[_Node | None, _Node, bool]:
     return name, node, True
 
 
-@lru_cache(maxsize=2)
-def _root(text: str) -> _Node:
-    """Return the root of a valid `text` after setting the `entries` of all nodes."""
-    nodes = _nodes(text)
-    # Merged mappings end before the one that merges them.
-    for node in nodes:
-        if node.form is yaml.SequenceStartEvent:
-            node.entries = {index: (None, item) for index, item in enumerate(node.items)}
-        elif node.form is yaml.MappingStartEvent:
-            node.entries = _mapping_entries(node)
-    return nodes[-1]
-
-
-def _mapping_entries(node: _Node) -> dict[str | int, _Step]:
-    """Return keys and values by name; the node's own ones override those that it merges."""
+def _entries(node: _Node) -> dict[str | int, _Step]:
+    """Return the parts of a collection; a mapping's own ones override those that it merges."""
+    if node.form is yaml.SequenceStartEvent:
+        return {index: (None, item) for index, item in enumerate(node.items)}
     written: dict[str | int, _Step] = {}
     merged: dict[str | int, _Step] = {}
     for key, value in node.pairs():
@@ -338,52 +326,40 @@ def excerpt(text: str, position: Position) -> tuple[Position, str]:
     position is shown: at most `MAX_EXCERPT_PREFIX` characters before it and 400 from it on, with
     `...` for omitted text.
     """
-    number, column = position.line - 1, position.column - 1
+    column = position.column - 1
+    line = _masked(text, position.line - 1)
     start, stop = max(0, column - MAX_EXCERPT_PREFIX), column + 400
-    part = _masked_part(text, number, start, stop)
     # Hidden text before the position keeps its length, so that the mark below it is aligned.
-    split = column - start
-    hidden = _HIDDEN_RUN.match(part, split)
+    split = column
+    hidden = _HIDDEN_RUN.match(line, column)
     if hidden is not None:
         position = position._replace(width=min(position.width, len(MASK)))
-        if part[split - 1 : split] == _HIDDEN:
-            split = hidden.end()
-    before = part[:split].replace(_HIDDEN, "*")
-    after = _HIDDEN_RUN.sub(MASK, part[split:])
-    is_cut = stop < len(_lines(text)[number])
-    return position, f"{'...' if start else ''}{before}{after}{'...' if is_cut else ''}"
-
-
-def _masked_part(text: str, number: int, start: int, stop: int) -> str:
-    """Return a part of a line, counted from 0, with a placeholder for each hidden character."""
-    part = list(_lines(text)[number][start:stop])
-    spans = _spans(text, number)
-    for index in range(bisect_right(spans, start, key=itemgetter(1)), len(spans)):
-        first, last = spans[index]
-        if first >= stop:
-            break
-        first, last = max(first, start), min(last, stop)
-        part[first - start : last - start] = _HIDDEN * (last - first)
-    return "".join(part)
+        if line[column - 1 : column] == _HIDDEN:
+            split = min(hidden.end(), stop)
+    before = line[start:split].replace(_HIDDEN, "*")
+    after = _HIDDEN_RUN.sub(MASK, line[split:stop])
+    return position, f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line
-def _spans(text: str, number: int) -> list[_Span]:
-    """Return the columns to hide in a line, counted from 0, sorted and without overlaps."""
+def _masked(text: str, number: int) -> str:
+    """Return a line, counted from 0, with a placeholder for each hidden character."""
     line = _lines(text)[number]
+    spans: Iterable[_Span]
     if _nodes(text):
-        known: Iterable[_Span] = _hidden(text).get(number, ())
+        spans = _hidden(text).get(number, ())
     elif len(line) > _MAX_GUESSED:
-        return [(0, len(line))]
+        spans = [(0, len(line))]
     else:
-        known = _guessed(line)
-    spans: list[_Span] = []
-    for first, last in sorted((*known, *(match.span() for match in LOOKS_SECRET.finditer(line)))):
-        if spans and first <= spans[-1][1]:
-            spans[-1] = spans[-1][0], max(last, spans[-1][1])
-        else:
-            spans.append((first, last))
-    return spans
+        spans = _guessed(line)
+    parts: list[str] = []
+    end = 0
+    for first, last in sorted((*spans, *(match.span() for match in LOOKS_SECRET.finditer(line)))):
+        if last > end:
+            first = max(first, end)
+            parts += (line[end:first], _HIDDEN * (last - first))
+            end = last
+    return "".join((*parts, line[end:]))
 
 
 @lru_cache(maxsize=2)

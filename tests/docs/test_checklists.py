@@ -55,7 +55,10 @@ MISTAKES = {
     ("type: pager", "type: pagr"): "the types are `slack`, `generic` and `pager`",
     ("    service: night-shift\n", "    {}\n"): "`service` is missing",
     ("{env: PAGER_ROUTING_KEY}", "in-the-file"): "`routing_key` is a secret",
-    ("service: night-shift", "channel: a"): "`channel` belongs to webhooks of type `slack`",
+    (
+        "service: night-shift",
+        "channel: a",
+    ): "`channel` belongs under `configuration` of `slack` webhooks",
     ("service: night-shift", "username: Ops"): "`username` is not a short name",
     ("service: night-shift", "username: night-shift"): "`username` is longer than 8 characters",
     ("service: night-shift", "hook: https://a.example"): "`hook` is not an address of the pager",
