@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
+
+NEXT = "---- another file\n"
+"""Separates the files of a case."""
 
 
 class Golden(NamedTuple):
@@ -26,3 +30,20 @@ class Golden(NamedTuple):
             path.write_text(page.replace(agreed, text), "utf-8")
         else:
             assert text == agreed
+
+    def case(self, path: Path, title: str, output: str) -> None:
+        """Compare the output of a case."""
+        text, agreed = cases(path)[title]
+        start = f"### {title}\n{text}=>\n"
+        self.part(path, start + agreed, start + output)
+
+
+def cases(path: Path) -> dict[str, tuple[str, str]]:
+    """Return texts and outputs of a file of cases by title: `### title`, text, `=>`, output."""
+    parts = re.split(r"^### (.*)\n", path.read_text("utf-8"), flags=re.MULTILINE)
+    found = {}
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        assert title not in found, title
+        text, _, agreed = body.partition("=>\n")
+        found[title] = (text, agreed)
+    return found

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.findings import Severity
-from reconciler.model import Secret, SecretRef, Webhook
+from reconciler.model import Desired, FileScope, Pattern, Policy, Secret, SecretRef, Webhook
+from reconciler.planning.guards import relaxed
 from reconciler.planning.match import Match
 from tests.planning.builders import (
     blocking_guards,
@@ -99,27 +100,6 @@ def test_no_guard_blocks_below_its_limit(numbers: dict[str, Any]) -> None:
     assert blocking_guards(**numbers) == ()
 
 
-def test_a_blocked_plan_is_complete() -> None:
-    """Only apply is blocked; a plan shows all operations."""
-    found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
-
-    result = make_plan(desired(slack(), max_deletes=None), found)
-
-    assert len(result.deletes) == 9
-    assert {each.rule for each in result.blocked} == {"too-many-deletes", "no-declared-live"}
-
-
-def test_only_limits_what_the_guards_count() -> None:
-    """Guards check the plan after `--only` selects its webhooks."""
-    found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
-
-    result = make_plan(
-        desired(slack("w1"), slack("w2"), max_deletes=None), found, only=("w1", "w3")
-    )
-
-    assert ([each.name for each in result.deletes], result.blocked) == (["w3"], ())
-
-
 @pytest.mark.parametrize(
     ("webhook", "glob", "declared"),
     [
@@ -155,3 +135,58 @@ def test_a_review_shows_new_hosts_that_are_not_ascii() -> None:
         for name, host in (("C", "xn--gd-fmca.example"), ("D", "xn--l-5ga.example"))
     ]
     assert all(each.rule != "url-host" for each in make_plan(now).notes)
+
+
+RELAXED = [
+    "relaxed-protect: protect no longer covers 'p'",
+    "relaxed-ignore: ignore no longer covers 'i'",
+    "relaxed-prune: a.yaml now deletes undeclared webhooks",
+    "relaxed-scope: the scope of c.yaml now includes 'b-*'",
+    "relaxed-scope: the scope of c.yaml now includes 'd-*'",
+    "relaxed-limits: limits.max_deletes {limit}",
+    "relaxed-organization: `organization` was removed: any key is accepted",
+]
+STRICT = Policy(
+    scopes=(
+        FileScope(file="a.yaml", globs=("a-*",), prune=False),
+        FileScope(file="same.yaml"),
+        FileScope(file="c.yaml", globs=("c-*",)),
+    ),
+    protect=(Pattern(glob="p"), Pattern(glob="kept")),
+    ignore=(Pattern(glob="i"), Pattern(glob="held")),
+)
+LOOSE = Policy(
+    scopes=(
+        FileScope(file="a.yaml", globs=("a-*",)),
+        FileScope(file="new.yaml"),
+        FileScope(file="same.yaml"),
+        FileScope(file="c.yaml", globs=("c-*", "d-*", "b-*")),
+    ),
+    protect=(Pattern(glob="kept"),),
+    ignore=(Pattern(glob="held"),),
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "limit"),
+    [
+        (1, 2, "changes from 1 to 2"),
+        (1, None, "changes from 1 to the built-in limit"),
+        (None, 9, "changes from the built-in limit to 9"),
+    ],
+)
+def test_everything_that_relaxes_a_policy_is_listed(
+    before: int | None, now: int | None, limit: str
+) -> None:
+    """Each relaxed setting is one warning; a new file relaxes nothing."""
+    old = Desired(policy=STRICT._replace(max_deletes=before), organization="Acme")
+    found = relaxed(old, Desired(policy=LOOSE._replace(max_deletes=now)))
+    expected = [each.format(limit=limit) for each in RELAXED]
+    assert [f"{finding.rule}: {finding.message}" for finding in found] == expected
+
+
+def test_tightening_is_not_relaxing() -> None:
+    """Only changes that permit more are listed."""
+    tight = Desired(policy=STRICT._replace(max_deletes=1), organization="Acme")
+    assert list(relaxed(tight, tight)) == []
+    assert list(relaxed(Desired(policy=LOOSE._replace(max_deletes=2)), tight)) == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.planning.names import Globs
+from reconciler.planning.names import MAX_NORMALIZED_LENGTH, Globs, lookalike_key
 
 GLOBS = st.lists(st.text("ab*?[]!-\n", min_size=1, max_size=6), max_size=6)
 
@@ -28,3 +28,10 @@ def test_a_name_is_compared_with_few_of_many_globs(form: str) -> None:
     for index in (globs._starts, globs._ends, globs._parts):
         assert len(index.matchers) in (0, 1_000)
         assert len(index.lengths) <= 1
+
+
+@pytest.mark.parametrize(("length", "alike"), [(MAX_NORMALIZED_LENGTH, True), (1001, False)])
+def test_the_letters_of_very_long_names_are_not_compared(length: int, alike: bool) -> None:
+    """That would take quadratic time."""
+    cyrillic, latin = (lookalike_key(letter * length) for letter in ("\u0430", "a"))
+    assert (cyrillic == latin) is alike

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from reconciler.findings import Position
-from reconciler.model import Absent, DeliveryError, LiveWebhook
+from reconciler.model import Absent, LiveWebhook
 from reconciler.planning.drift import ManagementStatus, drift, statuses
 from tests.planning.builders import desired, live, live_slack, make_plan, slack
 
@@ -59,12 +57,6 @@ def test_every_webhook_has_its_status_and_line() -> None:
     ]
 
 
-def test_a_missing_webhook_has_its_destination() -> None:
-    """The status shows the declared destination."""
-    (shown,) = statuses(live(), make_plan(desired(slack())))
-    assert (shown.state, shown.webhook.destination) == (ManagementStatus.MISSING, "slack #deploys")
-
-
 def test_a_missing_webhook_comes_before_others_with_its_name() -> None:
     """It has no id."""
     found = live(live_slack(id="1"))
@@ -83,28 +75,3 @@ def test_drift_is_counted() -> None:
         ManagementStatus.UNDECLARED: 1,
     }
     assert drift(statuses(FOUND, None)) == {}
-
-
-def test_without_a_configuration_nothing_is_compared() -> None:
-    """The status shows only the live state of every webhook."""
-    shown = statuses(FOUND, None)
-
-    assert {each.state for each in shown} == {ManagementStatus.UNCHECKED}
-    assert len(shown) == len(FOUND.webhooks)
-
-
-def test_the_last_delivery_is_shown() -> None:
-    """The status shows the time and the error that the server reports."""
-    failed = DeliveryError(code="channel_not_found")
-    found = replace(live_slack(), last_run="2026-11-25T08:00:00Z", last_error=failed)
-
-    (shown,) = statuses(live(found), None)
-
-    assert (shown.webhook.last_run, shown.webhook.last_error) == (found.last_run, failed)
-
-
-def test_an_inapplicable_declaration_is_drift() -> None:
-    """The live webhook has an event that this version does not support."""
-    found = live(live_slack("b", "13", events=("value_created", "unheard_of")))
-    shown = statuses(found, make_plan(desired(slack("b")), found))
-    assert drift(shown) == {ManagementStatus.UNAPPLIED: 1}

@@ -7,7 +7,6 @@ rewrites the results. A file that begins with `escaped:` has its bytes in Python
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,25 +17,19 @@ from reconciler.source.load import Loaded
 from reconciler.source.position import add_positions, excerpt
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.yaml import parse
-from tests.goldens import Golden
+from tests import goldens
+from tests.goldens import NEXT, Golden
 from tests.loading import load_texts
 from tests.source.test_yaml import both_parsers
 
 HERE = Path(__file__).parent
-NEXT = "---- another file\n"
 SECRET = "hunter2"
 """A text in files that no finding may show."""
 
 
 def cases(name: str) -> dict[str, tuple[str, str]]:
     """Return texts and results by title."""
-    parts = re.split(r"^### (.*)\n", (HERE / name).read_text("utf-8"), flags=re.MULTILINE)
-    found = {}
-    for title, body in zip(parts[1::2], parts[2::2], strict=True):
-        assert title not in found, title
-        text, _, agreed = body.partition("=>\n")
-        found[title] = (text, agreed)
-    return found
+    return goldens.cases(HERE / name)
 
 
 def raw(text: str) -> bytes:
@@ -61,9 +54,7 @@ def format_findings(findings: Iterable[Finding]) -> str:
 
 
 def check(name: str, title: str, found: str, golden: Golden) -> None:
-    text, agreed = cases(name)[title]
-    start = f"### {title}\n{text}=>\n"
-    golden.part(HERE / name, start + agreed, start + found)
+    golden.case(HERE / name, title, found)
     assert SECRET not in found.lower()
 
 
