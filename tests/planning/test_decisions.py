@@ -8,7 +8,6 @@ what most of them have, see `SHARED` and `SHOWN`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import yaml
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Position
 from reconciler.model import UNKNOWN, Desired, FileScope, LiveWebhook, Policy, Secret
+from reconciler.planning.document import plain
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from tests.goldens import NEXT, Golden, cases
 from tests.loading import load_text
@@ -78,10 +78,10 @@ def operation_lines(operation: Operation) -> Iterator[str]:
         case Update(before=before, after=after):
             yield f"update {before.id} {after.name} ({operation.reason}){line(after.position)}"
             for change in operation.fields:
-                values = {part.name: getattr(change, part.name) for part in fields(change)
-                          if getattr(change, part.name) != part.default}  # fmt: skip
-                path = ".".join(map(str, values.pop("path")))
-                yield f"  {path}: {', '.join(f'{key}={value}' for key, value in values.items())}"
+                values = plain(change)
+                path = ".".join(values.pop("path"))
+                shown = (f"{key}={value}" for key, value in values.items() if value)
+                yield f"  {path}: {', '.join(shown)}"
         case Delete(before=before):
             why = f"{operation.reason}" + ", may differ" * operation.may_differ
             why += f", {operation.kept_id} stays" if operation.kept_id else ""
