@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from reconciler.findings import Position
 from reconciler.model import Desired
+from reconciler.source.document import Document
 from reconciler.source.files import NotReadableError, SourceFile, Sources
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed, parse_files
 from reconciler.source.rendered import configurations
-from reconciler.source.yaml import Document
 
 
 def load_text(text: str | bytes, *, rules: Rules | None = None) -> Loaded:

@@ -36,12 +36,12 @@ from reconciler.planning.plan import (
     ValueChange,
 )
 from reconciler.planning.planner import rename_pairs
+from reconciler.source.document import Entry, value_at
 from reconciler.source.export import Export, export
 from reconciler.source.load import Loaded
 from reconciler.source.references import Tokens
 from reconciler.source.secrets import public_url
 from reconciler.source.splice import ChangeItems, Edit, Item, NotEditableError, SetValue
-from reconciler.source.yaml import value_at
 
 _VISIBLE_CAUSES: Final = frozenset(
     (SecretCause.DIFFERS, SecretCause.ADDED, SecretCause.DESTINATION)
@@ -126,8 +126,8 @@ class _Proposer:
         match created, deleted:
             case Create(after=webhook), Delete(before=before):
                 # A parent's entry would be renamed for every file that extends it.
-                is_own = [file for file, _ in self._entries(webhook)] == [webhook.file]
-                return is_own and webhook.file in self._scopes(before.name)
+                files = [entry.document.file for entry in self._entries(webhook)]
+                return files == [webhook.file] and webhook.file in self._scopes(before.name)
         return False
 
     def edits(self, operations: Sequence[Operation]) -> Iterator[FileEdit]:
@@ -152,14 +152,13 @@ class _Proposer:
         document = self._loaded.documents[webhook.file]
         inherited: dict[DataPath, _Value] = {}
         for path, value in values.items():
-            place = self._loaded.place(webhook.file, ("webhooks", webhook.index, *path))
+            written = document.written_at(("webhooks", webhook.index, *path))
             # Only the author knows whether the other webhooks with this default should change, too.
-            if place.path[0] == "defaults":
+            if written.path[0] == "defaults":
                 raise NotEditableError(
                     f"its {path[-1]} is inherited from `defaults`: change it there, or write it "
                     "in the entry"
                 )
-            written = document.written_at(place.path)
             if written.file != webhook.file:
                 inherited[path] = value
             elif isinstance(value, frozenset):
@@ -200,27 +199,24 @@ class _Proposer:
     def _own_value(self, file: str, path: DataPath) -> Any:
         """Return the value at a path of a file, without what the file extends."""
         document = self._loaded.documents[file]
-        written = document if document.layers is None else document.layers.files[file]
-        return value_at(written.data, path)
+        return value_at((document.layers or (document,))[0].data, path)
 
-    def _entries(self, webhook: Webhook) -> Sequence[tuple[str, int]]:
-        """Return the entries that a webhook is merged from, as file and index."""
-        layers = self._loaded.documents[webhook.file].layers
-        return (
-            ((webhook.file, webhook.index),) if layers is None else layers.webhooks[webhook.index]
-        )
+    def _entries(self, webhook: Webhook) -> Sequence[Entry]:
+        """Return the entries that a webhook is merged from."""
+        return self._loaded.documents[webhook.file].entries(webhook.index)
 
     def _own_entry(self, webhook: Webhook) -> DataPath | None:
         """Return the path of a webhook's entry in its file; None if only parents have entries."""
-        for file, index in self._entries(webhook):
-            if file == webhook.file:
-                return ("webhooks", index)
+        for entry in self._entries(webhook):
+            if entry.document.file == webhook.file:
+                return ("webhooks", entry.number)
         return None
 
     def _remove(self, webhook: Webhook) -> FileEdit:
         """Return the edit that removes a declaration, and excludes that of a parent."""
         entries = self._entries(webhook)
-        removed = frozenset(index for file, index in entries if file == webhook.file)
+        declaring = [entry for entry in entries if entry.document.file == webhook.file]
+        removed = frozenset(entry.number for entry in declaring)
         excluded: tuple[Item, ...] = ()
         # The entry of a parent would still declare the webhook.
         if len(removed) < len(entries):
@@ -244,7 +240,7 @@ class _Proposer:
             raise NotEditableError(f"no file can declare it: {why}")
         entry = dict(self._export.entries[live.id])
         # An overlay must mark what no file below it declares.
-        if self._loaded.documents[chosen[0]].layers is not None:
+        if self._loaded.documents[chosen[0]].layers:
             entry = {"name": entry.pop("name"), "add": True, **entry}
         comments = [self._export.comments[live.id]]
         assumed = self._export.assumed.get(live.id)

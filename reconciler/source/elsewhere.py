@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from reconciler.planning.plan import DeclaredElsewhere, FileState
+from reconciler.source.document import Document
 from reconciler.source.files import (
     DEFAULT_FILES,
     STDIN,
@@ -24,7 +25,7 @@ from reconciler.source.files import (
     read_regular,
 )
 from reconciler.source.history import Commit, Git, commit_at, removal
-from reconciler.source.yaml import Document, parse
+from reconciler.source.yaml import parse
 
 
 class Owner(NamedTuple):

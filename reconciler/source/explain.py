@@ -24,11 +24,11 @@ from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES, EVENTS
 from reconciler.model import DataPath
+from reconciler.source.document import INHERITED, Document
 from reconciler.source.position import is_known
-from reconciler.source.schema import COMPLETE, INHERITED, Part, definition_schema, origin, schema
+from reconciler.source.schema import COMPLETE, Part, definition_schema, schema
 from reconciler.source.schemes import REFERENCE, SCHEMES
 from reconciler.source.text import did_you_mean, near, quoted
-from reconciler.source.yaml import Document
 
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 
@@ -56,7 +56,8 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
             place = finding.place._replace(file=document.file)
             # All webhooks inherit an error in `defaults`, but it is shown once, and there.
             if part.item is not None:
-                place = place._replace(path=origin(document.data, part.item, place.path))
+                path = ("webhooks", part.item, *place.path)
+                place = place._replace(path=next(document.in_data(path)))
             findings.setdefault(place, finding._replace(place=place))
     return list(findings.values())
 

@@ -24,6 +24,7 @@ from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import Reading, is_hidden
+from reconciler.source.document import Document
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
 from reconciler.source.references import (
@@ -37,7 +38,6 @@ from reconciler.source.references import (
 )
 from reconciler.source.rendered import escaped, yaml_text
 from reconciler.source.text import in_quotes
-from reconciler.source.yaml import Document
 
 _MODELINE: Final = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"

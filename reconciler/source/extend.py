@@ -19,11 +19,12 @@ from typing import Final
 from reconciler.findings import Finding, Place, error, has_errors, note, related
 from reconciler.model import DataPath
 from reconciler.source import merge, overlay
+from reconciler.source.document import Document
 from reconciler.source.files import NotReadableError, ReadParent, file_name
 from reconciler.source.lint import IDENTITY
 from reconciler.source.merge import Layer, Merged
 from reconciler.source.text import in_quotes
-from reconciler.source.yaml import Document, Layers, parse
+from reconciler.source.yaml import parse
 
 _MAX_HEIGHT: Final = 10
 """The maximum number of files from an overlay to its last parent, including the overlay."""
@@ -85,10 +86,7 @@ class _Reader:
         if not layer.ancestors and "extends" not in layer.document.data:
             return layer.document
         directory = posixpath.dirname(layer.file)
-        members = (layer, *reversed(layer.ancestors))
-        document = layer.document._replace(
-            layers=Layers({member.file: member.document for member in members})
-        )
+        document = layer.document
         if layer.document.usable:
             # Two branches can only contradict each other here, where both are known.
             linear = (*layer.ancestors, layer)
@@ -99,7 +97,12 @@ class _Reader:
             ]
             below = self._below_layer(layer)
             document = merge.document(merge.add_layer(below, layer, directory))
-        return document._replace(findings=(*document.findings, *self._located(findings)))
+        # Also those of a file with errors: its parents may have more of them.
+        members = (layer, *reversed(layer.ancestors))
+        return document._replace(
+            layers=tuple(member.document for member in members),
+            findings=(*document.findings, *self._located(findings)),
+        )
 
     def _layer(self, document: Document, chain: tuple[str, ...]) -> Layer:
         """Return a file with what it extends; `chain` has the file and those that extend it."""

@@ -22,10 +22,9 @@ from reconciler.model import SecretRef
 from reconciler.planning import names
 from reconciler.planning.names import transport_notes
 from reconciler.source import secrets
-from reconciler.source.schema import holds, usable_defaults
+from reconciler.source.document import holds, usable_defaults, value_at
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
 from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
-from reconciler.source.yaml import value_at
 from reconciler.urls import is_international, origin_of
 
 

@@ -17,7 +17,6 @@ from reconciler.kinds.events import expand
 from reconciler.model import (
     LITERAL,
     Absent,
-    DataPath,
     Desired,
     FileScope,
     Pattern,
@@ -27,12 +26,13 @@ from reconciler.model import (
     Value,
     Webhook,
 )
+from reconciler.source.document import Document, holds, value_at
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
-from reconciler.source.schema import Part, holds, origin, parts
+from reconciler.source.schema import Part, parts
 from reconciler.source.schemes import reference_in
 from reconciler.source.secrets import url_credential, wrap
-from reconciler.source.yaml import Document, parse, value_at
+from reconciler.source.yaml import parse
 
 
 class Loaded(NamedTuple):
@@ -48,17 +48,10 @@ class Loaded(NamedTuple):
     parents: Mapping[str, Document] = MappingProxyType({})
     policies: Mapping[str, str] = MappingProxyType({})
 
-    def place(self, file: str, path: DataPath) -> Place:
-        """Return the place of a value of the rendered configuration, in `defaults` if inherited.
-
-        A missing field has the place where it belongs. An event may come from a glob, so it has the
-        place of the list. The rendered webhooks have the order, and so the indexes, of the file.
-        """
-        match path:
-            case ("webhooks", int(index), *rest):
-                inside = rest[:1] if rest[:1] == ["event_types"] else rest
-                path = origin(self.documents[file].data, index, tuple(inside))
-        return Place(file, path)
+    @property
+    def files(self) -> Mapping[str, Document]:
+        """All files by name; one that is also a parent is there as it is applied."""
+        return {**self.parents, **self.documents}
 
     def position(self, place: Place) -> Position | None:
         """Return the position of a place, which may be in a parent; None for a saved plan."""
@@ -68,7 +61,7 @@ class Loaded(NamedTuple):
         from reconciler.source.position import excerpt, locate
 
         source = document.written_at(place.path)
-        text = self.parents.get(source.file, document).text
+        text = self.files[source.file].text
         return excerpt(text, locate(text, source.file, source.path))[0]
 
 
@@ -97,7 +90,9 @@ def parse_files(sources: Sources) -> Parsed:
 def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     """Return the desired configuration of parsed files, or the errors in them."""
     documents = {document.file: document for document in parsed.documents if document.usable}
-    parents = {parent.file: parent for document in parsed.documents for parent in document.parents}
+    parents = {
+        parent.file: parent for document in parsed.documents for parent in document.layers[1:]
+    }
     accepted = {file: list(parts(document.data)) for file, document in documents.items()}
     # No webhook may receive the key of any organization, also not one that another file names.
     rules = rules._replace(api_keys=rules.api_keys.union(key_references(parsed.documents)))
@@ -164,14 +159,15 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
     absent: list[Absent] = []
     literals: dict[SecretRef, Secret] = {}
     for document in documents:
+        positions = document.positions("webhooks")
         for part in accepted[document.file]:
             if part.item is None:  # the root
                 continue
-            place = document.items["webhooks"][part.item]
+            position = positions[part.item]
             entry: dict[str, Any] = {
                 "name": part.data["name"],
                 "id": part.data.get("id"),
-                "position": Position(file=place.file, line=place.line),
+                "position": Position(file=position.file, line=position.line),
                 "index": part.item,
                 "file": document.file,
             }
@@ -254,7 +250,7 @@ def _patterns(documents: Iterable[Document], key: str) -> tuple[Pattern, ...]:
     """Return each glob once, with its first position."""
     patterns: dict[str, Pattern] = {}
     for document in documents:
-        globs, positions = document.data.get(key, ()), document.items.get(key, ())
+        globs, positions = document.data.get(key, ()), document.positions(key)
         for glob, position in zip(globs, positions, strict=True):
             patterns.setdefault(glob, Pattern(glob=glob, position=position, file=document.file))
     return tuple(patterns.values())

@@ -21,9 +21,8 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from reconciler.findings import Position
+from reconciler.source.document import UNITED, Document, Entry, listed, mapping
 from reconciler.source.schemes import SCHEMES
-from reconciler.source.yaml import UNITED, Document, Layers
 
 MAPPINGS: Final = frozenset({"defaults", "limits", "github", "configuration"})
 _APART: Final = frozenset({"extends", "webhooks", "protect", "unprotect", "ignore"})
@@ -57,10 +56,10 @@ class Layer:
 
 
 class MergedWebhook(NamedTuple):
-    """A merged webhook, and its entries as file and index, the highest precedence first."""
+    """A merged webhook, and its entries, the highest precedence first."""
 
     data: Any
-    entries: tuple[tuple[str, int], ...]
+    entries: tuple[Entry, ...]
 
     @property
     def is_excluded(self) -> bool:
@@ -108,14 +107,13 @@ def add_layer(below: Merged, layer: Layer, directory: str) -> Merged:
     # Before the entries, which may set the configuration for the new type.
     webhooks = _with_types(below, root)
     numbers = dict(below.numbers)
-    listed = values.get("webhooks")
     if "webhooks" in values:
-        root["webhooks"] = listed
+        root["webhooks"] = values["webhooks"]
     changed: set[int] = set()
-    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
+    for index, entry in enumerate(listed(values.get("webhooks"))):
         if index in layer.skipped:
             continue
-        source = (layer.file, index)
+        source = Entry(layer.document, index)
         number = below.find(entry)
         if number is not None and number not in changed:
             changed.add(number)
@@ -184,44 +182,33 @@ def _merge_values(key: str, old: Any, new: Any) -> Any:
 
 def document(merged: Merged) -> Document:
     """Return the merged file as a document, under the name of the last layer."""
-    written = {layer.file: layer.document for layer in reversed(merged.layers)}
     data = dict(merged.root)
-    items: dict[str, list[Position]] = {}
     for key in ("ignore", "protect"):
         if any(key in layer.values for layer in merged.layers):
-            data[key], items[key] = _united(merged.layers, key)
+            data[key] = _united(merged.layers, key)
     webhooks: list[MergedWebhook] = []
     if isinstance(data.get("webhooks"), list):
-        for webhook in merged.webhooks:
-            if not webhook.is_excluded:
-                webhooks.append(_effective(webhook, written))
+        webhooks = [_effective(webhook) for webhook in merged.webhooks if not webhook.is_excluded]
         data["webhooks"] = [webhook.data for webhook in webhooks]
-        # A webhook has the position of its last entry, which a reader edits first.
-        latest = [webhook.entries[0] for webhook in webhooks]
-        items["webhooks"] = [written[file].items["webhooks"][index] for file, index in latest]
-    layers = Layers(written, tuple(webhook.entries for webhook in webhooks))
-    return merged.layers[-1].document._replace(data=data, items=items, layers=layers)
+    return merged.layers[-1].document._replace(
+        data=data,
+        merged=tuple(webhook.entries for webhook in webhooks),
+    )
 
 
-def _effective(webhook: MergedWebhook, written: Mapping[str, Document]) -> MergedWebhook:
+def _effective(webhook: MergedWebhook) -> MergedWebhook:
     """Return a webhook without the keys that only direct the merge.
 
     Of an absent webhook only name and id are left, and what the entry with `state: absent` writes
     beside it, which is an error.
     """
-    if not isinstance(webhook.data, dict):
-        return webhook
-    if webhook.is_absent and len(webhook.entries) > 1:
-        for source in webhook.entries:
-            file, index = source
-            entry = mapping(written[file].webhooks[index])
-            if "state" in entry:
-                break
-        others = [other for other in webhook.entries if other != source]
-        kept = {"name", "id", *entry}
-        data = {key: value for key, value in webhook.data.items() if key in kept}
-        webhook = MergedWebhook(data, (source, *others))
-    return webhook._replace(data=_without(webhook.data, "add", "exclude"))
+    data, entries = webhook
+    if webhook.is_absent and len(entries) > 1:
+        number = next(number for number, entry in enumerate(entries) if "state" in entry.data)
+        kept = {"name", "id", *entries[number].data}
+        data = {key: value for key, value in data.items() if key in kept}
+        entries = (entries[number], *entries[:number], *entries[number + 1 :])
+    return MergedWebhook(_without(data, "add", "exclude"), entries)
 
 
 def protected(layers: Sequence[Layer]) -> dict[str, Layer]:
@@ -241,37 +228,29 @@ def protected(layers: Sequence[Layer]) -> dict[str, Layer]:
     return first
 
 
-def _united(layers: Sequence[Layer], key: str) -> tuple[Any, list[Position]]:
-    """Return the list that the lists of layers form, with the position of each item."""
+def _united(layers: Sequence[Layer], key: str) -> Any:
+    """Return the list that the lists of layers form."""
     items: list[Any] = []
-    positions: list[Position] = []
     kept = protected(layers) if key == "protect" else {}
     for layer in layers:
-        listed = layer.values.get(key, [])
-        if listed is REMOVED:
+        values = layer.values.get(key, [])
+        if values is REMOVED:
             continue
-        if not isinstance(listed, list):
-            return listed, []  # the schema reports it
-        earlier = list(items)
-        for item, position in zip(listed, layer.document.items.get(key, ()), strict=True):
+        if not isinstance(values, list):
+            return values  # the schema reports it
+        for item in values:
             is_relaxed = key == "protect" and isinstance(item, str) and item not in kept
-            if item not in earlier and not is_relaxed:
+            if item not in items and not is_relaxed:
                 items.append(item)
-                positions.append(position)
-    return items, positions
+    return items
 
 
 # Values
 
 
-def mapping(value: Any) -> dict[str, Any]:
-    """Return a value if it is a mapping, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
 def texts(value: Any) -> list[str]:
     """Return the strings in a list; none if the value is not a list."""
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    return [item for item in listed(value) if isinstance(item, str)]
 
 
 def _without(data: Any, *keys: str) -> Any:

@@ -13,6 +13,14 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, error, note, related, warning
 from reconciler.model import DataPath
 from reconciler.planning.names import Globs
+from reconciler.source.document import (
+    UNITED,
+    Document,
+    holds,
+    mapping,
+    usable_defaults,
+    value_at,
+)
 from reconciler.source.lint import overlay_only
 from reconciler.source.merge import (
     MAPPINGS,
@@ -20,13 +28,10 @@ from reconciler.source.merge import (
     Layer,
     Merged,
     MergedWebhook,
-    mapping,
     protected,
     texts,
 )
-from reconciler.source.schema import holds, usable_defaults
 from reconciler.source.text import did_you_mean, in_quotes, near
-from reconciler.source.yaml import UNITED, Document, value_at
 
 # They identify an entry, or are marks of the file itself: below, there is nothing to remove.
 _KEPT: Final = frozenset({"add", "exclude", "extends", "name", "state", "unprotect", "webhooks"})
@@ -334,8 +339,7 @@ class _Entries:
         if number is None:
             return None
         webhook = self._below.webhooks[number]
-        file, index = webhook.entries[-1]
-        return _Target(number, webhook, Place(file, ("webhooks", index, "name")))
+        return _Target(number, webhook, webhook.entries[-1].place("name"))
 
     def _removals(self, index: int, entry: _Written) -> Iterator[Finding]:
         if self._layer.values is self._layer.document.data:  # it has no `null`
@@ -348,13 +352,13 @@ class _Entries:
     def _under_old_name(self, entry: _Written) -> Finding:
         old, webhook = entry.data["name"], self._renamed[entry.data["name"]]
         new_name = in_quotes(mapping(webhook.data).get("name"))
-        file, index = next(
-            (file, index)
-            for layer in self._below.layers
-            for file, index in webhook.entries
-            if layer.file == file and old in texts(_entry(layer, index).get("previously"))
+        # The lowest file that has the former name.
+        renaming = next(
+            lower
+            for lower in reversed(webhook.entries)
+            if old in texts(lower.data.get("previously"))
         )
-        renamed = related("renamed here", Place(file, ("webhooks", index, "previously")))
+        renamed = related("renamed here", renaming.place("previously"))
         message = f"{entry.name} was renamed to {new_name}"
         hint = f"use the new name: {new_name}"
         return error("renamed-below", message, hint, entry.place, renamed)
@@ -418,13 +422,10 @@ class _Entries:
     def _without_effect(
         self, entry: _Written, webhook: MergedWebhook, key: str, value: str, state: str
     ) -> Finding:
-        layers = {layer.file: layer for layer in self._below.layers}
-        file, index = next(
-            (file, index) for file, index in webhook.entries if key in _entry(layers[file], index)
-        )
+        lower = next(lower for lower in webhook.entries if key in lower.data)
         message = f"{entry.name} is {state}, so this entry has no effect"
         hint = f"remove it, or add `{value}` to bring the webhook back"
-        also = related(f"{state} here", Place(file, ("webhooks", index, key)))
+        also = related(f"{state} here", lower.place(key))
         return warning("no-effect", message, hint, entry.place, also)
 
     def _without_target(self, entry: _Written) -> Finding:
@@ -447,7 +448,3 @@ def _former_names(below: Merged) -> Iterator[tuple[str, MergedWebhook]]:
     for webhook in below.webhooks:
         for name in texts(mapping(webhook.data).get("previously")):
             yield name, webhook
-
-
-def _entry(layer: Layer, index: int) -> dict[str, Any]:
-    return mapping(layer.document.webhooks[index])

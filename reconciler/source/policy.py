@@ -17,11 +17,12 @@ from typing import Any, Final
 from reconciler.errors import RunConfigurationError, StalePlanError
 from reconciler.findings import Finding, Place, Position, error, sort_key
 from reconciler.model import Absent, DataPath, Desired, Organization, Webhook
+from reconciler.source.document import holds
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
 from reconciler.source.position import add_positions
 from reconciler.source.rendered import configurations, shared_settings
-from reconciler.source.schema import ValidationError, holds, user_schema_validator
+from reconciler.source.schema import ValidationError, user_schema_validator
 from reconciler.source.text import did_you_mean
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
@@ -90,7 +91,7 @@ def check_policies(
             place = _position(loaded, tuple(rejected.instance_path))
             message = _message(schema, rejected)
             findings.append(error("policy", message, f"required by policy {name}", place))
-    findings = add_positions({**loaded.parents, **loaded.documents}, findings)
+    findings = add_positions(loaded.files, findings)
     return loaded._replace(
         desired=None if findings else loaded.desired,
         findings=tuple(sorted((*loaded.findings, *findings), key=sort_key)),
@@ -196,7 +197,9 @@ def _position(loaded: Loaded, path: DataPath) -> Place | Position | None:
             order = [scope.file for scope in policy.scopes]
             entries.sort(key=lambda entry: (order.index(entry.file), entry.index))
             entry = entries[number]
-            return loaded.place(entry.file, ("webhooks", entry.index, *rest))
+            # A rendered event may come from a glob, so it has the place of the list.
+            inside = rest[:1] if rest[:1] == ["event_types"] else rest
+            return Place(entry.file, ("webhooks", entry.index, *inside))
         case ("protect" | "ignore" as key, int(number), *_):
             return getattr(policy, key)[number].position  # type: ignore[no-any-return]
         case ("files", int(number), *rest):

@@ -33,7 +33,7 @@ from reconciler.source.syntax import PARSER
 from reconciler.source.text import LOOKS_SECRET, MASK, ambiguity, is_word, near
 
 if TYPE_CHECKING:
-    from reconciler.source.yaml import Document
+    from reconciler.source.document import Document
 
 
 @dataclass(slots=True, eq=False)
@@ -139,6 +139,13 @@ def locate(text: str, file: str, path: DataPath, *, key: bool = False) -> Positi
     if name is None and node.form is yaml.MappingStartEvent and node.items:
         name = node.items[0]
     return _position(text, file, name or node)
+
+
+def positions(documents: Mapping[str, Document], places: Iterable[Place]) -> dict[Place, Position]:
+    """Return the positions of places in the documents, given by name."""
+    # Each file is parsed again once.
+    ordered = sorted(places, key=lambda place: place.file)
+    return {place: locate(documents[place.file].text, place.file, place.path) for place in ordered}
 
 
 def is_null(text: str, path: DataPath) -> bool:

@@ -1,5 +1,7 @@
 """Render the effective configuration, globs expanded and defaults merged; write YAML.
 
+`origins` adds where each value is written.
+
 The planner uses the same `Desired`, so this shows its input. Secrets appear as references. Parsing
 the text again gives the same `Desired`, unless a file contains literal secrets: these appear as
 `{literal: WEBHOOK/FIELD}`, URLs as scheme and host with `***`, and neither is allowed in a file.
@@ -11,12 +13,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from reconciler.findings import Position
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import ordered
 from reconciler.model import Absent, DataPath, Desired, FileScope, Secret, SecretRef, Value, Webhook
-from reconciler.planning.document import without_commands
+from reconciler.planning.document import Tree, without_commands
+from reconciler.source.document import UNITED, holds
+from reconciler.source.load import Loaded
+from reconciler.source.position import positions
 from reconciler.urls import with_ascii_host
 
 _Comment: TypeAlias = Callable[[DataPath], str]
@@ -99,6 +105,77 @@ def _value(field: Field, value: Value, literals: Mapping[SecretRef, Secret]) -> 
         # A policy for hosts must see that of every URL in the file.
         return literals[value].shown_url()
     return value.tree()
+
+
+# Origins
+
+
+class Origin(NamedTuple):
+    """The positions that form a value, and those of the values that it overrides, the latest first.
+
+    Only lists that are united have several positions; a built-in default has none.
+    """
+
+    written: Sequence[Position] = ()
+    overridden: Sequence[Position] = ()
+
+    def __str__(self) -> str:
+        if not self.written:
+            return "default"
+        text = " and ".join(map(str, self.written))
+        if self.overridden:
+            text += f", overrides {', '.join(map(str, self.overridden))}"
+        return text
+
+    def tree(self, path: DataPath) -> Tree:
+        """Return the origin of the value at a path as plain data, for JSON."""
+        return {
+            "path": list(path),
+            "written": [_line(position) for position in self.written],
+            "overrides": [_line(position) for position in self.overridden],
+        }
+
+
+def _line(position: Position) -> Tree:
+    return {"file": position.file, "line": position.line}
+
+
+def origins(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath, Origin]:
+    """Return the origin of each value in the rendered data of a file, by its path."""
+    document = loaded.documents[file]
+    sources = {
+        # `prune` and `scope` are always rendered; perhaps no file writes them.
+        path: tuple(document.sources(path)) if holds(document.data, path[:1]) else ()
+        for path in _paths(data, ())
+    }
+    known = positions(loaded.files, {place for places in sources.values() for place in places})
+    result: dict[DataPath, Origin] = {}
+    for path, places in sources.items():
+        written = [known[place] for place in places]
+        if path[-1] in UNITED:
+            # `sources` starts with the latest file, the list with the items of the lowest one.
+            result[path] = Origin(written[::-1])
+        elif path[-1] == "name":
+            result[path] = Origin(written[:1])  # other entries have the same name
+        else:
+            result[path] = Origin(written[:1], written[1:])
+    return result
+
+
+def _paths(value: Any, path: DataPath) -> Iterator[DataPath]:
+    """Yield the paths of values; a list and a reference are one value, except `webhooks`."""
+    if path == ("webhooks",):
+        for index, webhook in enumerate(value):
+            yield from _paths(webhook, (*path, index))
+    # A mapping inside of `configuration` is a reference.
+    elif isinstance(value, dict) and (len(path) < 4 or path[-2] != "configuration"):
+        for key, item in value.items():
+            yield from _paths(item, (*path, key))
+    else:
+        yield path
+
+
+# YAML
 
 
 def yaml_text(data: Mapping[str, Any], comment: _Comment = lambda path: "") -> str:

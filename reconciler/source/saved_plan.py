@@ -23,11 +23,11 @@ from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import Plan, RunPlan, run_digest
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, read_review
+from reconciler.source.document import LISTED, Document
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
 from reconciler.source.schema import document_validator, parts
 from reconciler.source.schemes import REFERENCE
-from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`"
 """The hint for a file that is not a saved plan."""
@@ -227,7 +227,7 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
                 if position.file == document.file
                 else {"file": position.file, "line": position.line}
                 for key in LISTED
-                for position in document.items.get(key, ())
+                for position in document.positions(key)
             ],
         }
 

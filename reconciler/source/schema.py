@@ -2,13 +2,6 @@
 
 The root of a file is validated as written, each webhook with the file's `defaults`. The data may
 have any shape; `defaults` that are not a mapping are ignored.
-
-- `type` and `event_types` are inherited if the webhook does not set them.
-- `configuration` is merged field by field; the webhook's values override those of the defaults. A
-  field's value is replaced completely: `{env: ...}` and `{file: ...}` never merge into one
-  reference with both.
-- If `defaults` set a type, only webhooks of that type inherit their configuration
-  (docs/adr/0003-defaults-configuration-follows-its-type.md).
 """
 
 from __future__ import annotations
@@ -23,7 +16,7 @@ from jsonschema_rs import Draft7Validator, RegexOptions, validator_for
 from jsonschema_rs import ValidationError as ValidationError
 
 from reconciler.kinds import KINDS
-from reconciler.model import DataPath
+from reconciler.source.document import effective, usable_defaults
 
 _WEBHOOKS: Final = "webhooks.schema.json"
 _ROOT: Final = ""
@@ -122,63 +115,6 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
         elif webhook.get("state") == "absent":
             yield Part("absent", webhook, index)
         else:
-            effective = _effective(webhook, defaults) if defaults else webhook
-            name = effective.get("type")
-            yield Part(COMPLETE.get(name) if isinstance(name, str) else None, effective, index)
-
-
-# Defaults
-
-INHERITED: Final = ("type", "event_types", "configuration")
-
-
-def usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the `defaults` that webhooks of a file can inherit; {} if they are not a mapping."""
-    defaults = data.get("defaults")
-    if not isinstance(defaults, dict):
-        return {}
-    return {key: defaults[key] for key in INHERITED if key in defaults}
-
-
-def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return a declared webhook merged with the usable `defaults`."""
-    merged = {**defaults, **webhook}
-    inherited, written = defaults.get("configuration"), webhook.get("configuration", {})
-    inherits = isinstance(inherited, dict) and defaults.get("type") in (None, merged.get("type"))
-    if inherited and inherits and isinstance(written, dict):
-        merged["configuration"] = {**inherited, **written}
-    elif "configuration" not in webhook:
-        # Ignore an empty value or one of another type.
-        merged.pop("configuration", None)
-    return merged
-
-
-def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
-    """Return the path, from the root of a file, of the value at `path` of a webhook.
-
-    A missing value belongs to the webhook itself, not to the defaults.
-    """
-    webhook = data["webhooks"][index]
-    if not isinstance(webhook, dict) or holds(webhook, path):
-        return ("webhooks", index, *path)
-    is_inherited = holds(_effective(webhook, usable_defaults(data)), path)
-    return ("defaults", *path) if is_inherited else ("webhooks", index, *path)
-
-
-def default_path(data: dict[str, Any], index: int, path: DataPath) -> DataPath | None:
-    """Return the path in `defaults` of a value that a webhook overrides, None without one."""
-    defaults = usable_defaults(data)
-    kind = data["webhooks"][index].get("type", defaults.get("type"))
-    if path[0] == "configuration" and defaults.get("type") not in (None, kind):
-        return None
-    return ("defaults", *path) if holds(defaults, path) else None
-
-
-def holds(data: Any, path: DataPath) -> bool:
-    """Return whether data has a value at `path`."""
-    try:
-        for step in path:
-            data = data[step]
-    except (LookupError, TypeError):
-        return False
-    return True
+            complete = effective(webhook, defaults) if defaults else webhook
+            name = complete.get("type")
+            yield Part(COMPLETE.get(name) if isinstance(name, str) else None, complete, index)

@@ -15,17 +15,13 @@ No node tree is built, which would take eight times as long, and few positions a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import reduce
-from operator import getitem
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import yaml
 
-from reconciler.findings import Finding, Place, Position, error
-from reconciler.model import DataPath
-from reconciler.source.schema import holds
+from reconciler.findings import Finding, Position, error
+from reconciler.source.document import LISTED, Document
 from reconciler.source.syntax import FAULTS, MAX_DEPTH, PARSER, explain
 from reconciler.source.text import decode
 
@@ -43,100 +39,6 @@ _WORDS: Final[Mapping[str, Any]] = {
 
 _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-LISTED: Final = ("webhooks", "ignore", "protect")
-"""Lists of the root whose items get positions."""
-UNITED: Final = frozenset({"ignore", "protect", "previously"})
-"""Lists that an overlay adds to instead of replacing them."""
-
-
-class Layers(NamedTuple):
-    """The files that an overlay is merged from, and the entries that its webhooks are merged from.
-
-    `files` are the documents as written, by name, the highest precedence first: the overlay itself.
-    `webhooks` has the entries of each merged webhook, as file and index, in the same order.
-    """
-
-    files: Mapping[str, Document]
-    webhooks: tuple[tuple[tuple[str, int], ...], ...] = ()
-
-
-class Document(NamedTuple):
-    """One parsed file.
-
-    `text` is the file without byte order mark, with `\\n` as line breaks, including the last line;
-    empty if it is not text. `data` contains only dict (with text keys), list, str, bool, int, float
-    and None. Aliases share objects, so treat it as read-only. It is empty if the file is not
-    `usable`. `items` has the position of each item of the root's `webhooks`, `ignore` and
-    `protect`. `findings` has all errors, unordered. The first of two equal keys counts. An
-    overlay has the data of its `layers`, merged.
-    """
-
-    file: str
-    text: str
-    data: dict[str, Any]
-    usable: bool = True
-    items: Mapping[str, list[Position]] = MappingProxyType({})
-    findings: tuple[Finding, ...] = ()
-    layers: Layers | None = None
-
-    def __repr__(self) -> str:
-        return f"Document({self.file!r})"  # the content may have secrets
-
-    @property
-    def parents(self) -> tuple[Document, ...]:
-        """The files that an overlay extends, as written, the highest precedence first."""
-        return tuple(self.layers.files.values())[1:] if self.layers is not None else ()
-
-    def written_at(self, path: DataPath) -> Place:
-        """Return the file, perhaps a parent, and the path where the value at `path` is written."""
-        return next(self.sources(path), Place(self.file, ()))
-
-    def sources(self, path: DataPath) -> Iterator[Place]:
-        """Yield where a value is written, followed by the values in parents that it overrides.
-
-        For a missing value, these are the places of the mapping that it belongs to.
-        """
-        length = len(path)
-        while not holds(self.data, path[:length]):
-            length -= 1
-        known, missing = path[:length], path[length:]
-        for document, layer_path in self._in_layers(known):
-            if holds(document.data, layer_path):
-                yield Place(document.file, (*layer_path, *missing))
-
-    def _in_layers(self, path: DataPath) -> Iterator[tuple[Document, DataPath]]:
-        """Yield the path in each layer that may write the value at `path` of the merged data."""
-        layers = self.layers
-        match path:
-            case _ if layers is None:
-                yield self, path
-            case (str(key), int()) | ("webhooks", int(), str(key), int()) if key in UNITED:
-                yield from self._united_item(path)
-            case ("webhooks", int(number), *rest):
-                for file, index in layers.webhooks[number]:
-                    yield layers.files[file], ("webhooks", index, *rest)
-            case _:
-                yield from ((document, path) for document in layers.files.values())
-
-    def _united_item(self, path: DataPath) -> Iterator[tuple[Document, DataPath]]:
-        """Yield the path of an item in the lowest layer that has it in its list."""
-        item = value_at(self.data, path)
-        for document, list_path in reversed([*self._in_layers(path[:-1])]):
-            listed = holds(document.data, list_path) and value_at(document.data, list_path)
-            if isinstance(listed, list) and item in listed:
-                yield document, (*list_path, listed.index(item))
-                return
-
-    @property
-    def webhooks(self) -> list[Any]:
-        """The items of `webhooks`, in any form; empty without a list."""
-        listed = self.data.get("webhooks")
-        return listed if isinstance(listed, list) else []
-
-
-def value_at(data: Any, path: DataPath) -> Any:
-    """Return the value at a path of data."""
-    return reduce(getitem, path, data)
 
 
 def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:

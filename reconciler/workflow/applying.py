@@ -21,7 +21,7 @@ from reconciler.errors import (
     UnresolvedSecretsError,
 )
 from reconciler.execute.execute import execute
-from reconciler.findings import Severity, note, warning
+from reconciler.findings import Place, Severity, note, warning
 from reconciler.model import Live
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import (
@@ -455,6 +455,6 @@ def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
     webhook = outcome.operation.after
     fields = []
     for field in outcome.fields:
-        place = declared.place(webhook.file, ("webhooks", webhook.index, *field.path))
+        place = Place(webhook.file, ("webhooks", webhook.index, *field.path))
         fields.append(field._replace(position=declared.position(place)))
     return outcome._replace(fields=tuple(fields))

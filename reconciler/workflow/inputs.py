@@ -23,13 +23,13 @@ from reconciler.kinds import KINDS
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
+from reconciler.source.document import Document
 from reconciler.source.history import Commit, Git, NoBaseError, is_revision, read_revision
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.schemes import allow_patterns, is_file, pattern
 from reconciler.source.secrets import fetch_key
 from reconciler.source.text import decode, masked
-from reconciler.source.yaml import Document, Layers
 
 _UNRESOLVED: Final = "unresolved-secret"
 _EARLIER: Final = Rules(allow_literal_secrets=True)
@@ -392,7 +392,9 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         names = _counterparts(
             [document.file for document in parsed.documents], [*checked.loaded.documents]
         )
-        renamed = tuple(_renamed(document, names[document.file]) for document in parsed.documents)
+        renamed = tuple(
+            document._replace(file=names[document.file]) for document in parsed.documents
+        )
         desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
         if desired is None:
             findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
@@ -421,24 +423,6 @@ def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
         if group.organization == checked.desired.organization:
             return group.inputs.parsed or Parsed()
     return Parsed()
-
-
-def _renamed(document: Document, file: str) -> Document:
-    """Return a document under another name, also as the last of its layers."""
-    old, layers = document.file, document.layers
-    if layers is not None:
-        names = {name: file if name == old else name for name in layers.files}
-        layers = Layers(
-            files={
-                names[name]: layer._replace(file=names[name])
-                for name, layer in layers.files.items()
-            },
-            webhooks=tuple(
-                tuple((names[name], index) for name, index in entries)
-                for entries in layers.webhooks
-            ),
-        )
-    return document._replace(file=file, layers=layers)
 
 
 def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) -> Desired:
@@ -520,21 +504,18 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
     # Imported here, because only problems have excerpts.
     from reconciler.source.position import add_positions
 
-    loaded = checked.loaded
     wanted = {reference for reference, _ in problems}
     places: dict[SecretRef, Place] = {}
     for webhook in checked.desired.webhooks:
         for name, reference in webhook.references:
             if reference in wanted and reference not in places:
                 path = ("webhooks", webhook.index, "configuration", name)
-                places[reference] = loaded.place(webhook.file, path)
+                places[reference] = Place(webhook.file, path)
     findings = []
     for reference, problem in problems:
-        place = places[reference]
-        if problem.place is not None:
-            place = loaded.place(problem.place.file, problem.place.path)
+        place = problem.place or places[reference]
         findings.append(problem._replace(position=None, place=place))
-    return tuple(add_positions({**loaded.parents, **loaded.documents}, findings))
+    return tuple(add_positions(checked.loaded.files, findings))
 
 
 def _unlisted(

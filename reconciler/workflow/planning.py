@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from reconciler.errors import (
@@ -13,7 +14,7 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, has_errors, note, sort_key
+from reconciler.findings import Finding, Place, Position, has_errors, note, sort_key
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
@@ -28,7 +29,7 @@ from reconciler.planning import planner
 from reconciler.planning.drift import WebhookStatus, statuses
 from reconciler.planning.guards import guard
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, unexpected
-from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, RunPlan
+from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, RunPlan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Resends, Review
 from reconciler.ports import WebhookReader
@@ -38,6 +39,7 @@ from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import NotReadableError, default_path
 from reconciler.source.history import Commit, commit_at, commit_of, tracked
+from reconciler.source.load import Loaded
 from reconciler.source.schemes import is_file, paths
 from reconciler.source.secrets import bare
 from reconciler.source.text import in_quotes
@@ -104,17 +106,46 @@ def plan_of_live(
     webhooks = _with_pinned(checked.desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
     plan = _with_other_files(plan_listed(gathered, live, options), gathered, options)
+    # Without overlays, all values are in the file that the webhook's position shows.
     if checked.loaded.parents:
-        # Imported here, because few files have parents.
-        from reconciler.source.origins import with_positions
-
-        plan = with_positions(plan, checked.loaded)
+        plan = _with_positions(plan, checked.loaded)
     notes = [*plan.notes, *gathered.warnings]
     if review is None:
         notes += _unsent(gathered, plan)
     plan = plan._replace(notes=tuple(sorted(notes, key=sort_key)))
     _require_no_errors(plan, checked)
     return plan, live
+
+
+def _with_positions(plan: Plan, loaded: Loaded) -> Plan:
+    """Return a plan in which each update has the position of what changed.
+
+    If all fields that an update sends are written in other files than the webhook, the position of
+    the webhook does not explain the update.
+    """
+    # Imported here, because few files have parents.
+    from reconciler.source.position import positions
+
+    operations = list(plan.operations)
+    places: dict[int, Place] = {}
+    for number, operation in enumerate(operations):
+        if isinstance(operation, Update):
+            webhook = operation.after
+            document = loaded.documents[webhook.file]
+            written = [
+                document.written_at(("webhooks", webhook.index, *change.path))
+                for change in operation.fields
+            ]
+            here = webhook.position.file if webhook.position is not None else None
+            if here not in {place.file for place in written}:
+                places[number] = written[0]
+    known = positions(loaded.files, places.values())
+    for number, place in places.items():
+        operation = operations[number]
+        assert isinstance(operation, Update)
+        after = replace(operation.after, position=Position(place.file, known[place].line))
+        operations[number] = replace(operation, after=after)
+    return plan._replace(operations=tuple(operations))
 
 
 def _require_no_errors(plan: Plan, checked: Checked) -> None:

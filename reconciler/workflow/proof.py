@@ -22,11 +22,11 @@ from reconciler.planning.drift import names_of
 from reconciler.planning.plan import Operation, Plan, webhook_key
 from reconciler.source import files, write
 from reconciler.source.accept import Proposal
+from reconciler.source.document import Document
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import parse_files
 from reconciler.source.splice import Edit, NotEditableError, edit_file
 from reconciler.source.text import decode
-from reconciler.source.yaml import Document
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
@@ -228,7 +228,7 @@ def _entries(documents: Iterable[Document]) -> Mapping[str, Sequence[tuple[int, 
     for document in documents:
         webhooks = document.data.get("webhooks", ())
         # What is not a list of mappings is an error, too.
-        for position, webhook in zip(document.items.get("webhooks", ()), webhooks, strict=False):
+        for position, webhook in zip(document.positions("webhooks"), webhooks, strict=False):
             if isinstance(webhook, dict):
                 entries[position.file].append((position.line, str(webhook.get("name"))))
     for starts in entries.values():

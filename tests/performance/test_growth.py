@@ -26,8 +26,7 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.words import unblocking
 from reconciler.source.export import export
 from reconciler.source.load import Loaded
-from reconciler.source.origins import origins
-from reconciler.source.rendered import configurations, yaml_text
+from reconciler.source.rendered import configurations, origins, yaml_text
 from reconciler.source.saved_plan import parse_plan, save_plan
 from reconciler.workflow import Inputs
 from reconciler.workflow.drift import Base, find_drift

@@ -13,9 +13,9 @@ import reconciler
 from reconciler.api.attempt import Call, Reply
 from reconciler.api.origin import Network
 from reconciler.cli.console import Process
+from reconciler.source.document import Document
 from reconciler.source.files import SourceFile
 from reconciler.source.schema import Part
-from reconciler.source.yaml import Document
 from reconciler.workflow import Inputs
 
 PACKAGE = Path(reconciler.__file__).parent

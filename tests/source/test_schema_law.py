@@ -13,11 +13,11 @@ from jsonschema import Draft7Validator
 
 from reconciler.findings import Position, Severity
 from reconciler.kinds import KINDS
+from reconciler.source.document import LISTED, Document
 from reconciler.source.explain import explain
 from reconciler.source.lint import Rules
 from reconciler.source.load import build
 from reconciler.source.schema import Part, parts, schema_text
-from reconciler.source.yaml import LISTED, Document
 from tests.loading import load_text
 from tests.source.test_schema_file import GOOD
 from tests.source.test_yaml_laws import places

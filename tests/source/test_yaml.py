@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from reconciler.findings import Finding
+from reconciler.source.document import Document
 from reconciler.source.position import add_positions
 from reconciler.source.syntax import PARSER
-from reconciler.source.yaml import Document, parse
+from reconciler.source.yaml import parse
 
 both_parsers = pytest.mark.parametrize(
     "parser", dict.fromkeys((yaml.SafeLoader, PARSER)), ids=lambda each: each.__name__

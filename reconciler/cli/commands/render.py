@@ -8,8 +8,7 @@ from reconciler import workflow
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.planning.document import Tree, write_json
-from reconciler.source.origins import origin_tree, origins
-from reconciler.source.rendered import configurations, scalar, yaml_text
+from reconciler.source.rendered import configurations, origins, scalar, yaml_text
 
 
 @command(
@@ -49,7 +48,10 @@ def run(session: Session, format: str, origin: bool) -> None:
             "files": {file: data for file, (data, _) in files.items()},
         }
         if origin:
-            document["origins"] = {file: origin_tree(values) for file, values in written.items()}
+            document["origins"] = {
+                file: [value.tree(path) for path, value in values.items()]
+                for file, values in written.items()
+            }
         session.console.result(write_json(document), essential=True)
         return
     texts = []
