@@ -27,7 +27,7 @@ STAGES = {
     "reconciler/kinds": "comparison",
     "reconciler/render": "rendering",
 }
-_IDLE = ("threading.py", "workers.py", "watchdog.py", "cli/connection.py")  # wait in these
+_IDLE = ("threading.py", "workers.py", "cli/connection.py")  # wait in these
 _seen: defaultdict[str, float] = defaultdict(float)
 
 

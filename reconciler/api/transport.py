@@ -40,7 +40,6 @@ from reconciler.errors import (
 _MAX_BYTES: Final = 1024 * 1024  # the maximum body of a response that is not a list, in bytes
 MAX_LISTING_BYTES: Final = 64 * _MAX_BYTES
 """The maximum body of a list, in bytes."""
-
 _ATTEMPTS: Final = 4  # per request, not counting throttled attempts
 _CONNECT_TIMEOUT: Final = 10.0
 _NO_CREDENTIAL: Final = "request without a credential"

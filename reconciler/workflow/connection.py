@@ -129,8 +129,8 @@ class Connector:
             stop=nullcontext(self._stop) if self._signaled is None else self._stop,
             watcher=watcher or Watcher(),
             restart=partial(self._restart, deadline),
-            unreachable=client.unreachable,
-            disconnect=client.disconnect,
+            unreachable=client.transport.unreachable,
+            disconnect=client.transport.disconnect,
             signal=self._stop.requested,
         )
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.paging import read_all
+from reconciler.api.client import read_all
 from reconciler.errors import (
     IncompleteListingError,
     ProtocolError,

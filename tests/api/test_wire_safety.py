@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.connections import WatchedSocket
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
-from reconciler.api.watchdog import WatchedSocket
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,

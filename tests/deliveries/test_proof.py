@@ -64,7 +64,7 @@ class Server:
 
     def extend(self) -> None:
         self.extended += 1
-        self.api.client.deadline_in(600)
+        self.api.client.transport.deadline_in(600)
 
     def run(self) -> dict[str, Observation]:
         """Prepare, cause the events and watch all webhooks."""

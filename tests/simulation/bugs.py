@@ -37,7 +37,7 @@ BUGS = {
     ),
     "delete before create": Bug("execute/execute.py", "return 3 if", "return 1 if"),
     "trusting an empty page": Bug(
-        "api/paging.py",
+        "api/client.py",
         "    first = read(1)\n",
         "    first = read(1)\n    if not first.rows:\n        return [_Page(total=0)]\n",
         70,

@@ -223,8 +223,8 @@ class World:
                 key=key,
                 clock=clock,
                 stop=run,
-                unreachable=client.unreachable,
-                disconnect=client.disconnect,
+                unreachable=client.transport.unreachable,
+                disconnect=client.transport.disconnect,
             ), None
 
         options = PlanOptions()

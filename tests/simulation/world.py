@@ -75,7 +75,7 @@ class World:
             network=Network(clock=clock, adapter=adapter),
         )
         with closing(client) as api:
-            process.now, process.shorten_deadline = clock.monotonic, api.deadline_in
+            process.now, process.shorten_deadline = clock.monotonic, api.transport.deadline_in
             yield cast(Client, WatchedClient(api, process)), clock, workers
 
     def quiesce(self) -> None:
