@@ -537,8 +537,8 @@ def _edits(plan: Plan, view: View) -> Iterator[_Edit]:
         name = quote(shlex.quote(plan.organization.name))
         numbers = plan.counts._replace(any_declared=True, any_declared_live=True)
         yield (
-            f"declare undeclared webhooks (in a new file; use it with --file and --organization "
-            f"{name})",
+            "declare undeclared webhooks (then use -f FILE -f undeclared.yaml "
+            f"--organization {name})",
             shlex.join(command),
             without._replace(counts=numbers),
         )

@@ -18,7 +18,6 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from jsonschema import Draft7Validator, ValidationError, validators
-from jsonschema.exceptions import best_match
 
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
@@ -51,7 +50,12 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
         # A misspelled type is one error: the other keys are judged by the type that they fit.
         if definition is None:
             definition = _best(COMPLETE.values(), part.data)
-        for finding in _violations(definition, part.data) or [_UNEXPLAINED]:
+        findings_of_part = _violations(definition, part.data) or [_UNEXPLAINED]
+        missing = [finding for finding in findings_of_part if finding.rule == "missing-field"]
+        # A file without any key of a configuration is probably another one, and that is one error.
+        if part.item is None and missing and _KEYS_OF_A_FILE.isdisjoint(part.data):
+            findings_of_part = missing
+        for finding in findings_of_part:
             assert finding.place is not None
             place = finding.place._replace(file=document.file)
             # All webhooks inherit an error in `defaults`, but it is shown once, and there.
@@ -69,12 +73,6 @@ _UNEXPLAINED: Final = error(
 
 Tests find no such part, but without an error its webhooks would be applied.
 """
-
-
-def invalid_part(document: Any, name: str) -> str:
-    """Return the path of the most relevant violation of the schema `name` in a document."""
-    violation = best_match(Draft7Validator(schema(name)).iter_errors(document))
-    return "" if violation is None else ".".join(map(str, violation.absolute_path))
 
 
 def _pattern(
@@ -200,6 +198,9 @@ def _places() -> Iterator[tuple[str, str]]:
 
 
 _PLACES: Final = dict(_places())
+
+_KEYS_OF_A_FILE: Final = _PLACES.keys() - {"name", "version"}
+"""The keys that show that a file is a configuration; other programs' files have the others."""
 
 
 def _before_colon(key: str) -> str:
