@@ -11,9 +11,7 @@ import httpx
 import pytest
 
 from reconciler.api.attempt import AttemptRecord
-from reconciler.api.origin import Network, Origin
 from reconciler.api.pace import Pause
-from reconciler.api.transport import Transport
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -25,9 +23,8 @@ from reconciler.errors import (
     ServerError,
     UnreachableError,
 )
-from tests.api.support import URL, Scripted, json_response, transport
+from tests.api.support import json_response, transport
 from tests.ports import VirtualClock
-from tests.waiting import TIMEOUT
 
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 OK = json_response(200, {"id": "a"})
@@ -282,43 +279,6 @@ def test_an_empty_budget_ends_all_retries_and_all_writes() -> None:
     assert len(server.requests) == 26
 
 
-def test_lost_writes_use_the_budget_for_writes() -> None:
-    """A server that loses every write receives a few, even if it can be read."""
-    one, server, _ = transport(*[json_response(500), OK] * 6, json_response(500))
-    for _ in range(6):
-        with pytest.raises(AmbiguousWriteError):
-            one.request("POST", "/", json={"name": "a"})
-        one.request("GET", "/")
-    with pytest.raises(AmbiguousWriteError):
-        one.request("POST", "/", json={"name": "a"})
-    with pytest.raises(ServerError, match="budget"):
-        one.request("POST", "/", json={"name": "b"})
-    assert len(server.requests) == 13
-
-
-def test_requests_that_fail_together_are_charged_once() -> None:
-    """When the server restarts, ten concurrent writes are sent again, and the run continues."""
-    clock = VirtualClock()
-    in_flight = threading.Barrier(10, action=lambda: clock.sleep(0.01))
-    failed: list[str] = []
-
-    def serve(request: httpx.Request) -> httpx.Response:
-        if request.url.path in failed:
-            return OK
-        failed.append(request.url.path)
-        in_flight.wait(TIMEOUT)
-        raise CONNECTION_REFUSED
-
-    one, _, _ = transport(serve, clock=clock)
-    paths = [f"/{number}" for number in range(10)]
-    threads = [threading.Thread(target=one.request, args=("POST", each)) for each in paths]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert not one.pace.exhausted
-
-
 def test_successes_refill_the_budget() -> None:
     """A long run with rare failures never runs out of retries."""
     one, _, _ = transport(*([httpx.ReadError("x"), *[OK] * 6] * 40))
@@ -411,24 +371,3 @@ def test_an_error_with_an_unreadable_body_is_classified_by_status() -> None:
         one.request("POST", "/")
     assert caught.value.detail is None
     assert len(server.requests) == 1
-
-
-def test_without_a_credential_there_is_no_header() -> None:
-    """A public URL can be read without a key."""
-    server = Scripted(OK)
-    one = Transport(
-        origin=Origin.parse(f"{URL}/base"),
-        credential=None,
-        network=Network(clock=VirtualClock(), adapter=server),
-    )
-    one.request("GET", "/x", params={"q": "ü"})
-    assert "authorization" not in server.requests[0].headers
-    assert server.requests[0].url.raw_path == b"/base/x?q=%C3%BC"
-
-
-def test_a_repr_of_a_reply_hides_its_document() -> None:
-    """Data from a server is never part of a repr."""
-    one, _, _ = transport(json_response(200, {"token": "canary"}, x_other="canary"))
-    reply = one.request("GET", "/")
-    assert reply.headers["x-other"] == "canary"
-    assert "canary" not in repr(reply)

@@ -6,7 +6,6 @@ The end of each story, with all comments and issues, is in stories/.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from reconciler.ci.workflows import workflows
 from reconciler.model import SecretRef
 from tests.ci.conftest import MakeOrganizations
 from tests.ci.fake_github import MAX_BODY, FakeGitHub, Job
-from tests.ci.organizations import BASE, DEFAULT, ENVIRONMENTS, Organizations, alerts
+from tests.ci.organizations import BASE, DEFAULT, Organizations, alerts
 from tests.ci.support import SLACK, only, world
 from tests.emulated.emulator import SeededStore
 from tests.emulated.faults import Rule, Script, status
@@ -384,24 +383,6 @@ def test_a_plan_job_cancelled_between_two_comments(three: Organizations, written
     for done in three.push().values():
         assert (done.code, done.outputs["failure-reason"]) == (6, "not-reviewed")
         assert "its last plan failed or was not completed" in done.stdout
-
-
-def test_names_cannot_inject_into_comments(organizations: MakeOrganizations) -> None:
-    """Names of organizations and webhooks are data in comments, summaries and the log."""
-    evil = "x`|<!-- --> @all ::error::x"
-    made = organizations(ENVIRONMENTS, {"dev": f"Dev {evil}", "production": f"Production {evil}"})
-    planned = made.propose(1, {"base.yaml": BASE.replace("Audit", json.dumps(evil))})
-    assert planned.outputs["creates"] == "3", planned.stdout
-    made.world.environments[DEFAULT].pop("DEV_KEY")
-    made.merge(1)
-    done = [planned, *made.push().values()]
-    texts = [body.partition(" -->\n")[2] for body in made.world.github.bodies(1)]
-    assert sum("Dev x" in text for text in texts) == 2  # in the plan and in the failure
-    for text in (*texts, *(each.summary for each in done)):
-        outside = re.sub(r"(?s)(`+)[^`].*?\1(?!`)", "", text)
-        assert not re.search("<!--|@all|::error", outside), outside
-    for each in done:
-        assert not re.search(r"(?m)^::(?!error file=|error title=|warning |notice )", each.stdout)
 
 
 # Drift, secrets, sizes.

@@ -289,26 +289,6 @@ def test_a_run_cancelled_before_its_first_write_is_reported(here: World) -> None
     assert set(here.live()) == {"Audit"}
 
 
-def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
-    """The files of a fork are checked without a request; applying its merge needs a digest."""
-    here.propose(1, "Audit", "Deploys", plan=False)
-    requests = len(here.emulator.log)
-    here.github.log.clear()
-    forked = here.pull(1, home="eve/hooks")
-    assert (forked.code, forked.outputs["result"]) == (0, "validated")
-    assert "comes from a fork" in forked.stdout
-    assert (len(here.emulator.log), here.github.log) == (requests, [])
-    here.squash(1)
-    rejected = here.push()
-    assert rejected.code == 6
-    why = "pull request 1 has no approved plan: it has no plan comment from this workflow"
-    for text in (here.github.bodies(1)[-1], rejected.summary):
-        assert why in text
-        assert "| `+` | `Deploys` | create `slack #general` |" in text
-        assert "- Apply needs `env SLACK_BOT_TOKEN` for `slack #general`" in text
-    assert here.follow(here.github.bodies(1)[-1]).code == 0
-
-
 def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
     """Only main is applied, so a merge into another branch approves nothing."""
     here.git("branch", "release")
@@ -772,17 +752,6 @@ def test_a_failure_without_a_comment_is_reported_elsewhere(here: World) -> None:
 # The merge queue.
 
 
-def test_a_merge_group_with_valid_reviews_passes(here: World) -> None:
-    """Two pull requests in one group each change a different webhook."""
-    here.propose(1, "Audit", "Deploys")
-    here.propose(2, "Audit", base="topic-1", plan=False)
-    here.declare("Audit", "Deploys", "Pager")
-    assert here.pull(2).code == 0
-    done = here.queue_up(1, 2)
-    assert (done.code, done.outputs["result"]) == (0, "planned"), done.stdout
-    assert len(here.github.bodies(1)) == 1
-
-
 def test_a_merge_group_includes_merges_not_applied_yet(here: World) -> None:
     """Pull request 1 is merged and its run still waits; 2 is in the queue."""
     here.merged(1, "Audit", Audit="one")
@@ -791,25 +760,6 @@ def test_a_merge_group_includes_merges_not_applied_yet(here: World) -> None:
 
 
 # Drift.
-
-
-def test_drift_has_one_issue(here: World) -> None:
-    """The issue is opened, updated by each run, and closed when the drift is gone."""
-    assert here.drift().outputs["result"] == "no-drift"
-    assert here.github.issues == []
-    here.emulator.configure("Audit", channel="by-hand")
-    found = here.drift()
-    assert (found.code, found.outputs["result"], found.outputs["updates"]) == (0, "drift", "1")
-    (issue,) = here.github.issues
-    assert "1 to update" in issue["title"]
-    here.emulator.configure("Audit", channel="by-hand-again")
-    here.drift()
-    assert len(here.github.issues) == 1
-    assert "by-hand-again" in issue["body"]
-    assert here.follow(issue["body"]).code == 0
-    here.drift()
-    assert issue["state"] == "closed"
-    assert "found no drift in the compared fields" in here.github.bodies(issue["number"])[0]
 
 
 def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:

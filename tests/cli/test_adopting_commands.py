@@ -49,16 +49,6 @@ def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp
     assert (tmp_path / "out.yaml").read_text() == "webhooks: []  # mine"
 
 
-def test_an_export_lists_the_first_five_references(shell: Shell, file: File):
-    """The message names the command that lists the others."""
-    entry = "  - {{name: P{0}, type: generic, event_types: ['*'], configuration: {1}}}\n"
-    secret = '{url: "https://p.example.com", username: u, password: {env: HOOK}}'
-    file("webhooks:\n" + "".join(entry.format(number, secret) for number in range(6)))
-    assert shell("apply", LOCAL, "--yes", HOOK="hunter2hunter2").code == 0
-    done = shell("export", LOCAL, "-o", "out.yaml")
-    expect(done, 0, " and 1 more; `webhooks validate FILE` lists all that are not set\n")
-
-
 def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
     """`--only` narrows the file's scope too; a glob that matches nothing gives a warning."""
     idle = "warning[only-matches-nothing]: --only 'nope' matches no live webhook\n"
@@ -67,13 +57,6 @@ def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
     done = shell("export", LOCAL, "--only", "nope*", "-o", "team.yaml")
     expect(done, 1, "--only selects none of 2 live webhooks: nothing is exported\n  = help:")
     assert not (tmp_path / "team.yaml").exists()
-
-
-def test_webhooks_that_cannot_be_exported_are_listed(shell: Shell, applied: None, tmp_path: Path):
-    """The file and the terminal have the reason for each webhook that is not exported."""
-    edit(tmp_path, type="teams")
-    in_the_file = "- Pager  # unknown type teams"
-    expect(shell("export", LOCAL), 0, in_the_file, "Pager is ignored in the file")
 
 
 def test_status(shell: Shell, applied: None, file: File, tmp_path: Path):
@@ -288,13 +271,6 @@ def test_init_shows_differences(shell: Shell, server: Cloud):
         "edit a.yaml until the plan shows only changes that you want",
         without=("to declare one",),
     )  # fmt: skip
-
-
-def test_init_with_a_key_and_no_webhooks(shell: Shell, tmp_path: Path):
-    """The first file is a starter for the organization."""
-    expect(shell("init", LOCAL), 0, "No live webhooks", without=("set `organization`",))
-    assert "\norganization: Acme\n" in (tmp_path / "webhooks.yaml").read_text()
-    assert shell("plan", LOCAL).code == 0
 
 
 def test_init_without_a_key(shell: Shell):

@@ -32,13 +32,6 @@ def test_without_a_terminal_apply_needs_yes(shell: Shell, server: Cloud) -> None
     assert server.writes() == []
 
 
-def test_a_selection_matches_something(shell: Shell, server: Cloud) -> None:
-    """A misspelled selection is an error."""
-    idle = "--only 'deploys' matches no declared or live webhook"
-    expect(shell("apply", "--only", "Deploys", "--only", "deploys", **server.environ), 8, idle)
-    expect(shell("apply", "--only", "deploys", **server.environ), 64, idle)
-
-
 def test_expected_digest(shell: Shell, server: Cloud) -> None:
     """Only the plan with the expected digest is applied; without changes any digest is accepted."""
     reviewed = digest(shell("plan", **server.environ))
@@ -162,20 +155,6 @@ def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path:
     assert "error[output]: cannot write " in done.err
 
 
-def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A webhook of an unknown type is not changed; a declaration of it is a failure."""
-    file()
-    server = cloud(types=["slack", "generic", "teams"])
-    row = {"name": "Deploys", "type": "teams", "event_types": ["value_updated"]}
-    organization = server.emulator.organization
-    server.emulator.store.save({**row, "organization": organization, "configuration": {}})
-    for code in (7, 1):
-        shown = f"Exit {code}: 1 declaration not applied, see above."
-        expect(shell("apply", "--yes", **server.environ), code, shown)
-    file(Deploys="Releases")
-    expect(shell("apply", "--yes", **server.environ), 0, "Kept: 1 (unknown type)")
-
-
 def test_only_secrets_that_are_sent_are_required(shell: Shell, file: File, server: Cloud) -> None:
     """Each missing secret is listed, with exit 3 and no write; unused secrets may be missing."""
     without = {**server.environ, "TOKEN": "", "PASSWORD": ""}
@@ -189,11 +168,3 @@ def test_only_secrets_that_are_sent_are_required(shell: Shell, file: File, serve
     file(**{"[value_updated]": "[value_created]"})
     assert shell("apply", "--yes", **without).code == 0
     assert server.writes()[2:] == ["PATCH"]
-
-
-def test_maintenance(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """During maintenance an apply stops; a plan is still possible."""
-    file()
-    server = cloud(maintenance=True)
-    assert shell("plan", **server.environ).code == 0
-    assert shell("apply", "--yes", **server.environ).code == 4

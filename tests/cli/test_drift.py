@@ -227,49 +227,6 @@ def test_a_declaration_that_cannot_be_applied_is_drift(
     )
 
 
-VALUES: Final = ("yes", "1e3", "#ops", "null", "it's", 'say "hi"', "a: b # c", "é 😀", "- x", " x ")
-"""Texts that YAML would read as something else without quotes."""
-
-
-@pytest.mark.parametrize("value", VALUES)
-def test_a_live_value_is_read_back_unchanged(value: str, story: Story) -> None:
-    """After the edit, the file declares the live values, however YAML would read them unquoted."""
-
-    def change(cloud: Cloud) -> None:
-        cloud.emulator.configure("Deploys", username=value)
-        renamed("Hook", value.strip())(cloud)
-
-    done = story({"webhooks.yaml": f"{FILE}{HOOK}"}, change, "--accept")
-    expect(done, 0, "Edited to accept 2 changes")
-    expect(story.run("plan", "--detailed-exitcode"), 0, "No changes.")
-
-
-TABS: Final = """\
-organization: Acme # a\tb
-webhooks: #\tours
-#\tthe first
-  - name: Deploys #\tA
-    type: slack
-    event_types: ["*_deleted"] # B
-    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth} # C
-    #\tthe end
-"""
-
-
-def test_tabs_in_comments_stay(story: Story, tmp_path: Path) -> None:
-    """Comments are kept with their tabs, and a new entry is after the last one."""
-
-    def change(cloud: Cloud) -> None:
-        channel(cloud)
-        added()(cloud)
-
-    expect(story({"webhooks.yaml": TABS}, change, "--accept"), 0, "Edited to accept 2 changes")
-    edited = (tmp_path / "webhooks.yaml").read_text("utf-8")
-    assert edited.startswith(TABS.replace("#deploys", "#live").partition("    #\tthe end")[0])
-    assert "#\tthe end\n" in edited
-    expect(story.run("plan", "--detailed-exitcode"), 0, "No changes.")
-
-
 def test_a_hidden_channel_is_no_drift(story: Story, tmp_path: Path) -> None:
     """Other fields are edited, and an added webhook without a visible channel is advice."""
 
@@ -285,21 +242,6 @@ def test_a_hidden_channel_is_no_drift(story: Story, tmp_path: Path) -> None:
     expect(done, 2, "no file can declare it: the server shows no valid channel")
     edited = FILE.replace('["*_deleted"]', "[value_updated]")
     assert (tmp_path / "webhooks.yaml").read_text("utf-8") == edited
-
-
-def test_names_of_several_webhooks_stay_apart(story: Story, tmp_path: Path) -> None:
-    """Of webhooks that share a name, only the changed one is edited, and an added one is pinned."""
-    ids: list[str] = []
-
-    def change(cloud: Cloud) -> None:
-        ids.append(cloud.emulator.webhook("Deploys")["id"])
-        added("Added")(cloud)
-        added("Added", event_types=["value_updated"])(cloud)
-
-    done = story({"webhooks.yaml": FILE}, change, "--accept")
-    expect(done, 0)
-    text = (tmp_path / "webhooks.yaml").read_text("utf-8")
-    assert text.count("name: Added\n    id: ") == 2
 
 
 def test_an_added_webhook_needs_one_file(story: Story, tmp_path: Path, shell: Shell) -> None:
@@ -540,18 +482,6 @@ def test_a_read_only_file_is_not_edited(story: Story, tmp_path: Path) -> None:
 
     done = story({"webhooks.yaml": FILE}, change, "--accept")
     expect(done, 2, "by hand: its declaration is in a read-only file")
-
-
-def test_edited_files_keep_their_permissions(story: Story, tmp_path: Path) -> None:
-    """An edit does not make a file private."""
-    path = tmp_path / "webhooks.yaml"
-
-    def change(cloud: Cloud) -> None:
-        channel(cloud)
-        path.chmod(0o664)
-
-    expect(story({"webhooks.yaml": FILE}, change, "--accept"), 0)
-    assert path.stat().st_mode & 0o777 == 0o664
 
 
 @pytest.mark.parametrize("change", [channel, delete, added("New [hook]*"), renamed("Hook", "x y")])

@@ -83,28 +83,6 @@ def test_an_apply_checks_every_key_before_its_first_write(
     assert both.writes() == []
 
 
-def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_path: Path) -> None:
-    """Organizations are applied one after another, in the order of their files."""
-    broken = "limits: {max_deletes: 0}\napi_key: {env: ACME_KEY}"
-    assert run("apply -f orgs/Acme.yaml --yes").code == 0
-    text = FILE.format(name="Acme", head=broken).replace("name: A,", "name: B,")
-    write(tmp_path, {"orgs/Acme.yaml": text})
-    expect(
-        run("apply -f orgs --yes"),
-        5,
-        "Blocked: Acme.\nNot started: Globex.\n2 organizations",
-    )
-    done = run("apply -f orgs --yes --keep-going")
-    expect(
-        done,
-        7,
-        "1 created",
-        "Blocked: Acme.\nApplied 1 of 1 change",
-        "Exit 7: incomplete",
-        "\n2 organizations: 1 applied, 1 blocked.",
-    )
-
-
 @pytest.mark.parametrize(
     ("head", "more", "code", "expected"),
     [
@@ -257,25 +235,6 @@ def test_a_resend_belongs_to_one_organization(run: Run, tmp_path: Path) -> None:
     expect(run("plan orgs --resend-secret env:NONE"), 3, "matches no declared secret", "2 failed")
 
 
-def test_commands_for_one_organization_reject_several(run: Run) -> None:
-    """A proof of deliveries needs the files of one organization."""
-    expect(run("check orgs --deliver Scratch"), 64, "the files declare several: Acme, Globex")
-
-
-@pytest.mark.parametrize("line", ["plan", "plan --format json"])
-def test_the_name_of_an_organization_is_shown_like_other_names(
-    shell: Shell, tmp_path: Path, line: str
-) -> None:
-    """Possible secrets in the name are masked, and control characters are escaped."""
-    names = ('"https://x.example/hunter2"', r'"Acme\e[1m"')
-    for number, name in enumerate(names):
-        write(tmp_path, {f"{number}.yaml": f"organization: {name}\nwebhooks: []\n"})
-    done = shell(*line.split(), "-f", "0.yaml", "-f", "1.yaml")
-    assert "***" in done.err
-    assert r"\u001b[1m" in done.err
-    assert not any(each in done.err + done.out for each in ("hunter2", "\x1b"))
-
-
 def test_two_names_of_one_organization_are_rejected(both: Cloud, run: Run, tmp_path: Path) -> None:
     """Each file would delete what the other declares."""
     text = FILE.format(name=both.emulator.organization, head="api_key: {env: ACME_KEY}")
@@ -387,17 +346,6 @@ def test_earlier_files_of_several_organizations(run: Run, tmp_path: Path) -> Non
     expect(run("plan orgs --base before"), 0, "(this change)", one, without=("drift",))
 
 
-def test_a_local_run_has_an_emulated_organization_for_each(shell: Shell, tmp_path: Path) -> None:
-    """Each organization keeps its webhooks, also for a run of its file alone."""
-    files(tmp_path, Acme="", Globex="")
-    line = ["apply", "-f", "orgs", "--local", "--yes"]
-    expect(shell(*line), 0, "In 2 organizations: Acme, Globex", "2 created")
-    expect(shell(*line), 0, without=("created", "updated"))
-    expect(shell("plan", "orgs/Globex.yaml", "--local"), 0, "No changes. 1 webhook matches.")
-    for name in ("Globex", "Acme"):
-        expect(shell("status", "--local", "--organization", name), 0, f"webhooks for {name}")
-
-
 def test_results_of_several_organizations_are_one_stream(shell: Shell, tmp_path: Path) -> None:
     """YAML has a document for each organization."""
     files(tmp_path, Acme="", Globex="")
@@ -415,13 +363,6 @@ def test_the_prompt_names_the_organization(shell: Shell, tmp_path: Path) -> None
     question = "Apply 2 changes in 2 organizations? Type `yes` to confirm: "
     expect(done, 8, question, "the answer was not `yes`: nothing was written")
     expect(shell(*line, terminal=True, keys="yes\n"), 0, question, "2 organizations: 2 applied.")
-
-
-def test_an_invalid_policy_is_reported_once(shell: Shell, tmp_path: Path) -> None:
-    """An invalid policy is an error of the run, not of each organization."""
-    files(tmp_path, Acme="", Globex="")
-    done = shell("validate", "orgs", "--policy", "none.json")
-    assert (done.code, done.err.count("cannot read the policy none.json")) == (3, 1)
 
 
 @pytest.mark.parametrize(

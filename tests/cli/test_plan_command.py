@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell, digest, expect
-from tests.emulated.emulator import LOCAL_KEY
 
 
 def test_plan_without_secrets(shell: Shell, server: Cloud) -> None:
@@ -52,20 +51,6 @@ def test_on_a_terminal_the_digest_is_shown_only_for_a_later_apply(
     dimmed = re.findall(r"\x1b\[2m[^\x1b]*sha256:[0-9a-f]{64}\x1b\[0m", done.out + done.err)
     assert len(dimmed) == (done.out + done.err).count("sha256:") == shown
     assert "\x1b[1mPlan: 2 to create" in done.out + done.err
-
-
-def test_a_directory_is_read_recursively(shell: Shell, file: File) -> None:
-    """Webhooks of a subdirectory are not deleted, and the number of files is printed."""
-    hook = (
-        'scope: ["t-*"]\nwebhooks:\n  - {{name: {}, type: generic, event_types: ["*"], '
-        'configuration: {{url: "https://example.com"}}}}\n'
-    )
-    file(hook.format("t-a"), "d/a.yaml")
-    file(hook.format("t-b"), "d/teams/b.yaml")
-    assert shell("apply", "-f", "d", "--local", "--yes").code == 0
-    done = shell("plan", "-f", "d", "--local", "-v")
-    expect(done, 0, "No changes. 2 webhooks match.", "read d/a.yaml\nread d/teams/b.yaml\n")
-    assert done.out.splitlines()[0].endswith(", 2 files)")
 
 
 def test_a_note_about_a_file_needs_a_verbose_plan(shell: Shell, file: File) -> None:
@@ -160,32 +145,6 @@ def test_blocked_plan(shell: Shell, file: File, server: Cloud) -> None:
     assert (rejected.code, server.names()) == (5, ["Deploys", "Pager"])
     assert "  = help: run `webhooks plan` to see the plan\n" in rejected.err
     assert "add --allow-deletes 2" in rejected.err
-
-
-@pytest.mark.parametrize(
-    ("environ", "code", "reads", "expected"),
-    [
-        ({"CLOUDTRUTH_API_KEY": "wrong-key-12345"}, 4, 1, "does not accept the API key"),
-        ({"TOKEN": LOCAL_KEY}, 3, 0, "API key"),
-        ({"WEBHOOKS_ORGANIZATION": "Other"}, 4, 1, "'Acme', not to 'Other'"),
-        ({"WEBHOOKS_ORGANIZATION": "Acme"}, 0, 2, ""),
-        ({"CLOUDTRUTH_SERVER_URL": "http://127.0.0.1:9"}, 1, 0, "127.0"),
-        ({"WEBHOOKS_FILE": "other.yaml"}, 4, 1, "'Acme', not to 'Globex'"),
-        ({"WEBHOOKS_ORGANIZATION": "Other", "WEBHOOKS_FILE": "webhooks.yaml"}, 4, 1,
-         "note: set in the environment: WEBHOOKS_FILE (--file), "
-         "WEBHOOKS_ORGANIZATION (--organization)"),
-    ],
-)  # fmt: skip
-def test_errors_before_the_listing(
-    shell: Shell, file: File, cloud: MakeCloud,
-    environ: dict[str, str], code: int, reads: int, expected: str,
-) -> None:  # fmt: skip
-    """A wrong key, organization or server is an error before the listing is read."""
-    file()
-    file(name="other.yaml", **{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
-    service = cloud()
-    expect(shell("plan", **{**service.environ, **environ}), code, expected, without=("wrong-key",))
-    assert service.reads() == reads
 
 
 def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: MakeCloud) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
-from threading import Thread
-from time import sleep
 
 from reconciler.cli.connection import Progress
 from reconciler.cli.console import Console, Process
 from reconciler.cli.session import Session
 from reconciler.report import Applied
-from tests.cli.conftest import File, MakeCloud, Shell, Terminal
+from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Rule, Script, status
 from tests.render.cases import CREATE
 
@@ -30,32 +27,6 @@ def test_a_signal_between_writes_prints_that_none_is_in_flight() -> None:
         shown.finished(Applied(operation=CREATE, id="1"))
         shown.interrupted()
     assert err.getvalue().endswith("\nInterrupted: no write is in flight, stopping.\n")
-
-
-def test_the_count_of_parallel_writes_only_grows() -> None:
-    """The status line has the number of completed operations."""
-
-    class Slow(Terminal):
-        def write(self, text: str) -> int:
-            sleep(0.0005)  # lets other threads run between a count and its output
-            return super().write(text)
-
-    def write_all() -> None:
-        for _ in range(20):
-            shown.starting(CREATE)
-            shown.finished(Applied(operation=CREATE, id="1"))
-
-    err = Slow()
-    with progress(err) as shown:
-        shown.phase("", total=80)
-        threads = [Thread(target=write_all) for _ in range(4)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
-    counts = [int(each) for each in re.findall(r"(\d+)/80 ", err.getvalue())]
-    assert len(counts) > 80
-    assert counts == sorted(counts)
 
 
 def test_a_long_wait_is_reported_once(shell: Shell, file: File, cloud: MakeCloud) -> None:

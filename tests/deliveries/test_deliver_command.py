@@ -8,8 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from tests.doctor.test_doctor_command import document
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, drop
 from tests.folders import write
-from tests.ports import START
 from tests.served import PauseAtWrite, served
 
 DELIVER = ("check", "--deliver", "Scratch")
@@ -210,33 +207,6 @@ webhooks:
   - name: Deploys
     configuration: {token: {env: TOKEN}, channel: "#old-deploys", username: CloudTruth}
 """
-
-
-def test_a_deleted_channel_is_found_repaired_and_proved(
-    shell: Shell, start: Start, file: File
-) -> None:
-    """The cause of failed deliveries is named, and after the fix the proof is green."""
-    seconds = count()
-    site = start(
-        SLACK,
-        failing=("#old-deploys",),
-        server_time=lambda: START + timedelta(seconds=2 * next(seconds)),
-    )
-    slack = FakeSlack(tokens={GOOD: SEEING}, channels=[channel("C1", "deploys")])
-
-    def run(*arguments: str) -> Done:
-        return shell(*arguments, **{**site.environ, "TOKEN": GOOD, "WEBHOOKS_SLACK_URL": url})
-
-    with served(slack) as url:
-        expect(run(*DELIVER, "--yes"), 1, "✗ failed channel_not_found", "Slack finds no such")
-        expect(run("status", "--failing"), 1, "channel_not_found")
-        expect(run("check"), 1, "✗ failing channel_not_found",
-               '✗ channel #old-deploys: no such channel in team Acme')  # fmt: skip
-        file(SLACK.replace("#old-deploys", "#deploys"))
-        expect(run("check"), 1, "! differs", "✓ channel a public channel")
-        assert run("apply", "--yes").code == 0
-        expect(run(*DELIVER, "--yes"), 0, "✓ delivered", "✓ channel a public channel")
-        expect(run("check"), 0, "failed earlier")
 
 
 Change = Callable[[Cloud, FakeSlack], object]

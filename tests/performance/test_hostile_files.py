@@ -171,15 +171,6 @@ def test_output_grows_in_proportion(name: str, format: str) -> None:
     assert sizes[1] < (2.4 if format == "json" else 1.1) * sizes[0]
 
 
-def test_text_has_the_number_of_omitted_findings() -> None:
-    """The last lines count all findings and the omitted ones."""
-    found = load_text(FILES["unknown keys"](120)).findings
-    left = len(found) - 100
-    shown = FINDINGS_RENDERERS["text"]().render_findings(found)
-    assert shown.count("error[") == 100
-    assert shown.endswith(f"\n\nand {left} more findings\n\n{len(found)} errors\n")
-
-
 @pytest.mark.parametrize("levels", [10, 5000])
 def test_merges_of_any_depth_are_followed(levels: int) -> None:
     """A long chain of merges has the same findings as a short one."""

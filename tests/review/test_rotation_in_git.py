@@ -148,63 +148,6 @@ def test_a_digest_of_a_plan_with_a_base_needs_the_base(
     assert (done.code, hint in done.err) == (6, True)
 
 
-@pytest.mark.parametrize("base", ["nowhere", "--output=x", "HEAD~99", "\0", "x" * 5000])
-def test_a_base_that_is_neither_a_revision_nor_a_path_is_an_error(
-    shell: Shell, server: Cloud, base: str
-) -> None:
-    """The error mentions both possibilities."""
-    done = shell("plan", f"--base={base}", **server.environ)
-    assert done.code == 3
-    assert "git has no such revision in this clone" in " ".join(done.err.split())
-
-
-def test_a_new_file_has_an_empty_base(shell: Shell, file: File, server: Cloud) -> None:
-    """Every operation of a new file is part of this change."""
-    file(OLD.replace("Deploys", "New"), "more.yaml")
-    done = shell("plan", "-f", "more.yaml", "--base", "HEAD", "--no-prune", **server.environ)
-    assert (done.code, "(this change)" in done.out) == (0, True)
-
-
-def test_the_note_counts_webhooks_that_share_a_name(
-    shell: Shell, file: File, server: Cloud
-) -> None:
-    """Each webhook counts, as in the summary of the plan."""
-    row = server.emulator.webhook("Deploys")
-    text = "webhooks:\n"
-    for number in range(5):
-        live = {**row, "configuration": {**row["configuration"], "channel": f"#ops{number}"}}
-        live["id"] = server.emulator.store.new_id()
-        server.emulator.store.save(live)
-        entry = OLD.removeprefix("webhooks:\n").replace("deploys", f"ops{number}")
-        text += entry.replace("type:", f"id: {live['id']}\n    type:")
-    commit(file(text).parent)
-    file(text.replace("version: 1", "version: 2"))
-    shown = " ".join(shell("plan", "--no-prune", **server.environ).out.split())
-    assert "for 'Deploys', 'Deploys', 'Deploys' and 2 more" in shown
-
-
-def test_an_old_rotation_has_no_note(shell: Shell, file: File, server: Cloud) -> None:
-    """Users would ignore a permanent note."""
-    for _ in range(2):
-        commit(file(NEW).parent)
-    assert "version-not-sent" not in shell("plan", **server.environ).out
-    file(NEW + "# a comment\n")
-    assert "version-not-sent" not in shell("plan", **server.environ).out
-
-
-def test_a_visible_rotation_has_no_note(
-    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
-) -> None:
-    """If the server shows tokens, a new token is an update without a note."""
-    server = cloud()
-    git(tmp_path, "init", "-q")
-    commit(file(OLD).parent)
-    assert shell("apply", "--yes", **server.environ).code == 0
-    file(NEW)
-    assert "version-not-sent" not in shell("plan", **server.environ).out
-    assert "1 to update" in shell("plan", **{**server.environ, **ROTATED}).out
-
-
 @pytest.mark.parametrize("how", ["detached", "shallow", "outside", "no git", "no commit"])
 def test_a_plan_needs_no_history(
     shell: Shell,

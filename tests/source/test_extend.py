@@ -134,16 +134,3 @@ def test_a_cycle_is_found_through_another_spelling(texts: dict[str, str], messag
     """The error is at the line that closes the cycle, once."""
     (found,) = load_texts(texts).findings
     assert message in found.message
-
-
-def test_layers_with_defaults_of_different_types() -> None:
-    """The later type applies; the configuration of the other type is dropped, not sent."""
-    texts = {
-        "base.yaml": BASE,
-        "generic.yaml": "defaults: {type: generic, configuration: {url: https://a.example.com/}}\n",
-        "over.yaml": "extends: [base.yaml, generic.yaml]\n",
-    }
-    found = load_texts(texts, "over.yaml")
-    assert found.desired is not None
-    deploys = found.desired.webhooks[0]
-    assert (deploys.type, deploys.configuration) == ("generic", {"url": "https://a.example.com/"})
