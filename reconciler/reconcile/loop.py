@@ -1,4 +1,9 @@
-"""The rounds of a reconciler: each reads a commit, plans or applies all organizations, waits."""
+"""The rounds of a reconciler: each reads a commit, plans or applies all organizations, waits.
+
+CloudTruth does not show which version of a secret it has. A secret whose reference or version
+differs from the configuration applied last is sent again. After a restart, that configuration is
+the one at the commit in the ref `refs/webhooks/reconciled/ORGANIZATION-ID` of the local clone.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +18,27 @@ from reconciler.errors import (
     Interrupted,
     ReconcilerError,
 )
-from reconciler.planning.plan import OrganizationResult, RunPlan
+from reconciler.model import Desired, Live, Organization
+from reconciler.planning.plan import OrganizationResult, Plan, RunPlan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Clock
-from reconciler.reconcile.bases import Bases
-from reconciler.reconcile.withhold import Suspensions, withheld
-from reconciler.report import RunReport
+from reconciler.reconcile.withhold import Reasons, Suspensions, withheld
+from reconciler.render.quote import quote
+from reconciler.report import Applied, Report, RunReport
+from reconciler.source.history import Commit, commit_of
 from reconciler.workflow.applying import apply_all
-from reconciler.workflow.inputs import Inputs, Source, load_all
+from reconciler.workflow.inputs import Checked, Gathered, Inputs, Source, load_all, previous
 from reconciler.workflow.run import Target, identify, plan_all
 
 _LONGEST_WAIT: Final = 3600.0
 """The maximum number of seconds after which a failed organization is tried again."""
+
+_NO_BASE: Final = (
+    "{name}: no earlier commit is known, so secrets whose `version` changed before are not resent"
+)
+_NO_REF: Final = (
+    "{name}: the clone cannot be written, so a restarted process does not know the last commit"
+)
 
 
 class Settings(NamedTuple):
@@ -64,28 +78,13 @@ class Round(NamedTuple):
         return () if self.run is None else self.run.organizations
 
 
-class _Failure(NamedTuple):
-    """How often an organization failed since its last success, and when it is tried again."""
-
-    attempts: int = 0
-    until: float = 0.0
-
-
-class _State(NamedTuple):
-    """What a process remembers between rounds; failures by declared name."""
-
-    bases: Bases
-    suspensions: Suspensions
-    failures: dict[str, _Failure]
-
-
 def rounds(settings: Settings) -> Iterator[Round]:
     """Yield the result of each round; the next one begins when its time has come.
 
     Without an interval there is one. After a signal during an apply, the round of the signal is the
     last one; in a wait or while reading, a signal raises Interrupted.
     """
-    state = _State(Bases(), Suspensions(), {})
+    reconciler = _Reconciler(settings)
     clock, every = settings.clock, settings.every
     while True:
         # The log names the commit also if its files are invalid.
@@ -94,7 +93,7 @@ def rounds(settings: Settings) -> Iterator[Round]:
             inputs = settings.read()
             assert inputs.commit is not None
             commit = inputs.commit.id
-            result = _round(settings, state, load_all(inputs))
+            result = reconciler.round(load_all(inputs))
         except Interrupted:
             raise
         except ReconcilerError as problem:
@@ -107,29 +106,81 @@ def rounds(settings: Settings) -> Iterator[Round]:
         clock.sleep(max(began + every - clock.monotonic(), every / 10))
 
 
-def _round(settings: Settings, state: _State, sources: Sequence[Source]) -> Round:
-    _require_organizations(sources)
-    # An organization whose server is away does not delay the others.
-    waiting: dict[str, float] = {}
-    for source in sources:
-        failure = state.failures.get(source.name, _Failure())
-        seconds = failure.until - settings.clock.monotonic()
-        if seconds > 0:
-            waiting[source.name] = seconds
-    options = PlanOptions(prune=settings.prune)
-    due = [Target(source, options=options) for source in sources if source.name not in waiting]
-    if not due:
-        return Round(waiting=waiting)
-    with settings.connected(due) as connected:
-        targets = identify(connected)
-        if settings.apply:
-            result = _apply(settings, state, targets)
-        else:
-            planned = plan_all(targets)
-            result = Round(run=RunPlan(tuple(plan.result for plan in planned)))
-    for target, organization in zip(targets, result.organizations, strict=True):
-        _record_failure(settings, state, target.source.name, organization.problem)
-    return result._replace(waiting=waiting)
+class _Reconciler:
+    """Plans or applies, with what a process remembers between rounds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._clock = settings, settings.clock
+        self._bases, self._suspensions = _Bases(), Suspensions()
+        # By declared name: the failures since the last success, and when it is tried again.
+        self._failures: dict[str, tuple[int, float]] = {}
+
+    def round(self, sources: Sequence[Source]) -> Round:
+        """Plan or apply the organizations, except those that failed a short time before."""
+        _require_organizations(sources)
+        # An organization whose server is away does not delay the others.
+        now, names = self._clock.monotonic(), {source.name for source in sources}
+        waiting = {
+            name: until - now
+            for name, (_, until) in self._failures.items()
+            if until > now and name in names
+        }
+        options = PlanOptions(prune=self._settings.prune)
+        due = [Target(source, options=options) for source in sources if source.name not in waiting]
+        if not due:
+            return Round(waiting=waiting)
+        with self._settings.connected(due) as connected:
+            targets = identify(connected)
+            if self._settings.apply:
+                result = self._apply(targets)
+            else:
+                planned = plan_all(targets)
+                result = Round(run=RunPlan(tuple(plan.result for plan in planned)))
+        for target, organization in zip(targets, result.organizations, strict=True):
+            self._record_failure(target.source.name, organization.problem)
+        return result._replace(waiting=waiting)
+
+    def _apply(self, targets: Sequence[Target]) -> Round:
+        """Apply the targets, except what is withheld, and remember what was written."""
+        clock, bases, suspensions = self._clock, self._bases, self._suspensions
+        ready = [_with_base(target, bases) for target in targets]
+
+        def withhold(plan: Plan, live: Live, gathered: Gathered) -> Reasons:
+            base = bases.get(plan.organization, gathered.checked)
+            suspended = suspensions.reasons(plan, clock.monotonic())
+            earlier = () if base is None else base.desired.webhooks
+            return withheld(plan, live, gathered, earlier=earlier, suspended=suspended)
+
+        report = apply_all(
+            ready,
+            # Whoever merged the commit has confirmed it.
+            confirm=lambda plans: True,
+            values=True,
+            keep_going=True,  # the next round is for those that fail
+            withhold=withhold,
+        )
+        for target, organization in zip(ready, report.organizations, strict=True):
+            if organization.value is not None:
+                suspensions.record(organization.value, clock.monotonic())
+                bases.advance(target.checked, organization.value)
+        # All connections of a run have one handler of signals.
+        signals = [target.connection.signal() for target in ready if target.connection is not None]
+        return Round(run=report, notes=bases.new_notes(), stopped=next(iter(signals), None))
+
+    def _record_failure(self, name: str, problem: ReconcilerError | None) -> None:
+        """Remember whether an organization failed: one that may recover is tried less often.
+
+        A rejected key needs a person, who should not have to wait after the correction.
+        """
+        if not isinstance(problem, ApiError) or problem.exit_code is ExitCode.DENIED:
+            self._failures.pop(name, None)
+            return
+        attempts = self._failures.get(name, (0, 0.0))[0] + 1
+        # The exponent is limited only to keep the number small: the wait ends at an hour.
+        longest = min(_LONGEST_WAIT, (self._settings.every or 0.0) * 2 ** min(attempts, 20))
+        # With jitter, so that many reconcilers do not return to a server at the same time.
+        until = self._clock.monotonic() + self._clock.uniform(longest / 2, longest)
+        self._failures[name] = attempts, until
 
 
 def _require_organizations(sources: Sequence[Source]) -> None:
@@ -147,34 +198,7 @@ def _require_organizations(sources: Sequence[Source]) -> None:
                 )
 
 
-def _apply(settings: Settings, state: _State, targets: Sequence[Target]) -> Round:
-    """Apply the targets, except what is withheld, and remember what was written."""
-    clock, bases, suspensions = settings.clock, state.bases, state.suspensions
-    ready = [_with_base(target, bases) for target in targets]
-    report = apply_all(
-        ready,
-        # Whoever merged the commit has confirmed it.
-        confirm=lambda plans: True,
-        values=True,
-        keep_going=True,  # the next round is for those that fail
-        withhold=lambda plan, live, gathered: withheld(
-            plan,
-            live,
-            gathered,
-            base=bases.get(plan.organization, gathered.checked),
-            suspended=suspensions.reasons(plan, clock.monotonic()),
-        ),
-    )
-    for target, organization in zip(ready, report.organizations, strict=True):
-        if organization.value is not None:
-            suspensions.record(organization.value, clock.monotonic())
-            bases.advance(target.checked, organization.value)
-    # All connections of a run have one handler of signals.
-    signals = [target.connection.signal() for target in ready if target.connection is not None]
-    return Round(run=report, notes=bases.new_notes(), stopped=next(iter(signals), None))
-
-
-def _with_base(target: Target, bases: Bases) -> Target:
+def _with_base(target: Target, bases: _Bases) -> Target:
     """Let the plan compare with what was applied last, so that a rotation is sent."""
     if target.organization is None:
         return target
@@ -185,20 +209,94 @@ def _with_base(target: Target, bases: Bases) -> Target:
     return target._replace(options=options)
 
 
-def _record_failure(
-    settings: Settings, state: _State, name: str, problem: ReconcilerError | None
-) -> None:
-    """Remember whether an organization failed: one that may recover is tried less often.
+class _Base(NamedTuple):
+    """The configuration that is compared with, and the commit that had all of it."""
 
-    A rejected key needs a person, who should not have to wait after the correction.
-    """
-    every, clock = settings.every or 0.0, settings.clock
-    if not isinstance(problem, ApiError) or problem.exit_code is ExitCode.DENIED:
-        state.failures.pop(name, None)
-        return
-    attempts = state.failures.get(name, _Failure()).attempts + 1
-    # The exponent is limited only to keep the number small: the wait ends at an hour.
-    longest = min(_LONGEST_WAIT, every * 2 ** min(attempts, 20))
-    # With jitter, so that many reconcilers do not return to a server at the same time.
-    until = clock.monotonic() + clock.uniform(longest / 2, longest)
-    state.failures[name] = _Failure(attempts, until)
+    desired: Desired
+    commit: str
+
+
+class _Bases:
+    """The base of each organization, by its id."""
+
+    def __init__(self) -> None:
+        self._bases: dict[str, _Base] = {}
+        self._refs: dict[str, str] = {}
+        # In the order of their first occurrence: each is for the log of one round.
+        self._notes: dict[str, None] = {}
+        self._reported = 0
+
+    def get(self, organization: Organization, checked: Checked) -> _Base | None:
+        """Return the base of an organization, from the ref at first; None without one."""
+        if organization.id not in self._bases:
+            base = _read(organization.id, checked)
+            if base is None:
+                self._note(_NO_BASE, organization)
+                return None
+            self._bases[organization.id] = base
+            self._refs[organization.id] = base.commit
+        return self._bases[organization.id]
+
+    def advance(self, checked: Checked, report: Report) -> None:
+        """Record what was applied of a commit.
+
+        A webhook with an operation that is not done keeps its earlier declaration, so that its
+        secrets are sent in a later round, and those of the others are not sent twice.
+        """
+        organization, commit = report.plan.organization, checked.inputs.commit
+        assert commit is not None
+        base, pending = self._bases.get(organization.id), _pending_names(report)
+        webhooks = [webhook for webhook in checked.desired.webhooks if webhook.name not in pending]
+        if base is not None:
+            webhooks += [webhook for webhook in base.desired.webhooks if webhook.name in pending]
+        desired = checked.desired._replace(webhooks=tuple(webhooks))
+        is_complete = not pending and report.problem is None
+        reached = commit.id if is_complete or base is None else base.commit
+        self._bases[organization.id] = _Base(desired, reached)
+        # The ref waits until all of a commit is applied: a restarted process has only the ref.
+        if is_complete and self._refs.get(organization.id) != commit.id:
+            self._move_ref(organization, commit)
+
+    def _move_ref(self, organization: Organization, commit: Commit) -> None:
+        if commit.git(["update-ref", _ref(organization.id), commit.id]) is not None:
+            self._refs[organization.id] = commit.id
+        else:
+            self._note(_NO_REF, organization)
+
+    def new_notes(self) -> tuple[str, ...]:
+        """Return the notes since the last call."""
+        notes = tuple(self._notes)[self._reported :]
+        self._reported = len(self._notes)
+        return notes
+
+    def _note(self, text: str, organization: Organization) -> None:
+        self._notes.setdefault(text.format(name=quote(organization.name)))
+
+
+def _pending_names(report: Report) -> set[str]:
+    """Return the present and former names of webhooks that are not as declared."""
+    # A webhook that the plan keeps for a reason is not as declared either.
+    names = {kept.name for kept in report.plan.unapplied}
+    for outcome in report.outcomes:
+        operation = outcome.operation
+        if isinstance(outcome, Applied):
+            continue
+        names.add(operation.name)
+        if isinstance(operation, Update):
+            names |= {operation.before.name, *operation.after.previously}
+    return names
+
+
+def _ref(organization: str) -> str:
+    # git refuses a name that would lead out of this folder.
+    return f"refs/webhooks/reconciled/{organization}"
+
+
+def _read(organization: str, checked: Checked) -> _Base | None:
+    commit = commit_of(_ref(organization), checked.inputs.git)
+    if commit is None:
+        return None
+    try:
+        return _Base(previous((commit,), checked), commit)
+    except ConfigurationError:  # the files were invalid, or the clone is too shallow
+        return None

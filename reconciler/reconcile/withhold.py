@@ -6,7 +6,7 @@ write for ever, nor create a second webhook that sends every message twice.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Set
+from collections.abc import Hashable, Sequence
 from typing import Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS
@@ -21,7 +21,6 @@ from reconciler.model import (
 )
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
 from reconciler.planning.readback import destination, hides_destination
-from reconciler.reconcile.bases import Base
 from reconciler.render.quote import quote
 from reconciler.report import NOT_CONVERGED, SUSPENDED, WITHHELD, Failed, Report, Skipped
 from reconciler.workflow.inputs import Gathered
@@ -31,7 +30,7 @@ _MAX_WRITES: Final = 3
 """The maximum number of writes of one declaration of a webhook within an hour."""
 
 
-_Reasons = dict[int, tuple[str, str]]
+Reasons = dict[int, tuple[str, str]]
 """Code and reason of the operations of a plan that are not written, by index."""
 
 
@@ -49,9 +48,9 @@ class Suspensions:
     def __init__(self) -> None:
         self._histories: dict[Hashable, _History] = {}
 
-    def reasons(self, plan: Plan, now: float) -> _Reasons:
+    def reasons(self, plan: Plan, now: float) -> Reasons:
         """Return why operations are suspended, by index."""
-        reasons: _Reasons = {}
+        reasons: Reasons = {}
         for index, operation in enumerate(plan.operations):
             history = self._histories.get(_key(plan, operation), _History())
             if now < history.until:
@@ -97,17 +96,18 @@ def _key(plan: Plan, operation: Operation) -> Hashable:
 
 
 def withheld(
-    plan: Plan, live: Live, gathered: Gathered, *, base: Base | None, suspended: _Reasons
-) -> _Reasons:
+    plan: Plan, live: Live, gathered: Gathered, *, earlier: Sequence[Webhook], suspended: Reasons
+) -> Reasons:
     """Return why operations are withheld or suspended, by index.
 
     A create is withheld if an undeclared live webhook has its type and destination: it is probably
-    the same webhook under another name. A name that `base` declared was removed by a commit, and is
-    deleted as planned.
+    the same webhook under another name. The names of `earlier` declarations were removed by a
+    commit: they are deleted as planned.
     """
-    reasons: _Reasons = {}
-    undeclared = _undeclared(plan, live, _declared_names(gathered.checked.desired, base))
-    for index, operation in enumerate(plan.operations):
+    reasons: Reasons = {}
+    undeclared = _undeclared(plan, live, gathered.checked.desired, earlier)
+    operations = list(enumerate(plan.operations))
+    for index, operation in operations:
         if not isinstance(operation, Create):
             continue
         for webhook in undeclared:
@@ -119,60 +119,51 @@ def withheld(
                 f"a script renamed it, name it {quote(operation.name)} again, else declare it",
             )
             # Without the create, its delete would leave no webhook that sends there.
-            for other, delete in enumerate(plan.operations):
+            for other, delete in operations:
                 if isinstance(delete, Delete) and delete.before.id == webhook.id:
                     reasons[other] = WITHHELD, "it may be a declared webhook that a script renamed"
-    return _with_dependents(plan, reasons | suspended)
+    reasons |= suspended
+    return reasons | _dependents(operations, reasons)
 
 
-def _with_dependents(plan: Plan, reasons: _Reasons) -> _Reasons:
-    """Return the reasons with those of the operations that must wait for others.
+def _dependents(operations: Sequence[tuple[int, Operation]], reasons: Reasons) -> Reasons:
+    """Return the reasons of the operations that must wait for one of `reasons`.
 
     A webhook whose duplicate is not deleted is not updated: otherwise both would differ, and no
     later run could choose one of them.
     """
-    operations = list(enumerate(plan.operations))
     waiting = {
         operation.kept_id
         for index, operation in operations
         if isinstance(operation, Delete) and index in reasons
     }
-    dependents = {
+    return {
         index: (WITHHELD, "its duplicate is not deleted")
         for index, operation in operations
-        if isinstance(operation, Update) and operation.before.id in waiting
+        if index not in reasons and isinstance(operation, Update) and operation.before.id in waiting
     }
-    return dependents | reasons
 
 
-def _undeclared(plan: Plan, live: Live, declared: Set[str]) -> list[LiveWebhook]:
-    """Return the live webhooks that belong to no declaration, and have no name in `declared`."""
-    claimed = _claimed_ids(plan)
+def _undeclared(
+    plan: Plan, live: Live, desired: Desired, earlier: Sequence[Webhook]
+) -> list[LiveWebhook]:
+    """Return the live webhooks that belong to no declaration, and that no file names or named."""
+    # `matched` has only those that equal their declaration.
+    claimed = {*plan.matched, *(update.before.id for update in plan.updates)}
+    # A delete for another reason is that of a duplicate, or of a webhook that must not exist.
+    for delete in plan.deletes:
+        if delete.reason is not Reason.NOT_DECLARED:
+            claimed.add(delete.before.id)
+    # Also names that are declared to be absent: their deletes are not a rename by a script.
+    names = {absent.name for absent in desired.absent}
+    for webhook in desired.webhooks:
+        names |= {webhook.name, *webhook.previously}
+    names.update(webhook.name for webhook in earlier)
     return [
         webhook
         for webhook in live.webhooks
-        if webhook.id not in claimed and webhook.name not in declared
+        if webhook.id not in claimed and webhook.name not in names
     ]
-
-
-def _claimed_ids(plan: Plan) -> set[str]:
-    """Return the ids of the live webhooks that belong to a declaration."""
-    # `matched` has only those that equal their declaration.
-    ids = {*plan.matched, *(update.before.id for update in plan.updates)}
-    # A delete for another reason is that of a duplicate, or of a webhook that must not exist.
-    deletes = (delete for delete in plan.deletes if delete.reason is not Reason.NOT_DECLARED)
-    return ids.union(delete.before.id for delete in deletes)
-
-
-def _declared_names(desired: Desired, base: Base | None) -> set[str]:
-    """Return all names in files, and those that `base` declared."""
-    # Also names that are declared to be absent: their deletes are not a rename by a script.
-    names = {webhook.name for webhook in desired.webhooks}
-    names.update(absent.name for absent in desired.absent)
-    names.update(*(webhook.previously for webhook in desired.webhooks))
-    if base is not None:
-        names.update(webhook.name for webhook in base.desired.webhooks)
-    return names
 
 
 def _has_same_destination(webhook: Webhook, live: LiveWebhook, secrets: SecretValues) -> bool:
