@@ -312,7 +312,9 @@ class History:
     def _check_inapplicable(self, team: Team) -> None:
         """Check that applies that cannot succeed change the same rows only once."""
         self.world.quiesce()
-        self._run(Process("vain", team=team), self.program.apply)
+        vain = self._run(Process("vain", team=team), self.program.apply)
+        if vain.code is ExitCode.INVALID and self._may_be_invalid(team):
+            return  # the name of a webhook that was renamed by hand has been created since
         self.world.quiesce()
         self.report_checks.check_nearly_converged(team, self._plan_again(team))
         before = self.world.invariants.rows()
