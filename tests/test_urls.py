@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.urls import origin_of, with_ascii_host
+from reconciler.model import origin_of, with_ascii_host
 
 CYRILLIC = "g\u043e\u043ed.example"
 """`good.example` with two Cyrillic letters."""

@@ -55,7 +55,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 from reconciler.report import Applied, Report, RunReport, Skipped, exit_code_of
 from reconciler.workflow import Source, Target, apply_all, gather, plan_all, previous
-from reconciler.workflow.planning import changed_fields
+from reconciler.workflow.revisions import changed_fields
 from reconciler.workflow.run import identify
 
 _REPORT_SECONDS: Final = 60.0

@@ -18,10 +18,10 @@ from reconciler.model import (
     SecretValues,
     Webhook,
     declared_secret,
+    is_international,
 )
 from reconciler.planning.names import international_host, transport_notes
 from reconciler.planning.plan import FileState, Plan
-from reconciler.urls import is_international
 
 ALLOW_DELETES_DIFFERS: Final = "allow-deletes-differs"
 """The rule of `--allow-deletes` with another number than the plan has."""

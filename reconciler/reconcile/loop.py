@@ -27,7 +27,8 @@ from reconciler.render.quote import quote
 from reconciler.report import Applied, Report, RunReport
 from reconciler.source.history import Commit, commit_of
 from reconciler.workflow.applying import apply_all
-from reconciler.workflow.inputs import Checked, Gathered, Inputs, Source, load_all, previous
+from reconciler.workflow.inputs import Checked, Gathered, Inputs, Source, load_all
+from reconciler.workflow.revisions import previous
 from reconciler.workflow.run import Target, identify, plan_all
 
 _LONGEST_WAIT: Final = 3600.0

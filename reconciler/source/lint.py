@@ -18,14 +18,13 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, Severity, error, note, related, warning
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
-from reconciler.model import SecretRef
+from reconciler.model import SecretRef, is_international, origin_of
 from reconciler.planning import names
 from reconciler.planning.names import transport_notes
 from reconciler.source import secrets
 from reconciler.source.document import holds, usable_defaults, value_at
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
 from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
-from reconciler.urls import is_international, origin_of
 
 
 class Rules(NamedTuple):

@@ -18,12 +18,21 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from reconciler.findings import Position
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import ordered
-from reconciler.model import Absent, DataPath, Desired, FileScope, Secret, SecretRef, Value, Webhook
+from reconciler.model import (
+    Absent,
+    DataPath,
+    Desired,
+    FileScope,
+    Secret,
+    SecretRef,
+    Value,
+    Webhook,
+    with_ascii_host,
+)
 from reconciler.planning.document import Tree, without_commands
 from reconciler.source.document import UNITED, holds
 from reconciler.source.load import Loaded
 from reconciler.source.position import positions
-from reconciler.urls import with_ascii_host
 
 _Comment: TypeAlias = Callable[[DataPath], str]
 """Returns the comment for the value at a path, or an empty text."""

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.findings import Finding, Place, error, has_errors, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
-from reconciler.model import Secret, SecretRef, Value, Webhook, declared_secret
+from reconciler.model import Secret, SecretRef, Value, Webhook, declared_secret, origin_of
 from reconciler.source.history import Commit
 from reconciler.source.schemes import (
     KEYS,
@@ -30,7 +30,6 @@ from reconciler.source.schemes import (
     unresolved,
 )
 from reconciler.source.text import masked
-from reconciler.urls import origin_of
 
 PLACEHOLDER: Final = re.compile(
     r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"

@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     from reconciler.workflow.inputs import gather as gather
     from reconciler.workflow.inputs import load as load
     from reconciler.workflow.inputs import load_all as load_all
-    from reconciler.workflow.inputs import previous as previous
     from reconciler.workflow.inputs import validate as validate
     from reconciler.workflow.inputs import validate_all as validate_all
     from reconciler.workflow.planning import plan as plan
     from reconciler.workflow.planning import read_live as read_live
     from reconciler.workflow.planning import show as show
     from reconciler.workflow.planning import status as status
+    from reconciler.workflow.revisions import previous as previous
     from reconciler.workflow.run import Planned as Planned
     from reconciler.workflow.run import Target as Target
     from reconciler.workflow.run import connect_all as connect_all
@@ -71,9 +71,10 @@ _MODULES: Final = {
         "source.saved_plan": "load_plan save_plan save_run",
         "workflow.applying": "apply apply_all",
         "workflow.connection": "Connection Connector connect",
-        "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all previous "
+        "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all "
         "validate validate_all",
         "workflow.planning": "plan read_live show status",
+        "workflow.revisions": "previous",
         "workflow.run": "Planned Target connect_all plan_all read_all select",
     }.items()
     for name in names.split()

@@ -37,9 +37,10 @@ from reconciler.planning.review import mentions
 from reconciler.source.accept import Proposal, propose
 from reconciler.source.history import Git, NoBaseError, commit_before, commit_of, last_change
 from reconciler.source.splice import unified_diff
-from reconciler.workflow.inputs import Checked, previous
+from reconciler.workflow.inputs import Checked
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.proof import Candidate, EditedFile, Reasons, prove, write_edits
+from reconciler.workflow.revisions import previous
 from reconciler.workflow.run import Planned
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import product, takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,21 +18,18 @@ from reconciler.findings import (
     warning,
     warnings_as_errors,
 )
-from reconciler.kinds import KINDS
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
-from reconciler.source.history import Commit, Git, NoBaseError, is_revision, read_revision
+from reconciler.source.history import Commit, Git, NoBaseError
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
-from reconciler.source.schemes import allow_patterns, is_file, pattern
+from reconciler.source.schemes import allow_patterns, pattern
 from reconciler.source.secrets import fetch_key
-from reconciler.source.text import decode, masked
+from reconciler.source.text import masked
 
 _UNRESOLVED: Final = "unresolved-secret"
-_EARLIER: Final = Rules(allow_literal_secrets=True)
-"""The rules for an earlier version of the files: this run's options do not apply to it."""
 
 
 class Inputs(NamedTuple):
@@ -366,96 +362,6 @@ def load_all(inputs: Inputs) -> tuple[Source, ...]:
     if not sources:
         raise ConfigurationError("the files are invalid", findings=findings)
     return sources
-
-
-def previous(named: tuple[str, ...], checked: Checked) -> Desired:
-    """Read the previous configuration for `PlanOptions.previous`, from paths or a git revision.
-
-    A single name that is not a path is a revision. Earlier files are matched with this run's files
-    by name, so that references and scopes compare correctly. Raises ConfigurationError.
-    """
-    inputs = checked.inputs
-    is_in_git = is_revision(named, inputs.directory)
-    try:
-        sources = _earlier_sources(named, inputs, is_in_git=is_in_git)
-    except NoBaseError as problem:
-        raise RunConfigurationError(
-            f"--base {named[0]}: {problem}",
-            hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
-        ) from None
-    texts = {name: document.text for name, document in checked.loaded.documents.items()}
-    earlier = {source.file: decode(source.raw, source.file)[0] for source in sources.files}
-    desired: Desired | None = checked.desired
-    # Parsing takes longer than git. A parent may have changed although the files have not.
-    if earlier != texts or checked.loaded.parents:
-        parsed = _earlier_files(sources, checked)
-        names = _counterparts(
-            [document.file for document in parsed.documents], [*checked.loaded.documents]
-        )
-        renamed = tuple(
-            document._replace(file=names[document.file]) for document in parsed.documents
-        )
-        desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
-        if desired is None:
-            findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
-            message = f"the files of --base {named[0]} are invalid"
-            raise ConfigurationError(message, findings=findings)
-    assert desired is not None
-    return _with_committed(desired, sources, inputs) if is_in_git else desired
-
-
-def _earlier_sources(named: tuple[str, ...], inputs: Inputs, *, is_in_git: bool) -> files.Sources:
-    """Read the previous files. Raises NoBaseError."""
-    if not is_in_git:
-        return files.read(named, directory=inputs.directory, stdin=inputs.stdin)
-    return read_revision(
-        named[0], inputs.paths, directory=inputs.directory, git=inputs.git, now=inputs.commit
-    )
-
-
-def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
-    """Parse previous files, without those of other organizations."""
-    parsed = parse_files(sources._replace(findings=()))
-    groups = organizations(checked.inputs._replace(parsed=parsed))
-    if len(groups) == 1:
-        return parsed
-    for group in groups:
-        if group.organization == checked.desired.organization:
-            return group.inputs.parsed or Parsed()
-    return Parsed()
-
-
-def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) -> Desired:
-    """Add the URLs in secret files at the revision of `sources`, so far as git has them."""
-    committed: dict[SecretRef, Secret] = {}
-    # With the earlier host of a URL in a file, a plan shows that it changed.
-    for webhook in desired.webhooks:
-        url = webhook.configuration.get(KINDS[webhook.type].destination_field)
-        if isinstance(url, SecretRef) and is_file(url) and url not in committed:
-            with suppress(files.NotReadableError, UnicodeDecodeError):
-                value = secrets.wrap(sources.read_parent(url.name).raw.decode())
-                inputs.hide((value,))
-                if value.origin() is not None:
-                    committed[url] = value
-    return desired._replace(committed=committed)
-
-
-def _counterparts(earlier: list[str], current: list[str]) -> dict[str, str]:
-    """Match each earlier file with the file of this run whose path ends most like its own."""
-    # A single file is the same one, whatever its path was.
-    if len(earlier) == len(current) == 1:
-        return {earlier[0]: current[0]}
-
-    def shared(pair: tuple[str, str]) -> int:
-        steps = zip(*(path.split("/")[::-1] for path in pair), strict=False)
-        return len(list(takewhile(lambda step: step[0] == step[1], steps)))
-
-    # The longest common endings first, each file once.
-    matches: dict[str, str] = {}
-    for name, other in sorted(product(earlier, current), key=shared, reverse=True):
-        if shared((name, other)) and name not in matches and other not in matches.values():
-            matches[name] = other
-    return {name: matches.get(name, name) for name in earlier}
 
 
 def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = False) -> Gathered:

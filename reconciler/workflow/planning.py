@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
 
 from reconciler.errors import (
     ConfigurationError,
@@ -21,9 +20,7 @@ from reconciler.model import (
     Live,
     LiveWebhook,
     Organization,
-    Secret,
     SecretRef,
-    Webhook,
 )
 from reconciler.planning import planner
 from reconciler.planning.drift import WebhookStatus, statuses
@@ -31,24 +28,19 @@ from reconciler.planning.guards import guard
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, unexpected
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, RunPlan, Update
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Resends, Review
+from reconciler.planning.review import Review
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
-from reconciler.render.words import apply_command, shorten
+from reconciler.render.words import shorten
 from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
-from reconciler.source.files import NotReadableError, default_path
-from reconciler.source.history import Commit, commit_at, commit_of, tracked
+from reconciler.source.files import default_path
+from reconciler.source.history import commit_of, tracked
 from reconciler.source.load import Loaded
 from reconciler.source.schemes import is_file, paths
-from reconciler.source.secrets import bare
 from reconciler.source.text import in_quotes
-from reconciler.workflow.inputs import Checked, Gathered, Inputs, gather, judge, previous
-
-_REVISIONS: Final = (
-    ("HEAD", "uncommitted edits change", "two commits"),
-    ("HEAD^", "the last commit changes", "the next commit"),
-)
+from reconciler.workflow.inputs import Checked, Gathered, Inputs, gather, judge
+from reconciler.workflow.revisions import previous, unsent
 
 
 def plan(
@@ -111,7 +103,7 @@ def plan_of_live(
         plan = _with_positions(plan, checked.loaded)
     notes = [*plan.notes, *gathered.warnings]
     if review is None:
-        notes += _unsent(gathered, plan)
+        notes += unsent(gathered, plan)
     plan = plan._replace(notes=tuple(sorted(notes, key=sort_key)))
     _require_no_errors(plan, checked)
     return plan, live
@@ -347,119 +339,6 @@ def _tracked(names: Iterable[str], inputs: Inputs) -> frozenset[str]:
     if inputs.commit is not None:
         return inputs.commit.tracked(names)
     return tracked(names, directory=inputs.directory, git=inputs.git)
-
-
-def _unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
-    """Return a note about hidden values that were changed in git and that the plan does not send.
-
-    CloudTruth stores neither the reference nor the version of a secret, so this compares with git.
-    The note has the command that sends them.
-    """
-    inputs = gathered.checked.inputs
-    if inputs.apply_options is None or not (plan.not_shown or gathered.missing_references):
-        return []
-    # Uncommitted edits first: they include what the last commit changed.
-    for revision, who, until in _REVISIONS:
-        commit = commit_at(revision, inputs.directory, inputs.git)
-        if commit is None:
-            continue
-        changed, what, options = _changed_since(commit, gathered, plan)
-        if changed:
-            return [_not_sent(f"{who} {what}", changed, options, until, inputs.apply_options)]
-    return []
-
-
-def _changed_since(
-    commit: Commit, gathered: Gathered, plan: Plan
-) -> tuple[list[tuple[Webhook, str]], str, list[str]]:
-    """Return the fields that changed since a commit, what that is, and options that send it."""
-    contents = changed_files(commit, gathered, plan)
-    # A changed file has the same reference, so only --resend-secret can send it.
-    if contents:
-        values = [webhook.configuration[field] for webhook, field in contents]
-        names = sorted({value.name for value in values if isinstance(value, SecretRef)})
-        options = [word for name in names for word in ("--resend-secret", name)]
-        return contents, f"the content of {', '.join(names)}", options
-    changed: list[tuple[Webhook, str]] = []
-    with suppress(ConfigurationError):  # not in git, or not valid there
-        changed = changed_fields(previous((commit.id,), gathered.checked), gathered, plan)
-    return changed, _declared_change(changed), ["--base", commit.id]
-
-
-def _declared_change(changed: Sequence[tuple[Webhook, str]]) -> str:
-    values = [(webhook.configuration[field], field) for webhook, field in changed]
-    references = {str(value) for value, _ in values if isinstance(value, SecretRef)}
-    plain = {field for value, field in values if not isinstance(value, SecretRef)}
-    what = [f"`{field}`" for field in sorted(plain)]
-    if references:
-        what.append(f"the reference or `version` of {', '.join(sorted(references))}")
-    return " and ".join(what)
-
-
-def _not_sent(
-    what: str,
-    changed: Sequence[tuple[Webhook, str]],
-    options: Sequence[str],
-    until: str,
-    apply_options: tuple[str, ...],
-) -> Finding:
-    """Return the note about fields that are changed, shown until `until`."""
-    distinct = {(webhook.file, webhook.index): repr(webhook.name) for webhook, _ in changed}
-    names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
-    message = (
-        f"{what} for {names}, but this plan does not send it; CloudTruth does "
-        f"not show whether it was sent before, so this note disappears only after {until}"
-    )
-    command = apply_command(View(apply_options=apply_options), *options)
-    return note("version-not-sent", message, f"if not sent yet: {command}")
-
-
-def changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
-    """Return each hidden secret in a file that git tracks, with another content than at a commit.
-
-    They are returned as webhook and field, without those that the plan sends.
-    """
-    changed: set[SecretRef] = set()
-    for reference, secret in gathered.secrets.items():
-        if is_file(reference):
-            with suppress(NotReadableError):
-                before = commit.read_file(reference.name).raw.decode(errors="replace")
-                if Secret(bare(before)) != secret:
-                    changed.add(reference)
-    not_shown = set(plan.not_shown)
-    return [
-        (webhook, field)
-        for webhook in _unsent_webhooks(plan)
-        for field, reference in webhook.references
-        if (webhook.name, field) in not_shown and reference in changed
-    ]
-
-
-def changed_fields(before: Desired, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
-    """Return each field that is not as in `before` and that cannot be compared.
-
-    They are secrets, by reference and version, and plain fields that the server hides, as webhook
-    and field, without those that the plan sends.
-    """
-    resends, not_shown = Resends(gathered.checked.desired, before), set(plan.not_shown)
-    changed: list[tuple[Webhook, str]] = []
-    for webhook in _unsent_webhooks(plan):
-        unknown = [
-            field
-            for field, value in webhook.configuration.items()
-            if (webhook.name, field) in not_shown
-            or (isinstance(value, SecretRef) and value not in gathered.secrets)
-        ]
-        if unknown:
-            causes = resends.causes(webhook)
-            changed += [(webhook, field) for field in unknown if field in causes]
-    return changed
-
-
-def _unsent_webhooks(plan: Plan) -> list[Webhook]:
-    """Return the webhooks whose configuration the plan does not send."""
-    updated = [update.after for update in plan.updates if "configuration" not in update.sent_fields]
-    return [*plan.matched.values(), *updated]
 
 
 def show(result: Plan | Report, format: str = "text", *, color: bool = False) -> str:

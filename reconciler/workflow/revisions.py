@@ -1,0 +1,231 @@
+"""Previous revisions of the files: what they declared, and what changed since and is not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import product, takewhile
+from typing import Final
+
+from reconciler.errors import ConfigurationError, RunConfigurationError
+from reconciler.findings import Finding, note
+from reconciler.kinds import KINDS
+from reconciler.model import Desired, Secret, SecretRef, Webhook
+from reconciler.planning.plan import Plan
+from reconciler.planning.review import Resends
+from reconciler.render import View
+from reconciler.render.words import apply_command, shorten
+from reconciler.source import files, secrets
+from reconciler.source.history import Commit, NoBaseError, commit_at, is_revision, read_revision
+from reconciler.source.lint import Rules
+from reconciler.source.load import Parsed, load_parsed, parse_files
+from reconciler.source.schemes import is_file
+from reconciler.source.text import decode
+from reconciler.workflow.inputs import Checked, Gathered, Inputs, organizations
+
+_EARLIER: Final = Rules(allow_literal_secrets=True)
+"""The rules for an earlier version of the files: this run's options do not apply to it."""
+_REVISIONS: Final = (
+    ("HEAD", "uncommitted edits change", "two commits"),
+    ("HEAD^", "the last commit changes", "the next commit"),
+)
+
+
+def previous(named: tuple[str, ...], checked: Checked) -> Desired:
+    """Read the previous configuration for `PlanOptions.previous`, from paths or a git revision.
+
+    A single name that is not a path is a revision. Earlier files are matched with this run's files
+    by name, so that references and scopes compare correctly. Raises ConfigurationError.
+    """
+    inputs = checked.inputs
+    is_in_git = is_revision(named, inputs.directory)
+    try:
+        if is_in_git:
+            git, directory = inputs.git, inputs.directory
+            sources = read_revision(
+                named[0], inputs.paths, directory=directory, git=git, now=inputs.commit
+            )
+        else:
+            sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
+    except NoBaseError as problem:
+        raise RunConfigurationError(
+            f"--base {named[0]}: {problem}",
+            hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
+        ) from None
+    texts = {name: document.text for name, document in checked.loaded.documents.items()}
+    earlier = {source.file: decode(source.raw, source.file)[0] for source in sources.files}
+    desired: Desired | None = checked.desired
+    # Parsing takes longer than git. A parent may have changed although the files have not.
+    if earlier != texts or checked.loaded.parents:
+        parsed = _earlier_files(sources, checked)
+        names = _counterparts(
+            [document.file for document in parsed.documents], [*checked.loaded.documents]
+        )
+        renamed = tuple(
+            document._replace(file=names[document.file]) for document in parsed.documents
+        )
+        desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
+        if desired is None:
+            findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
+            message = f"the files of --base {named[0]} are invalid"
+            raise ConfigurationError(message, findings=findings)
+    assert desired is not None
+    return _with_committed(desired, sources, inputs) if is_in_git else desired
+
+
+def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
+    """Parse previous files, without those of other organizations."""
+    parsed = parse_files(sources._replace(findings=()))
+    groups = organizations(checked.inputs._replace(parsed=parsed))
+    if len(groups) == 1:
+        return parsed
+    for group in groups:
+        if group.organization == checked.desired.organization:
+            return group.inputs.parsed or Parsed()
+    return Parsed()
+
+
+def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) -> Desired:
+    """Add the URLs in secret files at the revision of `sources`, so far as git has them."""
+    committed: dict[SecretRef, Secret] = {}
+    # With the earlier host of a URL in a file, a plan shows that it changed.
+    for webhook in desired.webhooks:
+        url = webhook.configuration.get(KINDS[webhook.type].destination_field)
+        if isinstance(url, SecretRef) and is_file(url) and url not in committed:
+            with suppress(files.NotReadableError, UnicodeDecodeError):
+                value = secrets.wrap(sources.read_parent(url.name).raw.decode())
+                inputs.hide((value,))
+                if value.origin() is not None:
+                    committed[url] = value
+    return desired._replace(committed=committed)
+
+
+def _counterparts(earlier: list[str], current: list[str]) -> dict[str, str]:
+    """Match each earlier file with the file of this run whose path ends most like its own."""
+    # A single file is the same one, whatever its path was.
+    if len(earlier) == len(current) == 1:
+        return {earlier[0]: current[0]}
+
+    def shared(pair: tuple[str, str]) -> int:
+        steps = zip(*(path.split("/")[::-1] for path in pair), strict=False)
+        return len(list(takewhile(lambda step: step[0] == step[1], steps)))
+
+    # The longest common endings first, each file once.
+    matches: dict[str, str] = {}
+    for name, other in sorted(product(earlier, current), key=shared, reverse=True):
+        if shared((name, other)) and name not in matches and other not in matches.values():
+            matches[name] = other
+    return {name: matches.get(name, name) for name in earlier}
+
+
+def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
+    """Return a note about hidden values that were changed in git and that the plan does not send.
+
+    CloudTruth stores neither the reference nor the version of a secret, so this compares with git.
+    The note has the command that sends them.
+    """
+    inputs = gathered.checked.inputs
+    if inputs.apply_options is None or not (plan.not_shown or gathered.missing_references):
+        return []
+    # Uncommitted edits first: they include what the last commit changed.
+    for revision, who, until in _REVISIONS:
+        commit = commit_at(revision, inputs.directory, inputs.git)
+        if commit is None:
+            continue
+        changed, what, options = _changed_since(commit, gathered, plan)
+        if changed:
+            return [_not_sent(f"{who} {what}", changed, options, until, inputs.apply_options)]
+    return []
+
+
+def _changed_since(
+    commit: Commit, gathered: Gathered, plan: Plan
+) -> tuple[list[tuple[Webhook, str]], str, list[str]]:
+    """Return the fields that changed since a commit, what that is, and options that send it."""
+    contents = _changed_files(commit, gathered, plan)
+    # A changed file has the same reference, so only --resend-secret can send it.
+    if contents:
+        values = [webhook.configuration[field] for webhook, field in contents]
+        names = sorted({value.name for value in values if isinstance(value, SecretRef)})
+        options = [word for name in names for word in ("--resend-secret", name)]
+        return contents, f"the content of {', '.join(names)}", options
+    changed: list[tuple[Webhook, str]] = []
+    with suppress(ConfigurationError):  # not in git, or not valid there
+        changed = changed_fields(previous((commit.id,), gathered.checked), gathered, plan)
+    return changed, _declared_change(changed), ["--base", commit.id]
+
+
+def _declared_change(changed: Sequence[tuple[Webhook, str]]) -> str:
+    values = [(webhook.configuration[field], field) for webhook, field in changed]
+    references = {str(value) for value, _ in values if isinstance(value, SecretRef)}
+    plain = {field for value, field in values if not isinstance(value, SecretRef)}
+    what = [f"`{field}`" for field in sorted(plain)]
+    if references:
+        what.append(f"the reference or `version` of {', '.join(sorted(references))}")
+    return " and ".join(what)
+
+
+def _not_sent(
+    what: str,
+    changed: Sequence[tuple[Webhook, str]],
+    options: Sequence[str],
+    until: str,
+    apply_options: tuple[str, ...],
+) -> Finding:
+    """Return the note about fields that are changed, shown until `until`."""
+    distinct = {(webhook.file, webhook.index): repr(webhook.name) for webhook, _ in changed}
+    names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
+    message = (
+        f"{what} for {names}, but this plan does not send it; CloudTruth does "
+        f"not show whether it was sent before, so this note disappears only after {until}"
+    )
+    command = apply_command(View(apply_options=apply_options), *options)
+    return note("version-not-sent", message, f"if not sent yet: {command}")
+
+
+def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
+    """Return each hidden secret in a file that git tracks, with another content than at a commit.
+
+    They are returned as webhook and field, without those that the plan sends.
+    """
+    changed: set[SecretRef] = set()
+    for reference, secret in gathered.secrets.items():
+        if is_file(reference):
+            with suppress(files.NotReadableError):
+                before = commit.read_file(reference.name).raw.decode(errors="replace")
+                if secrets.wrap(before) != secret:
+                    changed.add(reference)
+    not_shown = set(plan.not_shown)
+    return [
+        (webhook, field)
+        for webhook in _unsent_webhooks(plan)
+        for field, reference in webhook.references
+        if (webhook.name, field) in not_shown and reference in changed
+    ]
+
+
+def changed_fields(before: Desired, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
+    """Return each field that is not as in `before` and that cannot be compared.
+
+    They are secrets, by reference and version, and plain fields that the server hides, as webhook
+    and field, without those that the plan sends.
+    """
+    resends, not_shown = Resends(gathered.checked.desired, before), set(plan.not_shown)
+    changed: list[tuple[Webhook, str]] = []
+    for webhook in _unsent_webhooks(plan):
+        unknown = [
+            field
+            for field, value in webhook.configuration.items()
+            if (webhook.name, field) in not_shown
+            or (isinstance(value, SecretRef) and value not in gathered.secrets)
+        ]
+        if unknown:
+            causes = resends.causes(webhook)
+            changed += [(webhook, field) for field in unknown if field in causes]
+    return changed
+
+
+def _unsent_webhooks(plan: Plan) -> list[Webhook]:
+    """Return the webhooks whose configuration the plan does not send."""
+    updated = [update.after for update in plan.updates if "configuration" not in update.sent_fields]
+    return [*plan.matched.values(), *updated]
