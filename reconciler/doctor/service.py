@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from reconciler.api.client import SCHEMA, Client
 from reconciler.api.connections import CA_VARIABLES, PROXY_VARIABLES, proxy_for
@@ -27,8 +27,7 @@ from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 
-_COMPLETE: Final = "possibly complete"
-"""The form of a secret that may be shown in full."""
+_SHOWN: Final = "shown"
 _URL: Final = re.compile(r"\w+://\S+")
 _CA_NOT_READ: Final = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _WEBHOOK: Final = frozenset(
@@ -37,11 +36,15 @@ _WEBHOOK: Final = frozenset(
 """The fields of a webhook that this version knows."""
 
 _NAME: Final = "doctor probe (safe to delete)"
-_PROBE_URL: Final = "https://webhooks-probe.example/"
-"""`.example` is reserved (RFC 2606): no name in it resolves."""
 _RENAMED: Final = f"{_NAME} renamed"
 _SLACK_NAME: Final = "doctor probe for Slack (safe to delete)"
-_PROBE_CHANNEL: Final = "#webhooks-doctor-probe"
+# `.example` is reserved (RFC 2606): no name in it resolves.
+_GENERIC_PROBE: Final = (generic.KIND.type, "url", Secret("https://webhooks-probe.example/"))
+_SLACK_PROBE: Final = (slack.KIND.type, "channel", "#webhooks-doctor-probe")
+_PROBES: Final = {_NAME: _GENERIC_PROBE, _RENAMED: _GENERIC_PROBE, _SLACK_NAME: _SLACK_PROBE}
+"""Type, field and value of the destination of each probe's webhook, by name."""
+_EVENTS: Final = ("template_deleted",)
+_Sent: TypeAlias = Mapping[str, str | bool | Secret]
 _SETTLED: Final = 2.0
 """Seconds until a listing shows a create whose response was lost."""
 _REPORT: Final = "paste this output into an issue"
@@ -84,7 +87,7 @@ def check_server(
         )
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
-            yield _failure(api, "http", problem)
+            yield failure(api, "http", problem)
             return
         # Any response shows that the server can be reached; some do not publish their schema.
         yield ok("http", f"the server responds (HTTP {problem.status})")
@@ -103,24 +106,18 @@ def _run_checks(
     try:
         yield from checks
     except ReconcilerError as problem:
-        yield _failure(api, name, problem, fix=fix)
+        yield failure(api, name, problem, fix=fix)
 
 
-def check_failed(problem: ReconcilerError, api: Client | None) -> Check:
-    """Return the check of an organization for which no request was sent.
+def failure(
+    api: Client | None, name: str, problem: ReconcilerError, *, fix: str | None = None
+) -> Check:
+    """Return the check of a request that failed, or that could not be sent.
 
-    Its key is malformed, or other organizations could not reach the server.
+    Hosts and the server's text are in `private`. `api` is None for a key that cannot be used.
     """
-    if api is not None:
-        return _failure(api, "http", problem)
-    fix = problem.hint or "set the key again"
-    return fail("key", "the key cannot be used", fix=fix, private=quote(problem.message))
-
-
-def _failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | None = None) -> Check:
-    """Return the check of a failed request; hosts and the server's text are in `private`."""
     fix = fix or problem.hint or "run again; if it persists, contact CloudTruth support"
-    if not isinstance(problem, ApiError | OrganizationError):
+    if api is None or not isinstance(problem, ApiError | OrganizationError):
         detail = "the connection cannot be made as configured"
         return fail(name, detail, fix=fix, private=quote(problem.message))
     message = problem.message
@@ -215,7 +212,7 @@ def _read_back(api: Client) -> Iterator[Check]:
             f"{form} ({plural(count, 'webhook')})" for form, count in forms.most_common()
         )
         hidden = ""
-        if not forms.keys() <= {"complete", _COMPLETE}:
+        if forms.keys() != {_SHOWN}:
             hidden = "; a change made elsewhere cannot be detected"
         yield ok("read-back", f"{type_} {name}: {counted}{hidden}")
 
@@ -230,11 +227,11 @@ def _forms(webhook: LiveWebhook) -> Iterator[tuple[str, str]]:
             yield field.name, "not shown, like the rest of the configuration"
         # An optional field that is missing may be hidden or not set: its partner decides.
         elif field.name in shown or field.required or field.partner in shown:
-            yield field.name, _form(shown, field.name, field.secret_pattern)
+            yield field.name, _form(shown, field.name)
 
 
-def _form(shown: Mapping[str, LiveValue], name: str, shape: re.Pattern[str] | None = None) -> str:
-    """Return how a server shows a field; `shape` is the pattern of a complete value."""
+def _form(shown: Mapping[str, LiveValue], name: str) -> str:
+    """Return how a server shows a field."""
     value = shown.get(name)
     if value is None:
         if name in shown:
@@ -244,10 +241,7 @@ def _form(shown: Mapping[str, LiveValue], name: str, shape: re.Pattern[str] | No
         return "empty"
     if not plausible(value):
         return "masked or encrypted"
-    is_complete = shape is not None and isinstance(value, Secret) and value.matches(shape)
-    if is_complete:
-        return "complete"
-    return _COMPLETE
+    return _SHOWN
 
 
 # The probe
@@ -282,44 +276,34 @@ def _clean_up(api: Client) -> Iterator[Check]:
 
 
 def _is_ours(webhook: LiveWebhook) -> bool:
-    shown = webhook.configuration
-    url = None if isinstance(shown, Unknown) else shown.get("url")
+    if webhook.name not in _PROBES:
+        return False
     # A user's webhook may have the name of the probe, so its destination decides, if it is shown.
-    elsewhere = plausible(url) and url != Secret(_PROBE_URL)
-    if webhook.type == generic.KIND.type:
-        return webhook.name in (_NAME, _RENAMED) and not elsewhere
-    channel = None if isinstance(shown, Unknown) else shown.get("channel")
-    is_hidden = webhook.type == slack.KIND.type and hides_destination(webhook)
-    return webhook.name == _SLACK_NAME and (is_hidden or channel == _PROBE_CHANNEL)
+    kind, field, destination = _PROBES[webhook.name]
+    is_same = hides_destination(webhook) or webhook.value(field) == destination
+    return webhook.type == kind and is_same
 
 
 def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     yield from _clean_up(api)
-    sent: dict[str, str | bool | Secret] = {
-        "url": Secret(_PROBE_URL),
-        "username": "probe",
-        "password": Secret(secrets.token_urlsafe(24)),
-    }
-    draft = Draft(
-        name=_NAME, type=generic.KIND.type, event_types=("template_deleted",), configuration=sent
-    )
+    kind, _, url = _GENERIC_PROBE
+    password = Secret(secrets.token_urlsafe(24))
+    sent: _Sent = {"url": url, "username": "probe", "password": password}
+    draft = Draft(name=_NAME, type=kind, event_types=_EVENTS, configuration=sent)
     id_ = api.create(draft, organization.id).id
     yield ok("create", "accepted")
     yield _expect("listing", "shows a new webhook immediately", _is_listed(api, id_))
     created = _read(api, id_)
     same = (created.name, created.event_types) == (draft.name, frozenset(draft.event_types))
     yield _expect("fields", "name and event types read back as sent", same)
-    if isinstance(created.configuration, Unknown):
-        yield unknown("read-back", "the configuration is not shown")
-    else:
-        yield from _sent_and_shown(created.configuration, sent)
+    yield from _sent_and_shown(sent, created.configuration)
 
     renamed = draft._replace(name=_RENAMED)
     api.update(id_, renamed, frozenset({"name"}))
     same = _read(api, id_) == replace(created, name=_RENAMED)
     yield _expect("update", "changes the name and keeps everything else", same)
     # Without user name and password: if they stay, the server merges.
-    smaller = renamed._replace(configuration={"url": Secret(_PROBE_URL)})
+    smaller = renamed._replace(configuration={"url": url})
     api.update(id_, smaller, frozenset({"configuration"}))
     yield _replaced(_read(api, id_).configuration)
 
@@ -334,25 +318,15 @@ def _is_listed(api: Client, id: str) -> bool:
 
 def _slack_trial(api: Client, organization: Organization) -> Iterator[Check]:
     """Create and delete a webhook with a token that no app has: no message can be posted."""
+    kind, _, channel = _SLACK_PROBE
     digits = "".join(secrets.choice("0123456789") for _ in range(12))
-    sent: dict[str, str | bool | Secret] = {
-        "token": Secret(f"xoxb-{digits}-webhooks-doctor-probe"),
-        "channel": _PROBE_CHANNEL,
-        "username": "probe",
-    }
-    draft = Draft(
-        name=_SLACK_NAME,
-        type=slack.KIND.type,
-        event_types=("template_deleted",),
-        configuration=sent,
-    )
+    token = Secret(f"xoxb-{digits}-webhooks-doctor-probe")
+    sent: _Sent = {"token": token, "channel": channel, "username": "probe"}
+    draft = Draft(name=_SLACK_NAME, type=kind, event_types=_EVENTS, configuration=sent)
     id_ = api.create(draft, organization.id).id
     shown = _read(api, id_).configuration
     api.delete(id_)
-    if isinstance(shown, Unknown):
-        yield unknown("read-back", "the configuration of Slack webhooks is not shown")
-    else:
-        yield from _sent_and_shown(shown, sent, kind="slack ")
+    yield from _sent_and_shown(sent, shown, prefix="slack ")
 
 
 def _expect(name: str, expected: str, met: bool) -> Check:
@@ -362,23 +336,26 @@ def _expect(name: str, expected: str, met: bool) -> Check:
 
 
 def _sent_and_shown(
-    shown: Mapping[str, LiveValue], sent: Mapping[str, str | bool | Secret], *, kind: str = ""
+    sent: _Sent, shown: Mapping[str, LiveValue] | Unknown, *, prefix: str = ""
 ) -> Iterator[Check]:
     """Yield a check for each field of the configuration that was sent."""
+    if isinstance(shown, Unknown):
+        yield unknown("read-back", f"{prefix}configuration: not shown")
+        return
     for name, value in sent.items():
         form = _form(shown, name)
         if shown.get(name) == value:
             form = "shown as sent"
-        elif form == _COMPLETE:
+        elif form == _SHOWN:
             form = "shown, and differs from what was sent"
-        detail = f"{kind}{name}: {form}"
+        detail = f"{prefix}{name}: {form}"
         if name == "username" and shown.get(name) != value:  # not a secret
             yield warn("read-back", detail, fix=_REPORT)
         else:
             yield ok("read-back", detail)
     added = sorted(shown.keys() - sent.keys())
     if added:
-        yield ok("defaults", f"the server adds {kind}{', '.join(added)}")
+        yield ok("defaults", f"the server adds {prefix}{', '.join(added)}")
 
 
 def _replaced(shown: Mapping[str, LiveValue] | Unknown) -> Check:

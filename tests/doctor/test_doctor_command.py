@@ -46,7 +46,7 @@ def test_a_working_setup(shell: Shell, server: Cloud) -> None:
         "7 s per request, from CLOUDTRUTH_REQUEST_TIMEOUT",
         "20 s per run, from --deadline",
         "✓ organization found (Acme, id ",
-        "slack token: complete (1 webhook)",
+        "slack token: shown (1 webhook)",
     ):
         assert each in text
     assert " failed" not in done.out

@@ -36,7 +36,7 @@ def details(section: Section) -> str:
         ({"read_back": ReadBack.MASK}, "ok read-back: password: masked or encrypted"),
         ({"read_back": ReadBack.NULL}, "ok read-back: password: null"),
         ({"read_back": ReadBack.OMITTED}, "ok read-back: password: omitted"),
-        ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
+        ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: configuration: not shown"),
         ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked or encrypted"),
         (
             {"stale_list_reads": 1},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from math import inf
+from typing import Final, NamedTuple
 
 from reconciler import workflow
 from reconciler.api.client import Client
@@ -15,13 +16,30 @@ from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.doctor import service
 from reconciler.doctor.local import check_files, check_settings
-from reconciler.doctor.together import Diagnosis, together
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import Desired
 from reconciler.render.quote import quote
+from reconciler.render.words import shorten
 from reconciler.settings import Settings
 from reconciler.workflow.inputs import OrganizationFiles, organizations
 from reconciler.workflow.run import call_all
+
+_MAX_NAMES: Final = 10
+
+
+class _Diagnosis(NamedTuple):
+    """The sections of an organization. Without valid settings there is none of the server."""
+
+    name: str
+    has_settings: bool
+    settings: Section
+    files: Section
+    remote: tuple[Section, ...] = ()
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """Return all sections in the order in which they are shown."""
+        return (self.settings, *self.remote, self.files)
 
 
 @command(
@@ -64,7 +82,7 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
     if format != "json":
         words = session.words(FILE_OPTIONS)
     targets: list[workflow.Target] = []
-    diagnoses: list[Diagnosis] = []
+    diagnoses: list[_Diagnosis] = []
     for organization in organizations(session.inputs):
         target, diagnosis = _diagnose(session, organization, words)
         targets.append(target)
@@ -76,13 +94,13 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
     if "slack" in types:
         line = shlex.join(["webhooks", "check", *words])
         notes = (f"`{line}` checks tokens and channels.",)
-    checklist = Checklist(command="doctor", sections=together(diagnoses), notes=notes)
+    checklist = Checklist(command="doctor", sections=_together(diagnoses), notes=notes)
     return session.show_checks(checklist, format)
 
 
 def _diagnose(
     session: Session, organization: OrganizationFiles, words: tuple[str, ...]
-) -> tuple[workflow.Target, Diagnosis]:
+) -> tuple[workflow.Target, _Diagnosis]:
     """Return an organization and what its settings and files show, without a request."""
     settings = _settings(session, organization)
     key = None
@@ -93,7 +111,7 @@ def _diagnose(
     checked = workflow.Checked(loaded.desired or Desired(), loaded, organization.inputs)
     target = workflow.Target(workflow.Source(organization, checked))
     is_valid = isinstance(settings, Settings)
-    return target, Diagnosis(target.source.name, is_valid, check_settings(settings), files)
+    return target, _Diagnosis(target.source.name, is_valid, check_settings(settings), files)
 
 
 def _settings(session: Session, organization: OrganizationFiles) -> Settings | ReconcilerError:
@@ -106,12 +124,12 @@ def _settings(session: Session, organization: OrganizationFiles) -> Settings | R
 def _remote(
     session: Session,
     targets: Sequence[workflow.Target],
-    diagnoses: Sequence[Diagnosis],
+    diagnoses: Sequence[_Diagnosis],
     *,
     probe: bool,
     project: str | None,
     yes: bool,
-) -> list[Diagnosis]:
+) -> list[_Diagnosis]:
     """Return the diagnoses of the organizations that --organization selects, now with the server's.
 
     Raises UsageError for a probe in several organizations.
@@ -143,7 +161,7 @@ def _remote(
             )
 
         results = call_all(connected, check)
-        complete: list[Diagnosis] = []
+        complete: list[_Diagnosis] = []
         for target, checks in zip(connected, results, strict=True):
             diagnosis = local[target.paths]
             if diagnosis.has_settings:
@@ -166,10 +184,11 @@ def _sections(
 ) -> list[Section]:
     """Return the checks of the network, and of the server or why there are none."""
     if isinstance(checks, ReconcilerError):
-        client = None
-        if connection is not None:
-            client = _client(connection)
-        checks = (service.check_failed(checks, client),)
+        # Without a connection the key is malformed; else other organizations did not reach it.
+        if connection is None:
+            checks = (service.failure(None, "key", checks),)
+        else:
+            checks = (service.failure(_client(connection), "http", checks),)
     sections = [Section("CloudTruth", checks)]
     if connection is not None and not session.local:
         origin = _client(connection).transport.origin
@@ -218,3 +237,42 @@ def _probe(
         unproved = unknown("last-run", problem.message, fix=problem.hint)
         return [*sections, Section("Deliveries", (unproved,))]
     return [*sections, service.learned(proof)]
+
+
+def _together(diagnoses: Sequence[_Diagnosis]) -> tuple[Section, ...]:
+    """Return the sections of all organizations. Those of a single one are not changed.
+
+    A check that differs between organizations counts them. Their names are private.
+    """
+    if len(diagnoses) == 1:
+        return diagnoses[0].sections
+    groups: dict[str, dict[Check, dict[str, str | None]]] = {}
+    for diagnosis in diagnoses:
+        for section in diagnosis.sections:
+            checks = groups.setdefault(section.name, {})
+            for check in section.checks:
+                # Equal but for the private part, which has the organization's own names.
+                members = checks.setdefault(check._replace(private=None), {})
+                members[quote(diagnosis.name)] = check.private
+    # An organization without a connection has no sections of the server.
+    order = [
+        section.name for section in max((diagnosis.sections for diagnosis in diagnoses), key=len)
+    ]
+    return tuple(Section(name, _in_order(groups[name], len(diagnoses))) for name in order)
+
+
+def _in_order(checks: dict[Check, dict[str, str | None]], count: int) -> tuple[Check, ...]:
+    """Return combined checks; those with the same name are next to each other."""
+    names = list(dict.fromkeys(check.name for check in checks))
+    combined = [_combined(check, members, count) for check, members in checks.items()]
+    return tuple(sorted(combined, key=lambda check: names.index(check.name)))
+
+
+def _combined(check: Check, members: dict[str, str | None], count: int) -> Check:
+    """Return the check of some of `count` organizations, whose names have private details."""
+    detail = check.detail
+    texts = list(dict.fromkeys(text for text in members.values() if text is not None))
+    if len(members) < count:
+        detail += f", in {len(members)} of {count} organizations"
+        texts = [name if text is None else f"{name}: {text}" for name, text in members.items()]
+    return check._replace(detail=detail, private=shorten(texts, _MAX_NAMES) or None)
