@@ -265,7 +265,7 @@ class Desired(NamedTuple):
 
     `organization` is a guard: the name or id of the organization that the API key must belong to.
     `literals` maps references to the secrets that are written into the files. For an earlier
-    revision in git, `committed` has the URLs in secret files at that revision. `environment` is the
+    revision in git, `committed` has the secrets in files at that revision. `environment` is the
     GitHub environment in which the organization is applied, None for that of the workflow.
     """
 

@@ -148,8 +148,7 @@ def write_comments(
     bodies = [github.body(marker, text) for marker, text in others]
     if others and [post.body for post in existing[1:]] != bodies:
         # While the other comments change, the first one must not approve them.
-        github.comment(number, empty, _UPDATING, existing)
-        existing = find(github.comments(number), empty)
+        existing = [github.comment(number, empty, _UPDATING, existing), *existing[1:]]
         for index, (marker, text) in enumerate(others, start=1):
             github.comment(number, marker, text, existing[index:])
     github.comment(number, *parts[0], existing)

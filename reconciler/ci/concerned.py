@@ -11,6 +11,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 from reconciler.ci.github import Pull
@@ -133,16 +134,22 @@ def is_failure(run: Run, post: Post) -> bool:
 
 
 def concerned_by_change(
-    run: Run, sources: Sequence[Source], planned: Iterable[Subject] = ()
+    run: Run, sources: Sequence[Source], pull: Pull | None = None
 ) -> tuple[Source, ...]:
-    """Return the organizations whose plan a change concerns; `planned` already have a plan on it.
+    """Return the organizations whose plan a change concerns, or that have a plan on it.
 
     So a commit that reverts a change replaces its plan.
     """
-    known = list(planned)
+
+    @cache  # if the files concern all organizations, this is one request less
+    def known() -> list[Subject]:
+        if pull is None or run.github is None or run.commenting == "false":
+            return []
+        posts = run.github.comments(pull.number)
+        return [subject for post in posts for subject in post.marker.subjects]
 
     def is_planned(subject: Subject) -> bool:
-        return any(map(subject.is_same, known))
+        return any(map(subject.is_same, known()))
 
     return _concerned(run, sources, [run.base_commit], is_planned)
 

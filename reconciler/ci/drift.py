@@ -5,34 +5,30 @@ check cannot run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from reconciler.ci.github import GitHub, GitHubError
+from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, encode, find
-from reconciler.ci.organizations import by_environment, guarded, subject_of_key
-from reconciler.ci.reviews import Merged, collect, merged_pulls
+from reconciler.ci.organizations import by_environment, guarded
+from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.validate import check, files_only, listed_environments, require_single
 from reconciler.errors import (
-    ConfigurationError,
     CredentialError,
     Interrupted,
     ReconcilerError,
-    UsageError,
 )
 from reconciler.findings import Finding, warning
 from reconciler.planning.drift import DriftReport
 from reconciler.planning.plan import RunPlan, Snapshot
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Review
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import counts, delivery_error, plural
-from reconciler.workflow import Planned, Target, plan_all, previous
-from reconciler.workflow.drift import Base, base_of, find_drift
+from reconciler.workflow import Planned, Target, plan_all
+from reconciler.workflow.drift import Base, find_drift
 from reconciler.workflow.run import identify
 
 _MAX_FAILING: Final = 50
@@ -55,10 +51,10 @@ def drift(run: Run) -> JobResult:
         with run.connect([Target(source) for source in sources]) as connected:
             # Before the plans: what is applied in between is then not taken for drift.
             targets = identify(connected)
-            bases = _bases(run, targets)
-            planned = plan_all([_with_base(*pair) for pair in zip(targets, bases, strict=True)])
+            known = bases(run, targets)
+            planned = plan_all([_with_base(*pair) for pair in zip(targets, known, strict=True)])
         require_single(sources, planned)
-        report = find_drift(planned, bases, named=run.paths)
+        report = find_drift(planned, known, named=run.paths)
     except Interrupted:
         raise
     except ReconcilerError as problem:
@@ -78,39 +74,6 @@ def drift(run: Run) -> JobResult:
         return replace(result, findings=[warning("no-token", message, "pass github-token")])
     _update_issue(run, run.github, result, ways)
     return result
-
-
-def _bases(run: Run, targets: Sequence[Target]) -> list[Base]:
-    """Return the previous configuration of each organization, and the reviews not applied yet."""
-    if run.github is None:
-        return [base_of(target.checked) for target in targets]
-    subjects = [subject_of_key(target) for target in targets]
-    try:
-        pulls = merged_pulls(run, run.applied_branch or run.branch, subjects)
-    except (GitHubError, UsageError) as problem:
-        # A merge that waits for its reviewer must not be taken for drift.
-        advice = f" ({problem.hint})" if problem.hint else ""
-        unknown = f"the merged reviews cannot be read: {problem.message}{advice}"
-        return [Base(unknown=unknown) for _ in targets]
-    return [
-        _base(target, *collect(run, pulls, subject))
-        for target, subject in zip(targets, subjects, strict=True)
-    ]
-
-
-def _base(target: Target, reviews: Sequence[Merged], pending: Review) -> Base:
-    """Return the previous configuration, and what may not be applied yet.
-
-    The merge of the newest settled review was applied; later pushes may have had no review.
-    """
-    base = base_of(target.checked)._replace(merged=pending.operations)
-    settled = [review for review in reviews if review.operations and not review.pending]
-    if settled and base.commit:
-        applied = settled[0].pull.merge_commit
-        with suppress(ConfigurationError):
-            recent = previous((applied,), target.checked)
-            return base._replace(recent=recent, commit=f"{applied[:12]}..{base.commit}")
-    return base
 
 
 def _with_base(target: Target, base: Base) -> Target:

@@ -69,7 +69,10 @@ class Pull(NamedTuple):
 
 
 class GitHub:
-    """One repository on GitHub, accessed with one token."""
+    """One repository on GitHub, accessed with one token.
+
+    `requests` is the number of those that were sent, without that for the login.
+    """
 
     def __init__(
         self, *, repository: str, token: Secret, network: Network, clean: Callable[[str], str]
@@ -94,6 +97,7 @@ class GitHub:
             headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
         )
         self._send = partial(self._transport.request, cap=MAX_LISTING_BYTES)
+        self.requests = 0
 
     def extend_deadline(self, seconds: float) -> None:
         """Allow requests for `seconds` from now, even after the deadline."""
@@ -184,17 +188,20 @@ class GitHub:
         query = {"state": "open", "creator": self.login, **order}
         return self._own_posts("/issues", query, need=_ISSUES)
 
-    def comment(self, number: int, marker: Marker, text: str, existing: Sequence[Post]) -> None:
+    def comment(self, number: int, marker: Marker, text: str, existing: Sequence[Post]) -> Post:
         """Comment on an issue or pull request, or replace the text of the first `existing` comment.
 
         An unchanged comment is not edited, because a review that is edited later is ignored.
+        Return the comment.
         """
         body = self.body(marker, text)
-        if not existing:
-            self._post(number, body)
-        elif existing[0].body != body:
-            path = f"/issues/comments/{existing[0].id}"
-            self._request("PATCH", path, body={"body": body}, need=_COMMENTS)
+        if existing:
+            post = existing[0]
+            if post.body != body:
+                path = f"/issues/comments/{post.id}"
+                self._request("PATCH", path, body={"body": body}, need=_COMMENTS)
+            return post._replace(body=body, marker=marker)
+        return Post(number, self._post(number, body), body, marker, updated="")
 
     def issue(self, title: str, marker: Marker, text: str, existing: Sequence[Post]) -> None:
         """Open an issue, or replace the text of the first `existing` one."""
@@ -218,8 +225,11 @@ class GitHub:
         label = f"**`{marker.label}`**\n\n" if marker.label else ""
         return self._clean(f"{encode(marker)}\n{label}{text}")
 
-    def _post(self, number: int, body: str) -> None:
-        self._request("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
+    def _post(self, number: int, body: str) -> int:
+        """Comment on an issue or pull request. Return the id of the comment."""
+        path = f"/issues/{number}/comments"
+        row = self._request("POST", path, body={"body": body}, need=_COMMENTS)
+        return _number_at(row, "id")
 
     def _own_posts(self, path: str, query: Mapping[str, str], *, need: str) -> tuple[Post, ...]:
         """Return this workflow's comments, or issues, in a list."""
@@ -273,6 +283,7 @@ class GitHub:
 
         `need` is the permission that the request requires. Raises GitHubError.
         """
+        self.requests += 1
         try:
             return self._send(method, self._repository + path, params=query, json=body).data
         except ApiError as failed:

@@ -19,6 +19,7 @@ from reconciler.ci.github import Pull
 from reconciler.ci.marker import Subject
 from reconciler.ci.merge_queue import check_merge_group
 from reconciler.ci.organizations import guarded, subject_of, subject_of_key
+from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run
 from reconciler.ci.validate import check, files_only, require_single, require_trigger
 from reconciler.ci.workflows import WORKFLOWS
@@ -29,8 +30,13 @@ from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
 from reconciler.planning.planner import PlanOptions
 from reconciler.render.quote import quote
 from reconciler.workflow import Planned, Source, Target, plan_all, previous
+from reconciler.workflow.drift import Base, compared, is_drift
 from reconciler.workflow.run import identify
 
+_MAX_REQUESTS: Final = 10
+"""The number of requests to GitHub that a usual plan may send."""
+_FIXED_REQUESTS: Final = 4
+"""Those for the login, the pull request, its comments, and the change of its first comment."""
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
 
 
@@ -57,24 +63,49 @@ def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
     # Only a pull request has a base to compare with: without one, all are planned.
     chosen = sources
     if run.pull is not None:
-        chosen = concerned_by_change(run, sources, _already_planned(run, run.pull))
+        chosen = concerned_by_change(run, sources, run.pull)
         findings += _removed(run, sources)
     targets = [_target(run, source, findings) for source in chosen]
     with run.connect(targets) as connected:
         planned = plan_all(identify(connected), allow_deletes=run.allow_deletes)
     require_single(sources, planned)
-    result = JobResult(plan=guarded(run, planned), findings=findings)
     if run.pull is None:
-        return result
-    return _commented(run, run.pull, sources, planned, result)
+        return JobResult(plan=guarded(run, planned), findings=findings)
+    labeled = _told_apart(run, run.pull, planned, findings)
+    result = JobResult(plan=guarded(run, labeled), findings=findings)
+    return _commented(run, run.pull, sources, labeled, result)
 
 
-def _already_planned(run: Run, pull: Pull) -> list[Subject]:
-    """Return the organizations with a plan on the pull request."""
-    if run.github is None or run.commenting == "false":
-        return []
-    posts = run.github.comments(pull.number)
-    return [subject for post in posts for subject in post.marker.subjects]
+def _told_apart(
+    run: Run, pull: Pull, planned: Sequence[Planned], findings: list[Finding]
+) -> Sequence[Planned]:
+    """Return the plans in which what may wait to be applied is not drift; else add a warning.
+
+    Merged pull requests are read only for organizations with a difference that their base has, too,
+    and as far back as the requests that the comments leave allow.
+    """
+    targets = [
+        organization.target
+        for organization in planned
+        if organization.plan is not None and any(map(is_drift, organization.plan.operations))
+    ]
+    if not targets:
+        return planned
+    comments = len(parts_of(guarded(run, planned), run, pull, list(map(_subject, planned))))
+    known = bases(
+        run,
+        targets,
+        at=merge_base(run, run.base_commit) or "",
+        requests=_MAX_REQUESTS - _FIXED_REQUESTS - comments,
+    )
+    for problem in dict.fromkeys(base.unknown for base in known if base.unknown):
+        what = "the plan does not separate drift from merged changes that wait"
+        findings.append(warning("no-base", f"{what}: {problem}"))
+    by_paths = {target.paths: base for target, base in zip(targets, known, strict=True)}
+    return [
+        compared(organization, by_paths.get(organization.target.paths, Base()))
+        for organization in planned
+    ]
 
 
 def _commented(

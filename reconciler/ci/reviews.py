@@ -8,21 +8,25 @@ edited after the merge (`outcomes.py`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field, replace
 from itertools import islice
 from typing import Final
 
-from reconciler.ci.github import GitHub, Pull
+from reconciler.ci.github import GitHub, GitHubError, Pull
 from reconciler.ci.marker import Marker, MarkerKind, Outcome, Post, ShownOperation, Subject, find
+from reconciler.ci.organizations import subject_of_key
 from reconciler.ci.run import Run
-from reconciler.errors import UsageError
+from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, note, warning
 from reconciler.model import frozen
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.review import Resend, Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
+from reconciler.workflow import Target, previous
+from reconciler.workflow.drift import Base, base_of
 
 NO_TOKEN: Final = (
     "there is no GitHub token to read the reviewed plans",
@@ -63,7 +67,12 @@ class Merged:
 
 
 def merged_pulls(
-    run: Run, branch: str, subjects: Iterable[Subject], known: Sequence[Pull] = ()
+    run: Run,
+    branch: str,
+    subjects: Iterable[Subject],
+    known: Sequence[Pull] = (),
+    *,
+    requests: int = sys.maxsize,
 ) -> tuple[Pull, ...]:
     """Return the pull requests merged into `branch` that the checked-out commit contains.
 
@@ -71,7 +80,8 @@ def merged_pulls(
     matter. For each organization this is the newest outcome that says that all earlier reviews are
     settled. To stop sooner, where the changed webhooks are decided, would lose a resend: no plan
     shows it. Pull requests of the push itself are always included: they may approve its changed
-    secrets. `known` already have their comments.
+    secrets. `known` already have their comments. With `requests`, the search ends when the run has
+    sent so many.
 
     Raises UsageError without a token, or if git does not have the history; GitHubError.
     """
@@ -84,7 +94,7 @@ def merged_pulls(
     pulls: list[Pull] = []
 
     def is_needed(commit: str) -> bool:
-        return bool(unsettled) or commit in pushed
+        return github.requests < requests and (bool(unsettled) or commit in pushed)
 
     for pull in islice(_merges(run, github, branch, known, is_needed), _MAX_PULLS):
         if pull.number not in comments:
@@ -355,3 +365,46 @@ def collect(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[tuple[Me
                 resends.append(review.resends[operation.digest])
     pending = Review(subject.origin, subject.id, frozenset(operations), tuple(resends))
     return reviews, pending
+
+
+def bases(
+    run: Run, targets: Sequence[Target], *, at: str = "HEAD", requests: int = sys.maxsize
+) -> list[Base]:
+    """Return the configuration of each organization at a commit, and what may not be applied yet.
+
+    With `requests`, less may be known: the search ends when the run has sent so many.
+    """
+    if run.github is None:
+        return [base_of(target.checked, at) for target in targets]
+    subjects = [subject_of_key(target) for target in targets]
+    try:
+        pulls = merged_pulls(run, run.applied_branch or run.branch, subjects, requests=requests)
+    except (GitHubError, UsageError) as problem:
+        # A merge that waits for its reviewer must not be taken for drift.
+        advice = f" ({problem.hint})" if problem.hint else ""
+        unknown = f"the merged reviews cannot be read: {problem.message}{advice}"
+        return [Base(unknown=unknown) for _ in targets]
+    is_cut = run.github.requests >= requests
+    return [
+        _base(target, *collect(run, pulls, subject), at, is_cut=is_cut)
+        for target, subject in zip(targets, subjects, strict=True)
+    ]
+
+
+def _base(
+    target: Target, reviews: Sequence[Merged], pending: Review, at: str, *, is_cut: bool
+) -> Base:
+    """Return the configuration at a commit; with `is_cut`, there may be older reviews.
+
+    The merge of the newest settled review was applied; later pushes may have had no review.
+    """
+    base = base_of(target.checked, at)._replace(merged=pending.operations)
+    settled = [review for review in reviews if review.operations and not review.pending]
+    if settled and base.commit:
+        applied = settled[0].pull.merge_commit
+        with suppress(ConfigurationError):
+            recent = previous((applied,), target.checked)
+            return base._replace(recent=recent, commit=f"{applied[:12]}..{base.commit}")
+    if is_cut:
+        return base._replace(unknown="it read only the newest merged pull requests")
+    return base

@@ -250,22 +250,22 @@ def drift(
 
     If the plan knows the previous configuration, changes of the files do not count.
     """
-    edited = set() if plan is None else _edited(plan)
+    waiting = set() if plan is None else _waiting(plan)
     counted = [
-        status.state for status in statuses if (status.id or status.webhook.name) not in edited
+        status.state for status in statuses if (status.id or status.webhook.name) not in waiting
     ]
     return {state: counted.count(state) for state in DRIFTED if state in counted}
 
 
 def not_applied(statuses: Iterable[WebhookStatus], plan: Plan) -> int:
-    """Return the number of webhooks that only a change of the files makes differ."""
-    edited = _edited(plan)
-    return sum((status.id or status.webhook.name) in edited for status in statuses)
+    """Return the number of webhooks that differ because of a change of the files, or may do so."""
+    waiting = _waiting(plan)
+    return sum((status.id or status.webhook.name) in waiting for status in statuses)
 
 
-def _edited(plan: Plan) -> set[str]:
+def _waiting(plan: Plan) -> set[str]:
     return {
         webhook_key(operation)
         for operation in plan.operations
-        if operation.attribution is Attribution.THIS_CHANGE
+        if operation.attribution not in (None, Attribution.DRIFT)
     }

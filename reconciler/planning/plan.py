@@ -53,10 +53,12 @@ class Reason(StrEnum):
 
 
 class Attribution(StrEnum):
-    """Whether an operation is drift or a change, if the previous configuration is known."""
+    """Why a webhook differs from the files, if the previous configuration is known."""
 
     THIS_CHANGE = "this-change"
-    DRIFT = "drift"
+    DRIFT = "drift"  # it was changed live
+    WAITING = "waiting-to-be-applied"  # a merged review is not applied yet
+    PERHAPS_WAITING = "perhaps-waiting"  # drift, or an earlier change that is not applied yet
 
 
 class SecretCause(StrEnum):

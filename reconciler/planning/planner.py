@@ -123,7 +123,7 @@ def plan(
         relaxations = tuple(relaxed(options.previous, desired))
         findings += new_hosts(options.previous, desired)
         findings += new_transport_notes(desired, options.previous, secrets)
-        operations = _attributed(operations, options.previous, options, live, secrets)
+        operations = _attributed(operations, desired, options.previous, options, live, secrets)
 
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
@@ -351,6 +351,7 @@ def _rename_hints(operations: Sequence[Operation]) -> Iterator[Finding]:
 
 def _attributed(
     operations: tuple[Operation, ...],
+    desired: Desired,
     previous: Desired,
     options: PlanOptions,
     live: Live,
@@ -360,15 +361,21 @@ def _attributed(
 
     A previous configuration that conflicts with the live webhooks is ignored.
     """
+    # Values in the files of that revision are as they were, others as they are now.
+    earlier = {**secrets, **previous.literals, **previous.committed}
     # Its URLs lead to the hosts that its commit shows.
     hosts = dict(options.committed_hosts)
     for reference in hosts.keys() & previous.committed.keys():
         hosts[reference] = previous.committed[reference].origin() or hosts[reference]
     before = options._replace(previous=None, resend=(), reviewed=(), committed_hosts=hosts)
+    if (
+        desired._replace(committed=previous.committed) == previous
+        and secrets == earlier
+        and options == before._replace(previous=previous)
+    ):  # a second plan would have the same operations
+        return tuple(replace(operation, attribution=Attribution.DRIFT) for operation in operations)
     drifting: set[object] = set()
     with suppress(ConfigurationError):
-        # Values in the files of that revision are as they were, others as they are now.
-        earlier = {**secrets, **previous.literals, **previous.committed}
         drift = plan(previous, live, earlier, before)
         drifting = {_identity(operation, hosts) for operation in drift.operations}
     attributed: list[Operation] = []

@@ -387,7 +387,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         yield _finding("policy relaxed", finding)
     yield from _findings(plan.notes)
     lines = words.remaining_counts(plan, names=view.verbosity > 0, shown=_quoted)
-    lines += words.failing(plan, shown=_quoted)
+    lines += [*words.failing(plan, shown=_quoted), *words.drifted(plan)]
     for reference, destinations in words.secret_destinations(plan).items():
         listed = ", ".join(map(code, destinations))
         lines.append(f"Apply needs {_quoted(str(reference))} for {listed}")

@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.checks import Check, Checklist, Status, Subject
 from reconciler.planning.drift import DRIFTED, ManagementStatus, WebhookStatus
-from reconciler.planning.plan import DeliveryState, OrganizationResult
+from reconciler.planning.plan import Attribution, DeliveryState, OrganizationResult
 from reconciler.render import PLAIN, LiveStatus, View, words
 from reconciler.render.layout import (
     columns,
@@ -148,6 +148,9 @@ def _drift(status: LiveStatus) -> str:
     edited = ""
     if status.not_applied:
         edited = f" Not applied yet: {status.not_applied}."
+        labels = {operation.attribution for operation in plan.operations} if plan else set()
+        if Attribution.PERHAPS_WAITING in labels:
+            edited = f" Perhaps not applied yet: {status.not_applied} (see webhooks drift)."
     if not status.drift:
         compared = ""
         if plan is not None:

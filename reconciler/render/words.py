@@ -276,12 +276,18 @@ def failing(plan: Plan, *, shown: _Quoting = quote) -> list[str]:
     return [f"Failing deliveries: {names}; see {shown('webhooks status --failing')}."]
 
 
+_LABELS: Final = {
+    Attribution.DRIFT: "Drift: {}; `webhooks drift` shows how to accept it.",
+    Attribution.WAITING: "Waiting to be applied, from merged pull requests: {}.",
+    Attribution.PERHAPS_WAITING: "Perhaps waiting: {}. Live differs from the base, too: a merged "
+    "change may not be applied yet.",
+}
+
+
 def drifted(plan: Plan) -> list[str]:
-    """Return one line about operations that revert what changed live, if there are any."""
-    number = sum(operation.attribution is Attribution.DRIFT for operation in plan.operations)
-    if not number:
-        return []
-    return [f"Drift: {number}; `webhooks drift` shows how to accept it."]
+    """Return lines about operations that are no change of the files."""
+    labels = [operation.attribution for operation in plan.operations]
+    return [form.format(labels.count(label)) for label, form in _LABELS.items() if label in labels]
 
 
 def outside_digest(*plans: Plan, shown: _Quoting = quote) -> list[str]:

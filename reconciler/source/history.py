@@ -254,10 +254,10 @@ def removal(revision: str, name: str, now: Commit) -> str | None:
     return _commit(output)
 
 
-def last_change(names: Iterable[str], git: Git) -> str | None:
-    """Return the last commit of the branch that changed one of the files, abbreviated."""
+def last_change(names: Iterable[str], git: Git, at: str) -> str | None:
+    """Return the last commit before `at` that changed one of the files, abbreviated."""
     # A merge brings its changes to the branch at once: its parent is what was applied before.
-    options = ["log", "-1", "--first-parent", "--format=%h", "--abbrev=12", "--"]
+    options = ["log", "-1", "--first-parent", "--format=%h", "--abbrev=12", at, "--"]
     return _commit(git(["--literal-pathspecs", *options, *dict.fromkeys(names)]))
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.workflow.connection import Connection as Connection
     from reconciler.workflow.connection import Connector as Connector
     from reconciler.workflow.connection import connect as connect
+    from reconciler.workflow.drift import status as status
     from reconciler.workflow.inputs import Checked as Checked
     from reconciler.workflow.inputs import Gathered as Gathered
     from reconciler.workflow.inputs import Inputs as Inputs
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from reconciler.workflow.planning import plan as plan
     from reconciler.workflow.planning import read_live as read_live
     from reconciler.workflow.planning import show as show
-    from reconciler.workflow.planning import status as status
     from reconciler.workflow.revisions import previous as previous
     from reconciler.workflow.run import Planned as Planned
     from reconciler.workflow.run import Target as Target
@@ -73,7 +73,8 @@ _MODULES: Final = {
         "workflow.connection": "Connection Connector connect",
         "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all "
         "validate validate_all",
-        "workflow.planning": "plan read_live show status",
+        "workflow.drift": "status",
+        "workflow.planning": "plan read_live show",
         "workflow.revisions": "previous",
         "workflow.run": "Planned Target connect_all plan_all read_all select",
     }.items()

@@ -1,9 +1,10 @@
 """Drift: what changed live, and the edits of the files that accept it.
 
-    base_of -> plan_all (with the previous configuration) -> find_drift
+    base_of -> plan_all (with the previous configuration) -> compared -> find_drift
 
-An operation is drift if the previous configuration plans it, too: the webhook was changed live.
-Everything else is a change of the files that is not applied yet, and is never edited.
+An operation is drift if the previous configuration plans it, too, and if no earlier change that may
+not be applied yet explains it: the webhook was changed live. Everything else is never edited. So
+`drift`, `status`, the plan of a pull request and the issue on GitHub use the word in one sense.
 
 The edits are proved before anything is written: planning again in memory with the edited files
 must give the same operations without the accepted ones, and every other declaration must be equal,
@@ -15,13 +16,21 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import Desired
-from reconciler.planning.drift import Drifted, DriftReport, FileDiff, OrganizationDrift, names_of
+from reconciler.model import Desired, Live
+from reconciler.planning.drift import (
+    Drifted,
+    DriftReport,
+    FileDiff,
+    OrganizationDrift,
+    WebhookStatus,
+    names_of,
+    statuses,
+)
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
     Attribution,
@@ -33,12 +42,23 @@ from reconciler.planning.plan import (
     Plan,
     webhook_key,
 )
+from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import mentions
+from reconciler.settings import LOCAL_SERVER
 from reconciler.source.accept import Proposal, propose
-from reconciler.source.history import Git, NoBaseError, commit_before, commit_of, last_change
+from reconciler.source.history import (
+    Git,
+    NoBaseError,
+    commit_before,
+    commit_of,
+    last_change,
+    tracked,
+)
+from reconciler.source.schemes import paths
+from reconciler.source.secrets import references
 from reconciler.source.splice import unified_diff
-from reconciler.workflow.inputs import Checked
-from reconciler.workflow.planning import plan_listed
+from reconciler.workflow.inputs import Checked, Gathered, gather
+from reconciler.workflow.planning import check_organization, plan_listed
 from reconciler.workflow.proof import Candidate, EditedFile, Reasons, prove, write_edits
 from reconciler.workflow.revisions import previous
 from reconciler.workflow.run import Planned
@@ -58,22 +78,20 @@ class Base(NamedTuple):
     merged: Collection[OperationDigest] = ()
 
 
-def base_of(checked: Checked, named: tuple[str, ...] = ()) -> Base:
-    """Return the previous configuration that `named` names, by default that of HEAD.
-
-    Raises ConfigurationError if it is named and cannot be read.
-    """
-    if named:
-        return Base(previous(named, checked))
+def base_of(checked: Checked, at: str = "HEAD") -> Base:
+    """Return the previous configuration, of the commit `at`, and that before its last change."""
     inputs = checked.inputs
-    head = commit_of("HEAD", inputs.git)
+    head = commit_of(at, inputs.git)
     if head is None:
         return Base(unknown="these files are not in a git repository with a commit")
     try:
         desired = previous((head,), checked)
     except ConfigurationError as problem:
         return Base(unknown=f"the last commit cannot be used: {problem.message}")
-    commit = last_change((*checked.loaded.documents, *checked.loaded.parents), inputs.git)
+    secret_files = paths(references(checked.desired.webhooks))
+    in_git = tracked(secret_files, directory=inputs.directory, git=inputs.git)
+    names = (*checked.loaded.documents, *checked.loaded.parents, *sorted(in_git))
+    commit = last_change(names, inputs.git, head)
     if commit is None:  # no commit has the files
         return Base(desired)
     # A guess here could undo a merge that is not applied yet.
@@ -105,6 +123,7 @@ def find_drift(
     """
     globs = Globs(only or ("*",))
     inputs = planned[0].target.checked.inputs
+    planned = [compared(*pair) for pair in zip(planned, bases, strict=True)]
     drifts = [_classified(*pair, globs) for pair in zip(planned, bases, strict=True)]
     candidates: list[Candidate] = []
     for number, drift in enumerate(drifts):
@@ -164,30 +183,19 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     plan = organization.plan
     if plan is None:
         return None
-    mentioned = _about(plan.operations, base.merged)
-    introduced = frozenset(_waiting(organization, base))
-    merged: list[int] = []
-    not_applied: list[int] = []
-    waiting: list[int] = []
+    indexes: defaultdict[Attribution | None, list[int]] = defaultdict(list)
     for index, operation in enumerate(plan.operations):
-        if not any(map(globs.match, names_of(operation))):
-            continue
-        if base.desired is None:
-            not_applied.append(index)
-        # Before the drift: nothing may undo a review whose apply is still to come.
-        elif index in mentioned:
-            merged.append(index)
-        elif not _is_drift(operation):
-            not_applied.append(index)
-        elif index in introduced:
-            waiting.append(index)
+        if any(map(globs.match, names_of(operation))):
+            indexes[operation.attribution].append(index)
+    # Without a previous configuration, nothing has a label.
+    not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
     return OrganizationDrift(
         plan,
         unapplied=_unapplied(plan, base, globs),
         not_applied=tuple(not_applied),
-        waiting=tuple(waiting),
+        waiting=tuple(indexes[Attribution.PERHAPS_WAITING]),
         commit=base.commit,
-        merged=tuple(merged),
+        merged=tuple(indexes[Attribution.WAITING]),
     )
 
 
@@ -201,44 +209,82 @@ def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:
     )
 
 
-def _about(operations: Sequence[Operation], merged: Collection[OperationDigest]) -> frozenset[int]:
-    """Return the indexes of operations about webhooks that reviewed operations change."""
-    is_mentioned = mentions(merged)
-    indexes = set()
-    for index, operation in enumerate(operations):
+def compared(organization: Planned, base: Base) -> Planned:
+    """Return an organization whose plan tells drift from changes that may not be applied yet."""
+    plan, live, gathered = organization.plan, organization.live, organization.gathered
+    if plan is None or live is None or gathered is None:
+        return organization
+    return organization._replace(plan=_labeled(plan, live, gathered, base))
+
+
+def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Plan:
+    """Return the plan in which only what no earlier change explains is drift."""
+    if not any(map(is_drift, plan.operations)):
+        return plan  # most plans
+    is_merged = mentions(base.merged)
+    may_wait = _may_wait(plan, live, gathered, base)
+    operations: list[Operation] = []
+    for operation in plan.operations:
         # A webhook that is created has no id yet.
-        key = None if isinstance(operation, Create) else operation.before.id
-        if is_mentioned(key, operation.name):
-            indexes.add(index)
-    return frozenset(indexes)
+        id_ = None if isinstance(operation, Create) else operation.before.id
+        if not is_drift(operation):
+            label = operation.attribution
+        # First: nothing may undo a review whose apply is still to come.
+        elif is_merged(id_, operation.name):
+            label = Attribution.WAITING
+        elif may_wait(operation):
+            label = Attribution.PERHAPS_WAITING
+        else:
+            label = Attribution.DRIFT
+        operations.append(replace(operation, attribution=label))
+    return plan._replace(operations=tuple(operations))
 
 
-def _is_drift(operation: Operation) -> bool:
+def is_drift(operation: Operation) -> bool:
+    """Return whether a webhook was changed live."""
     return operation.attribution is Attribution.DRIFT
 
 
-def _waiting(organization: Planned, base: Base) -> Iterator[int]:
-    """Yield the indexes of operations that the last commit of the files may have introduced.
+def _may_wait(
+    plan: Plan, live: Live, gathered: Gathered, base: Base
+) -> Callable[[Operation], bool]:
+    """Return a predicate for operations that changes since the last apply may have introduced.
 
-    Before that commit, the files agreed with the live webhook.
+    Before these changes, the files agreed with the live webhook.
     """
-    plan, live, gathered = organization.plan, organization.live, organization.gathered
     recent = base.recent
-    if recent is None or recent == base.desired or not plan or not live or not gathered:
-        return
-    drifted = [index for index, operation in enumerate(plan.operations) if _is_drift(operation)]
-    if not recent.policy.scopes:  # the commit added the files
-        yield from () if plan.counts.any_declared_live else drifted
-        return
+    if base.unknown:
+        return lambda operation: True
+    if recent is None or recent == base.desired:
+        return lambda operation: False
+    if not recent.policy.scopes:  # the change added the files
+        return lambda operation: not plan.counts.any_declared_live
     secrets = {**gathered.secrets, **recent.literals, **recent.committed}
     earlier = gathered._replace(checked=gathered.checked._replace(desired=recent), secrets=secrets)
-    # Resends are planned whether or not anything differs, so they show nothing here.
-    options = organization.target.options._replace(previous=None, resend=())
-    with suppress(ConfigurationError):
-        keys = set(map(webhook_key, plan_listed(earlier, live, options).operations))
-        for index in drifted:
-            if webhook_key(plan.operations[index]) not in keys:
-                yield index
+    try:
+        planned = plan_listed(earlier, live, PlanOptions())
+    except ConfigurationError:
+        return lambda operation: True
+    keys = set(map(webhook_key, planned.operations))
+    return lambda operation: webhook_key(operation) not in keys
+
+
+def status(
+    live: Live, checked: Checked | None, only: Sequence[str] = ()
+) -> tuple[tuple[WebhookStatus, ...], Plan | None]:
+    """Return the management status of each webhook whose name matches `only`, and the plan.
+
+    Without files, no webhook is checked and there is no plan. Raises OrganizationError, and
+    ConfigurationError if the configuration conflicts with the live webhooks.
+    """
+    if checked is None:
+        return statuses(live, None, only), None
+    if live.origin != LOCAL_SERVER:  # the emulator accepts any organization
+        check_organization(live.organization, declared=checked.desired.organization)
+    base, gathered = base_of(checked), gather(checked)
+    plan = plan_listed(gathered, live, PlanOptions(previous=base.desired))
+    plan = _labeled(plan, live, gathered, base)
+    return statuses(live, plan, only), plan
 
 
 def _proposals(
@@ -248,13 +294,8 @@ def _proposals(
     checked, live = organization.target.checked, organization.live
     assert live is not None
     operations = drift.plan.operations
-    # To accept one of these could undo a merge that is not applied yet.
-    unsettled = {*drift.waiting, *drift.merged}
-    drifted = [
-        index
-        for index, operation in enumerate(operations)
-        if _is_drift(operation) and index not in unsettled
-    ]
+    # To accept others could undo a change that is not applied yet.
+    drifted = [index for index, operation in enumerate(operations) if is_drift(operation)]
     for proposal in propose(drift.plan, drifted, live, checked.loaded, named):
         # Selected only now, because a rename has two names, and one that matches is enough.
         names = (name for index in proposal.operations for name in names_of(operations[index]))

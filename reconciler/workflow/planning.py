@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from reconciler.errors import (
@@ -23,7 +22,6 @@ from reconciler.model import (
     SecretRef,
 )
 from reconciler.planning import planner
-from reconciler.planning.drift import WebhookStatus, statuses
 from reconciler.planning.guards import guard
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, unexpected
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, RunPlan, Update
@@ -35,12 +33,12 @@ from reconciler.render.words import shorten
 from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import default_path
-from reconciler.source.history import commit_of, tracked
+from reconciler.source.history import tracked
 from reconciler.source.load import Loaded
 from reconciler.source.schemes import is_file, paths
 from reconciler.source.text import in_quotes
-from reconciler.workflow.inputs import Checked, Gathered, Inputs, gather, judge
-from reconciler.workflow.revisions import previous, unsent
+from reconciler.workflow.inputs import Checked, Gathered, Inputs, judge
+from reconciler.workflow.revisions import unsent
 
 
 def plan(
@@ -77,7 +75,7 @@ def plan_of_live(
     organization = organization or reader.organization()
     is_local = reader.origin == LOCAL_SERVER  # the emulator accepts any organization
     if not is_local:
-        _check_organization(
+        check_organization(
             organization,
             declared=checked.desired.organization,
             selected=checked.inputs.selected,
@@ -243,31 +241,8 @@ def read_live(
     `organization` is that of the key, if it was read before. Raises OrganizationError, ApiError.
     """
     organization = organization or reader.organization()
-    _check_organization(organization, selected=selected)
+    check_organization(organization, selected=selected)
     return Live(origin=reader.origin, organization=organization, webhooks=reader.list())
-
-
-def status(
-    live: Live, checked: Checked | None, only: Sequence[str] = ()
-) -> tuple[tuple[WebhookStatus, ...], Plan | None]:
-    """Return the management status of each webhook whose name matches `only`, and the plan.
-
-    Without files, no webhook is checked and there is no plan. Raises OrganizationError, and
-    ConfigurationError if the configuration conflicts with the live webhooks.
-    """
-    if checked is None:
-        return statuses(live, None, only), None
-    if live.origin != LOCAL_SERVER:  # the emulator accepts any organization
-        _check_organization(live.organization, declared=checked.desired.organization)
-    options = PlanOptions(apply_options=checked.inputs.apply_options or ())
-    # Compared with the last commit, as `drift` does without --base.
-    head = commit_of("HEAD", checked.inputs.git)
-    if head is not None:
-        # Without it, drift is not told from changes of the files.
-        with suppress(ConfigurationError):
-            options = options._replace(previous=previous((head,), checked))
-    plan = planner.plan(checked.desired, live, gather(checked).secrets, options)
-    return statuses(live, plan, only), plan
 
 
 def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:
@@ -284,7 +259,7 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
     return (*listing, *(webhook for webhook in read if webhook is not None))
 
 
-def _check_organization(
+def check_organization(
     organization: Organization, *, declared: str | None = None, selected: Sequence[str] = ()
 ) -> None:
     """Raise OrganizationError unless the key's organization is that of the files and options."""

@@ -9,7 +9,6 @@ from typing import Final
 
 from reconciler.errors import ConfigurationError, RunConfigurationError
 from reconciler.findings import Finding, note
-from reconciler.kinds import KINDS
 from reconciler.model import Desired, Secret, SecretRef, Webhook
 from reconciler.planning.plan import Plan
 from reconciler.planning.review import Resends
@@ -86,17 +85,13 @@ def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
 
 
 def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) -> Desired:
-    """Add the URLs in secret files at the revision of `sources`, so far as git has them."""
+    """Add the secret files at the revision of `sources`, so far as git has them."""
     committed: dict[SecretRef, Secret] = {}
-    # With the earlier host of a URL in a file, a plan shows that it changed.
-    for webhook in desired.webhooks:
-        url = webhook.configuration.get(KINDS[webhook.type].destination_field)
-        if isinstance(url, SecretRef) and is_file(url) and url not in committed:
-            with suppress(files.NotReadableError, UnicodeDecodeError):
-                value = secrets.wrap(sources.read_parent(url.name).raw.decode())
-                inputs.hide((value,))
-                if value.origin() is not None:
-                    committed[url] = value
+    # With the earlier content of a file, a plan shows that it changed.
+    for reference in filter(is_file, secrets.references(desired.webhooks)):
+        with suppress(files.NotReadableError, UnicodeDecodeError):
+            committed[reference] = secrets.wrap(sources.read_parent(reference.name).raw.decode())
+    inputs.hide(committed.values())
     return desired._replace(committed=committed)
 
 

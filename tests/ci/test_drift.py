@@ -1,15 +1,21 @@
-"""The drift issue: what changed live, both ways out, and apart from it what is not applied yet."""
+"""Drift on GitHub, in the issue and in the plan of a pull request, is only what changed live.
+
+What a merge waits to apply, and what cannot be told apart, is named as such.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.ci.workflows import RequiredSecrets
+from reconciler.model import SecretRef
 from tests.ci.fake_github import refusal
-from tests.ci.support import World, world
+from tests.ci.support import SLACK, World, world
 
 WAITING = "Waiting to be applied, from merged pull requests:"
 
@@ -82,3 +88,106 @@ def test_without_the_merged_reviews_drift_is_not_known(here: World) -> None:
     assert "pull-requests: read" in body
     assert "Differences that may be drift or changes of the files:" in body
     assert "accept:" not in body
+
+
+# The plan of a pull request uses the word in the same sense.
+
+
+def labels(body: str) -> dict[str, str]:
+    """Return the label of each webhook in the table of a plan comment."""
+    rows = (line.split("|") for line in body.splitlines() if line.startswith("| `"))
+    return {row[2].strip(" `"): row[4].rpartition("(")[2].strip(" )`") for row in rows}
+
+
+def plan_labels(here: World, *names: str, **channels: str) -> dict[str, str]:
+    """Open a pull request, and return the label of each webhook in its comment."""
+    here.requests.clear()
+    done = here.propose(3, *names, **channels)
+    assert done.code == 0, done.stdout + done.stderr
+    assert max(here.requests) <= 10
+    return labels(here.github.bodies(3)[0])
+
+
+TOKEN_FILE = SecretRef(scheme="file", name="secrets/token")
+LIVE = ("Audit", "Deploys", "Pager")
+
+
+@pytest.mark.parametrize("channel", ["general", "by-hand"])
+def test_a_plan_names_a_merge_that_waits(here: World, channel: str) -> None:
+    """Also if its webhook was changed live since the review; only real drift is called so."""
+    here.merged(2, *LIVE, Audit="reviewed")
+    here.emulator.configure("Audit", channel=channel)
+    here.emulator.configure("Pager", channel="by-hand")
+    assert plan_labels(here, *LIVE, "More", Audit="reviewed") == {
+        "Audit": "waiting to be applied", "More": "this change", "Pager": "drift"
+    }  # fmt: skip
+    assert "Waiting to be applied, from merged pull requests: 1." in here.github.bodies(3)[0]
+
+
+def test_a_plan_names_pushes_without_a_review(here: World) -> None:
+    """They may not be applied, so the plan says only what it knows."""
+    here.git("checkout", "-q", "main")
+    here.declare(*LIVE, Audit="pushed")
+    here.declare(*LIVE, "More", Audit="pushed")
+    here.emulator.configure("Pager", channel="by-hand")
+    assert plan_labels(here, *LIVE, "More", "New", Audit="pushed") == {
+        "Audit": "perhaps waiting", "More": "perhaps waiting", "New": "this change",
+        "Pager": "drift",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("lacks", ["permission", "history"])
+def test_a_plan_that_cannot_know_does_not_say_drift(here: World, lacks: str) -> None:
+    """Neither without a permission nor in a shallow checkout; a warning has the reason."""
+    here.merged(2, *LIVE, Audit="reviewed")
+    if lacks == "permission":
+        here.github.fault = lambda method, path: (
+            refusal(403, "Resource not accessible by integration")
+            if path.endswith("/pulls")
+            else None
+        )
+    else:
+        start = here.git("rev-list", "--max-parents=0", "HEAD")
+        (here.work / ".git/shallow").write_text(f"{start}\n")
+    assert plan_labels(here, *LIVE, "More", Audit="reviewed") == {
+        "Audit": "perhaps waiting", "More": "this change"
+    }  # fmt: skip
+    (body,) = here.github.bodies(3)
+    assert "drift" not in body.partition("<details>")[0]
+    assert "a merged change may not be applied yet" in body
+
+
+def test_a_plan_reads_few_merged_pull_requests(here: World) -> None:
+    """If more were merged since the last apply, it says only what it knows, in ten requests."""
+    for number in range(10, 20):
+        here.merged(number, *LIVE, Audit=f"reviewed-{number}")
+    here.emulator.configure("Pager", channel="by-hand")
+    assert plan_labels(here, *LIVE, "More", Audit="reviewed-19") == {
+        "Audit": "waiting to be applied", "More": "this change", "Pager": "perhaps waiting"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ["this change", "perhaps waiting", "drift"])
+def test_a_secret_in_a_tracked_file(tmp_path: Path, change: str) -> None:
+    """Its earlier content is compared, too: a changed value is no drift."""
+    with world(tmp_path) as here:
+        here.declare(*LIVE)
+        text = (here.work / "webhooks.yaml").read_text()
+        text = text.replace("env: SLACK_BOT_TOKEN", "file: secrets/token")
+
+        def put(value: str, comment: str) -> None:
+            here.put({"webhooks.yaml": f"# {comment}\n{text}", "secrets/token": value})
+
+        here.setup = replace(here.setup, organizations=(RequiredSecrets(references=(TOKEN_FILE,)),))
+        put(SLACK, "first")
+        put(SLACK, "applied")
+        here.apply_main()
+        if change == "drift":
+            for name in LIVE:
+                here.emulator.configure(name, token=f"{SLACK}-by-hand")
+        if change == "perhaps waiting":
+            put(f"{SLACK}-2", "merged")
+        here.topic(3)
+        put(SLACK if change == "drift" else f"{SLACK}-2", "proposed")
+        assert here.pull(3).code == 0
+        assert labels(here.github.bodies(3)[0]) == dict.fromkeys(LIVE, change)

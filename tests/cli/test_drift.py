@@ -522,3 +522,6 @@ def test_status_counts_drift_in_the_same_sense(story: Story, tmp_path: Path, she
     story({"webhooks.yaml": FILE}, change)
     done = story.run("status")
     expect(done, 0, "Drift (see webhooks drift): 1 differs. Not applied yet: 1.")
+    assert git(tmp_path, "commit", "-qam", "edit") == ""
+    perhaps = "Perhaps not applied yet: 1 (see webhooks drift)."
+    expect(story.run("status"), 0, f"Drift (see webhooks drift): 1 differs. {perhaps}")

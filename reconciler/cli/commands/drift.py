@@ -13,7 +13,7 @@ from reconciler.errors import ExitCode
 from reconciler.findings import Finding
 from reconciler.planning.names import require_matches
 from reconciler.render import RENDERERS
-from reconciler.workflow.drift import base_of, find_drift
+from reconciler.workflow.drift import Base, base_of, find_drift
 
 
 @command(
@@ -48,7 +48,10 @@ def run(
     """
     words = apply_options(session, session.files, ())
     sources = session.load_all(words)
-    bases = [base_of(source.checked, base) for source in sources]
+    bases = [
+        Base(workflow.previous(base, source.checked)) if base else base_of(source.checked)
+        for source in sources
+    ]
     targets = [
         workflow.Target(source, options=workflow.PlanOptions(previous=previous.desired))
         for source, previous in zip(sources, bases, strict=True)
