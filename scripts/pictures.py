@@ -105,8 +105,14 @@ class FakeApi:
 class Recorder:
     """A fake GitHub API that has no comments and records the new one."""
 
+    requests = 0
+
     def __init__(self) -> None:
         self.body = ""
+
+    def merged_pulls(self, branch: str) -> tuple[tuple[Pull, ...], str]:
+        """Return no pull requests."""
+        return (), ""
 
     def comments(self, number: int) -> Sequence[Any]:
         """Return no comments."""
@@ -175,6 +181,8 @@ def comment() -> str:
         yield tuple(target._replace(connection=_Connection(api=FakeApi())) for target in targets)
 
     def git(arguments: Sequence[str]) -> bytes | None:
+        if "--is-shallow-repository" in arguments:
+            return b"false\n"
         if "ls-tree" in arguments:
             return f"100644 blob {_COMMIT}\twebhooks.yaml\0".encode()
         blob = (EXAMPLE / "before.yaml").read_bytes()
