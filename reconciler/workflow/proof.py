@@ -134,7 +134,8 @@ def _accepted(
 
 def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
     """Write the files. Raises UsageError if one was changed since it was read, OutputError."""
-    for file in edited:  # all, before the first one is written
+    # All are checked before the first one is written, so that no edit is half made.
+    for file in edited:
         path = directory / file.file
         write.check_writable(path, over=write.FileKind.CONFIGURATION)
         if files.read_regular(path) != file.before:
@@ -250,15 +251,12 @@ def _difference(
     names = set().union(*(candidate.names for candidate in accepted))
     if _without(before, names) != _without(after, names):
         return _Problem("it changes other declarations, too")
-    return _difference_in_plan(organization, source, accepted)
-
-
-def _difference_in_plan(
-    organization: Planned, source: Source, accepted: Sequence[Candidate]
-) -> _Problem | None:
-    """Return why the plan of edited files is not the same without the accepted operations."""
+    target = organization.target
+    assert organization.live is not None  # it was planned
+    # Edited files that cannot be planned, for example with a secret that is not allowed.
     try:
-        planned = _plan_again(organization, source)
+        gathered = gather(source.checked, target.key)
+        planned = plan_listed(gathered, organization.live, target.options)
     except ReconcilerError as problem:
         return _Problem(problem.message)
     return _unproved(planned, accepted)
@@ -271,6 +269,7 @@ def _unproved(planned: Plan, accepted: Sequence[Candidate]) -> _Problem | None:
     kept = [change for index, change in enumerate(plan.operations) if index not in resolved]
     if list(planned.operations) == kept and planned.kept == plan.kept:
         return None
+    # The operations that the edits should have made unnecessary name the edits that failed.
     remaining = set(map(webhook_key, planned.operations)) - set(map(webhook_key, kept))
     causes = {
         candidate: _UNPROVED
@@ -280,19 +279,12 @@ def _unproved(planned: Plan, accepted: Sequence[Candidate]) -> _Problem | None:
     return _Problem(_UNPROVED, causes)
 
 
-def _plan_again(organization: Planned, source: Source) -> Plan:
-    """Return the plan of edited files with the same live webhooks."""
-    connection = organization.target.connection
-    gathered = gather(source.checked, None if connection is None else connection.key)
-    assert organization.live is not None  # it was planned
-    return plan_listed(gathered, organization.live, organization.target.options)
-
-
 def _inputs_of(planned: Sequence[Planned]) -> Inputs:
     """Return the inputs of a run: each organization has its own list of allowed secrets."""
     first = planned[0].target.checked.inputs
     if len(planned) == 1:
         return first
+    # One list for all would let an organization send the secrets of another one.
     lines: list[str] = []
     for organization in planned:
         allowed = organization.target.checked.inputs.allow_secrets
@@ -314,6 +306,7 @@ def _read_again(inputs: Inputs, planned: Sequence[Planned]) -> Sources:
         for organization in planned
         for name, document in organization.target.checked.loaded.documents.items()
     }
+    # An editor may have saved a file since: an edit of the old text would undo that.
     for source in sources.files:
         if decode(source.raw, source.file)[0] != documents.get(source.file):
             raise _changed(source.file)
