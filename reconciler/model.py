@@ -182,7 +182,9 @@ def declared_secret(value: Value, secrets: SecretValues) -> Secret | None:
     return None
 
 
-LiveValue: TypeAlias = "str | bool | int | float | Secret | list[Any] | dict[str, Any] | None"
+LiveValue: TypeAlias = (
+    "str | bool | int | float | Secret | list[Any] | dict[str, Any] | Unknown | None"
+)
 """The type of a live configuration field: JSON, with strings that may be secrets as `Secret`."""
 
 DataPath: TypeAlias = tuple[str | int, ...]
@@ -313,7 +315,7 @@ class LiveWebhook:
     last_run: str | None = field(default=None, compare=False)
     last_error: DeliveryError | None = field(default=None, compare=False)
 
-    def value(self, name: str) -> LiveValue | Unknown:
+    def value(self, name: str) -> LiveValue:
         """Return a field of the configuration: None if not set, UNKNOWN if not shown."""
         shown = self.configuration
         if isinstance(shown, Unknown):

@@ -81,7 +81,7 @@ def compare(
         if name not in webhook.configuration:
             continue
         declared, cause = webhook.configuration[name], resent.get(name)
-        live_value: LiveValue | Unknown = None
+        live_value: LiveValue = None
         result = Reading.ABSENT  # nothing of another type is kept
         if not retyped:
             live_value = live.value(name)
@@ -120,7 +120,7 @@ def _reading(
     kind: str,
     field: Field,
     declared: Value,
-    live: LiveValue | Unknown,
+    live: LiveValue,
     secrets: SecretValues,
     evidence: Evidence,
 ) -> Reading:

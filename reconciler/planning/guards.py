@@ -39,74 +39,43 @@ _MAX_RUN_DELETES: Final = 20
 def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[tuple[Finding, ...]]:
     """Return the findings that block each plan of a run.
 
-    `allow_deletes` is the number of all deletes of the run that a user has allowed. Without it,
-    each organization is limited, and all of those together whose files have no limit.
+    `allow_deletes` is the number of all deletes of the run that a user has allowed. It overrides
+    every guard, but must be exact. Without it, each organization is limited, and all of those
+    together whose files have no limit.
     """
-    if len(plans) == 1:
-        return [tuple(guard(plans[0], allow_deletes))]
     total = sum(plan.counted_deletes for plan in plans)
+    if allow_deletes == total:
+        return [() for _ in plans]
     if allow_deletes is not None:
-        return _other_number(plans, allow_deletes, total)
+        what = "the plan deletes"
+        if len(plans) > 1:
+            what = "all organizations together delete"
+        differs = error(
+            ALLOW_DELETES_DIFFERS,
+            f"--allow-deletes is {allow_deletes}, but {what} {total}",
+            f"review the deletes, then use --allow-deletes {total}",
+        )
+        # A plan without deletes needs no permission, so a wrong number does not stop it.
+        return [(differs,) if plan.counted_deletes else () for plan in plans]
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
-    together = tuple(_too_many_together(unlimited, total))
-    blocked: list[tuple[Finding, ...]] = []
-    for plan in plans:
-        findings = tuple(guard(plan, total=total))
-        if plan in unlimited:
-            findings += together
-        blocked.append(findings)
-    return blocked
-
-
-def _other_number(
-    plans: Sequence[Plan], allow_deletes: int, total: int
-) -> list[tuple[Finding, ...]]:
-    """Block each plan that deletes, if not exactly `total` deletes are allowed."""
-    if total == allow_deletes:
-        return [() for _ in plans]
-    differs = error(
-        ALLOW_DELETES_DIFFERS,
-        f"--allow-deletes is {allow_deletes}, but all organizations together delete {total}",
-        f"review the deletes, then use --allow-deletes {total}",
-    )
-    # A plan without deletes needs no permission, so a wrong number does not stop it.
-    return [(differs,) if plan.counted_deletes else () for plan in plans]
-
-
-def _too_many_together(unlimited: Sequence[Plan], total: int) -> Iterator[Finding]:
-    """Yield a finding if the organizations without a limit have too many deletes together."""
     numbers = [plan.counted_deletes for plan in unlimited]
-    if sum(numbers) > _MAX_RUN_DELETES:
-        yield error(
+    together: tuple[Finding, ...] = ()
+    if len(plans) > 1 and sum(numbers) > _MAX_RUN_DELETES:
+        finding = error(
             "too-many-deletes",
             f"{_webhooks(sum(numbers))} would be deleted in {len(unlimited)} organizations, more "
             f"than {_MAX_RUN_DELETES}",
             f"if this is intended, add --allow-deletes {total}, or set `limits: "
             f"{{max_deletes: {max(numbers)}}}` in a file that they extend",
         )
+        together = (finding,)
+    return [(*_guard(plan, total), *(together if plan in unlimited else ())) for plan in plans]
 
 
-def guard(
-    plan: Plan, allow_deletes: int | None = None, *, total: int | None = None
-) -> Iterator[Finding]:
-    """Yield a finding for each guard that blocks the plan.
-
-    `allow_deletes` is the number of deletes that a user has allowed. It overrides every guard. A
-    number other than the planned one blocks the plan, unless the plan has no deletes. `total` is
-    the number of deletes of the run, if it has several organizations.
-    """
+def _guard(plan: Plan, total: int) -> Iterator[Finding]:
+    """Yield a finding for each guard that blocks the plan; `total` are the deletes of the run."""
     deletes, in_scope = plan.counted_deletes, plan.counts.in_scope
-    if allow_deletes is not None:
-        if deletes and allow_deletes != deletes:
-            yield error(
-                ALLOW_DELETES_DIFFERS,
-                f"--allow-deletes is {allow_deletes}, but the plan deletes {deletes}",
-                f"review the deletes, then use --allow-deletes {deletes}",
-            )
-        return
-    if total is None:
-        total = deletes
     override_hint = f"if this is intended, add --allow-deletes {total}"
     yield from _declared_elsewhere(plan, override_hint)
     yield from _too_many_deletes(plan, override_hint)

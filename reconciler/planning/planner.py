@@ -16,7 +16,7 @@ from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
-from reconciler.planning.guards import guard, new_hosts, new_transport_notes, relaxed
+from reconciler.planning.guards import guard_all, new_hosts, new_transport_notes, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched, unused
 from reconciler.planning.plan import (
@@ -154,7 +154,7 @@ def plan(
         digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
-    return unblocked._replace(blocked=tuple(guard(unblocked, options.allow_deletes)))
+    return unblocked._replace(blocked=guard_all([unblocked], options.allow_deletes)[0])
 
 
 class _Pair(NamedTuple):

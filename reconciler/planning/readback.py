@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
@@ -55,7 +56,7 @@ class Evidence(NamedTuple):
     readable: frozenset[tuple[str, str]] = frozenset()
     shown: frozenset[str] = frozenset()
 
-    def reads(self, kind: str, field: Field, live: LiveValue | Unknown) -> bool:
+    def reads(self, kind: str, field: Field, live: LiveValue) -> bool:
         """Return whether a live secret is the real value."""
         if not isinstance(live, Secret) or not plausible(live):
             return False
@@ -74,7 +75,7 @@ class Reading(Enum):
     UNAVAILABLE = "unavailable"  # shown, but the declared value is not available
 
 
-def plausible(value: LiveValue | Unknown) -> bool:
+def plausible(value: LiveValue) -> bool:
     """Return whether a value may be real: not missing, empty, masked or encrypted."""
     if isinstance(value, Secret):
         return not value.matches(_EMPTY) and not value.matches(_MASKED)
@@ -90,7 +91,7 @@ _SIGNED: Final = r"[#@][^*\u2022\u25cf\u2219\u00b7]+"
 """Text that a user wrote as a channel, valid or not."""
 
 
-def plain_value(field: Field, live: LiveValue | Unknown) -> str | bool | Unknown:
+def plain_value(field: Field, live: LiveValue) -> str | bool | Unknown:
     """Return the live value of a field that is not secret, for comparison and display.
 
     UNKNOWN if the server hides it. A value of another type is UNKNOWN, too, but differs from every
@@ -104,16 +105,17 @@ def plain_value(field: Field, live: LiveValue | Unknown) -> str | bool | Unknown
     return UNKNOWN
 
 
-def is_hidden(field: Field, live: LiveValue | Unknown) -> bool:
+def is_hidden(field: Field, live: LiveValue) -> bool:
     """Return whether the server hides a value, so that sending another one replaces it unseen.
 
     Reviews cover the result, so it depends on this live value only: neither on the values of
     declared secrets nor on other webhooks, which an apply changes.
     """
+    if field.secret:
+        is_shown = isinstance(live, Secret) and plausible(live)
+        return not is_shown or not (_has_form(field, live) or is_malformed(field, live))
     if isinstance(live, Unknown):
         return True
-    if field.secret:
-        return _is_hidden_secret(field, live)
     if not field.may_be_hidden:
         return False
     if isinstance(live, bool | list | dict) or not plausible(live):
@@ -125,13 +127,6 @@ def is_hidden(field: Field, live: LiveValue | Unknown) -> bool:
     return re.match(field.schema_pattern, text) is None and re.fullmatch(_SIGNED, str(live)) is None
 
 
-def _is_hidden_secret(field: Field, live: LiveValue) -> bool:
-    if not isinstance(live, Secret) or not plausible(live):
-        return True
-    pattern = field.secret_pattern
-    return pattern is not None and not live.matches(pattern) and not is_malformed(field, live)
-
-
 def hides_destination(webhook: LiveWebhook) -> bool:
     """Return whether the server hides where a webhook delivers to, or its type is not known."""
     if webhook.type not in KINDS:
@@ -140,17 +135,20 @@ def hides_destination(webhook: LiveWebhook) -> bool:
     return is_hidden(field, webhook.value(field.name))
 
 
-def is_malformed(field: Field, live: LiveValue | Unknown) -> bool:
+def is_malformed(field: Field, live: LiveValue) -> bool:
     """Return whether `live` is visible text that a user stored instead of the secret by mistake.
 
     Masked and encrypted values never match.
     """
-    return (
-        field.secret_pattern is not None
-        and isinstance(live, Secret)
-        and plausible(live)
-        and not live.matches(field.secret_pattern)
-        and live.matches(re.compile(_STORED_BY_MISTAKE, re.DOTALL))
+    if not isinstance(live, Secret) or not plausible(live) or _has_form(field, live):
+        return False
+    return live.matches(re.compile(_STORED_BY_MISTAKE, re.DOTALL))
+
+
+def _has_form(field: Field, live: LiveValue) -> bool:
+    """Return whether a secret has the form of all values of its field, if they have one."""
+    return field.secret_pattern is None or (
+        isinstance(live, Secret) and live.matches(field.secret_pattern)
     )
 
 
@@ -160,7 +158,7 @@ _STORED_BY_MISTAKE: Final = (
 )
 
 
-def secrets_alike(field: Field, first: LiveValue | Unknown, other: LiveValue | Unknown) -> Reading:
+def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
     """Compare the same secret field of two live webhooks.
 
     DIFFERENT if both are visible and differ, even if only in the visible part of a mask; UNKNOWN if
@@ -177,11 +175,10 @@ def secrets_alike(field: Field, first: LiveValue | Unknown, other: LiveValue | U
         encrypted = a.matches(pattern) and b.matches(pattern)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
     # Different values may have the same mask.
-    shown = plausible(a) and (field.secret_pattern is None or a.matches(field.secret_pattern))
-    return Reading.SAME if shown else Reading.UNKNOWN
+    return Reading.SAME if plausible(a) and _has_form(field, a) else Reading.UNKNOWN
 
 
-def _nonempty(value: LiveValue | Unknown) -> Secret | None:
+def _nonempty(value: LiveValue) -> Secret | None:
     """Return a secret that is set, in any form."""
     return value if isinstance(value, Secret) and not value.matches(_EMPTY) else None
 
@@ -190,7 +187,7 @@ def secret_reading(
     kind: str,
     field: Field,
     declared: Value,
-    live: LiveValue | Unknown,
+    live: LiveValue,
     secrets: SecretValues,
     evidence: Evidence,
 ) -> Reading:
@@ -247,34 +244,31 @@ def _shown_secrets(
     return frozenset(names)
 
 
-def destination(webhook: Webhook | LiveWebhook, secrets: SecretValues | None = None) -> str:
+def destination(
+    webhook: Webhook | LiveWebhook, secrets: SecretValues = MappingProxyType({})
+) -> str:
     """Return the destination of a webhook: `slack #channel`, or its type with a scheme and host.
 
-    It is only the type if the server does not show the rest.
+    It is only the type if the server does not show the rest, and the reference of a URL whose value
+    is not available.
     """
     kind, configuration = KINDS.get(webhook.type), webhook.configuration
     if kind is None or isinstance(configuration, Unknown):
         return webhook.type
     address = FIELDS[kind.type][kind.destination_field]
     value: Any = configuration.get(address.name)
-    text = ""
     if isinstance(value, SecretRef):
-        text = _shown_reference(value, secrets or {})
-    elif isinstance(value, Secret):
+        value = secrets.get(value, value)
+    text = ""
+    if isinstance(value, Secret):
         text = value.shown_url()  # a masked URL may show its host
     elif isinstance(webhook, LiveWebhook) and is_hidden(address, value):
         return kind.type
+    elif isinstance(value, SecretRef):
+        text = str(value)
     elif isinstance(value, str):
         text = Secret(value).shown_url() if address.secret else address.display(value)
     return f"{kind.type} {text}" if text else kind.type
-
-
-def _shown_reference(reference: SecretRef, secrets: SecretValues) -> str:
-    """Return scheme and host of the value if it is available, else the reference."""
-    secret = secrets.get(reference)
-    if secret is None:
-        return str(reference)
-    return secret.shown_url()
 
 
 def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) -> Snapshot:

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity, sort_key
 from reconciler.model import DeliveryError, SecretRef
-from reconciler.planning.guards import ALLOW_DELETES_DIFFERS, guard
+from reconciler.planning.guards import ALLOW_DELETES_DIFFERS, guard_all
 from reconciler.planning.names import MAX_GLOB
 from reconciler.planning.plan import (
     Attribution,
@@ -490,7 +490,7 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
     if all(finding.rule != ALLOW_DELETES_DIFFERS for finding in plan.blocked):
         for purpose, text, changed in _edits(plan, view):
             # Text with escaped characters cannot be copied.
-            if prose(text) == text and not any(guard(changed)):
+            if prose(text) == text and not any(guard_all([changed])):
                 yield purpose, text
     if view.apply_options is not None:
         purpose = "override the guards once"

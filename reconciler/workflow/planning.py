@@ -22,7 +22,7 @@ from reconciler.model import (
     SecretRef,
 )
 from reconciler.planning import planner
-from reconciler.planning.guards import guard
+from reconciler.planning.guards import guard_all
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, unexpected
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, RunPlan, Update
 from reconciler.planning.planner import PlanOptions
@@ -196,7 +196,7 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
         elsewhere=elsewhere,
         read_both=_command_with(elsewhere, gathered.checked, organization),
     )
-    return plan._replace(blocked=tuple(guard(plan, options.allow_deletes)))
+    return plan._replace(blocked=guard_all([plan], options.allow_deletes)[0])
 
 
 def _command_with(

@@ -22,7 +22,7 @@ from reconciler.model import (
     Value,
     Webhook,
 )
-from reconciler.planning.guards import guard
+from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 
@@ -169,4 +169,4 @@ def blocking_guards(
     }
     counts = found.counts._replace(in_scope=in_scope, **numbers)
     found = found._replace(counts=counts)
-    return tuple(guard(found, allow_deletes))
+    return guard_all([found], allow_deletes)[0]

@@ -7,7 +7,7 @@ from itertools import chain
 
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Organization, SecretRef, Webhook
-from reconciler.planning.guards import guard
+from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import (
     Counts,
     Create,
@@ -70,7 +70,7 @@ def plan(
         counts=Counts(live=12, in_scope=9, files=2),
     )  # fmt: skip
     made = base._replace(**more)  # type: ignore[arg-type]
-    return made._replace(blocked=tuple(guard(made)))
+    return made._replace(blocked=guard_all([made])[0])
 
 
 CREATE = Create(after=slack("Deploys"))
