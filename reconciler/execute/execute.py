@@ -31,7 +31,7 @@ from reconciler.execute.verify import verify
 from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, SecretValues
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
+from reconciler.planning.plan import Delete, Operation, Plan, Update, stage
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Outcome, Report, Skipped
 
@@ -151,27 +151,17 @@ def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:
     )
 
 
-def _stage(operation: Operation) -> int:
-    match operation:
-        case Delete():
-            return 3 if operation.kept_id is None else 0
-        case Update():
-            return 1
-        case Create():
-            return 2
-
-
 def _write(run: Run, workers: Workers) -> None:
     """Send pending operations, stage by stage."""
     stages: list[list[int]] = [[], [], [], []]
     for index, operation in enumerate(run.plan.operations):
-        stages[_stage(operation)].append(index)
+        stages[stage(operation)].append(index)
     undone: list[Operation] = []
-    for stage in stages:
+    for indexes in stages:
         held = {operation.kept_id for operation in undone if isinstance(operation, Delete)}
         first = undone[0].name if undone else None
-        workers.run([partial(_attempt, run, index, held, first) for index in stage])
-        for index in stage:
+        workers.run([partial(_attempt, run, index, held, first) for index in indexes])
+        for index in indexes:
             if not run.ledger.applied(index):
                 undone.append(run.plan.operations[index])
 

@@ -49,8 +49,10 @@ class Comparison(NamedTuple):
     `unread` has the declared fields that could not be compared: UNKNOWN, MALFORMED or UNAVAILABLE.
     """
 
-    fields: tuple[FieldChange, ...] = ()
-    unread: Mapping[str, Reading] = {}
+    webhook: Webhook
+    live: LiveWebhook
+    fields: tuple[FieldChange, ...]
+    unread: Mapping[str, Reading]
 
 
 def compare(
@@ -106,12 +108,9 @@ def compare(
         dropped = sorted(resent.keys() - webhook.configuration.keys())
         fields += [FieldRemoved(path=("configuration", name), not_shown=True) for name in dropped]
     fields += _undeclared(webhook, live, known=True)
-    if not (fields or unread):
-        return _EQUAL
-    return Comparison(tuple(fields), unread)
+    return Comparison(webhook, live, tuple(fields), unread)
 
 
-_EQUAL: Final = Comparison()  # shared, because most webhooks are equal
 _ORDER: Final = ("name", "type", "event_types", "configuration")
 _UNREAD: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
 
@@ -260,13 +259,12 @@ def _secret_change(
     return change._replace(before=live_value.shown_url(), moved=moved, differs=differs)
 
 
-def with_side_effects(
-    webhook: Webhook, live: LiveWebhook, fields: tuple[FieldChange, ...]
-) -> tuple[FieldChange, ...]:
+def with_side_effects(comparison: Comparison) -> tuple[FieldChange, ...]:
     """Add what a new configuration also does: it sends hidden fields, and removes unknown ones.
 
     Neither is a difference by itself: the server may set a field that this version does not know.
     """
+    webhook, live, fields, _ = comparison
     changed = {change.path[-1] for change in fields if change.path[0] == "configuration"}
     # Another type replaces every field, which the changes already show.
     if not changed or live.type != webhook.type:

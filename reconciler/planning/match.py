@@ -19,7 +19,7 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -29,7 +29,7 @@ from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, compare_live
-from reconciler.planning.names import Globs, first_match, lookalike_key
+from reconciler.planning.names import Globs, lookalike_key
 from reconciler.planning.plan import Delete, Kept, Reason
 from reconciler.planning.readback import Evidence, Reading, hides_destination, snapshot
 
@@ -163,7 +163,7 @@ class Match:
         """Return the pattern that protects a webhook, or None."""
         if not self._protect.match(live.name):
             return None
-        return first_match(self._policy.protect, live.name)
+        return _first_match(self._policy.protect, live.name)
 
     # Results
 
@@ -223,7 +223,7 @@ class Match:
         if self._is_selected(entry):
             message = f"{entry.name!r} is declared but also ignored, so it is not changed"
             hint = "remove it from `ignore` to manage it"
-            related = _matched_by(first_match(self._policy.ignore, ignored[0]))
+            related = _matched_by(_first_match(self._policy.ignore, ignored[0]))
             self.findings.append(
                 warning("ignored-and-declared", message, hint, entry.position, related)
             )
@@ -240,28 +240,23 @@ class Match:
         The pinned webhook was deleted in the web interface, or the id is mistyped.
         """
         gone: dict[str, list[Webhook]] = {}
-        declared: dict[str, list[Webhook]] = {}
+        declared: list[Webhook] = []
         for entry in self._entries():
             id_is_gone = entry.id is not None and entry.id not in self._by_id
             hint = "nothing is deleted; remove `id` to delete by name"
             if isinstance(entry, Webhook):
-                entries = gone if id_is_gone else declared
-                entries.setdefault(entry.name, []).append(entry)
+                entries = gone.setdefault(entry.name, []) if id_is_gone else declared
+                entries.append(entry)
                 hint = "it is matched by name; remove `id`, or copy it from `webhooks status`"
             elif not self._free(entry.name):
                 continue
             if id_is_gone and self._selects(entry.name):
                 message = f"no live webhook has the id that {entry.name!r} is pinned to"
                 self.findings.append(note("unknown-id", message, hint, entry.position))
-        self._webhooks = list(chain.from_iterable(declared.values()))
-        self._match_unpinned(gone, declared.keys())
-
-    def _match_unpinned(
-        self, gone: Mapping[str, Sequence[Webhook]], declared: Collection[str]
-    ) -> None:
-        """Match the entries whose ids are `gone`, by name or content; others are `declared`."""
+        self._webhooks = declared
+        names = {webhook.name for webhook in declared}
         for name, webhooks in gone.items():
-            if len(webhooks) == 1 and name not in declared:  # the name identifies the webhook
+            if len(webhooks) == 1 and name not in names:  # the name identifies the webhook
                 self._webhooks.append(replace(webhooks[0], id=None))
             else:
                 self._match_by_content(name, webhooks)
@@ -327,12 +322,18 @@ class Match:
         self, entry: Webhook, named: Sequence[LiveWebhook], former: Sequence[LiveWebhook]
     ) -> None:
         """Pair a declared webhook with a live one of its name, else with its former name."""
-        if named:
-            self._note_unused_previous(entry, former)
-        elif len(former) > 1:
+        if not named and len(former) > 1:
             # Only the author knows which of them is meant.
-            self._report_several_previous(entry, former)
+            listed = ", ".join(f"{webhook.name!r} (id {webhook.id})" for webhook in former)
+            message = f"more than one live webhook would be renamed to {entry.name!r}: {listed}"
+            hint = "keep only one name in `previously`, or set `id` to the intended one"
+            self.findings.append(error("several-previous", message, hint, entry.position))
             return
+        if named:
+            for name in dict.fromkeys(webhook.name for webhook in former):
+                message = f"{entry.name!r} already exists, so `previously: {name}` has no effect"
+                hint = "remove `previously`"
+                self.findings.append(note("previously-unused", message, hint, entry.position))
         self._pair_known(entry, named or former)
 
     def _matching(self, entry: Webhook | Absent) -> tuple[list[LiveWebhook], list[LiveWebhook]]:
@@ -341,18 +342,6 @@ class Match:
             return self._free(entry.name), self._free(*_former_names(entry))
         pinned = self._by_id.get(entry.id)
         return ([] if pinned is None else [pinned]), []
-
-    def _report_several_previous(self, entry: Webhook, former: Sequence[LiveWebhook]) -> None:
-        listed = ", ".join(f"{webhook.name!r} (id {webhook.id})" for webhook in former)
-        message = f"more than one live webhook would be renamed to {entry.name!r}: {listed}"
-        hint = "keep only one name in `previously`, or set `id` to the intended one"
-        self.findings.append(error("several-previous", message, hint, entry.position))
-
-    def _note_unused_previous(self, entry: Webhook, former: Sequence[LiveWebhook]) -> None:
-        for name in dict.fromkeys(webhook.name for webhook in former):
-            message = f"{entry.name!r} already exists, so `previously: {name}` has no effect"
-            hint = "remove `previously`"
-            self.findings.append(note("previously-unused", message, hint, entry.position))
 
     def _pair_known(self, webhook: Webhook, matching: Sequence[LiveWebhook]) -> None:
         """Pair an entry with its webhook (rows 2 to 5).
@@ -468,12 +457,9 @@ class Match:
         for _ in renamed:  # a chain has at most one link for each rename
             if name == old:
                 return True
-            following = [
-                renamed[holder.id] for holder in self._by_name.get(name, ()) if holder.id in renamed
-            ]
-            if not following:
-                return False
-            name = following[0].name
+            holders = self._by_name.get(name, ())
+            following = (renamed[holder.id].name for holder in holders if holder.id in renamed)
+            name = next(following, "")
         return False
 
     def _classify_unmatched(self) -> None:
@@ -524,6 +510,11 @@ class Match:
             self.kept.append(kept)
         else:
             self.deletes.append(Delete(before=snapshot(live), reason=Reason.NOT_DECLARED))
+
+
+def _first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
+    """Return the first pattern that matches `name`, to show where it was written."""
+    return next((pattern for pattern in patterns if Globs((pattern.glob,)).match(name)), None)
 
 
 def _former_names(entry: Webhook | Absent) -> tuple[str, ...]:

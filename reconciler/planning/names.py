@@ -122,11 +122,6 @@ def unexpected(
     return None if not selected or is_selected else selected[0]
 
 
-def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
-    """Return the first pattern that matches `name`, to show where it was written."""
-    return next((pattern for pattern in patterns if Globs((pattern.glob,)).match(name)), None)
-
-
 ONLY_MATCHES_NOTHING: Final = "only-matches-nothing"
 """The rule of globs of `--only` that match no name."""
 

@@ -288,6 +288,22 @@ class Delete:
 Operation: TypeAlias = Create | Update | Delete
 
 
+def stage(operation: Operation) -> int:
+    """Return when an operation is applied: those of a later stage follow those of earlier ones.
+
+    Duplicates are deleted first: if the run stopped after an update of the webhook that stays, they
+    would look like unrelated webhooks with its name, which no run may change. Other deletes come
+    last, so that nothing is deleted while another operation can still fail.
+    """
+    match operation:
+        case Delete():
+            return 3 if operation.kept_id is None else 0
+        case Update():
+            return 1
+        case Create():
+            return 2
+
+
 def webhook_key(operation: Operation) -> str:
     """Return what identifies the webhook of an operation: its id, or the name of a new one."""
     match operation:

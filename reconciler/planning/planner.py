@@ -35,9 +35,9 @@ from reconciler.planning.plan import (
     SecretUse,
     Snapshot,
     Update,
+    stage,
 )
 from reconciler.planning.readback import (
-    Evidence,
     Reading,
     destination,
     gather_evidence,
@@ -83,7 +83,11 @@ def plan(
     table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
     resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
     evidence = gather_evidence(table.pairs, live.webhooks, secrets)
-    pairs = _compared(table, secrets, evidence, resends)
+    pairs = [  # in memory order, which is faster than by name
+        compare(webhook, live_webhook, secrets, evidence, resends.causes(webhook))
+        for webhook, live_webhook in table.pairs
+    ]
+    pairs.sort(key=lambda pair: (pair.webhook.name, pair.live.id))
     deletes = sorted(table.deletes, key=lambda delete: (delete.name, delete.before.id))
     findings = [
         *table.findings,
@@ -103,7 +107,9 @@ def plan(
     matched: dict[str, Webhook] = {}
     for pair in pairs:
         after = _with_free_former_names(pair.webhook, unpaired)
-        fields = _sent_fields(pair, options.committed_hosts)
+        fields = tuple(
+            _with_shown_host(change, options.committed_hosts) for change in with_side_effects(pair)
+        )
         if fields:
             before = snapshot(pair.live, pair.webhook)
             reason = _reason(pair, table.adopted)
@@ -116,7 +122,8 @@ def plan(
             findings += resends.dropped_secret_notes(pair.webhook, pair.live, evidence)
     new = sorted(table.new, key=lambda webhook: webhook.name)
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
-    operations = _in_order(deletes, updates, creates)
+    operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
+    operations = tuple(sorted(operations, key=stage))
     findings += _rename_hints(operations)
     relaxations: tuple[Finding, ...] = ()
     if options.previous is not None:
@@ -157,47 +164,8 @@ def plan(
     return unblocked._replace(blocked=guard_all([unblocked], options.allow_deletes)[0])
 
 
-class _Pair(NamedTuple):
-    """A declared webhook, its live one, and the differences between them."""
-
-    webhook: Webhook
-    live: LiveWebhook
-    comparison: Comparison
-
-
-def _compared(
-    table: Match, secrets: SecretValues, evidence: Evidence, resends: Resends
-) -> list[_Pair]:
-    """Compare each declared webhook with its live one; by name, then id."""
-    pairs: list[_Pair] = []
-    for webhook, live in table.pairs:  # in memory order, which is faster than by name
-        comparison = compare(webhook, live, secrets, evidence, resends.causes(webhook))
-        pairs.append(_Pair(webhook, live, comparison))
-    return sorted(pairs, key=lambda pair: (pair.webhook.name, pair.live.id))
-
-
 def _name_and_id(kept: Kept) -> tuple[str, str]:
     return kept.name, kept.webhooks[0].id
-
-
-def _in_order(
-    deletes: Sequence[Delete], updates: Sequence[Update], creates: Sequence[Create]
-) -> tuple[Operation, ...]:
-    """Return the operations in the order in which they are applied; see `Plan`."""
-    # Duplicates first: if the run stopped after an update of the webhook that stays, they would
-    # look like unrelated webhooks with its name, which no run may change. Other deletes come last,
-    # so that nothing is deleted while another operation can still fail.
-    duplicates = [delete for delete in deletes if delete.reason is Reason.DUPLICATE]
-    others = [delete for delete in deletes if delete.reason is not Reason.DUPLICATE]
-    return (*duplicates, *updates, *creates, *others)
-
-
-def _sent_fields(pair: _Pair, hosts: Mapping[SecretRef, str]) -> tuple[FieldChange, ...]:
-    """Return the changes of an update; none if the webhooks are equal."""
-    if not pair.comparison.fields:
-        return ()
-    fields = with_side_effects(pair.webhook, pair.live, pair.comparison.fields)
-    return tuple(_with_shown_host(change, hosts) for change in fields)
 
 
 def _sent_secrets(operations: Iterable[Operation], hosts: SecretValues) -> Iterator[SecretUse]:
@@ -209,23 +177,23 @@ def _sent_secrets(operations: Iterable[Operation], hosts: SecretValues) -> Itera
         yield from _secret_uses(webhook, sorted(webhook.configuration), hosts)
 
 
-def _not_shown(pairs: Iterable[_Pair]) -> Iterator[tuple[str, str]]:
+def _not_shown(pairs: Iterable[Comparison]) -> Iterator[tuple[str, str]]:
     """Yield the declared fields that the server does not show, as (webhook, field)."""
     for pair in pairs:
-        for name, reading in pair.comparison.unread.items():
+        for name, reading in pair.unread.items():
             if reading is Reading.UNKNOWN:
                 yield pair.webhook.name, name
 
 
 def _not_compared(
-    pairs: Iterable[_Pair], sent: Iterable[SecretUse], hosts: SecretValues
+    pairs: Iterable[Comparison], sent: Iterable[SecretUse], hosts: SecretValues
 ) -> Iterator[SecretUse]:
     """Yield the secrets that are shown and not sent, but whose value is not available here."""
     sent_fields = {(use.webhook, use.field) for use in sent}
-    for webhook, _, comparison in pairs:
+    for webhook, _, _, unread in pairs:
         unavailable = [
             name
-            for name, reading in comparison.unread.items()
+            for name, reading in unread.items()
             if reading is Reading.UNAVAILABLE and (webhook.name, name) not in sent_fields
         ]
         if unavailable:  # few webhooks have any, and a destination takes time
@@ -280,12 +248,12 @@ def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> Fie
     return change._replace(moved=False, cause=cause)
 
 
-def _reason(pair: _Pair, adopted: Set[str]) -> Reason:
+def _reason(pair: Comparison, adopted: Set[str]) -> Reason:
     if pair.live.id in adopted:
         return Reason.ADOPTED
     if pair.webhook.name != pair.live.name:
         return Reason.RENAMED
-    if all(change.not_shown for change in pair.comparison.fields):
+    if all(change.not_shown for change in pair.fields):
         return Reason.RESEND
     return Reason.DIFFERS
 
@@ -301,10 +269,10 @@ def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:
     return replace(webhook, previously=free)
 
 
-def _malformed_secrets(pair: _Pair, options: PlanOptions) -> Iterator[Finding]:
+def _malformed_secrets(pair: Comparison, options: PlanOptions) -> Iterator[Finding]:
     """Warn about each visible live secret that cannot be a valid value."""
     webhook = pair.webhook
-    for name, reading in pair.comparison.unread.items():
+    for name, reading in pair.unread.items():
         if reading is not Reading.MALFORMED:
             continue
         resend = ["webhooks", "apply", *options.apply_options, "--resend-secret", webhook.name]

@@ -35,7 +35,7 @@ BUGS = {
 """,
         180,
     ),
-    "delete before create": Bug("execute/execute.py", "return 3 if", "return 1 if"),
+    "delete before create": Bug("planning/plan.py", "return 3 if", "return 1 if"),
     "trusting an empty page": Bug(
         "api/client.py",
         "    first = read(1)\n",
