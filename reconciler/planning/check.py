@@ -212,11 +212,8 @@ class Listing:
 
     def _has_other_secrets(self, planned: LiveWebhook, live: LiveWebhook) -> bool:
         """Return whether a readable secret differs: masked or encrypted ones may always do so."""
-        before, now = planned.configuration, live.configuration
-        if isinstance(before, Unknown) or isinstance(now, Unknown):
-            return False
         for field in KINDS[live.type].fields:
-            old, new = before.get(field.name), now.get(field.name)
+            old, new = planned.value(field.name), live.value(field.name)
             if not field.secret or old == new:
                 continue
             # Masks of the same value may differ, so only readable values count.

@@ -91,9 +91,9 @@ def compare(
         if result is Reading.SAME and cause is None:
             continue
         if result in _UNREAD:
-            is_unknown = result is Reading.UNKNOWN and cause is None
-            malformed = is_unknown and is_malformed(field, live_value)
-            unread[name] = Reading.MALFORMED if malformed else result
+            unread[name] = result
+            if result is Reading.UNKNOWN and cause is None and is_malformed(field, live_value):
+                unread[name] = Reading.MALFORMED
         change = _sent_change(webhook, live, field, result, cause, secrets)
         if change is not None:
             sent.append(change)

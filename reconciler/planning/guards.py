@@ -59,18 +59,23 @@ def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[t
         return [(differs,) if plan.counted_deletes else () for plan in plans]
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
-    numbers = [plan.counted_deletes for plan in unlimited]
     together: tuple[Finding, ...] = ()
-    if len(plans) > 1 and sum(numbers) > _MAX_RUN_DELETES:
-        finding = error(
+    if len(plans) > 1:
+        together = tuple(_too_many_together(unlimited, total))
+    return [(*_guard(plan, total), *(together if plan in unlimited else ())) for plan in plans]
+
+
+def _too_many_together(unlimited: Sequence[Plan], total: int) -> Iterator[Finding]:
+    """Yield a finding if the organizations without a limit have too many deletes together."""
+    numbers = [plan.counted_deletes for plan in unlimited]
+    if sum(numbers) > _MAX_RUN_DELETES:
+        yield error(
             "too-many-deletes",
             f"{_webhooks(sum(numbers))} would be deleted in {len(unlimited)} organizations, more "
             f"than {_MAX_RUN_DELETES}",
             f"if this is intended, add --allow-deletes {total}, or set `limits: "
             f"{{max_deletes: {max(numbers)}}}` in a file that they extend",
         )
-        together = (finding,)
-    return [(*_guard(plan, total), *(together if plan in unlimited else ())) for plan in plans]
 
 
 def _guard(plan: Plan, total: int) -> Iterator[Finding]:

@@ -203,8 +203,6 @@ def _not_compared(
 def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Snapshot, ...]:
     """Return the managed webhooks whose deliveries fail, by name, then id."""
     errors = [snapshot(webhook) for webhook in live if webhook.last_error is not None]
-    if not errors:
-        return ()  # most plans
     managed = {webhook.id for _, webhook in table.pairs}
     managed.update(delete.before.id for delete in table.deletes)
     for kept in table.kept:

@@ -112,8 +112,7 @@ def is_hidden(field: Field, live: LiveValue) -> bool:
     declared secrets nor on other webhooks, which an apply changes.
     """
     if field.secret:
-        is_shown = isinstance(live, Secret) and plausible(live)
-        return not is_shown or not (_has_form(field, live) or is_malformed(field, live))
+        return not (_has_form(field, live) or is_malformed(field, live))
     if isinstance(live, Unknown):
         return True
     if not field.may_be_hidden:
@@ -146,10 +145,10 @@ def is_malformed(field: Field, live: LiveValue) -> bool:
 
 
 def _has_form(field: Field, live: LiveValue) -> bool:
-    """Return whether a secret has the form of all values of its field, if they have one."""
-    return field.secret_pattern is None or (
-        isinstance(live, Secret) and live.matches(field.secret_pattern)
-    )
+    """Return whether a secret may be real and has the form of its field, if that has one."""
+    if not isinstance(live, Secret) or not plausible(live):
+        return False
+    return field.secret_pattern is None or live.matches(field.secret_pattern)
 
 
 _STORED_BY_MISTAKE: Final = (
@@ -175,7 +174,7 @@ def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
         encrypted = a.matches(pattern) and b.matches(pattern)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
     # Different values may have the same mask.
-    return Reading.SAME if plausible(a) and _has_form(field, a) else Reading.UNKNOWN
+    return Reading.SAME if _has_form(field, a) else Reading.UNKNOWN
 
 
 def _nonempty(value: LiveValue) -> Secret | None:
