@@ -40,7 +40,7 @@ class State(Enum):
     STALE = "stale"
 
 
-class CheckResult(NamedTuple):
+class _Result(NamedTuple):
     """The state of one operation, the reason, and the webhook's id if the operation is done.
 
     `differing` is the difference between the webhook and the result of a create or an update.
@@ -52,8 +52,8 @@ class CheckResult(NamedTuple):
     differing: tuple[FieldChange, ...] = ()
 
 
-_PENDING = CheckResult(State.PENDING)
-_APPEARED = CheckResult(State.STALE, "another webhook with this name was created since the plan")
+_PENDING = _Result(State.PENDING)
+_APPEARED = _Result(State.STALE, "another webhook with this name was created since the plan")
 
 
 class Listing:
@@ -114,7 +114,7 @@ class Listing:
         named = chain.from_iterable(map(self.named, names))
         return [webhook for webhook in named if (webhook.id, webhook.name) not in self._known]
 
-    def check(self, operation: Operation) -> CheckResult:
+    def check(self, operation: Operation) -> _Result:
         """Return the state of an operation. If two webhooks have its name, it is stale."""
         live, others = self._webhooks_of(operation)
         result = self.compare(operation, live)
@@ -126,7 +126,7 @@ class Listing:
             return result
         reason = self._obsolete(operation, live)
         if reason:
-            return CheckResult(State.STALE, reason)
+            return _Result(State.STALE, reason)
         return result
 
     def _webhooks_of(
@@ -166,7 +166,7 @@ class Listing:
             return "it differs from the webhook to keep"
         return ""
 
-    def compare(self, operation: Operation, live: LiveWebhook | None) -> CheckResult:
+    def compare(self, operation: Operation, live: LiveWebhook | None) -> _Result:
         """Check an operation against its webhook: by id or, for a create, by name."""
         if live is None:
             return _without_webhook(operation)
@@ -178,9 +178,9 @@ class Listing:
             # What is not shown may still have to be sent, although no field differs.
             is_left = differing or _sends_unknown(operation, live, comparison)
             if is_left and self._is_unchanged(operation, live):
-                return CheckResult(State.PENDING, differing=differing)
+                return _Result(State.PENDING, differing=differing)
         if not differing:
-            return CheckResult(State.DONE, "it is already applied", live.id)
+            return _Result(State.DONE, "it is already applied", live.id)
         stale = _APPEARED if isinstance(operation, Create) else _changed(operation, live)
         return stale._replace(differing=differing)
 
@@ -223,13 +223,13 @@ class Listing:
         return False
 
 
-def _changed(operation: Update | Delete, live: LiveWebhook) -> CheckResult:
+def _changed(operation: Update | Delete, live: LiveWebhook) -> _Result:
     """Return that a webhook was changed since the plan; a new destination is named."""
     where = destination(live)
     reason = "it was changed since the plan"
     if where != operation.before.destination:
         reason += f": it is now {where}"
-    return CheckResult(State.STALE, reason)
+    return _Result(State.STALE, reason)
 
 
 def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:
@@ -252,15 +252,15 @@ def _counted(
     return tuple(change for change in changes if not isinstance(change, SecretChange))
 
 
-def _without_webhook(operation: Operation) -> CheckResult:
+def _without_webhook(operation: Operation) -> _Result:
     """Return the state of an operation whose webhook is not live."""
     match operation:
         case Create():
             return _PENDING
         case Update():
-            return CheckResult(State.STALE, "it was deleted since the plan")
+            return _Result(State.STALE, "it was deleted since the plan")
         case Delete(before=before):
-            return CheckResult(State.DONE, "it is already deleted", before.id)
+            return _Result(State.DONE, "it is already deleted", before.id)
 
 
 def _removes_the_same_fields(operation: Update, live: LiveWebhook) -> bool:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from reconciler.errors import ApiError, ReconcilerError, StalePlanError
-from reconciler.findings import Finding, Related, sort_key
+from reconciler.findings import sort_key
 from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
@@ -25,9 +25,7 @@ from reconciler.planning.plan import (
     Plan,
     RunPlan,
     SecretChange,
-    SecretUse,
     SetChange,
-    Snapshot,
     T,
     ValueChange,
 )
@@ -168,19 +166,10 @@ def without_commands(text: str) -> str:
     return re.sub(r"(##\w*)\[", r"\1\\u005b", text)
 
 
-_OMITTED: Final[Mapping[type, tuple[str, ...]]] = {
-    Finding: ("place",),
-    Related: ("place",),
-    Webhook: ("index", "file", "adopt"),
-    ValueChange: ("not_shown",),
-    SetChange: ("not_shown",),
-    SecretChange: ("moved",),
-    FieldResent: ("not_shown",),
-    Snapshot: ("last_error",),
-    FieldRemoved: ("not_shown",),
-    SecretUse: ("is_resolved",),
-}
-"""Fields that a document omits, by class."""
+_OMITTED: Final = frozenset(
+    ("place", "index", "adopt", "not_shown", "moved", "is_resolved", "last_error")
+)
+"""Fields that a document omits."""
 
 _TAGS: Final[Mapping[type, str]] = {
     ValueChange: "value",
@@ -227,10 +216,12 @@ def _plain_fields(value: Any) -> Tree:
     if kind in _TAGS:
         shown["change"] = _TAGS[kind]
     for name in names:
-        if name not in _OMITTED.get(kind, ()):
+        if name not in _OMITTED:
             shown[name] = plain(getattr(value, name))
-    if isinstance(value, Webhook) and value.adopt:
-        shown["adopt"] = True
+    if isinstance(value, Webhook):
+        del shown["file"]  # `position` has it
+        if value.adopt:
+            shown["adopt"] = True
     if isinstance(value, SecretChange):
         shown["differs"] = " and ".join(value.differs)
     return shown

@@ -244,11 +244,10 @@ def transport_notes(
     secret = declared_secret(url, secrets) if isinstance(url, (str, SecretRef)) else None
     origin = None if secret is None else secret.origin()
     scheme, _, host = (origin or "").partition("://")
-    if scheme == "http" and not {"password", "token"}.isdisjoint(configuration):
-        message = "the credentials are sent over http, without encryption"
-        yield note("insecure-url", message, "use an https URL")
-    elif scheme == "http" and not _is_private(host):
-        message = "messages are sent over http, without encryption"
+    has_credentials = not {"password", "token"}.isdisjoint(configuration)
+    if scheme == "http" and (has_credentials or not _is_private(host)):
+        what = "the credentials" if has_credentials else "messages"
+        message = f"{what} are sent over http, without encryption"
         yield note("insecure-url", message, "use an https URL")
     if configuration.get("verify") is False:
         message = "the certificate of the receiver is not verified"

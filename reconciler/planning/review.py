@@ -286,19 +286,13 @@ class Resends:
         self._reviewed: dict[str, dict[str, Resend]] = {}
         for resend in reviewed:
             self._reviewed.setdefault(resend.webhook, {})[resend.field] = resend
-        before = previous if previous is not None else Desired()
-        self._old_literals = before.literals
-        self._literals = desired.literals
+        self._desired, self._earlier = desired, previous or Desired()
         self._previous: dict[str, Webhook] = {}
-        for webhook in before.webhooks:
+        for webhook in self._earlier.webhooks:
             self._previous[webhook.name] = webhook
             # The id finds it after a change of the name.
             if webhook.id is not None:
                 self._previous[webhook.id] = webhook
-        # Any declared webhook may be requested, live or not, selected or not.
-        self._known = {_ALL}
-        if self._named:
-            self._known.update(_requestable(desired))
 
     def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference."""
@@ -351,7 +345,14 @@ class Resends:
 
     def unmatched(self) -> Iterable[Finding]:
         """Yield an error for each request that matches no declaration."""
-        for name in sorted(self._named - self._known):
+        if not self._named:
+            return  # most plans
+        # Any declared webhook may be requested, live or not, selected or not.
+        known = {_ALL}
+        for webhook in self._desired.webhooks:
+            for field in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
+                known |= _names(webhook, webhook.configuration[field])
+        for name in sorted(self._named - known):
             yield error(
                 "unknown-resend",
                 f"--resend-secret {name!r} matches no declared secret reference "
@@ -387,18 +388,11 @@ class Resends:
             return SecretCause.REFERENCE_CHANGED if old != new else None
         if old == new:
             # A literal is identified by its position, so its value may have changed.
-            same_literal = self._old_literals.get(new) == self._literals.get(new)
+            same_literal = self._earlier.literals.get(new) == self._desired.literals.get(new)
             return None if same_literal else SecretCause.REFERENCE_CHANGED
         if (old.scheme, old.name) == (new.scheme, new.name):
             return SecretCause.VERSION_CHANGED
         return SecretCause.REFERENCE_CHANGED
-
-
-def _requestable(desired: Desired) -> Iterator[str]:
-    """Yield each name that the command line accepts for a declared secret."""
-    for webhook in desired.webhooks:
-        for field in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
-            yield from _names(webhook, webhook.configuration[field])
 
 
 def _names(webhook: Webhook, value: Value) -> set[str]:
@@ -553,12 +547,10 @@ def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str
 def read_resend(tree: Mapping[str, Any]) -> Resend:
     """Return the resend from its plain data; the inverse of `plain`."""
     value = tree["value"]
-    return Resend(
-        webhook=tree["webhook"],
-        field=tree["field"],
-        value=_read_reference(value) if isinstance(value, dict) else value,
-        cause=SecretCause(tree["cause"]),
-    )
+    if isinstance(value, dict):
+        (scheme,) = value.keys() - {"version"}
+        value = SecretRef(scheme, value[scheme], value.get("version"))
+    return Resend(tree["webhook"], tree["field"], value, SecretCause(tree["cause"]))
 
 
 def read_review(tree: Mapping[str, Any]) -> Review:
@@ -566,16 +558,10 @@ def read_review(tree: Mapping[str, Any]) -> Review:
     operations: set[OperationDigest] = set()
     for operation in tree["operations"]:
         for digest in operation["digests"]:
-            reviewed = OperationDigest(digest, name=operation["name"], id=operation["id"])
-            operations.add(reviewed)
+            operations.add(OperationDigest(digest, operation["id"], operation["name"]))
     return Review(
         origin=tree["origin"],
         organization=tree["organization"]["id"],
         operations=frozenset(operations),
         resends=tuple(map(read_resend, tree["resends"])),
     )
-
-
-def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
-    (scheme,) = (key for key in tree if key != "version")
-    return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))
