@@ -20,7 +20,7 @@ from reconciler.errors import (
     ReconcilerError,
     UsageError,
 )
-from reconciler.execute.stop import GRACE
+from reconciler.execute.workers import GRACE
 from reconciler.model import Live
 from reconciler.planning.plan import Create, Delete, Operation, OrganizationResult, Plan, Update
 from reconciler.ports import Watcher

@@ -153,18 +153,13 @@ class Ledger:
             self.closed = True
             # An operation that was started but not finished may have been sent.
             self.writes += len(self._started - self._outcomes.keys())
-            return tuple(
-                self._outcomes.get(index) or self._unfinished(index, operation)
-                for index, operation in enumerate(self._operations)
-            )
-
-    def _unfinished(self, index: int, operation: Operation) -> Outcome:
-        if index in self._started:
-            return Unconfirmed(
-                operation,
-                message="interrupted before CloudTruth confirmed it",
-            )
-        return interrupted(operation)
+            outcomes: list[Outcome] = []
+            for index, operation in enumerate(self._operations):
+                outcome = self._outcomes.get(index)
+                if outcome is None and index in self._started:
+                    outcome = Unconfirmed(operation, "interrupted before CloudTruth confirmed it")
+                outcomes.append(outcome or interrupted(operation))
+            return tuple(outcomes)
 
 
 def interrupted(operation: Operation) -> Skipped:

@@ -42,7 +42,7 @@ from reconciler.report import (
 _PAUSES: Final = 3  # before a listing that contradicts the responses to writes is believed
 _MAX_LISTINGS: Final = 12  # each removed duplicate needs another listing
 
-Waiting = list[tuple[int, Outcome]]
+_Waiting = list[tuple[int, Outcome]]
 
 
 class _LastListing(NamedTuple):
@@ -54,7 +54,7 @@ class _LastListing(NamedTuple):
 
     listing: Listing
     extra: Sequence[tuple[LiveWebhook, LiveWebhook]]
-    waiting: Waiting
+    waiting: _Waiting
     settled: bool
 
 
@@ -123,9 +123,9 @@ def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) 
                 run.ledger.correct(index, outcome._replace(id=kept.id))
 
 
-def _unconfirmed(listing: Listing, run: Run) -> Waiting:
+def _unconfirmed(listing: Listing, run: Run) -> _Waiting:
     """Record the operations that the listing shows as done, and return the others."""
-    waiting: Waiting = []
+    waiting: _Waiting = []
     for index, outcome in run.ledger.recorded():
         if not is_verifiable(outcome):
             continue
@@ -145,8 +145,11 @@ def _unconfirmed(listing: Listing, run: Run) -> Waiting:
 def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, run: Run) -> bool:
     """Return whether a listing shows that an operation is done."""
     operation = outcome.operation
-    if isinstance(outcome, Failed) and not _shows_writes(operation, run):
-        return False
+    if isinstance(outcome, Failed) and isinstance(operation, Update):
+        before = run.before.by_id.get(operation.before.id)
+        # A listing that lags behind a write without a visible effect looks like its result.
+        if before is not None and not run.before.compare(operation, before).differing:
+            return False
     now = listing.compare(operation, webhook)
     if now.state is State.DONE:
         return True
@@ -165,17 +168,6 @@ def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Run) -> Applie
     if isinstance(operation, Create) and webhook is not None:
         return confirm_created(operation, webhook, note, run)
     return Applied(operation, id=id_, note=note)
-
-
-def _shows_writes(operation: Operation, run: Run) -> bool:
-    """Return whether a listing differs before and after an operation.
-
-    Otherwise a listing that lags behind the write looks like its result.
-    """
-    if not isinstance(operation, Update):
-        return True
-    before = run.before.by_id.get(operation.before.id)
-    return before is None or bool(run.before.compare(operation, before).differing)
 
 
 def _id(outcome: Outcome) -> str | None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT, Network
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.execute.stop import SignalStop
-from reconciler.execute.workers import ThreadWorkers
+from reconciler.execute.workers import SignalStop, ThreadWorkers
 from reconciler.model import Secret
 from reconciler.ports import Clock, Stop, SystemClock, Watcher, WebhookAPI, Workers
 

@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 
 from reconciler.cli.connection import Progress
-from reconciler.execute.stop import SignalStop
+from reconciler.execute.workers import SignalStop
 from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Fault, hang
 from tests.folders import python

@@ -11,8 +11,7 @@ from functools import partial
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.execute.stop import SignalStop
-from reconciler.execute.workers import Halted, ThreadWorkers
+from reconciler.execute.workers import Halted, SignalStop, ThreadWorkers
 from reconciler.ports import SystemClock
 from tests.waiting import TIMEOUT
 

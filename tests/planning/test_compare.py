@@ -64,7 +64,7 @@ def test_a_hidden_token_is_unknown(shown: object) -> None:
     """A hidden token counts as neither changed nor equal, and is reported as unreadable."""
     comparison = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
 
-    assert comparison == ((), {"token": Reading.UNKNOWN})
+    assert (comparison.fields, comparison.unread) == ((), {"token": Reading.UNKNOWN})
     assert not plausible(shown)  # type: ignore[arg-type]
 
 
@@ -72,7 +72,10 @@ def test_a_hidden_configuration_is_completely_unknown() -> None:
     """Missing, null and {} become UNKNOWN: no field is compared."""
     comparison = compare(slack(), unshown(live_slack()), SECRETS, Evidence())
 
-    assert comparison == ((), dict.fromkeys(("token", "channel", "username"), Reading.UNKNOWN))
+    assert (comparison.fields, comparison.unread) == (
+        (),
+        dict.fromkeys(("token", "channel", "username"), Reading.UNKNOWN),
+    )
 
 
 def test_a_password_has_no_pattern_and_stays_unknown_without_evidence() -> None:
@@ -82,7 +85,7 @@ def test_a_password_has_no_pattern_and_stays_unknown_without_evidence() -> None:
 
     comparison = compare(declared, found, {PASSWORD: Secret("hunter22")}, Evidence())
 
-    assert comparison == ((), {"password": Reading.UNKNOWN})
+    assert (comparison.fields, comparison.unread) == ((), {"password": Reading.UNKNOWN})
 
 
 def test_another_equal_password_is_evidence() -> None:
@@ -264,7 +267,7 @@ def test_a_secret_without_a_value_is_not_compared(declared: Webhook, found: Live
     """A secret whose value is not available is neither changed nor unreadable."""
     comparison = compare(declared, found, {}, Evidence())
     secret = "token" if declared.type == "slack" else "password"
-    assert comparison == ((), {secret: Reading.UNAVAILABLE})
+    assert (comparison.fields, comparison.unread) == ((), {secret: Reading.UNAVAILABLE})
 
 
 def test_undeclared_keys_are_a_difference() -> None:

@@ -19,7 +19,7 @@ from reconciler.api.client import connect
 from reconciler.api.connections import Shared
 from reconciler.api.origin import Network
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.execute.stop import GRACE
+from reconciler.execute.workers import GRACE
 from reconciler.model import Secret
 from reconciler.planning.plan import RunPlan
 from reconciler.planning.planner import PlanOptions

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from reconciler.api.client import Client
 from reconciler.errors import ExitCode
-from reconciler.execute.stop import GRACE
+from reconciler.execute.workers import GRACE
 from reconciler.model import LiveWebhook, Secret, Unknown
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
 from reconciler.report import Report
