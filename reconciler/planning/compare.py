@@ -8,13 +8,11 @@ from typing import Any, Final, NamedTuple
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
     UNKNOWN,
-    LiveValue,
     LiveWebhook,
     Secret,
     SecretRef,
     SecretValues,
     Unknown,
-    Value,
     Webhook,
     declared_secret,
 )
@@ -71,8 +69,7 @@ def compare(
     declared and does not have its default value is removed. If the type changes, all declared
     fields are new, and all other live ones are removed.
     """
-    retyped = live.type != webhook.type
-    if retyped:
+    if live.type != webhook.type:
         resent = _NONE  # every field is sent anyway
     unread: dict[str, Reading] = {}
     sent: list[FieldChange] = []
@@ -82,25 +79,22 @@ def compare(
     for name, field in FIELDS[webhook.type].items():
         if name not in webhook.configuration:
             continue
-        declared, cause = webhook.configuration[name], resent.get(name)
-        live_value: LiveValue = None
-        result = Reading.ABSENT  # nothing of another type is kept
-        if not retyped:
-            live_value = live.value(name)
-            result = _reading(webhook.type, field, declared, live_value, secrets, evidence)
+        cause = resent.get(name)
+        result = _reading(webhook, live, field, secrets, evidence)
         if result is Reading.SAME and cause is None:
             continue
         if result in _UNREAD:
             unread[name] = result
-            if result is Reading.UNKNOWN and cause is None and is_malformed(field, live_value):
+            malformed = cause is None and is_malformed(field, live.value(name))
+            if malformed and result is Reading.UNKNOWN:
                 unread[name] = Reading.MALFORMED
         change = _sent_change(webhook, live, field, result, cause, secrets)
         if change is not None:
             sent.append(change)
         elif not field.secret and result in (Reading.ABSENT, Reading.DIFFERENT):
-            plain_after[name] = declared
+            plain_after[name] = webhook.configuration[name]
             if result is Reading.DIFFERENT:
-                plain_before[name] = plain_value(field, live_value)
+                plain_before[name] = plain_value(field, live.value(name))
 
     fields = _visible_changes(webhook, live, plain_before, plain_after)
     fields += sent
@@ -116,24 +110,26 @@ _UNREAD: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
 
 
 def _reading(
-    kind: str,
+    webhook: Webhook,
+    live: LiveWebhook,
     field: Field,
-    declared: Value,
-    live: LiveValue,
     secrets: SecretValues,
     evidence: Evidence,
 ) -> Reading:
-    """Compare one field; `live` is as in `secret_reading`."""
+    """Compare one declared field."""
+    declared, value = webhook.configuration[field.name], live.value(field.name)
+    if live.type != webhook.type:
+        return Reading.ABSENT  # nothing of another type is kept
     if field.secret:
-        return secret_reading(kind, field, declared, live, secrets, evidence)
-    if isinstance(live, str) and live == declared:
+        return secret_reading(webhook.type, field, declared, value, secrets, evidence)
+    if isinstance(value, str) and value == declared:
         return Reading.SAME  # the usual case
-    if is_hidden(field, live):
+    if is_hidden(field, value):
         return Reading.UNKNOWN
-    if live in (None, ""):
+    if value in (None, ""):
         # A field with its default value need not be set.
-        return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
-    shown: object = plain_value(field, live)
+        return Reading.SAME if declared in (value, field.default) else Reading.ABSENT
+    shown: object = plain_value(field, value)
     if isinstance(shown, str) and isinstance(declared, str):
         # The same channel is written with or without `#`.
         shown, declared = field.normalize(shown), field.normalize(declared)

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from hashlib import sha256
 from typing import Any, Final
 
 from reconciler.errors import ApiError, ReconcilerError, StalePlanError
@@ -28,6 +27,7 @@ from reconciler.planning.plan import (
     SetChange,
     T,
     ValueChange,
+    digest_of,
 )
 from reconciler.planning.review import resends
 
@@ -152,8 +152,7 @@ def checksum(tree: Mapping[str, Any]) -> str:
     It detects damage and accidental edits. It is not a signature: anyone can compute it.
     """
     content = {key: value for key, value in tree.items() if key != "checksum"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + sha256(text.encode()).hexdigest()
+    return f"sha256:{digest_of(content)}"
 
 
 def write_json(tree: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, Position
@@ -618,5 +618,10 @@ def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
     changed = sorted(plan for plan in plans if plan[2])
     if len(changed) < 2:
         return "".join(digest for _, _, digest in changed)
-    text = json.dumps(changed, separators=(",", ":"))
-    return f"sha256:{sha256(text.encode()).hexdigest()}"
+    return f"sha256:{digest_of(changed)}"
+
+
+def digest_of(content: Any) -> str:
+    """Return the SHA-256 digest of plain data, in hexadecimal digits."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()

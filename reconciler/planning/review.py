@@ -14,10 +14,8 @@ operation whether it was reviewed. A reviewed operation that is no longer planne
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +38,7 @@ from reconciler.planning.plan import (
     SecretChange,
     Snapshot,
     Update,
+    digest_of,
 )
 from reconciler.planning.readback import Evidence
 
@@ -66,14 +65,14 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
             duplicate = [] if kept_id is None else [kept_id, may_differ]
             contents = [["delete", _content(before, hosts), *duplicate]]
     return tuple(
-        operation_digest(_digest(content)[:_DIGEST_LENGTH], id_, operation.name)
+        operation_digest(digest_of(content)[:_DIGEST_LENGTH], id_, operation.name)
         for content in contents
     )
 
 
 def operation_digest(content: str, id_: str | None, name: str) -> OperationDigest:
     """Return the digest of an operation on a webhook, from that of its content without the id."""
-    return OperationDigest(_digest([id_, content])[:_DIGEST_LENGTH], id_, name, content)
+    return OperationDigest(digest_of([id_, content])[:_DIGEST_LENGTH], id_, name, content)
 
 
 def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
@@ -153,7 +152,7 @@ def _reached_hosts(operation: Operation) -> set[str]:
                 continue
             if change.destination == f"{operation.after.type} {change.before}":
                 for content in _previous_hosts(operation, change):
-                    shown = _digest(content)[:_DIGEST_LENGTH]
+                    shown = digest_of(content)[:_DIGEST_LENGTH]
                     reached.add(operation_digest(shown, operation.before.id, "").digest)
     return reached
 
@@ -190,7 +189,7 @@ def plan_digest(origin: str, organization: str, operations: Iterable[OperationDi
     """
     # With the server and the organization, so that it approves nothing in another one.
     digests = sorted({operation.digest for operation in operations})
-    return f"sha256:{_digest([origin, organization, digests])}" if digests else ""
+    return f"sha256:{digest_of([origin, organization, digests])}" if digests else ""
 
 
 def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dict[str, Any]:
@@ -220,11 +219,6 @@ def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dic
     if isinstance(webhook, Snapshot) and kind.destination_field not in configuration:
         content["destination"] = webhook.destination
     return content
-
-
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return sha256(text.encode()).hexdigest()
 
 
 # Resends
