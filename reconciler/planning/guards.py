@@ -192,12 +192,25 @@ def _relaxed_scopes(before: Iterable[FileScope], now: Iterable[FileScope]) -> It
             yield warning("relaxed-scope", f"the scope of {scope.file} now includes {glob!r}")
 
 
-def new_hosts(previous: Desired, now: Desired) -> Iterator[Finding]:
-    """Yield a note for each host that is not ASCII and that no file named before."""
+def new_notes(previous: Desired, now: Desired, secrets: SecretValues) -> Iterator[Finding]:
+    """Yield a note for each host that is not ASCII and that no file named before.
+
+    Also each note about the connection to a webhook's destination that it did not have before.
+    """
     known = _international_hosts(previous)
     for origin, webhook in _international_hosts(now).items():
         if origin not in known:
             yield international_host(repr(webhook.name), origin, webhook.position)
+    before = {
+        (webhook.name, finding.rule)
+        for webhook in previous.webhooks
+        for finding in transport_notes(webhook.configuration, secrets)
+    }
+    for webhook in now.webhooks:
+        for finding in transport_notes(webhook.configuration, secrets):
+            if (webhook.name, finding.rule) not in before:
+                message = f"{webhook.name!r}: {finding.message}"
+                yield finding._replace(message=message, position=webhook.position)
 
 
 def _international_hosts(desired: Desired) -> dict[str, Webhook]:
@@ -210,19 +223,3 @@ def _international_hosts(desired: Desired) -> dict[str, Webhook]:
         if origin is not None and is_international(origin):
             hosts.setdefault(origin, webhook)
     return hosts
-
-
-def new_transport_notes(
-    desired: Desired, previous: Desired, secrets: SecretValues
-) -> Iterator[Finding]:
-    """Yield the notes that the previous configuration of a webhook does not have."""
-    before = {
-        (webhook.name, finding.rule)
-        for webhook in previous.webhooks
-        for finding in transport_notes(webhook.configuration, secrets)
-    }
-    for webhook in desired.webhooks:
-        for finding in transport_notes(webhook.configuration, secrets):
-            if (webhook.name, finding.rule) not in before:
-                message = f"{webhook.name!r}: {finding.message}"
-                yield finding._replace(message=message, position=webhook.position)

@@ -58,7 +58,9 @@ class Globs:
 
     def match(self, name: str) -> bool:
         """Return whether any of the globs matches all of `name`."""
-        return self._everything or next(self.matching(name), None) is not None
+        if self._everything or name in self._names:
+            return True
+        return any(index.match(text, name) for index, text in self._candidates(name))
 
     def matching(self, name: str) -> Iterator[str]:
         """Yield the globs that match all of `name`, some of them twice."""

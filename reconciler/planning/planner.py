@@ -16,7 +16,7 @@ from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
-from reconciler.planning.guards import guard_all, new_hosts, new_transport_notes, relaxed
+from reconciler.planning.guards import guard_all, new_notes, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched, unused
 from reconciler.planning.plan import (
@@ -128,8 +128,7 @@ def plan(
     relaxations: tuple[Finding, ...] = ()
     if options.previous is not None:
         relaxations = tuple(relaxed(options.previous, desired))
-        findings += new_hosts(options.previous, desired)
-        findings += new_transport_notes(desired, options.previous, secrets)
+        findings += new_notes(options.previous, desired, secrets)
         operations = _attributed(operations, desired, options.previous, options, live, secrets)
 
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
