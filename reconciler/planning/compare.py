@@ -129,10 +129,10 @@ def _reading(
     if value in (None, ""):
         # A field with its default value need not be set.
         return Reading.SAME if declared in (value, field.default) else Reading.ABSENT
-    shown: object = plain_value(field, value)
-    if isinstance(shown, str) and isinstance(declared, str):
+    shown = plain_value(field, value)
+    if isinstance(shown, str):
         # The same channel is written with or without `#`.
-        shown, declared = field.normalize(shown), field.normalize(declared)
+        shown, declared = field.normalize(shown), field.normalize(str(declared))
     return Reading.SAME if shown == declared else Reading.DIFFERENT
 
 
@@ -245,13 +245,14 @@ def _secret_change(
         return change
     # It replaces a URL, so a reviewer must see whether deliveries go to another host.
     wanted = declared_secret(declared, secrets)
-    old_host = live_value.origin()
-    new_host = None if wanted is None else wanted.origin()
-    moved = None not in (old_host, new_host) and old_host != new_host
+    old_host, new_host = live_value.origin(), None
     differs: tuple[str, ...] = ()
-    # On different hosts the rest of the URL says nothing; parts of a hidden one are not known.
-    if wanted is not None and old_host == new_host and not change.hidden:
-        differs = live_value.differing_parts(wanted)
+    if wanted is not None:
+        new_host = wanted.origin()
+        # On different hosts the rest of the URL says nothing; parts of a hidden one are not known.
+        if old_host == new_host and not change.hidden:
+            differs = live_value.differing_parts(wanted)
+    moved = None not in (old_host, new_host) and old_host != new_host
     return change._replace(before=live_value.shown_url(), moved=moved, differs=differs)
 
 

@@ -44,25 +44,28 @@ def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[t
     together whose files have no limit.
     """
     total = sum(plan.counted_deletes for plan in plans)
-    if allow_deletes == total:
-        return [() for _ in plans]
     if allow_deletes is not None:
-        what = "the plan deletes"
-        if len(plans) > 1:
-            what = "all organizations together delete"
-        differs = error(
-            ALLOW_DELETES_DIFFERS,
-            f"--allow-deletes is {allow_deletes}, but {what} {total}",
-            f"review the deletes, then use --allow-deletes {total}",
-        )
-        # A plan without deletes needs no permission, so a wrong number does not stop it.
-        return [(differs,) if plan.counted_deletes else () for plan in plans]
+        return _other_number(plans, allow_deletes, total)
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
     together: tuple[Finding, ...] = ()
     if len(plans) > 1:
         together = tuple(_too_many_together(unlimited, total))
     return [(*_guard(plan, total), *(together if plan in unlimited else ())) for plan in plans]
+
+
+def _other_number(
+    plans: Sequence[Plan], allow_deletes: int, total: int
+) -> list[tuple[Finding, ...]]:
+    """Block each plan that deletes, if not exactly `total` deletes are allowed."""
+    what = "the plan deletes" if len(plans) == 1 else "all organizations together delete"
+    differs = error(
+        ALLOW_DELETES_DIFFERS,
+        f"--allow-deletes is {allow_deletes}, but {what} {total}",
+        f"review the deletes, then use --allow-deletes {total}",
+    )
+    # A plan without deletes needs no permission, so a wrong number does not stop it.
+    return [(differs,) if plan.counted_deletes and allow_deletes != total else () for plan in plans]
 
 
 def _too_many_together(unlimited: Sequence[Plan], total: int) -> Iterator[Finding]:
