@@ -76,6 +76,7 @@ def error_tree(error: ReconcilerError) -> Tree:
         "message": error.message,
         "hint": error.hint,
         "exit_code": int(error.exit_code),
+        # In the order of the files, whichever check found them first.
         "findings": [plain(finding) for finding in sorted(error.findings, key=sort_key)],
     }
     if isinstance(error, ApiError):
@@ -121,6 +122,7 @@ def _plan_tree(plan: Plan) -> Tree:
         ],
         "resends": plain(resends(plan.operations)),
         "kept": [{"name": kept.name, **plain(kept)} for kept in plan.kept],
+        # Only ambiguous webhooks are kept together, so an unmanaged entry has exactly one.
         "unmanaged": [
             {"webhook": plain(kept.webhooks[0]), "reason": str(kept.reason)}
             for kept in plan.unmanaged
@@ -209,6 +211,7 @@ def _plain_fields(value: Any) -> Tree:
     names = getattr(kind, "_fields", ())
     if is_dataclass(kind):
         names = tuple(field.name for field in fields(kind))
+    # A secret has no fields on purpose, so that no document can contain it.
     if not names:
         raise TypeError(f"cannot convert {kind.__name__} to plain data")
     shown: Tree = {}

@@ -185,6 +185,7 @@ class Match:
         """Keep webhooks of a declared name, as one entry."""
         snapshots = tuple(map(snapshot, webhooks))
         detail = ""
+        # Without their destinations, even webhooks that look equal may deliver to two places.
         if any(map(hides_destination, webhooks)):
             detail = "or their destinations are hidden"
         kept = Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied)
@@ -375,6 +376,7 @@ class Match:
             before = snapshot(live)
             self.deletes.append(Delete(before=before, reason=Reason.ABSENT, position=position))
         else:
+            # The files contradict each other, and only their author knows which one is meant.
             message = f"{live.name!r} is both declared absent and protected"
             hint = "remove it from `protect`, or remove this entry"
             related = _matched_by(protecting)

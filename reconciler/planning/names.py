@@ -48,6 +48,7 @@ class Globs:
             if glob in self._names:
                 continue
             literals = _WILDCARD.split(glob)
+            # A start or an end is looked up once for each length, a part at every character.
             if literals[0]:
                 starts.setdefault(literals[0], []).append(glob)
             elif literals[-1]:
@@ -133,7 +134,7 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
     """
     globs = Globs(only)
     used = {glob for name in names for glob in globs.matching(name)}
-    for glob in dict.fromkeys(only):
+    for glob in dict.fromkeys(only):  # one that is given twice has one warning
         if glob not in used:
             yield warning(
                 "only-matches-nothing",
@@ -244,6 +245,7 @@ def transport_notes(
     secret = declared_secret(url, secrets) if isinstance(url, (str, SecretRef)) else None
     origin = None if secret is None else secret.origin()
     scheme, _, host = (origin or "").partition("://")
+    # Credentials are in danger in a private network, too.
     has_credentials = not {"password", "token"}.isdisjoint(configuration)
     if scheme == "http" and (has_credentials or not _is_private(host)):
         what = "the credentials" if has_credentials else "messages"
@@ -260,4 +262,5 @@ def _is_private(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_private
     except ValueError:
+        # A name: without a dot, only the local network resolves it.
         return "." not in host or host.endswith(_PRIVATE_ENDS)

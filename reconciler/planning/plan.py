@@ -623,5 +623,6 @@ def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
 
 def digest_of(content: Any) -> str:
     """Return the SHA-256 digest of plain data, in hexadecimal digits."""
+    # Sorted and without spaces, so that only the data counts, not how a program has written it.
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()

@@ -206,6 +206,7 @@ def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Snapshot, ...]:
     managed.update(delete.before.id for delete in table.deletes)
     for kept in table.kept:
         managed.update(webhook.id for webhook in kept.webhooks)
+    # The files do not answer for webhooks that they ignore or do not mention.
     failing = [
         webhook
         for webhook in errors
@@ -246,6 +247,7 @@ def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> Fie
 
 
 def _reason(pair: Comparison, adopted: Set[str]) -> Reason:
+    # Before the rename: a webhook that is adopted usually gets another name, too.
     if pair.live.id in adopted:
         return Reason.ADOPTED
     if pair.webhook.name != pair.live.name:

@@ -60,8 +60,8 @@ class Connector:
 
         `parallelism` is the number of concurrent requests, 1 to 16, else ValueError is raised.
         `environment` may name certificates, as in `SSL_CERT_FILE`. With `signaled`, a signal ends
-        a run cleanly while it writes (see `execute.workers`), and the handler calls `signaled` at the
-        first signal. `observer` is called with every request.
+        a run cleanly while it writes (see `execute.workers`), and the handler calls `signaled` at
+        the first signal. `observer` is called with every request.
         """
         self._clock = clock or SystemClock()
         self._environment = environment or {}
