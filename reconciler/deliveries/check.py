@@ -84,14 +84,13 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
         return
     if live is None:
         # Before an apply a new webhook is expected not to be live, but no proof can succeed.
-        finding = fail
-        if proof is None:
-            finding = warn
+        finding = warn if proof is None else fail
         yield finding("not live", "CloudTruth has no such webhook", fix=_APPLY)
         return
     if proof is None:
         yield _last_delivery(live)
     elif live.id in proof.observations:
+        # The proof's delivery is the last one, so only its verdict is shown.
         yield _proved(proof.observations[live.id])
     else:
         yield unknown("not covered", "listens to other events only: the proof cannot test it")
@@ -109,6 +108,7 @@ def _last_delivery(live: LiveWebhook) -> Check:
 
 def _failure(name: str, live: LiveWebhook) -> Check:
     """Return a failed check for the last error; Slack's codes have a meaning and a fix."""
+    # The error is CloudTruth's own text, which may be any.
     error = live.last_error
     detail, fix = quote(delivery_error(error)), "fix the receiver, or the destination in the file"
     known = slack.cause(error.code or "") if error is not None and live.type == "slack" else None
@@ -130,6 +130,7 @@ def look_up(
     distinct = dict(zip(numbers, tokens, strict=True))
     calls = [partial(slack.look_up, token, connect) for token in distinct.values()]
     apps = dict(zip(distinct, workers.run(calls), strict=True))
+    # Both lists are in the order of the cases, so the next number is that of the next token.
     left = iter(numbers)
     return [case if case.token is None else case._replace(app=apps[next(left)]) for case in cases]
 
@@ -167,6 +168,7 @@ def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, .
 
 def _grouped(titled: Iterable[tuple[str, Case, Check]]) -> tuple[Section, ...]:
     """Return sections with these titles; equal checks of one are a check of all their webhooks."""
+    # Checks are compared without webhooks, and keep the order of their first occurrence.
     sections: dict[str, dict[Check, list[Subject]]] = {}
     for title, case, check in titled:
         subject = Subject(case.webhook.name, case.webhook.position, case.organization)
@@ -190,6 +192,7 @@ def _slack(case: Case, reference: str) -> Iterator[Check]:
 
 def _generic(case: Case) -> Iterator[Check]:
     url = case.webhook.configuration.get("url")
+    # No request is sent: only CloudTruth's network shows whether the host can be reached.
     notes = [*transport_notes(case.webhook.configuration, case.secrets)]
     if isinstance(url, SecretRef) and url not in case.secrets:
         yield unknown("url", f"{quote(str(url))}: not available here")
@@ -211,6 +214,7 @@ def check_parameter(proof: Proof) -> Check:
     if problem is not None:
         detail = f"{events} only: {problem.message}"
         pattern = scratch.project.pattern
+        # The server's own message does not contain the pattern.
         if pattern and not proof.events:
             detail += f"; names in this project must match {quote(pattern)}"
         return fail("parameter", detail, fix=problem.hint or "run again")

@@ -96,6 +96,7 @@ class Observation(NamedTuple):
         if after is None:
             return Verdict.DELETED
         error = after.last_error
+        # First, because a failed delivery changes `last_run`, too.
         if error is not None and error != before.last_error:
             return Verdict.FAILED
         if after.last_run in (None, before.last_run):
@@ -255,6 +256,7 @@ def _look_up(
     still appear.
     """
     for seconds in _LOOKS:
+        # A list may show a new object late.
         clock.sleep(seconds)
         with suppress(ApiError):
             parameter = parameters.named(scratch.project.id, scratch.name)
@@ -308,6 +310,7 @@ def watch(
     """
     started = clock.monotonic()
     observations = {webhook.id: Observation(webhook, webhook) for webhook in before}
+    # Without a webhook to observe, there is nothing to wait for.
     equal = 0 if observations else _SETTLED
     while clock.monotonic() - started < _WATCHED and equal < _SETTLED and stop.requested() is None:
         clock.sleep(_INTERVAL)

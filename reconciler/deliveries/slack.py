@@ -105,6 +105,7 @@ def look_up(token: Secret, connect: Callable[[Secret], Transport] | None) -> App
         return App((form,))
     if connect is None:
         return App((form, unknown("slack", "not checked: --local makes no requests to Slack")))
+    # A token that cannot be a header's value raises before a request.
     try:
         transport = connect(token)
         reply = _call(transport, "GET", "auth.test")
@@ -181,6 +182,7 @@ def _by_name_and_id(rows: Any) -> dict[str, Mapping[str, Any]]:
 def check_webhook(webhook: Webhook, app: App) -> Iterator[Check]:
     """Yield the checks of a declared webhook with the token of `app`."""
     yield from app.checks
+    # The scopes and channels of a rejected token are not known.
     if app.accepted:
         channel, username = (str(webhook.configuration[key]) for key in ("channel", "username"))
         yield _scopes(app.scopes, username)
@@ -197,6 +199,7 @@ def post(webhook: Webhook, token: Secret, connect: Callable[[Secret], Transport]
     try:
         _call(connect(token), "POST", "chat.postMessage", **message)
     except AmbiguousWriteError:
+        # It is not repeated: everyone in the channel would see it twice.
         return unknown("send", "incomplete response from Slack; the message may have been posted")
     except ApiError as problem:
         return _failed("send", problem)

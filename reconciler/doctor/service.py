@@ -120,6 +120,7 @@ def failure(
     if api is None or not isinstance(problem, ApiError | OrganizationError):
         detail = "the connection cannot be made as configured"
         return fail(name, detail, fix=fix, private=quote(problem.message))
+    # The host of a customer's own server is private, too.
     message = problem.message
     for address in (api.origin, api.transport.origin.address):
         message = message.replace(address, "the server")
@@ -156,6 +157,7 @@ def _compare_schema(description: Any) -> Iterator[Check]:
 
 
 def _inner(value: Any, *keys: str) -> Any:
+    # Each level may be missing, or of any type.
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
@@ -164,6 +166,7 @@ def _inner(value: Any, *keys: str) -> Any:
 def _with_key(api: Client, declared: str | None, selected: Sequence[str]) -> Iterator[Check]:
     organization = api.organization()
     yield ok("key", "accepted")
+    # The output is pasted into bug reports, where a customer's name does not belong.
     private = f"{quote(organization.name)}, id {quote(organization.id)}"
     expected = unexpected(organization, declared, selected)
     if expected is not None:
@@ -268,6 +271,7 @@ def probe(api: Client, clock: Clock, organization: Organization) -> Section:
 
 
 def _clean_up(api: Client) -> Iterator[Check]:
+    # Also those of an earlier probe that was killed.
     left = [webhook for webhook in api.list() if _is_ours(webhook)]
     for webhook in left:
         api.delete(webhook.id)
@@ -325,6 +329,7 @@ def _slack_trial(api: Client, organization: Organization) -> Iterator[Check]:
     draft = Draft(name=_SLACK_NAME, type=kind, event_types=_EVENTS, configuration=sent)
     id_ = api.create(draft, organization.id).id
     shown = _read(api, id_).configuration
+    # At once, not after the checks: no user should see a webhook with a false token.
     api.delete(id_)
     yield from _sent_and_shown(sent, shown, prefix="slack ")
 
@@ -385,6 +390,7 @@ def learned(proof: Proof) -> Section:
     observations = [*proof.observations.values()]
     moved = [seen.seconds for seen in observations if seen.seconds is not None]
     caused = check_parameter(proof)
+    # The same check as that of `webhooks check`, but with no name outside `private`.
     checks = [caused]
     if caused.status is Status.FAIL:  # its texts may have names
         fix = "`webhooks check --deliver PROJECT` shows the details"

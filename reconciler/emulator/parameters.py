@@ -34,6 +34,7 @@ def respond(exchange: Exchange) -> Response:
     # Without `/api/v1/` at the start, and the empty part behind the last slash.
     method, parts = exchange.request.method, exchange.request.path.split("/")[3:-1]
     projects = [_object(exchange, "projects", name) for name in exchange.behavior.projects]
+    # Neither can be changed here: a proof only looks them up.
     if parts == ["projects"]:
         return _named(exchange, projects)
     if parts == ["environments"]:
@@ -116,6 +117,7 @@ def _write_parameter(
         exchange.store.delete_parameter(parameter["id"])
         _deliver(exchange, "parameter_deleted")
         return bytes_response(204)
+    # No other field is ever changed by `webhooks check`.
     parameter["description"] = sent.get("description", parameter["description"])
     exchange.store.save_parameter(project, parameter)
     _deliver(exchange, "parameter_updated")

@@ -69,6 +69,7 @@ def _write(exchange: Exchange, row: Row | None) -> Response:
     stored: dict[str, Any] | None = None if row is None else json.loads(row.data)
     record = _validated(exchange, stored)
     exchange.behavior.check(exchange, record, stored)
+    # Only now: a rejected request changes nothing, and takes no id.
     exchange.changed = record["id"] = record["id"] or exchange.store.new_id()
     data = exchange.store.save(record)
     shown = exchange.behavior.shown(exchange, data, wrote=True)

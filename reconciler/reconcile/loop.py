@@ -7,7 +7,7 @@ the one at the commit in the ref `refs/webhooks/reconciled/ORGANIZATION-ID` of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 
@@ -119,13 +119,7 @@ class _Reconciler:
     def round(self, sources: Sequence[Source]) -> Round:
         """Plan or apply the organizations, except those that failed a short time before."""
         _require_organizations(sources)
-        # An organization whose server is away does not delay the others.
-        now, names = self._clock.monotonic(), {source.name for source in sources}
-        waiting = {
-            name: until - now
-            for name, (_, until) in self._failures.items()
-            if until > now and name in names
-        }
+        waiting = self._waiting({source.name for source in sources})
         options = PlanOptions(prune=self._settings.prune)
         due = [Target(source, options=options) for source in sources if source.name not in waiting]
         if not due:
@@ -140,6 +134,18 @@ class _Reconciler:
         for target, organization in zip(targets, result.organizations, strict=True):
             self._record_failure(target.source.name, organization.problem)
         return result._replace(waiting=waiting)
+
+    def _waiting(self, names: Set[str]) -> dict[str, float]:
+        """Return the organizations that are left out, with the seconds until they are not.
+
+        An organization whose server is away does not delay the others.
+        """
+        now = self._clock.monotonic()
+        return {
+            name: until - now
+            for name, (_, until) in self._failures.items()
+            if until > now and name in names
+        }
 
     def _apply(self, targets: Sequence[Target]) -> Round:
         """Apply the targets, except what is withheld, and remember what was written."""

@@ -197,6 +197,7 @@ def prove(
             "none of the webhooks listens to events of parameters or values: nothing was sent",
             hint="apply a webhook that does, or select one with --only",
         )
+    # Everything that can be wrong with the project is found before the question.
     parameters = Parameters(api.transport)
     scratch = prepare(parameters, live.organization, clock, project)
     console.write_stderr(_announcement(live, scratch))
