@@ -41,6 +41,12 @@ class Entry(NamedTuple):
         """The entry; empty if it is not a mapping."""
         return mapping(self.document.webhooks[self.number])
 
+    @property
+    def name(self) -> str | None:
+        """The name; None if it is not text."""
+        name = self.data.get("name")
+        return name if isinstance(name, str) else None
+
     def place(self, key: str) -> Place:
         """Return the place of a value."""
         return Place(self.document.file, ("webhooks", self.number, key))

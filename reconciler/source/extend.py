@@ -99,10 +99,8 @@ class _Reader:
             document = merge.document(merge.add_layer(below, layer, directory))
         # Also those of a file with errors: its parents may have more of them.
         members = (layer, *reversed(layer.ancestors))
-        return document._replace(
-            layers=tuple(member.document for member in members),
-            findings=(*document.findings, *self._located(findings)),
-        )
+        layers = tuple(member.document for member in members)
+        return self._with(document._replace(layers=layers), findings)
 
     def _layer(self, document: Document, chain: tuple[str, ...]) -> Layer:
         """Return a file with what it extends; `chain` has the file and those that extend it."""
@@ -126,10 +124,7 @@ class _Reader:
         # With a parent missing, the file would declare less, and its webhooks would be deleted.
         usable = document.usable and all(parent.document.usable for parent in parents.values())
         layer = Layer(
-            document._replace(
-                usable=usable and not has_errors(findings),
-                findings=(*document.findings, *self._located(findings)),
-            ),
+            self._with(document._replace(usable=usable and not has_errors(findings)), findings),
             overlay.read_values(document),
             ancestors=tuple(
                 dict.fromkeys(
@@ -143,16 +138,18 @@ class _Reader:
     def _checked(self, layer: Layer) -> Layer:
         """Return a layer with the findings about what it writes, and its entries without errors."""
         if "extends" in layer.document.data:
-            checks = list(overlay.check_overlay(layer, self._below_layer(layer)))
+            findings = list(overlay.check_overlay(layer, self._below_layer(layer)))
         else:
-            checks = list(overlay.check_base(layer))
+            findings = list(overlay.check_base(layer))
         # An entry with an error is not merged, so that files above do not report it again.
-        skipped = frozenset(
-            index for index, finding in checks if index is not None and has_errors([finding])
+        skipped: set[int] = set()
+        for finding in findings:
+            match finding.place:
+                case Place(path=("webhooks", int(number), *_)) if has_errors([finding]):
+                    skipped.add(number)
+        return replace(
+            layer, document=self._with(layer.document, findings), skipped=frozenset(skipped)
         )
-        findings = self._located([finding for _, finding in checks])
-        document = layer.document._replace(findings=(*layer.document.findings, *findings))
-        return replace(layer, document=document, skipped=skipped)
 
     def _below_layer(self, layer: Layer) -> Merged:
         """Return what a layer extends, merged; the files of one directory often share it."""
@@ -191,13 +188,14 @@ class _Reader:
             raise too_deep
         return layer
 
-    def _located(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Return findings with positions in the files as they are written."""
+    def _with(self, document: Document, findings: Sequence[Finding]) -> Document:
+        """Return a document with more findings, at positions in the files as they are written."""
         if not findings:
-            return []
+            return document
         from reconciler.source.position import add_positions  # valid files need no positions
 
-        return add_positions(self._documents, findings)
+        located = add_positions(self._documents, findings)
+        return document._replace(findings=(*document.findings, *located))
 
 
 def _listed(extends: object) -> dict[DataPath, object]:

@@ -51,8 +51,22 @@ class Layer:
 
     @property
     def file(self) -> str:
-        """Return the name of the file."""
+        """The name of the file."""
         return self.document.file
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The items of `webhooks`."""
+        return [Entry(self.document, number) for number in range(len(self.document.webhooks))]
+
+    @property
+    def named(self) -> dict[str, Entry]:
+        """The last entry of each name, without those that have an error."""
+        return {
+            entry.name: entry
+            for entry in self.entries
+            if entry.name is not None and entry.number not in self.skipped
+        }
 
 
 class MergedWebhook(NamedTuple):

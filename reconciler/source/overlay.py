@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from reconciler.findings import Finding, Place, error, note, related, warning
 from reconciler.model import DataPath
@@ -16,6 +16,7 @@ from reconciler.planning.names import Globs
 from reconciler.source.document import (
     UNITED,
     Document,
+    Entry,
     holds,
     mapping,
     usable_defaults,
@@ -75,33 +76,26 @@ def _holds_none(value: Any) -> bool:
     return value is None
 
 
-def check_base(layer: Layer) -> Iterator[tuple[int | None, Finding]]:
-    """Yield the errors of a parent without `extends`, each with the index of its entry."""
+def check_base(layer: Layer) -> Iterator[Finding]:
+    """Yield the errors of a parent without `extends`."""
     if "unprotect" in layer.values:
-        yield None, overlay_only("unprotect", Place(layer.file, ("unprotect",), key=True))
-    for index, entry in enumerate(layer.document.webhooks):
+        yield overlay_only("unprotect", Place(layer.file, ("unprotect",), key=True))
+    for entry in layer.entries:
         for key in ("add", "exclude"):
-            if key in mapping(entry):
-                place = Place(layer.file, ("webhooks", index, key), key=True)
-                yield index, overlay_only(key, place)
+            if key in entry.data:
+                yield overlay_only(key, entry.place(key)._replace(key=True))
 
 
-def check_overlay(layer: Layer, below: Merged) -> Iterator[tuple[int | None, Finding]]:
-    """Yield the findings of a file with `extends`, each with the index of its entry, if any.
-
-    `below` is what it extends, merged.
-    """
-    for finding in _root_findings(layer, below):
-        yield None, finding
+def check_overlay(layer: Layer, below: Merged) -> Iterator[Finding]:
+    """Yield the findings of a file with `extends`; `below` is what it extends, merged."""
+    yield from _root_findings(layer, below)
     checks = _Entries(layer, below)
-    for index, entry in enumerate(layer.document.webhooks):
-        if isinstance(mapping(entry).get("name"), str):
-            for finding in checks.findings(index, entry):
-                yield index, finding
-        elif "exclude" in mapping(entry):
-            place = Place(layer.file, ("webhooks", index, "name"))
+    for entry in layer.entries:
+        if entry.name is not None:
+            yield from checks.findings(entry, entry.name)
+        elif "exclude" in entry.data:
             message = "this cannot be excluded: it has no name"
-            yield index, error("exclude-unknown", message, "write `name: ...`", place)
+            yield error("exclude-unknown", message, "write `name: ...`", entry.place("name"))
 
 
 def add_conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> Iterator[Finding]:
@@ -111,20 +105,25 @@ def add_conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> 
     """
     if not any(_added(layer) for layer in layers):
         return
-    declared = {layer: dict(_declared(layer, below(layer))) for layer in layers}
+    # What a layer extends does not have these names.
+    declared = {
+        layer: {
+            name: entry
+            for name, entry in layer.named.items()
+            if below(layer).find(entry.data) is None
+        }
+        for layer in layers
+    }
     for earlier, later in combinations(layers, 2):
         # The check of the later file against what it extends reports these.
         if earlier in later.ancestors:
             continue
         both = declared[earlier].keys() & declared[later].keys()
         for name in sorted(both & (_added(earlier) | _added(later))):
-            first, second = (
-                Place(layer.file, ("webhooks", declared[layer][name], "name"))
-                for layer in (earlier, later)
-            )
             message = f"{in_quotes(name)} is added here, and declared in another parent file, too"
             hint = "move it to a file that both extend, or rename one of the two"
-            yield error("bad-add", message, hint, second, related("the other one", first))
+            other = related("the other one", declared[earlier][name].place("name"))
+            yield error("bad-add", message, hint, declared[later][name].place("name"), other)
 
 
 def relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
@@ -155,21 +154,7 @@ def _relaxed(message: str, earlier: Place, later: Place) -> Finding:
 
 def _added(layer: Layer) -> set[str]:
     """Return the names of the entries with `add`."""
-    return {entry["name"] for _, entry in _named_entries(layer) if "add" in entry}
-
-
-def _declared(layer: Layer, below: Merged) -> Iterator[tuple[str, int]]:
-    """Yield the names that a layer declares, which what it extends does not have, by entry."""
-    for index, entry in _named_entries(layer):
-        if below.find(entry) is None:
-            yield entry["name"], index
-
-
-def _named_entries(layer: Layer) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the entries with a name, each with its index, except those with an error."""
-    for index, entry in enumerate(layer.document.webhooks):
-        if index not in layer.skipped and isinstance(mapping(entry).get("name"), str):
-            yield index, entry
+    return {name for name, entry in layer.named.items() if "add" in entry.data}
 
 
 # The root
@@ -183,13 +168,13 @@ def _root_findings(layer: Layer, below: Merged) -> Iterator[Finding]:
     for key, known in (("ignore", set(ignored)), ("protect", set(parents))):
         globs = texts(layer.values.get(key))
         if globs and known.issuperset(globs):
-            yield _adds_nothing(Place(layer.file, (key,), key=True))
+            yield _adds_nothing(Place(layer.file, (key,)))
     yield from _unprotect_findings(layer, parents)
 
 
 def _adds_nothing(place: Place) -> Finding:
     message = f"`{place.path[-1]}` adds nothing: the files that this one extends have it already"
-    return note("adds-nothing", message, "remove it", place)
+    return note("adds-nothing", message, "remove it", place._replace(key=True))
 
 
 def _unprotect_findings(layer: Layer, parents: Mapping[str, Layer]) -> Iterator[Finding]:
@@ -265,121 +250,103 @@ def _written(layers: Sequence[Layer], path: DataPath) -> Place:
 # Entries
 
 
-class _Target(NamedTuple):
-    """The webhook that an entry changes, its number, and the place that declares it."""
-
-    number: int
-    webhook: MergedWebhook
-    place: Place
-
-
-class _Written(NamedTuple):
-    """An entry with a name, the place of its name, and the webhook that it changes, if any."""
-
-    data: dict[str, Any]
-    place: Place
-    target: _Target | None
-
-    @property
-    def name(self) -> str:
-        """The name, as a message shows it."""
-        return in_quotes(self.data["name"])
-
-    def at(self, key: str) -> Place:
-        """Return the place of a value."""
-        return self.place._replace(path=(*self.place.path[:-1], key))
-
-
 class _Entries:
     """The checks of the entries of one file."""
 
     def __init__(self, layer: Layer, below: Merged) -> None:
         self._layer = layer
         self._below = below
-        # A parent may have removed its last webhook: then its overlays still need marks.
-        self._needs_mark = "webhooks" in below.root
         self._suggestions = _MAX_SUGGESTIONS
-        self._renamed = dict(_former_names(below))
-        self._changed: dict[int, Place] = {}
+        self._changed: dict[int, Entry] = {}
+        # The webhooks that the file extends, by their former names.
+        self._renamed = {
+            name: webhook
+            for webhook in below.webhooks
+            for name in texts(mapping(webhook.data).get("previously"))
+        }
         relaxed = set(texts(layer.values.get("unprotect")))
         parents = protected(layer.ancestors)
         self._protected = {glob: by for glob, by in parents.items() if glob not in relaxed}
         self._protecting = Globs(self._protected)
 
-    def findings(self, index: int, data: dict[str, Any]) -> Iterator[Finding]:
+    def findings(self, entry: Entry, name: str) -> Iterator[Finding]:
         """Yield the findings of an entry that has a name."""
-        place = Place(self._layer.file, ("webhooks", index, "name"))
-        entry = _Written(data, place, self._target(data))
-        # With `add`, this would create a second webhook beside the renamed one.
-        if entry.target is None and data["name"] in self._renamed:
-            yield self._under_old_name(entry)
-            return
-        if entry.target is not None:
-            # Merging both would hide that one of them overrides the other in the same file.
-            first = self._changed.setdefault(entry.target.number, place)
-            if first is not place:
-                message = f"{entry.name} has two entries in this file"
-                hint = "merge the two, or remove one"
-                yield error("declared-twice", message, hint, place, related("the first", first))
-                return
-        yield from self._removals(index, entry)
-        if "exclude" in data:
-            yield from self._exclusion(entry)
-        if data.get("exclude") is True or data.get("state") == "absent":
-            yield from self._protection(entry)
-        elif "add" in data:
-            yield from self._addition(entry)
-        elif entry.target is not None:
-            yield from self._changes(entry, entry.target)
-        elif self._needs_mark and "exclude" not in data:
-            yield self._without_target(entry)
-
-    def _target(self, data: dict[str, Any]) -> _Target | None:
+        data = entry.data
         number = self._below.find(data)
-        if number is None:
-            return None
-        webhook = self._below.webhooks[number]
-        return _Target(number, webhook, webhook.entries[-1].place("name"))
+        # With `add`, this would create a second webhook beside the renamed one.
+        if number is None and name in self._renamed:
+            yield self._under_old_name(entry, name)
+            return
+        target = None
+        if number is not None:
+            target = self._below.webhooks[number]
+            # Merging both would hide that one of them overrides the other in the same file.
+            first = self._changed.setdefault(number, entry)
+            if first is not entry:
+                message = f"{in_quotes(name)} has two entries in this file"
+                also = related("the first", first.place("name"))
+                hint = "merge the two, or remove one"
+                yield error("declared-twice", message, hint, entry.place("name"), also)
+                return
+        yield from self._removals(entry, target)
+        if "exclude" in data:
+            yield from self._exclusion(entry, name, target)
+        if data.get("exclude") is True or data.get("state") == "absent":
+            yield from self._protection(entry, name)
+        elif "add" in data:
+            yield from self._addition(entry, name, target)
+        elif target is not None:
+            yield from self._changes(entry, target)
+        # A parent may have removed its last webhook: then its overlays still need marks.
+        elif "webhooks" in self._below.root and "exclude" not in data:
+            message = f"no file that this one extends declares {in_quotes(name)}"
+            similar = self._similar(name)
+            hint = f"{similar}for a new webhook, insert the line `add: true`"
+            yield error("no-target", message, hint, entry.place("name"))
 
-    def _removals(self, index: int, entry: _Written) -> Iterator[Finding]:
+    def _removals(self, entry: Entry, target: MergedWebhook | None) -> Iterator[Finding]:
         if self._layer.values is self._layer.document.data:  # it has no `null`
             return
-        values = self._layer.values["webhooks"][index]
-        lower = {} if entry.target is None else entry.target.webhook.data
-        path = entry.place.path[:-1]
-        yield from _removals(entry.place.file, path, values, lower, self._below)
+        path = ("webhooks", entry.number)
+        lower = {} if target is None else target.data
+        values = value_at(self._layer.values, path)
+        yield from _removals(self._layer.file, path, values, lower, self._below)
 
-    def _under_old_name(self, entry: _Written) -> Finding:
-        old, webhook = entry.data["name"], self._renamed[entry.data["name"]]
-        new_name = in_quotes(mapping(webhook.data).get("name"))
+    def _under_old_name(self, entry: Entry, old: str) -> Finding:
+        webhook = self._renamed[old]
+        new = in_quotes(mapping(webhook.data).get("name"))
         # The lowest file that has the former name.
         renaming = next(
             lower
             for lower in reversed(webhook.entries)
             if old in texts(lower.data.get("previously"))
         )
-        renamed = related("renamed here", renaming.place("previously"))
-        message = f"{entry.name} was renamed to {new_name}"
-        hint = f"use the new name: {new_name}"
-        return error("renamed-below", message, hint, entry.place, renamed)
+        also = related("renamed here", renaming.place("previously"))
+        message = f"{in_quotes(old)} was renamed to {new}"
+        return error(
+            "renamed-below", message, f"use the new name: {new}", entry.place("name"), also
+        )
 
-    def _exclusion(self, entry: _Written) -> Iterator[Finding]:
+    def _exclusion(
+        self, entry: Entry, name: str, target: MergedWebhook | None
+    ) -> Iterator[Finding]:
         excluded = entry.data["exclude"]
         if not isinstance(excluded, bool):
             message, hint = "`exclude` is true or false", "write `exclude: true`"
-            yield error("exclude-unknown", message, hint, entry.at("exclude"))
+            yield error("exclude-unknown", message, hint, entry.place("exclude"))
         # What else the entry says would never be applied.
         elif excluded and not entry.data.keys() <= {"name", "id", "exclude"}:
             message = "an excluded webhook has only `exclude: true`, `name` and `id`"
             hint = "remove the other keys, or remove `exclude`"
-            yield error("exclude-unknown", message, hint, entry.at("exclude"))
-        elif entry.target is None:
-            message = f"{entry.name} cannot be excluded: no file that this one extends declares it"
-            hint = self._similar(entry.data["name"]) or "remove the entry, or correct its name"
-            yield error("exclude-unknown", message, hint, entry.place)
+            yield error("exclude-unknown", message, hint, entry.place("exclude"))
+        elif target is None:
+            shown = in_quotes(name)
+            message = f"{shown} cannot be excluded: no file that this one extends declares it"
+            hint = self._similar(name).strip() or "remove the entry, or correct its name"
+            yield error("exclude-unknown", message, hint, entry.place("name"))
 
-    def _protection(self, entry: _Written) -> Iterator[Finding]:
-        glob = next(self._protecting.matching(entry.data["name"]), None)
+    def _protection(self, entry: Entry, name: str) -> Iterator[Finding]:
+        glob = next(self._protecting.matching(name), None)
         if glob is None:
             return
         parent = self._protected[glob]
@@ -387,64 +354,49 @@ class _Entries:
         key, effect = "state", "deletes"
         if entry.data.get("exclude") is True:
             key, effect = "exclude", "excludes"
-        message = f"this {effect} {entry.name}, which a parent file protects"
+        message = f"this {effect} {in_quotes(name)}, which a parent file protects"
         # A glob that may be a secret is hidden.
         shown = in_quotes(glob).replace("'", '"')
         hint = (
             f"remove this entry, or add `unprotect: [{shown}]` to this file, which the review shows"
         )
         also = related("protected here", Place(parent.file, ("protect", index)))
-        yield error("protected-by-parent", message, hint, entry.at(key), also)
+        yield error("protected-by-parent", message, hint, entry.place(key), also)
 
-    def _addition(self, entry: _Written) -> Iterator[Finding]:
-        place = entry.at("add")
+    def _addition(self, entry: Entry, name: str, target: MergedWebhook | None) -> Iterator[Finding]:
+        place = entry.place("add")
         if entry.data["add"] is not True:
             yield error("bad-add", "`add` can only be true", "write `add: true`", place)
-        elif entry.target is not None:
-            message = f"{entry.name} is already declared, so it is not added"
+        elif target is not None:
+            message = f"{in_quotes(name)} is already declared, so it is not added"
             hint = "remove `add: true` to change it, or use another name"
-            also = related("declared here", entry.target.place)
+            also = related("declared here", target.entries[-1].place("name"))
             yield error("bad-add", message, hint, place, also)
 
-    def _changes(self, entry: _Written, target: _Target) -> Iterator[Finding]:
+    def _changes(self, entry: Entry, target: MergedWebhook) -> Iterator[Finding]:
         """Yield the findings of an entry that changes a webhook of a parent file."""
-        webhook, data = target.webhook, entry.data
         # An entry that sets `exclude: false` or `state` decides itself whether the webhook exists.
-        if data.get("exclude") is not False and "state" not in data:
-            if webhook.is_excluded:
-                yield self._without_effect(entry, webhook, "exclude", "exclude: false", "excluded")
-            elif webhook.is_absent:
-                yield self._without_effect(entry, webhook, "state", "state: present", "absent")
-        former = texts(data.get("previously"))
-        if former and set(former) <= set(texts(mapping(webhook.data).get("previously"))):
-            yield _adds_nothing(entry.at("previously")._replace(key=True))
+        if entry.data.get("exclude") is not False and "state" not in entry.data:
+            if target.is_excluded:
+                yield _without_effect(entry, target, "exclude", "exclude: false", "excluded")
+            elif target.is_absent:
+                yield _without_effect(entry, target, "state", "state: present", "absent")
+        former = texts(entry.data.get("previously"))
+        if former and set(former) <= set(texts(mapping(target.data).get("previously"))):
+            yield _adds_nothing(entry.place("previously"))
 
-    def _without_effect(
-        self, entry: _Written, webhook: MergedWebhook, key: str, value: str, state: str
-    ) -> Finding:
-        lower = next(lower for lower in webhook.entries if key in lower.data)
-        message = f"{entry.name} is {state}, so this entry has no effect"
-        hint = f"remove it, or add `{value}` to bring the webhook back"
-        also = related(f"{state} here", lower.place(key))
-        return warning("no-effect", message, hint, entry.place, also)
-
-    def _without_target(self, entry: _Written) -> Finding:
-        message = f"no file that this one extends declares {entry.name}"
-        hint = "for a new webhook, insert the line `add: true`"
-        similar = self._similar(entry.data["name"])
-        if similar is not None:
-            hint = f"{similar} {hint}"
-        return error("no-target", message, hint, entry.place)
-
-    def _similar(self, name: str) -> str | None:
-        """Return a hint with the most similar name that can be changed, if any."""
+    def _similar(self, name: str) -> str:
+        """Return the start of a hint, with the most similar name that can be changed, if any."""
         self._suggestions -= 1
         similar = near(name, self._below.numbers) if self._suggestions >= 0 else None
-        return None if similar is None else f"did you mean {in_quotes(similar)}?"
+        return "" if similar is None else f"did you mean {in_quotes(similar)}? "
 
 
-def _former_names(below: Merged) -> Iterator[tuple[str, MergedWebhook]]:
-    """Yield the former names of the webhooks that a file extends."""
-    for webhook in below.webhooks:
-        for name in texts(mapping(webhook.data).get("previously")):
-            yield name, webhook
+def _without_effect(
+    entry: Entry, webhook: MergedWebhook, key: str, value: str, state: str
+) -> Finding:
+    deciding = next(lower for lower in webhook.entries if key in lower.data)
+    message = f"{in_quotes(entry.name)} is {state}, so this entry has no effect"
+    hint = f"remove it, or add `{value}` to bring the webhook back"
+    also = related(f"{state} here", deciding.place(key))
+    return warning("no-effect", message, hint, entry.place("name"), also)
