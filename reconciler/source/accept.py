@@ -37,9 +37,8 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import rename_pairs
 from reconciler.source.document import Entry, value_at
-from reconciler.source.export import Export, export
+from reconciler.source.export import Export, Tokens, export
 from reconciler.source.load import Loaded
-from reconciler.source.references import Tokens
 from reconciler.source.secrets import public_url
 from reconciler.source.splice import ChangeItems, Edit, Item, NotEditableError, SetValue
 

@@ -95,6 +95,8 @@ class Document(NamedTuple):
         """
         if not self.layers:
             return self.items.get(key, [])
+        if key == "webhooks":
+            return [entry.document.items[key][entry.number] for entry, *_ in self.merged]
         positions = []
         for index in range(len(listed(self.data.get(key)))):
             document, path = next(self._in_layers((key, index)))
@@ -126,14 +128,15 @@ class Document(NamedTuple):
     def in_data(self, path: DataPath) -> Iterator[DataPath]:
         """Yield the path in the data of a webhook's value, then that of the default below it."""
         match path:
-            case ("webhooks", int(index), *rest) if rest:
-                webhook, field = self.webhooks[index], rest[: 1 + (rest[0] == "configuration")]
-                default = inherited(webhook, usable_defaults(self.data))
-                is_default = holds(default, tuple(rest))
-                if not is_default or holds(webhook, tuple(field)):
+            case ("webhooks", int(index), str(key), *rest) if key in INHERITED:
+                webhook = self.webhooks[index]
+                # A field of the configuration is inherited as a whole.
+                field = (key, *rest[:1]) if key == "configuration" else (key,)
+                is_default = holds(inherited(webhook, usable_defaults(self.data)), (key, *rest))
+                if not is_default or holds(webhook, field):
                     yield path
                 if is_default:
-                    yield ("defaults", *rest)
+                    yield ("defaults", key, *rest)
             case _:
                 yield path
 

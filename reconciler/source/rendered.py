@@ -32,7 +32,6 @@ from reconciler.model import (
 from reconciler.planning.document import Tree, without_commands
 from reconciler.source.document import UNITED, holds
 from reconciler.source.load import Loaded
-from reconciler.source.position import positions
 
 _Comment: TypeAlias = Callable[[DataPath], str]
 """Returns the comment for the value at a path, or an empty text."""
@@ -151,6 +150,8 @@ def _line(position: Position) -> Tree:
 
 def origins(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath, Origin]:
     """Return the origin of each value in the rendered data of a file, by its path."""
+    from reconciler.source.position import positions  # only for this view
+
     document = loaded.documents[file]
     sources = {
         # `prune` and `scope` are always rendered; perhaps no file writes them.

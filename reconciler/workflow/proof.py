@@ -20,7 +20,7 @@ from reconciler.findings import Severity
 from reconciler.model import Desired
 from reconciler.planning.drift import names_of
 from reconciler.planning.plan import Operation, Plan, webhook_key
-from reconciler.source import files, write
+from reconciler.source import files
 from reconciler.source.accept import Proposal
 from reconciler.source.document import Document
 from reconciler.source.files import SourceFile, Sources
@@ -137,12 +137,12 @@ def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
     # All are checked before the first one is written, so that no edit is half made.
     for file in edited:
         path = directory / file.file
-        write.check_writable(path, over=write.FileKind.CONFIGURATION)
+        files.check_writable(path, over=files.FileKind.CONFIGURATION)
         if files.read_regular(path) != file.before:
             raise _changed(file.file)
     for file in edited:
         path = directory / file.file
-        write.write_atomically(path, file.after, over=write.FileKind.CONFIGURATION)
+        files.write_atomically(path, file.after, over=files.FileKind.CONFIGURATION)
 
 
 class _Proof:
@@ -172,7 +172,7 @@ class _Proof:
         for file, edits_of_file in edits.items():
             if file not in self._raw:
                 raise NotEditableError("its declaration is in standard input")
-            if not write.is_writable(self._inputs.directory / file):
+            if not files.is_writable(self._inputs.directory / file):
                 raise NotEditableError("its declaration is in a read-only file")
             before = self._raw[file]
             edited.append(EditedFile(file, before, edit_file(before, edits_of_file)))

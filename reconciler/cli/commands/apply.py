@@ -22,8 +22,8 @@ from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import fallback_summary, plural
 from reconciler.report import State, state_of
+from reconciler.source.files import FileKind, check_writable, write_atomically
 from reconciler.source.saved_plan import SavedPlan, is_saved_plan
-from reconciler.source.write import FileKind, check_writable, write_atomically
 
 
 @command(

@@ -15,10 +15,9 @@ from reconciler.model import SecretRef
 from reconciler.planning.names import unmatched
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
-from reconciler.source.export import Export, export
-from reconciler.source.references import SLACK_TOKEN, Tokens
+from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
+from reconciler.source.files import check_writable, write_atomically
 from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
-from reconciler.source.write import check_writable, write_atomically
 
 TOKEN: Final = Option(
     "--token", group="Files", multiple=True, metavar="[USERNAME=]REF",

@@ -29,14 +29,18 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
-from reconciler.source.export import export
-from reconciler.source.files import DEFAULT_FILE, default_path
+from reconciler.source.export import SLACK_TOKEN, Tokens, export
+from reconciler.source.files import (
+    DEFAULT_FILE,
+    FileKind,
+    check_kind,
+    default_path,
+    write_atomically,
+)
 from reconciler.source.history import git_in
-from reconciler.source.references import SLACK_TOKEN, Tokens
 from reconciler.source.rendered import scalar
 from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
 from reconciler.source.secrets import references
-from reconciler.source.write import FileKind, check_kind, write_atomically
 from reconciler.workflow.inputs import OrganizationFiles
 
 _MAX_QUESTIONS: Final = 12

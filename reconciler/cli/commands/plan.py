@@ -18,11 +18,19 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import plural
-from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, display_name, file_matcher
+from reconciler.source.files import (
+    DEFAULT_FILE,
+    STDIN,
+    STDIN_NAME,
+    FileKind,
+    check_writable,
+    display_name,
+    file_matcher,
+    write_atomically,
+)
 from reconciler.source.history import commit_of, git_in, is_revision
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
-from reconciler.source.write import FileKind, check_writable, write_atomically
 
 _NEEDS_NO_QUOTES: Final = r"[\w.@:/+-]+"
 """Names that are completed: a shell would run others as code."""
