@@ -17,9 +17,9 @@ _INTRODUCTION = """\
 
 `python -m benchmarks` writes this page. Edit the script, not the page.
 
-Times differ between machines, and from hour to hour. So most results are ratios to a baseline that
-is measured alternately with them. Times are for complete processes. `tests/performance` tests what
-does not depend on a clock: imports, requests, concurrency, and that no step takes quadratic time.
+Most results are ratios to a baseline that is measured alternately with them, because times differ
+between machines. `tests/performance` tests what does not depend on a clock: imports, requests,
+concurrency, and that no step takes quadratic time.
 """
 
 _METHOD = """\
@@ -31,10 +31,9 @@ python -m benchmarks --quick    # fewer webhooks and rounds, as a smoke test
 python -m benchmarks --row plan-10000 --out results
 ```
 
-The program, octoDNS and check-jsonschema are installed into separate environments. The API is
-`benchmarks/server.py`, with a fixed latency. The other tools are in `benchmarks/peers`; octoDNS
-compares two sets of small records in YAML. In rows with creates, they create a tenth as many, and
-their time is multiplied by ten. Results are in `results.json`, too.
+The other tools are in `benchmarks/peers`, in separate environments; octoDNS compares two sets of
+small records in YAML. In rows with creates, they create a tenth as many, and their time is
+multiplied by ten. The API is `benchmarks/server.py`, with a fixed latency.
 """
 
 

@@ -16,11 +16,9 @@ TABLE: Final = Path(__file__).with_suffix(".toml")
 _HEAD: Final = """\
 # Rules
 
-Every finding names a rule, as in `error[unknown-key]`. An error stops the run before anything is
-written; a warning only with `--strict`. `plan`, `apply` and `status` print notes about files only
-with `-v`. One run reports the findings of all files: text and Markdown the first 100, errors first,
-with the number of the others; GitHub annotations 10; `--format json` all of them. `webhooks help
-RULE` prints the section of a rule.
+Every finding names a rule, as in `error[unknown-key]`; `webhooks help RULE` prints its section. An
+error stops the run before anything is written; a warning only with `--strict`. Notes about files
+are printed with `-v`. Text and Markdown show the first 100 findings, GitHub 10, JSON all.
 """
 
 
@@ -40,7 +38,10 @@ def _sections() -> Iterator[str]:
         yield f"## {chapter}\n"
         for name, rule in rules.items():
             yield f"### `{name}`\n\n{rule['means']}\n"
-            yield f"Example: {rule['example']}\n\n**Fix:** {rule['fix']}\n"
+            if "example" in rule:
+                yield f"Example: {rule['example']}\n"
+            if "fix" in rule:
+                yield f"**Fix:** {rule['fix']}\n"
 
 
 if __name__ == "__main__":

@@ -56,10 +56,10 @@ def test_every_form_of_help_prints_the_same(shell: Shell, name: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_is_explained(shell: Shell, rule: str) -> None:
-    """`webhooks help RULE` prints the meaning, an example, the fix and an address."""
+    """`webhooks help RULE` prints the section of the rule and its address."""
     done = shell("help", rule)
     assert (done.code, done.err) == (0, "")
-    assert re.search(r"\n\nExample: (.|\n)+\n\nFix: ", done.out)
+    assert ".\n\n" in done.out
     assert done.out.endswith(f"/docs/rules.md#{rule}\n")
     assert "](" not in done.out
 
