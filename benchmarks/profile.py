@@ -14,7 +14,7 @@ WHY = {
     "the time of PyYAML's CSafeLoader.",
     "checks and values of the file": "every field of every webhook is checked once. `jsonschema`, "
     "about forty times as slow as jsonschema-rs, is only imported to explain a rejected file.",
-    "HTTP and decoding of the listing": "every row becomes one frozen value, with its token wrapped "
+    "HTTP and decoding of the listing": "every row is one frozen value, with its token wrapped "
     "so that it cannot be printed.",
     "comparison": "every pair is compared field by field, secrets in constant time.",
     "imports": "a fixed cost: click, PyYAML and httpx. Modules that a run does not need are not "
