@@ -234,17 +234,18 @@ class _Proposer:
             raise NotEditableError(
                 f"it is in the scope of {', '.join(files)}: name the one to add it to with -f, too"
             )
-        if live.id not in self._export.entries:
+        declaration = self._export.declarations.get(live.id)
+        if declaration is None:
             why = self._export.reasons.get(live.id, "others have the same name")
             raise NotEditableError(f"no file can declare it: {why}")
-        entry = dict(self._export.entries[live.id])
+        entry = dict(declaration.data)
         # An overlay must mark what no file below it declares.
         if self._loaded.documents[chosen[0]].layers:
             entry = {"name": entry.pop("name"), "add": True, **entry}
-        comments = [self._export.comments[live.id]]
-        assumed = self._export.assumed.get(live.id)
-        if assumed is not None:
-            comments.insert(0, f"CloudTruth hides its token: check that it is {assumed}")
+        comments = [declaration.comment]
+        if declaration.assumed is not None:
+            check = f"CloudTruth hides its token: check that it is {declaration.assumed}"
+            comments.insert(0, check)
         item = Item(entry, "; ".join(filter(None, comments)))
         return FileEdit(chosen[0], ChangeItems(("webhooks",), added=(item,)))
 

@@ -48,7 +48,7 @@ _HOW_TO_DECLARE: Final = (
 )
 
 
-class HiddenTokens(NamedTuple):
+class _HiddenTokens(NamedTuple):
     """Declared webhooks with a user name and hidden tokens, which `reference` is assumed to be."""
 
     reference: SecretRef
@@ -56,26 +56,30 @@ class HiddenTokens(NamedTuple):
     number: int
 
 
+class _Declaration(NamedTuple):
+    """A declaration, the comment above it, and the assumed reference of a hidden Slack token."""
+
+    data: Mapping[str, Any]
+    comment: str
+    assumed: SecretRef | None
+
+
 class Export(NamedTuple):
-    """The file's text, the references in it, and the number of webhooks that it declares.
+    """The file's text, and the references in it.
 
     `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
-    hidden Slack tokens, those of most webhooks first, and `assumed` the reference of each by the id
-    of its webhook. `assumptions` are sentences about those that the user has not assigned.
-    `entries` are the complete declarations, and `comments` those above them, by id; `reasons` has
+    hidden Slack tokens, those of most webhooks first. `assumptions` are sentences about those that
+    the user has not assigned. `declarations` are complete, by the id of the webhook; `reasons` has
     the others.
     """
 
     text: str
-    references: tuple[SecretRef, ...] = ()
-    left_out: tuple[tuple[str, str], ...] = ()
-    declared: int = 0
-    hidden: tuple[HiddenTokens, ...] = ()
-    assumed: Mapping[str, SecretRef] = MappingProxyType({})
-    entries: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-    comments: Mapping[str, str] = MappingProxyType({})
-    reasons: Mapping[str, str] = MappingProxyType({})
-    assumptions: tuple[str, ...] = ()
+    references: tuple[SecretRef, ...]
+    left_out: tuple[tuple[str, str], ...]
+    hidden: tuple[_HiddenTokens, ...]
+    declarations: Mapping[str, _Declaration]
+    reasons: Mapping[str, str]
+    assumptions: tuple[str, ...]
 
 
 def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None) -> Export:
@@ -83,101 +87,90 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
 
     `tokens` are the references of hidden Slack tokens.
     """
-    globs = Globs(only or ("*",))
+    globs, tokens = Globs(only or ("*",)), tokens or Tokens()
     # The order of a listing may change; that of an export must not, or each one would differ.
     everything = sorted(live.webhooks, key=lambda webhook: (webhook.name, webhook.id))
     webhooks = [webhook for webhook in everything if globs.match(webhook.name)]
-    references = References(everything, {webhook.id for webhook in webhooks}, tokens or Tokens())
-    contents = _contents(webhooks, references)
+    references = _References(everything, {webhook.id for webhook in webhooks}, tokens)
+    entries, reasons = _entries(webhooks, references)
     # `ignore` has names: what shares one with a webhook that no file can declare is ignored, too.
-    declared = [webhook for webhook in webhooks if webhook.name not in contents.ignored]
-    used: set[SecretRef] = set()
-    assumed: dict[str, SecretRef] = {}
-    for webhook in declared:
-        used |= references.of(webhook)
-        token = references.hidden_token(webhook)
-        if token is not None:
-            assumed[webhook.id] = token
-    hidden = _hidden_tokens(declared, assumed)
-    exported = Export(
-        text="",
-        references=tuple(sorted(used, key=str)),
-        left_out=tuple(
-            (webhook.name, contents.reasons.get(webhook.id, _SAME_NAME))
-            for webhook in webhooks
-            if webhook.name in contents.ignored
-        ),
-        declared=len(declared),
-        hidden=hidden,
-        assumed=assumed,
-        entries={webhook.id: contents.entries[webhook.id] for webhook in declared},
-        comments=_webhook_comments(declared, contents.entries, references),
-        reasons=contents.reasons,
-        assumptions=tuple(_assumptions(hidden, (tokens or Tokens()).named)),
-    )
-    return exported._replace(text=_text(live, only, declared, contents, exported))
-
-
-def _text(
-    live: Live,
-    only: Sequence[str],
-    declared: Sequence[LiveWebhook],
-    contents: _Contents,
-    exported: Export,
-) -> str:
-    """Return the file: its header, policy and declarations, and what lacks only a channel."""
-    policy, comments = _policy(only, contents.ignored)
-    declarations = [contents.entries[webhook.id] for webhook in declared]
-    data: dict[str, Any] = {"organization": live.organization.name, **policy}
-    defaults = _defaults(declarations)
-    if defaults:
-        data["defaults"] = defaults
-    data["webhooks"] = [_without(entry, defaults) for entry in declarations]
-    for number, webhook in enumerate(declared):
-        comments["webhooks", number] = exported.comments[webhook.id]
-    header = "\n".join((_MODELINE, *_assumption_comments(exported.assumptions)))
-    text = yaml_text(data, lambda path: comments.get(path, ""))
-    return f"{header}\n\n{text}{_commented(contents.without_channel)}"
-
-
-class _Contents(NamedTuple):
-    """What a file can declare, and what it ignores.
-
-    `entries` are declarations by the id of the webhook, `reasons` why others have none.
-    `without_channel` are declarations that lack only a channel. `ignored` has the names to ignore,
-    with the reasons.
-    """
-
-    entries: Mapping[str, dict[str, Any]]
-    without_channel: Sequence[dict[str, Any]]
-    reasons: Mapping[str, str]
-    ignored: Mapping[str, str]
-
-
-def _contents(webhooks: Sequence[LiveWebhook], references: References) -> _Contents:
-    """Return the declarations of the webhooks, or why there is none."""
-    numbers = Counter(webhook.name for webhook in webhooks)
-    entries: dict[str, dict[str, Any]] = {}
-    without_channel: list[dict[str, Any]] = []
-    reasons: dict[str, str] = {}
-    for webhook in webhooks:
-        # Two declarations with one name need ids, or one plan could mix up their webhooks.
-        pinned = numbers[webhook.name] > 1
-        reason = _unsupported_reason(webhook)
-        if reason is None:
-            entries[webhook.id] = _entry(webhook, references, pinned=pinned)
-            continue
-        reasons[webhook.id] = reason
-        if reason == _HIDDEN_CHANNEL:
-            without_channel.append(_entry(webhook, references, pinned=pinned))
-    # The checks of files decide, so that an export is always accepted later.
-    reasons |= _rejected(entries)
-    # `ignore` has names, so it applies to all webhooks with a name; the first one has the reason.
     ignored: dict[str, str] = {}
     for webhook in webhooks:
         if webhook.id in reasons:
             ignored.setdefault(webhook.name, reasons[webhook.id])
-    return _Contents(entries, without_channel, reasons, ignored)
+    declared = [webhook for webhook in webhooks if webhook.name not in ignored]
+    comments = _webhook_comments(declared, entries, references)
+    declarations = {
+        webhook.id: _Declaration(
+            entries[webhook.id], comments[webhook.id], references.hidden_token(webhook)
+        )
+        for webhook in declared
+    }
+    used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
+    hidden = _hidden_tokens(declared, declarations)
+    assumptions = tuple(_assumptions(hidden, tokens.named))
+    text = _text(live, _policy(only, ignored), [*declarations.values()], assumptions)
+    return Export(
+        text=text + _commented(entries, reasons),
+        references=tuple(sorted(used, key=str)),
+        left_out=tuple(
+            (webhook.name, reasons.get(webhook.id, _SAME_NAME))
+            for webhook in webhooks
+            if webhook.name in ignored
+        ),
+        hidden=hidden,
+        declarations=declarations,
+        reasons=reasons,
+        assumptions=assumptions,
+    )
+
+
+def _text(
+    live: Live,
+    policy: tuple[dict[str, Any], dict[DataPath, str]],
+    declarations: Sequence[_Declaration],
+    assumptions: Sequence[str],
+) -> str:
+    """Return the file: its header, policy with comments, and declarations."""
+    settings, comments = policy
+    data: dict[str, Any] = {"organization": live.organization.name, **settings}
+    defaults = _defaults([declaration.data for declaration in declarations])
+    if defaults:
+        data["defaults"] = defaults
+    data["webhooks"] = [_without(declaration.data, defaults) for declaration in declarations]
+    for number, declaration in enumerate(declarations):
+        comments["webhooks", number] = declaration.comment
+    header = [_MODELINE]
+    if assumptions:
+        header.append(
+            "# CloudTruth hides these tokens. Check each assumption, then delete its line:"
+        )
+    header += [f"#   {escaped(line)}" for line in assumptions]
+    text = yaml_text(data, lambda path: comments.get(path, ""))
+    return "\n".join((*header, "", text))
+
+
+def _entries(
+    webhooks: Sequence[LiveWebhook], references: _References
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return the declarations of webhooks by id, and why some cannot be in a file.
+
+    Of these, a webhook that lacks only a channel has a declaration, too.
+    """
+    numbers = Counter(webhook.name for webhook in webhooks)
+    entries: dict[str, dict[str, Any]] = {}
+    reasons: dict[str, str] = {}
+    for webhook in webhooks:
+        reason = _unsupported_reason(webhook)
+        if reason is not None:
+            reasons[webhook.id] = reason
+        if reason in (None, _HIDDEN_CHANNEL):
+            # Two declarations with one name need ids, or one plan could mix up their webhooks.
+            pinned = numbers[webhook.name] > 1
+            entries[webhook.id] = _entry(webhook, references, pinned=pinned)
+    # The checks of files decide, so that an export is always accepted later.
+    complete = {id_: entry for id_, entry in entries.items() if id_ not in reasons}
+    return entries, reasons | _rejected(complete)
 
 
 def _policy(
@@ -207,53 +200,60 @@ def _policy(
 def _webhook_comments(
     webhooks: Iterable[LiveWebhook],
     entries: Mapping[str, Mapping[str, Any]],
-    references: References,
+    references: _References,
 ) -> dict[str, str]:
     """Return the comment of each declaration, by the id of its webhook."""
     comments: dict[str, str] = {}
+    # The secret fields that the server shows, or for which there is a note.
     noted = set(references.visible)
-    first_users: dict[SecretRef, str] = {}
     earlier: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
     for webhook in webhooks:
         entry = entries[webhook.id]
-        written = {name: references.get(webhook, name) for name in entry["configuration"]}
         notes: list[str] = []
         if "id" in entry:
-            notes += _why_pinned(webhook, earlier[webhook.name])
-        notes += _notes(webhook, written, first_users, noted)
+            notes.append("`id` because other live webhooks have this name")
+        if any(
+            compare_live(other, webhook) is not Reading.DIFFERENT for other in earlier[webhook.name]
+        ):
+            notes.append("it looks the same as an earlier one: remove it if it is a duplicate")
+        notes += _secret_notes(webhook, entry["configuration"], noted)
+        known = FIELDS[webhook.type]
+        strange = [name for name, value in _shown(webhook).items() if value and name not in known]
+        if strange:
+            names = ", ".join(sorted(strange))
+            notes.append(f"not supported in files, removed by the next update: {names}")
         comments[webhook.id] = "; ".join(notes)
         earlier[webhook.name].append(webhook)
-        noted.update(FIELDS[webhook.type].keys() - written.keys())  # note a missing field once
-        for reference in written.values():
-            # The usual token needs no note.
-            if reference is not None and reference != references.token:
-                first_users.setdefault(reference, webhook.name)
+        noted.update(known.keys() - entry["configuration"].keys())  # note a missing field once
     return comments
 
 
 def _hidden_tokens(
-    webhooks: Iterable[LiveWebhook], assumed: Mapping[str, SecretRef]
-) -> tuple[HiddenTokens, ...]:
+    webhooks: Iterable[LiveWebhook], declarations: Mapping[str, _Declaration]
+) -> tuple[_HiddenTokens, ...]:
     """Count the hidden Slack tokens by reference and user name, the most frequent first."""
-    hidden = (webhook for webhook in webhooks if webhook.id in assumed)
-    numbers = Counter((assumed[webhook.id], username(webhook)) for webhook in hidden)
-    return tuple(HiddenTokens(*key, number) for key, number in numbers.most_common())
+    numbers: Counter[tuple[SecretRef, str]] = Counter()
+    for webhook in webhooks:
+        assumed = declarations[webhook.id].assumed
+        if assumed is not None:
+            numbers[assumed, _username(webhook)] += 1
+    return tuple(_HiddenTokens(*key, number) for key, number in numbers.most_common())
 
 
-def _assumptions(hidden: Sequence[HiddenTokens], assigned: Collection[str]) -> Iterator[str]:
+def _assumptions(hidden: Sequence[_HiddenTokens], assigned: Collection[str]) -> Iterator[str]:
     """Yield a line for each reference that several hidden tokens are assumed to be.
 
     The user has `assigned` a reference to some user names, which is no assumption. With several
     references, the usual one has a line, too: its name does not show whose it is.
     """
-    users_by_reference: dict[SecretRef, list[HiddenTokens]] = {}
+    users_by_reference: dict[SecretRef, list[_HiddenTokens]] = {}
     for users in hidden:
         users_by_reference.setdefault(users.reference, []).append(users)
-    is_one = len(users_by_reference) == 1
     for reference, groups in users_by_reference.items():
         assumed = [users for users in groups if users.username not in assigned]
         number = sum(users.number for users in assumed)
-        if number > 1 or (number and reference == SLACK_TOKEN and not is_one):
+        is_usual = reference == SLACK_TOKEN and len(users_by_reference) > 1
+        if number > 1 or (number and is_usual):
             names = ", ".join(f"{in_quotes(users.username)} ({users.number})" for users in assumed)
             webhooks = "1 webhook" if number == 1 else f"{number} webhooks"
             if len(assumed) > 1:  # user names tell the apps of Slack apart
@@ -261,26 +261,17 @@ def _assumptions(hidden: Sequence[HiddenTokens], assigned: Collection[str]) -> I
             yield f"{reference} is the token of {webhooks}: username {names}"
 
 
-def _assumption_comments(assumptions: Sequence[str]) -> Iterator[str]:
-    """Yield the assumptions as comments of the file."""
-    if assumptions:
-        yield "# CloudTruth hides these tokens. Check each assumption, then delete its line:"
-    yield from (f"#   {escaped(line)}" for line in assumptions)
-
-
-def _commented(entries: Sequence[dict[str, Any]]) -> str:
+def _commented(entries: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> str:
     """Return declarations that lack a channel as comments."""
-    if not entries:
+    lacking = [entries[id_] for id_, reason in reasons.items() if reason == _HIDDEN_CHANNEL]
+    if not lacking:
         return ""
     # Without the empty line and the key `webhooks` at the start.
-    lines = yaml_text({"webhooks": [*entries]}).splitlines()[2:]
-    commented = [
-        "",
-        "  # CloudTruth shows no valid channel of these webhooks, so they are in `ignore`. To",
-        "  # manage one, uncomment it, add its `channel`, and remove its line from `ignore`.",
-        *(f"  # {line[2:]}".rstrip() for line in lines),
-    ]
-    return "".join(f"{line}\n" for line in commented)
+    lines = yaml_text({"webhooks": lacking}).splitlines()[2:]
+    return (
+        "\n  # CloudTruth shows no valid channel of these webhooks, so they are in `ignore`. To\n"
+        "  # manage one, uncomment it, add its `channel`, and remove its line from `ignore`.\n"
+    ) + "".join(f"  # {line[2:]}".rstrip() + "\n" for line in lines)
 
 
 def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:
@@ -296,20 +287,13 @@ def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:
     return reasons
 
 
-def _why_pinned(webhook: LiveWebhook, earlier: Sequence[LiveWebhook]) -> Iterator[str]:
-    """Yield why an entry has an `id`; `earlier` are those with its name."""
-    yield "`id` because other live webhooks have this name"
-    if any(compare_live(other, webhook) is not Reading.DIFFERENT for other in earlier):
-        yield "it looks the same as an earlier one: remove it if it is a duplicate"
-
-
 def _unsupported_reason(webhook: LiveWebhook) -> str | None:
     """Return why no declaration can be written for a live webhook, else None."""
     unknown = unknown_type_or_event(webhook)
     if unknown is not None:
         reason, names = unknown
         return f"{reason.replace('-', ' ')} {names}, so no file can declare it"
-    configuration = shown(webhook)
+    configuration = _shown(webhook)
     if not configuration:
         return "the server hides its configuration"
     for field in KINDS[webhook.type].fields:
@@ -318,15 +302,15 @@ def _unsupported_reason(webhook: LiveWebhook) -> str | None:
     return None
 
 
-def _entry(webhook: LiveWebhook, references: References, *, pinned: bool) -> dict[str, Any]:
+def _entry(webhook: LiveWebhook, references: _References, *, pinned: bool) -> dict[str, Any]:
     """Return the declaration of a live webhook."""
     configuration: dict[str, Any] = {}
     for name, field in FIELDS[webhook.type].items():
-        reference = references.get(webhook, name)
+        reference = references.chosen.get((webhook.id, name))
         if reference is not None:
             configuration[name] = reference.tree()
             continue
-        value = literal_value(field, webhook)
+        value = _literal_value(field, webhook)
         if value is not None:
             configuration[name] = value
     events = ordered(webhook.event_types)
@@ -339,38 +323,25 @@ def _entry(webhook: LiveWebhook, references: References, *, pinned: bool) -> dic
     return entry
 
 
-def _notes(
-    webhook: LiveWebhook,
-    written: Mapping[str, SecretRef | None],
-    first_users: Mapping[SecretRef, str],
-    noted: Collection[str],
+def _secret_notes(
+    webhook: LiveWebhook, written: Mapping[str, Any], noted: Collection[str]
 ) -> Iterator[str]:
-    """Yield notes on secrets, and on what the file cannot express.
-
-    `written` has the fields in the file, with the references of secrets; `first_users` the names
-    of earlier webhooks, by their references. `noted` are the secret fields that the server shows,
-    or for which there is a note.
-    """
+    """Yield notes on secrets; `written` is the configuration in the file."""
     for field in KINDS[webhook.type].fields:
         if not field.secret:
             continue
-        value, reference = shown_secret(webhook, field.name), written.get(field.name)
-        if value is not None and reference is not None:
-            # Only scheme and host of a URL: the path of a webhook's URL is often the secret.
+        value = _shown_secret(webhook, field.name)
+        # A URL as text shows more than its host.
+        if value is not None and isinstance(written.get(field.name), dict):
+            # The path of a webhook's URL is often the secret.
             origin = value.origin()
             if origin is not None:
                 yield f"{origin}/***"
-            elif reference in first_users:
-                yield f"the same {field.name} as {in_quotes(first_users[reference])}"
         elif field.partner is None and field.name not in {*written, *noted}:
             yield f"the server shows no {field.name}: add it if the webhook has one"
-    known = FIELDS[webhook.type]
-    strange = [name for name, value in shown(webhook).items() if value and name not in known]
-    if strange:
-        yield f"not supported in files, removed by the next update: {', '.join(sorted(strange))}"
 
 
-def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _defaults(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the type and events that most webhooks share, and the configuration of that type."""
     defaults = _usual([{key: entry[key] for key in ("type", "event_types")} for entry in entries])
     type_ = defaults.get("type")
@@ -392,7 +363,7 @@ def _usual(data: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return usual
 
 
-def _without(entry: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+def _without(entry: Mapping[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return an entry without the values of the defaults."""
     rest = {key: value for key, value in entry.items() if defaults.get(key) != value}
     rest.pop("configuration", None)
@@ -433,8 +404,8 @@ class Tokens(NamedTuple):
     named: Mapping[str, SecretRef] = MappingProxyType({})
 
 
-class References:
-    """The references of live webhooks, by webhook and field.
+class _References:
+    """The `chosen` references of live webhooks, by id and field; not set or text fields have none.
 
     They depend on all live webhooks, so that a partial export uses the same names. Of the Slack
     tokens, the one that most of the `exported` ids share has the reference `token`. `visible` are
@@ -446,33 +417,29 @@ class References:
     ) -> None:
         known = [webhook for webhook in webhooks if webhook.type in KINDS]
         self.token = tokens.shared or SLACK_TOKEN
-        self.visible = {name for webhook in known for name in _visible_secrets(webhook)}
+        self.visible = {
+            name
+            for webhook in known
+            for name in _shown(webhook)
+            if _shown_secret(webhook, name) is not None
+        }
         self._tokens = tokens
         self._exported = exported
         # A new variable must not have the name of one that the user has chosen for another secret.
         self._taken = {self.token.name, *(named.name for named in tokens.named.values())}
-        self._references: dict[tuple[str, str], SecretRef] = {}
+        self.chosen: dict[tuple[str, str], SecretRef] = {}
         for kind in KINDS.values():
             same_type = [webhook for webhook in known if webhook.type == kind.type]
             for field in kind.fields:
                 if field.secret:
                     self._choose(field, same_type)
 
-    def get(self, webhook: LiveWebhook, field: str) -> SecretRef | None:
-        """Return the reference of a field; None for one that is not set, or written as text."""
-        return self._references.get((webhook.id, field))
-
-    def of(self, webhook: LiveWebhook) -> set[SecretRef]:
-        """Return all references of a webhook."""
-        references = (self.get(webhook, field) for field in FIELDS[webhook.type])
-        return {reference for reference in references if reference is not None}
-
     def hidden_token(self, webhook: LiveWebhook) -> SecretRef | None:
         """Return the reference of a Slack webhook's token that the server hides."""
         if webhook.type == slack.KIND.type:
             for field in _SLACK_TOKENS:
-                if not plausible(shown_secret(webhook, field.name)):
-                    return self.get(webhook, field.name)
+                if not plausible(_shown_secret(webhook, field.name)):
+                    return self.chosen.get((webhook.id, field.name))
         return None
 
     def _choose(self, field: Field, webhooks: Iterable[LiveWebhook]) -> None:
@@ -486,20 +453,20 @@ class References:
             if reference is None:
                 reference = self._new_reference(field, group)
             for webhook in group:
-                self._references[webhook.id, field.name] = reference
+                self.chosen[webhook.id, field.name] = reference
 
     def _refers(self, field: Field, webhook: LiveWebhook) -> bool:
         """Return whether a file refers to the value of a secret field, shown or hidden."""
-        if shown_secret(webhook, field.name) is not None:
-            return literal_value(field, webhook) is None
+        if _shown_secret(webhook, field.name) is not None:
+            return _literal_value(field, webhook) is None
         partner = FIELDS[webhook.type].get(field.partner or "")
-        has_partner = partner is not None and literal_value(partner, webhook) is not None
+        has_partner = partner is not None and _literal_value(partner, webhook) is not None
         # If the server shows this field of others, it would show a value here, too: there is none.
         return (field.required or has_partner) and field.name not in self.visible
 
     def _groups(self, field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:
         """Return the webhooks by the value of a secret field: those that may share a reference."""
-        values = [shown_secret(webhook, field.name) for webhook in webhooks]
+        values = [_shown_secret(webhook, field.name) for webhook in webhooks]
         numbers = Secret.groups(value or Secret("") for value in values)
         groups: defaultdict[object, list[LiveWebhook]] = defaultdict(list)
         for webhook, value, number in zip(webhooks, values, numbers, strict=True):
@@ -520,10 +487,10 @@ class References:
         if named is not None:
             return named
         # The same token may be encrypted differently each time.
-        value = shown_secret(webhook, field.name)
+        value = _shown_secret(webhook, field.name)
         encrypted = secrets_alike(field, value, Secret("enc:")) is Reading.UNKNOWN
         mask: object = "encrypted" if encrypted else number
-        return mask if self._tokens.shared is not None else (mask, username(webhook))
+        return mask if self._tokens.shared is not None else (mask, _username(webhook))
 
     def _usual_group(
         self, field: Field, groups: Iterable[list[LiveWebhook]]
@@ -542,9 +509,9 @@ class References:
 
     def _named(self, field: Field, webhook: LiveWebhook) -> SecretRef | None:
         """Return the reference that the user has chosen for the user name of a hidden token."""
-        if field not in _SLACK_TOKENS or plausible(shown_secret(webhook, field.name)):
+        if field not in _SLACK_TOKENS or plausible(_shown_secret(webhook, field.name)):
             return None
-        return self._tokens.named.get(username(webhook))
+        return self._tokens.named.get(_username(webhook))
 
     def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:
         """Return a reference to a variable that no other secret has."""
@@ -558,11 +525,11 @@ class References:
     def _owner(self, field: Field, group: Sequence[LiveWebhook]) -> str:
         """Return what the variable of a secret is named after."""
         first = group[0]
-        owner, secret = first.name, shown_secret(first, field.name)
+        owner, secret = first.name, _shown_secret(first, field.name)
         if field.is_url and secret is not None and len(group) > 1:
             return (secret.origin() or "").partition("://")[2] or owner
         if field in _SLACK_TOKENS and not plausible(secret) and self._tokens.shared is None:
-            return username(first) or owner
+            return _username(first) or owner
         return owner
 
 
@@ -577,30 +544,26 @@ def _variable(owner: str, field: str) -> str:
     return "_".join(filter(None, ["WEBHOOK", words, field.upper()]))
 
 
-def shown(webhook: LiveWebhook) -> Mapping[str, LiveValue]:
+def _shown(webhook: LiveWebhook) -> Mapping[str, LiveValue]:
     """Return the configuration that the server shows, if any."""
     return webhook.configuration if isinstance(webhook.configuration, Mapping) else {}
 
 
-def shown_secret(webhook: LiveWebhook, field: str) -> Secret | None:
+def _shown_secret(webhook: LiveWebhook, field: str) -> Secret | None:
     """Return a secret as it is shown, masked or not; None if it is missing or empty."""
-    value = shown(webhook).get(field)
+    value = _shown(webhook).get(field)
     return value if isinstance(value, Secret) and value != Secret("") else None
 
 
-def _visible_secrets(webhook: LiveWebhook) -> list[str]:
-    return [name for name in shown(webhook) if shown_secret(webhook, name) is not None]
-
-
-def username(webhook: LiveWebhook) -> str:
+def _username(webhook: LiveWebhook) -> str:
     """Return the user name, empty without one."""
-    value = shown(webhook).get("username")
+    value = _shown(webhook).get("username")
     return value if isinstance(value, str) else ""
 
 
-def literal_value(field: Field, webhook: LiveWebhook) -> str | bool | None:
+def _literal_value(field: Field, webhook: LiveWebhook) -> str | bool | None:
     """Return a value that the file has as text or flag; None if it is not set, hidden or secret."""
-    value = shown(webhook).get(field.name)
+    value = _shown(webhook).get(field.name)
     if not field.secret and is_hidden(field, value):
         return None
     match value:

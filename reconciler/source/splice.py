@@ -9,7 +9,6 @@ The result is not checked here: `workflow/proof.py` plans again before a file is
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -91,6 +90,8 @@ def edit_file(raw: bytes, edits: Iterable[Edit]) -> bytes:
 
 def unified_diff(name: str, before: bytes, after: bytes) -> str:
     """Return the difference as a patch that `git apply` accepts."""
+    import difflib  # it takes longer to load than most edits
+
     old, new = (text.decode("utf-8").splitlines(keepends=True) for text in (before, after))
     lines = []
     for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}"):

@@ -72,7 +72,9 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
         console.result(exported.text, essential=True)
     else:
         write_atomically(path, exported.text.encode())
-        console.result(f"{plural(exported.declared, 'webhook')} written to {quote(str(out))}.")
+        console.result(
+            f"{plural(len(exported.declarations), 'webhook')} written to {quote(str(out))}."
+        )
     print_notes(session, exported)
 
 
