@@ -9,30 +9,33 @@ issue, with the command to run next.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import Final, NamedTuple
 
-from reconciler.ci.concerned import RESOLVED, concerned_by_push, input_matcher, is_failure
-from reconciler.ci.github import GitHub, GitHubError, Pull
-from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, Subject, find
-from reconciler.ci.organizations import of_environment, subject_of, subject_of_key
-from reconciler.ci.outcomes import Settled, record, settle
+from reconciler.ci.concerned import concerned_by_push, input_matcher
+from reconciler.ci.github import GitHubError, Pull
+from reconciler.ci.marker import MarkerKind, Subject
+from reconciler.ci.organizations import (
+    check,
+    files_only,
+    of_environment,
+    subject_of,
+    subject_of_key,
+)
+from reconciler.ci.outcomes import Ended, Settled, UnreviewedRotationError, conclude, record, settle
 from reconciler.ci.reviews import (
     NO_TOKEN,
     Merged,
     collect,
     merged_pulls,
-    newest_merged,
     planned_by_earlier_version,
     unapproved,
     unreviewed,
 )
 from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
-from reconciler.ci.validate import check, files_only
 from reconciler.errors import (
     BlockedError,
     ConfigurationError,
@@ -50,7 +53,6 @@ from reconciler.model import Desired
 from reconciler.planning.plan import OrganizationResult, RunPlan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Resends, Review, compare_with_review, resends
-from reconciler.render.markdown import code_block
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 from reconciler.report import Applied, Report, RunReport, Skipped, exit_code_of
@@ -58,18 +60,12 @@ from reconciler.workflow import Source, Target, apply_all, gather, plan_all, pre
 from reconciler.workflow.revisions import changed_fields
 from reconciler.workflow.run import identify
 
-_REPORT_SECONDS: Final = 60.0
-"""Seconds to report a failure after the run's deadline."""
 _REFUSED: Final = (StalePlanError, BlockedError, UnresolvedSecretsError)
 """After these an organization is planned again, to settle its reviews and to show the rest."""
 
 
 class _NotTheTipError(StalePlanError, code="not-the-tip"):
     """The branch has newer files than the checkout; nothing was written."""
-
-
-class _UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
-    """A reference or version was changed without an approved plan; the secret was not sent."""
 
 
 class _Reviewed(NamedTuple):
@@ -104,25 +100,6 @@ class _Outcome(NamedTuple):
     rotated: tuple[str, ...]
 
 
-class _Ended(NamedTuple):
-    """How an apply ended, and what the report of a failure needs.
-
-    `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
-    operation. `organizations` are those of the environment, `subjects` those that failed. `command`
-    is the one to run next, None if there is none; if it applies plans by their digest, these are
-    `offered`.
-    """
-
-    result: JobResult
-    pulls: Sequence[Pull] = ()
-    pending: Pull | None = None
-    organizations: Sequence[Subject] = ()
-    subjects: tuple[Subject, ...] = ()
-    has_rotated: bool = False
-    command: str | None = None
-    offered: RunPlan = NO_PLANS
-
-
 def apply(run: Run) -> JobResult:
     """Apply the reviewed operations, and record the outcome on each pull request."""
     if run.pull is not None or run.merge_queue is not None:
@@ -136,21 +113,13 @@ def apply(run: Run) -> JobResult:
         # Once something may be written, `_run` handles a signal, and returns the report.
         message = "stopped by a signal: nothing was written"
         problem = Interrupted(message, signal_exit=ExitCode.SIGINT)
-        ended = _Ended(JobResult(problem=problem))
+        ended = Ended(JobResult(problem=problem))
     except ReconcilerError as problem:
-        ended = _Ended(JobResult(problem=problem))
-    ended = _with_command(run, ended)
-    result = ended.result
-    if run.github is None:
-        return result
-    if result.exit_code is ExitCode.OK:
-        warnings = _resolve_failures(run, run.github, ended)
-    else:
-        warnings = _report_failure(run, run.github, ended)
-    return replace(result, findings=[*result.findings, *warnings])
+        ended = Ended(JobResult(problem=problem))
+    return conclude(run, ended)
 
 
-def _run(run: Run) -> _Ended:
+def _run(run: Run) -> Ended:
     """Apply the plans, or raise the error that prevents it before any write."""
     sources = check(run, writing=True)
     held = of_environment(run, sources)
@@ -162,7 +131,7 @@ def _run(run: Run) -> _Ended:
     why = run.files_only_reason(held)
     if why is not None:
         _require_not_set_up(run, pulls, why)
-        return _Ended(files_only(held, why, status="skipped"), pulls, organizations=subjects)
+        return Ended(files_only(held, why, status="skipped"), pulls, organizations=subjects)
     # Without the reviews nothing is approved, so nothing may be written.
     if run.by_review:
         run.require_github(*NO_TOKEN)
@@ -188,7 +157,7 @@ def _run(run: Run) -> _Ended:
             findings.append(warning("not-reported", message, "re-run the job"))
             plans = _plans([(result, result.value) for result in report.organizations])
             result = JobResult(findings=findings, plan=plans, report=report)
-            return _Ended(result, pulls, command=run.rerun_command)
+            return Ended(result, pulls, command=run.rerun_command)
 
 
 def _optional(run: Run) -> suppress:
@@ -311,7 +280,7 @@ def _concluded(
     pulls: Sequence[Pull],
     unread: Iterable[Subject],
     findings: list[Finding],
-) -> _Ended:
+) -> Ended:
     """Settle and record the reviews, and offer what is left. No review of `unread` is pending."""
     outcomes = _outcomes(run, organizations, report)
     findings += _review_findings(run, outcomes)
@@ -331,7 +300,7 @@ def _concluded(
         if offered.plans:
             shown = offered
         result = replace(result, plan=shown, remaining=shown)
-    return _Ended(
+    return Ended(
         result,
         pulls,
         pending=_newest_pending(pulls, outcomes),
@@ -489,7 +458,7 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
     problem: NotReviewedError
     if outcome.rotated:
         names = shorten([quote(name) for name in outcome.rotated], 3)
-        problem = _UnreviewedRotationError(
+        problem = UnreviewedRotationError(
             f"this push changes a reference or `version` of {names} without an approved plan, "
             "so this run did not send the secret, and no later plan shows it",
             hint="increment its `version` in a pull request",
@@ -504,107 +473,3 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
         written = ExitCode.PARTIAL
     problem.exit_code = report.exit_code or written
     return outcome.result._replace(problem=problem)
-
-
-def _with_command(run: Run, ended: _Ended) -> _Ended:
-    """Return the end with the command to run next, which each problem's hint has, too."""
-    result, command = ended.result, ended.command
-    if result.report is None:
-        command = run.rerun_command
-    problems = _problems(result)
-    # A re-run of the same commit cannot fix its files.
-    if any(problem.code == ConfigurationError.code for problem in problems):
-        command = _validate_command(run)
-    lead = "or apply this plan" if ended.offered.plans else "then run"
-    for problem in dict.fromkeys(problems):
-        if command is not None:
-            problem.hint = f"{problem.hint}; {lead}: {command}" if problem.hint else command
-    return ended._replace(command=command)
-
-
-def _problems(result: JobResult) -> list[ReconcilerError]:
-    """Return the problems of the run and of its organizations, whether or not it shows them."""
-    failed = [result.problem]
-    if result.report is not None:
-        failed += [organization.problem for organization in result.report.organizations]
-    return [problem for problem in failed if problem is not None]
-
-
-def _validate_command(run: Run) -> str:
-    """Return the command that checks the files with the settings of the workflow."""
-    options = [("--allow-secret", reference) for reference in run.inputs.allow_secrets]
-    options += [("--policy", path) for path in run.inputs.policies]
-    options += [("-f", path) for path in run.paths]
-    return shlex.join(["webhooks", "validate", "--strict", *chain.from_iterable(options)])
-
-
-def _resolve_failures(run: Run, github: GitHub, ended: _Ended) -> list[Finding]:
-    """Close the issues of resolved failures, and replace the text of comments about them."""
-    warnings: list[Finding] = []
-    text = f"Resolved: {run.link} found nothing left to apply."
-    with reporting(warnings, "could not close an issue"):
-        issues = github.open_issues()
-        not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]
-        resolved = [issue for issue in issues if _is_resolved(run, issue, ended.organizations)]
-        github.close_issues([*resolved, *not_run], text)
-    with reporting(warnings, "could not edit a comment"):
-        for post in chain.from_iterable(pull.comments for pull in ended.pulls):
-            if _is_resolved(run, post, ended.organizations):
-                # With this code, the next failure is a new comment, which notifies.
-                marker = post.marker._replace(code=RESOLVED)
-                github.comment(post.number, marker, f"{text}\n", [post])
-    return warnings
-
-
-def _is_resolved(run: Run, post: Post, organizations: Sequence[Subject]) -> bool:
-    """Return whether a successful run resolves the failure that a comment or issue reports.
-
-    Also one of another environment, if all of its failed organizations have moved to this one.
-    """
-    if not is_failure(run, post):
-        return False
-    failed = post.marker.subjects
-    have_moved = all(any(map(subject.is_same, organizations)) for subject in failed)
-    if post.marker.environment != run.environment and not (failed and have_moved):
-        return False
-    # A later plan does not show an unsent secret: only an apply by digest sends it.
-    return post.marker.code != _UnreviewedRotationError.code or run.expect_digest is not None
-
-
-def _report_failure(run: Run, github: GitHub, ended: _Ended) -> list[Finding]:
-    """Comment on the newest pull request with pending operations, else on the newest one.
-
-    If there is none, or it cannot be commented on, open an issue: once for each code. An existing
-    comment or issue is updated, which sends no notification.
-    """
-    warnings: list[Finding] = []
-    code = ended.result.reason
-    if ended.has_rotated:
-        code = _UnreviewedRotationError.code
-    marker = run.marker(MarkerKind.FAILURE)._replace(code=code, subjects=ended.subjects)
-    text = _failure_text(run, ended)
-    # The deadline of the run may be what failed.
-    github.extend_deadline(_REPORT_SECONDS)
-    with reporting(warnings, "could not comment on the pull request"):
-        pull = ended.pending or next(iter(ended.pulls), None) or newest_merged(run, github)
-        if pull is not None:
-            github.comment(pull.number, marker, text, find(pull.comments, marker))
-            return warnings
-    github.extend_deadline(_REPORT_SECONDS)
-    with reporting(warnings, "could not open or update the failure issue"):
-        title = run.title(f"apply failed ({code})")
-        github.issue(title, marker, text, find(github.open_issues(), marker))
-    return warnings
-
-
-def _failure_text(run: Run, ended: _Ended) -> str:
-    """Return why nothing or not everything was applied, and what to do next, as Markdown."""
-    result = ended.result
-    head = "" if result.problems else f"### Failed: `{result.reason}`\n\n"
-    end = f"\nThis is not retried automatically. See {run.link}."
-    if ended.command is not None:
-        doing = "apply the plan above" if ended.offered.plans else "continue"
-        end += f" To {doing}:\n\n{code_block(ended.command)}\n"
-    # The command must be complete: the report gets what room is left.
-    room = COMMENT_CHARACTERS - len(head) - len(end)
-    return head + result.render("markdown", room) + end

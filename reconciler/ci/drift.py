@@ -10,10 +10,16 @@ from typing import Final
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, encode, find
-from reconciler.ci.organizations import by_environment, guarded
+from reconciler.ci.organizations import (
+    by_environment,
+    check,
+    files_only,
+    guarded,
+    listed_environments,
+    require_single,
+)
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.ci.validate import check, files_only, listed_environments, require_single
 from reconciler.errors import (
     CredentialError,
     Interrupted,

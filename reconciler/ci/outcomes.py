@@ -1,20 +1,36 @@
-"""Decide and record what became of each reviewed operation, in comments beside the reviews."""
+"""What became of each reviewed operation, in comments beside the reviews, and what to do next.
+
+settle -> record -> conclude
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final, NamedTuple
 
+from reconciler.ci.concerned import RESOLVED, is_failure
 from reconciler.ci.github import GitHub, Pull
-from reconciler.ci.marker import Marker, MarkerKind, Outcome, Subject, find
-from reconciler.ci.reviews import EDITED, Merged
-from reconciler.ci.run import Run
+from reconciler.ci.marker import (
+    COMMENT_CHARACTERS,
+    Marker,
+    MarkerKind,
+    Outcome,
+    Post,
+    Subject,
+    find,
+)
+from reconciler.ci.reviews import EDITED, Merged, newest_merged
+from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
+from reconciler.errors import ConfigurationError, ExitCode, NotReviewedError, ReconcilerError
+from reconciler.findings import Finding
 from reconciler.model import Desired, Value, frozen
-from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason
+from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason, RunPlan
 from reconciler.planning.review import mentions, resends
-from reconciler.render.markdown import code
+from reconciler.render.markdown import code, code_block
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.report import Applied, Report
@@ -22,9 +38,16 @@ from reconciler.report import Applied, Report
 _MAX_RECORDED: Final = 800
 """The number of settled operations that fit into the comment of a review in progress."""
 
+_REPORT_SECONDS: Final = 60.0
+"""Seconds to report a failure after the run's deadline."""
+
 _Field = tuple[str, str]
 """A webhook by its name, and a field of its configuration."""
 _IsAbout = Callable[[str | None, str], bool]
+
+
+class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
+    """A reference or version was changed without an approved plan; the secret was not sent."""
 
 
 @frozen
@@ -259,3 +282,139 @@ def _outcome_text(review: Merged, link: str, *, by_digest: bool) -> str:
     counted = "; ".join(f"{counts[name]} {name}" for name in states if counts[name])
     how = " (this run applied a plan by its digest)" if by_digest else ""
     return f"{heading}{': ' if counted else ''}{counted}{how}."
+
+
+class Ended(NamedTuple):
+    """How an apply ended, and what the report of a failure needs.
+
+    `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
+    operation. `organizations` are those of the environment, `subjects` those that failed. `command`
+    is the one to run next, None if there is none; if it applies plans by their digest, these are
+    `offered`.
+    """
+
+    result: JobResult
+    pulls: Sequence[Pull] = ()
+    pending: Pull | None = None
+    organizations: Sequence[Subject] = ()
+    subjects: tuple[Subject, ...] = ()
+    has_rotated: bool = False
+    command: str | None = None
+    offered: RunPlan = NO_PLANS
+
+
+def conclude(run: Run, ended: Ended) -> JobResult:
+    """Report a failure with the command to run next, or that former failures are resolved."""
+    ended = _with_command(run, ended)
+    result = ended.result
+    if run.github is None:
+        return result
+    if result.exit_code is ExitCode.OK:
+        warnings = _resolve_failures(run, run.github, ended)
+    else:
+        warnings = _report_failure(run, run.github, ended)
+    return replace(result, findings=[*result.findings, *warnings])
+
+
+def _with_command(run: Run, ended: Ended) -> Ended:
+    """Return the end with the command to run next, which each problem's hint has, too."""
+    result, command = ended.result, ended.command
+    if result.report is None:
+        command = run.rerun_command
+    problems = _problems(result)
+    # A re-run of the same commit cannot fix its files.
+    if any(problem.code == ConfigurationError.code for problem in problems):
+        command = _validate_command(run)
+    lead = "or apply this plan" if ended.offered.plans else "then run"
+    for problem in dict.fromkeys(problems):
+        if command is not None:
+            problem.hint = f"{problem.hint}; {lead}: {command}" if problem.hint else command
+    return ended._replace(command=command)
+
+
+def _problems(result: JobResult) -> list[ReconcilerError]:
+    """Return the problems of the run and of its organizations, whether or not it shows them."""
+    failed = [result.problem]
+    if result.report is not None:
+        failed += [organization.problem for organization in result.report.organizations]
+    return [problem for problem in failed if problem is not None]
+
+
+def _validate_command(run: Run) -> str:
+    """Return the command that checks the files with the settings of the workflow."""
+    options = [("--allow-secret", reference) for reference in run.inputs.allow_secrets]
+    options += [("--policy", path) for path in run.inputs.policies]
+    options += [("-f", path) for path in run.paths]
+    return shlex.join(["webhooks", "validate", "--strict", *chain.from_iterable(options)])
+
+
+def _resolve_failures(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
+    """Close the issues of resolved failures, and replace the text of comments about them."""
+    warnings: list[Finding] = []
+    text = f"Resolved: {run.link} found nothing left to apply."
+    with reporting(warnings, "could not close an issue"):
+        issues = github.open_issues()
+        not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]
+        resolved = [issue for issue in issues if _is_resolved(run, issue, ended.organizations)]
+        github.close_issues([*resolved, *not_run], text)
+    with reporting(warnings, "could not edit a comment"):
+        for post in chain.from_iterable(pull.comments for pull in ended.pulls):
+            if _is_resolved(run, post, ended.organizations):
+                # With this code, the next failure is a new comment, which notifies.
+                marker = post.marker._replace(code=RESOLVED)
+                github.comment(post.number, marker, f"{text}\n", [post])
+    return warnings
+
+
+def _is_resolved(run: Run, post: Post, organizations: Sequence[Subject]) -> bool:
+    """Return whether a successful run resolves the failure that a comment or issue reports.
+
+    Also one of another environment, if all of its failed organizations have moved to this one.
+    """
+    if not is_failure(run, post):
+        return False
+    failed = post.marker.subjects
+    have_moved = all(any(map(subject.is_same, organizations)) for subject in failed)
+    if post.marker.environment != run.environment and not (failed and have_moved):
+        return False
+    # A later plan does not show an unsent secret: only an apply by digest sends it.
+    return post.marker.code != UnreviewedRotationError.code or run.expect_digest is not None
+
+
+def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
+    """Comment on the newest pull request with pending operations, else on the newest one.
+
+    If there is none, or it cannot be commented on, open an issue: once for each code. An existing
+    comment or issue is updated, which sends no notification.
+    """
+    warnings: list[Finding] = []
+    code = ended.result.reason
+    if ended.has_rotated:
+        code = UnreviewedRotationError.code
+    marker = run.marker(MarkerKind.FAILURE)._replace(code=code, subjects=ended.subjects)
+    text = _failure_text(run, ended)
+    # The deadline of the run may be what failed.
+    github.extend_deadline(_REPORT_SECONDS)
+    with reporting(warnings, "could not comment on the pull request"):
+        pull = ended.pending or next(iter(ended.pulls), None) or newest_merged(run, github)
+        if pull is not None:
+            github.comment(pull.number, marker, text, find(pull.comments, marker))
+            return warnings
+    github.extend_deadline(_REPORT_SECONDS)
+    with reporting(warnings, "could not open or update the failure issue"):
+        title = run.title(f"apply failed ({code})")
+        github.issue(title, marker, text, find(github.open_issues(), marker))
+    return warnings
+
+
+def _failure_text(run: Run, ended: Ended) -> str:
+    """Return why nothing or not everything was applied, and what to do next, as Markdown."""
+    result = ended.result
+    head = "" if result.problems else f"### Failed: `{result.reason}`\n\n"
+    end = f"\nThis is not retried automatically. See {run.link}."
+    if ended.command is not None:
+        doing = "apply the plan above" if ended.offered.plans else "continue"
+        end += f" To {doing}:\n\n{code_block(ended.command)}\n"
+    # The command must be complete: the report gets what room is left.
+    room = COMMENT_CHARACTERS - len(head) - len(end)
+    return head + result.render("markdown", room) + end

@@ -1,4 +1,4 @@
-"""Plan the change of a pull request, and show the plan in its comments."""
+"""Plan the change of a pull request and show the plan in its comments; check a merge queue."""
 
 from __future__ import annotations
 
@@ -14,21 +14,38 @@ from reconciler.ci.concerned import (
     input_matcher,
     merge_base,
     organizations_before,
+    read_files,
 )
-from reconciler.ci.github import Pull
+from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import Subject
-from reconciler.ci.merge_queue import check_merge_group
-from reconciler.ci.organizations import guarded, subject_of, subject_of_key
-from reconciler.ci.reviews import bases
+from reconciler.ci.organizations import (
+    apply_workflow,
+    check,
+    files_only,
+    guarded,
+    require_single,
+    subject_of,
+    subject_of_key,
+)
+from reconciler.ci.reviews import (
+    NO_TOKEN,
+    bases,
+    collect,
+    history,
+    merged_pulls,
+    unapproved,
+    unreviewed,
+)
 from reconciler.ci.run import JobResult, Run
-from reconciler.ci.validate import check, files_only, require_single, require_trigger
-from reconciler.ci.workflows import WORKFLOWS
-from reconciler.errors import ConfigurationError, Interrupted, ReconcilerError
+from reconciler.ci.workflows import CALLER, WORKFLOWS, not_triggering
+from reconciler.errors import ConfigurationError, Interrupted, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, warning
 from reconciler.model import Desired
 from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.review import Review, compare_with_review
 from reconciler.render.quote import quote
+from reconciler.render.words import plural
 from reconciler.workflow import Planned, Source, Target, plan_all, previous
 from reconciler.workflow.drift import Base, compared, is_drift
 from reconciler.workflow.run import identify
@@ -44,17 +61,28 @@ def plan(run: Run) -> JobResult:
     """Plan, and comment on the pull request. A plan that a guard blocks fails the check."""
     try:
         sources = check(run)
-        require_trigger(run, sources)
+        _require_trigger(run, sources)
         why = run.files_only_reason(sources)
         if why is not None:
             return files_only(sources, why)
         if run.merge_queue is not None:
-            return check_merge_group(run, run.merge_queue, sources)
+            return _check_merge_group(run, run.merge_queue, sources)
         return _plan_change(run, sources)
     except Interrupted:
         raise
     except ReconcilerError as problem:
         return JobResult(problem=problem, findings=invalidate(run, problem))
+
+
+def _require_trigger(run: Run, sources: Iterable[Source]) -> None:
+    """Raise ConfigurationError if a later change of one of the files would not start the apply."""
+    # Checked on the pull request: after the merge, no run would start to report it.
+    if missing := not_triggering(apply_workflow(run), read_files(run, sources)):
+        raise ConfigurationError(
+            f"{CALLER} does not run if {' or '.join(missing)} changes, so the change would not be "
+            "applied",
+            hint="run `webhooks init --github` again, or add the file to `paths` in the workflow",
+        )
 
 
 def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
@@ -202,3 +230,56 @@ def _base_configuration(run: Run, source: Source) -> tuple[Desired | None, Findi
             problem = "the files of the base commit are not valid"
     what = "the plan does not separate this pull request's changes from drift"
     return None, warning("no-base", f"{what}: {problem}")
+
+
+def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> JobResult:
+    """Check the plan of a merge queue's commit against the reviews of its pull requests.
+
+    Merged reviews not yet applied also count, as they do after the merge.
+    """
+    github = run.require_github(*NO_TOKEN)
+    queue = _queued(run, github, branch)
+    findings: list[Finding] = []
+    stale: list[str] = []
+    with run.connect([Target(source) for source in concerned_by_change(run, sources)]) as connected:
+        # A review is matched by the organization of the key, which a file may name differently.
+        targets = identify(connected)
+        subjects = [subject_of_key(target) for target in targets]
+        pulls = [*queue, *merged_pulls(run, branch, subjects)]
+        pending: list[Review] = []
+        for subject in subjects:
+            reviews, review = collect(run, pulls, subject)
+            # What merged pull requests lack cannot be changed in this group any more.
+            findings += unapproved(reviews[: len(queue)])
+            pending.append(review)
+        planned = plan_all(
+            [
+                target._replace(review=review)
+                for target, review in zip(targets, pending, strict=True)
+            ],
+            allow_deletes=run.allow_deletes,
+            reviewed=True,
+        )
+    for organization, review in zip(planned, pending, strict=True):
+        if organization.plan is not None:
+            comparison = compare_with_review(organization.plan, review, allow_value_changes=True)
+            stale += [quote(operation.name) for operation in comparison.stale]
+            if not comparison.stale:
+                findings += unreviewed(organization.plan, comparison)
+    result = JobResult(plan=guarded(run, planned), findings=list(dict.fromkeys(findings)))
+    if not stale:
+        return result
+    problem = StalePlanError(
+        f"the plan for {plural(len(stale), 'webhook')} differs from the reviewed "
+        f"plan: {', '.join(stale[:5])}",
+        hint="plan the pull request again: push to its branch or re-run its check",
+    )
+    return replace(result, problem=problem)
+
+
+def _queued(run: Run, github: GitHub, branch: str) -> list[Pull]:
+    """Return the pull requests whose changes the commit contains, with their comments."""
+    # A group contains the pull requests before it: each has a commit in the history of this one.
+    commits = github.queue(branch)
+    numbers = dict.fromkeys(commits[commit] for commit in history(run) if commit in commits)
+    return [github.pull(number)._replace(comments=github.comments(number)) for number in numbers]

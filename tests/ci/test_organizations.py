@@ -473,25 +473,30 @@ def test_a_rotation_in_all_is_sent_once_also_after_a_failure(
 def test_sixty_organizations_fit_in_one_pull_request(tmp_path: Path) -> None:
     """A change of one field everywhere is one comment, a rotation of all tokens at most four.
 
-    A plan sends two requests for each organization, and plan and apply at most ten to GitHub.
+    A plan sends two requests for each organization, and plan and apply at most ten to GitHub, also
+    while the first change waits to be applied, which the second plan names.
     """
     names = [f"organization-{number:02}" for number in range(60)]
     with world(tmp_path, any_key=False) as here:
         made = Organizations(here, dict.fromkeys(names, DEFAULT))
         base = BASE + "".join(f"  - {{name: Hook {number}}}\n" for number in range(29))
         made.live({"base.yaml": base})
-        changes = (("CT", "Bot", 1), ("TOKEN}", "TOKEN, version: 2}", 4))
+        entry = "webhooks:\n  - {name: New}\n"
+        changes = (("CT", "Bot", 1), ("webhooks:\n", entry, 2), ("TOKEN}", "TOKEN, version: 2}", 4))
         for number, (old, new, comments) in enumerate(changes, start=1):
             here.git("checkout", "-q", "main")
             here.emulator.log.clear()
             here.github.log.clear()
-            planned = made.propose(number, {"base.yaml": base.replace(old, new)})
+            base = base.replace(old, new)
+            planned = made.propose(number, {"base.yaml": base})
             assert planned.outputs["updates"] == "1800"
             sizes = [len(each) for each in here.github.bodies(number)]
             assert len(sizes) <= comments
             assert max(sizes) <= MAX_BODY
             assert (len(here.emulator.log), len(here.github.log) <= 10) == (120, True)
-        made.merge(2)
+            made.merge(number)
+        plan = "".join(here.github.bodies(2))
+        assert ("waiting to be applied" in plan, "(drift)" in plan) == (True, False)
         here.github.log.clear()
         assert only(made.push()).outputs["result"] == "applied"
         assert len(here.github.log) <= 10

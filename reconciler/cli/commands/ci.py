@@ -18,9 +18,9 @@ from reconciler.ci.apply import apply
 from reconciler.ci.concerned import matrix
 from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
+from reconciler.ci.organizations import validate
 from reconciler.ci.plan import plan
 from reconciler.ci.run import JobResult, read_run
-from reconciler.ci.validate import validate
 from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
@@ -32,7 +32,7 @@ from reconciler.source.schemes import SCHEMES, Machine
 from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.inputs import OrganizationFiles
 
-_COMMANDS: Final = {each.__name__: each for each in (validate, plan, apply, drift, matrix)}
+_COMMANDS: Final = {task.__name__: task for task in (validate, plan, apply, drift, matrix)}
 
 
 @command(
@@ -58,7 +58,7 @@ _COMMANDS: Final = {each.__name__: each for each in (validate, plan, apply, drif
                help="Label comments and issues, if one repository has several setups."),
     ),
 )  # fmt: skip
-def run(session: Session, what: str | None, **own: str | None) -> int:
+def run(session: Session, what: str | None, **options: str | None) -> int:
     """Reads the event, then validates, plans, applies or checks for drift, and writes annotations,
     a step summary, outputs, and one comment on the pull request or one issue. Warnings about
     files are errors here. COMMAND defaults to WEBHOOKS_COMMAND.
@@ -74,7 +74,7 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
         webhooks ci matrix -f organizations
     """
     try:
-        result = _job_result(session, what, own)
+        result = _job_result(session, what, options)
     except Interrupted:  # a cancelled job has no result
         raise
     except ReconcilerError as problem:
@@ -90,7 +90,7 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
     return max(result.exit_code, ExitCode.PARTIAL if wrote else ExitCode.FAILED)
 
 
-def _job_result(session: Session, what: str | None, own: Mapping[str, str | None]) -> JobResult:
+def _job_result(session: Session, what: str | None, options: Mapping[str, str | None]) -> JobResult:
     environ = session.process.environ
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
@@ -131,8 +131,8 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             network = Network(clock=clock, environment=environ, observer=progress.observe)
             github = GitHub(repository=repository, token=token, network=network, clean=clean)
             stack.callback(github.close)
-        found = read_run(
-            {name.replace("_", "-"): value or "" for name, value in own.items()},
+        job = read_run(
+            {name.replace("_", "-"): value or "" for name, value in options.items()},
             environ,
             _read_event(environ),
             inputs=session.inputs,
@@ -140,7 +140,7 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             github=github,
             missing_key=missing_key,
         )
-        return _COMMANDS[name](found)
+        return _COMMANDS[name](job)
 
 
 def _require_current_workflows(name: str, environ: Mapping[str, str]) -> None:
@@ -169,15 +169,15 @@ def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     if not path:
         return {}
     try:
-        found = json.loads(Path(path).read_bytes())
+        payload = json.loads(Path(path).read_bytes())
     except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        payload = None
+    if not isinstance(payload, dict):
         raise UsageError(
             "the event of this run cannot be read as JSON",
             hint="check the file in GITHUB_EVENT_PATH; unset it outside GitHub",
         )
-    return found
+    return payload
 
 
 def _write_outputs(session: Session, result: JobResult) -> bool:
@@ -192,7 +192,7 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
         document = RENDERERS["json"]().render_run(result.plan)
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     values = {**result.outputs, "plan-json": plan}
-    outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in values.items())
+    outputs = "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
     for name, path, text in (
         ("RUNNER_TEMP", plan, document),
         ("GITHUB_OUTPUT", environ.get("GITHUB_OUTPUT"), outputs),
