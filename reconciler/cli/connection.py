@@ -24,7 +24,6 @@ from reconciler.execute.workers import GRACE
 from reconciler.model import Live
 from reconciler.planning.plan import Create, Delete, Operation, OrganizationResult, Plan, Update
 from reconciler.ports import Watcher
-from reconciler.render.combined import problems
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 
@@ -170,6 +169,8 @@ def show_problems(session: Session, results: Sequence[OrganizationResult[Any]]) 
         return ExitCode.OK
     if len(results) == 1 and session.options.get("format") != "json":
         raise failed[0]
+    from reconciler.render.combined import problems  # most runs have one organization
+
     for problem in problems(results):
         session.console.error(problem)
     return failed[0].exit_code
