@@ -16,8 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import httpx
 
 from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
-from reconciler.api.origin import Origin
-from reconciler.api.pace import Pause
+from reconciler.api.origin import Origin, Pause
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
 WRONG_SERVER_HINT: Final = "check the server URL: a proxy or another server may be responding"

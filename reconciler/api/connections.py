@@ -29,7 +29,6 @@ from urllib.parse import urlsplit
 import httpx
 
 from reconciler.api.origin import Network, Origin
-from reconciler.api.pace import Deadline
 from reconciler.errors import UnreachableError, UsageError
 from reconciler.ports import Clock
 
@@ -49,6 +48,23 @@ _IDLE: Final = 3600.0
 
 Adapter: TypeAlias = httpx.BaseTransport
 """A replacement for the network, for modules that do not import the HTTP library."""
+
+
+class Deadline:
+    """The end of a run, `seconds` from now. It can be moved at any time, by any thread."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self.end = clock.monotonic() + seconds
+        """The monotonic time at which the run's time is up."""
+
+    def restart(self, seconds: float) -> None:
+        """Set the end, `seconds` from now."""
+        self.end = self._clock.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the remaining seconds; negative when the time is up."""
+        return self.end - self._clock.monotonic()
 
 
 class Shared:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from reconciler.errors import CredentialError, UsageError
+from reconciler.errors import ApiError, CredentialError, UsageError
 from reconciler.model import Secret
 
 if TYPE_CHECKING:  # settings check the URL of a server without loading the HTTP library
@@ -33,6 +33,13 @@ _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BASE: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _PORTS: Final = {"http": 80, "https": 443}
+
+
+class Pause(NamedTuple):
+    """A wait before the next attempt, in seconds, because of `error`."""
+
+    seconds: float
+    error: ApiError
 
 
 class Network(NamedTuple):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from reconciler.api import wire
 from reconciler.api.attempt import Reply
-from reconciler.api.pace import http_date
+from reconciler.api.responses import http_date
 from reconciler.api.transport import Transport
 
 _PROJECTS: Final = "/api/v1/projects/"

@@ -2,9 +2,8 @@
 
 A body never takes more memory than its cap, compressed or not. Only an expected status and body
 become a `Reply`. JSON is parsed strictly. Errors about redirects contain both origins, and no other
-part of the address. Text from the server is limited in length, separate from the error's message,
-and contains no Slack token and no secret that was sent or read, whole or in part, in any encoding
-that a server may use. Secrets that only the server knows cannot be recognized.
+part of the address. Text from the server is limited in length, without secrets, and separate from
+the error's message.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import quote
 
 from reconciler.api.attempt import (
     WRONG_SERVER_HINT,
@@ -28,7 +27,7 @@ from reconciler.api.attempt import (
     Reply,
 )
 from reconciler.api.origin import Origin
-from reconciler.api.pace import retry_after
+from reconciler.api.wire import without_secrets
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -40,7 +39,6 @@ from reconciler.errors import (
     RateLimitedError,
     ServerError,
 )
-from reconciler.kinds.slack import TOKEN
 from reconciler.model import Secret
 
 _MAX_MESSAGE: Final = 500  # maximum length of a message from the server, in characters
@@ -390,56 +388,35 @@ _DECODE: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=_float, parse_constant=_constant
 ).decode
 
-_WINDOW: Final = 8
-_URL: Final = r"(?i:https?)://\S+"
-_URL_ORIGIN: Final = r"(?i)https?://(?:[^/?#@]*@)?[^/?#]*"
 
+def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
+    """Return the seconds of a `Retry-After` header; None if it is missing or invalid.
 
-def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
-    """Return text from a server, with the values in `secret_values` and other secrets masked.
-
-    URLs keep only their scheme and host.
+    A date is relative to the response's `Date`, because the clocks may differ by hours; `now` is
+    used only without `Date`.
     """
-    text = re.sub(_URL, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
-    forms = {form for value in secret_values for form in _forms(value)}
-    # The longest first: a shorter one may be a part of it, and would leave the rest.
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    text = TOKEN.sub("***", text)
-    for value in secret_values:
-        # The origin of a URL is not secret, and many URLs have the same one.
-        rest = re.sub(_URL_ORIGIN, "", value, count=1)
-        if len(rest) > _WINDOW:
-            text = _without_parts(text, rest)
-    return text
+    if value is None:
+        return None
+    value = value.strip()
+    if re.fullmatch(r"[0-9]{1,15}", value):
+        return float(value)
+    until = http_date(value)
+    if until is None:
+        return None
+    since = http_date(date) if date is not None else None
+    seconds = (until - (since or now)).total_seconds()
+    if seconds < 0:
+        return None
+    return seconds
 
 
-def _forms(value: str) -> Iterator[str]:
-    """Yield a value, plain and as encoded in JSON, Python, HTML and URLs."""
-    if value:
-        from html import escape  # only for an error
-
-        yield value
-        yield json.dumps(value)[1:-1]
-        yield json.dumps(value, ensure_ascii=False)[1:-1]
-        yield repr(value)[1:-1]
-        yield escape(value)
-        yield quote(value, safe="", errors="replace")
-
-
-def _without_parts(text: str, value: str) -> str:
-    """Mask every run of eight characters of `value`, because a server may truncate it."""
-    windows = {value[start : start + _WINDOW] for start in range(len(value) - _WINDOW + 1)}
-    kept: list[str] = []
-    position = 0
-    while position < len(text):
-        if text[position : position + _WINDOW] not in windows:
-            kept.append(text[position])
-            position += 1
-            continue
-        position += _WINDOW
-        # The run goes on while its last eight characters are a part of the value.
-        while position < len(text) and text[position - _WINDOW + 1 : position + 1] in windows:
-            position += 1
-        kept.append("***")
-    return "".join(kept)
+def http_date(text: str) -> datetime | None:
+    """Parse an HTTP date; None if it is invalid."""
+    try:
+        moment = parsedate_to_datetime(text)
+        # A zone of -0000 has no offset; HTTP dates are in UTC.
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -5,10 +5,17 @@ is raised as an ApiError whose message contains no library text. Redirects are n
 write of unknown outcome is repeated. No request takes longer than its timeout, starts after the
 run's deadline, or reads more of a response than the call allows. Waiting and randomness use the
 Clock. Each thread has its own connection (see `connections`).
+
+All workers of a client share one `Pace`, so one failure pauses all of them. Every wait uses the
+Clock and ends early when the run's time is up. Reads and writes each have a retry budget; a 429
+does not use it. With an empty budget, no request is repeated and no further write is sent. Clients
+of the same run share its `Deadline`, but neither pauses nor budgets: each has another key.
 """
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, Final
@@ -24,9 +31,8 @@ from reconciler.api.attempt import (
     Reply,
     failed_attempt,
 )
-from reconciler.api.connections import Connections, Shared, response_headers
-from reconciler.api.origin import Credential, Network, Origin, authorization
-from reconciler.api.pace import Pace, Pause
+from reconciler.api.connections import Connections, Deadline, Shared, response_headers
+from reconciler.api.origin import Credential, Network, Origin, Pause, authorization
 from reconciler.api.responses import classify, encode, read_body
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -36,13 +42,89 @@ from reconciler.errors import (
     ServerError,
     UnreachableError,
 )
+from reconciler.ports import Clock
 
 _MAX_BYTES: Final = 1024 * 1024  # the maximum body of a response that is not a list, in bytes
 MAX_LISTING_BYTES: Final = 64 * _MAX_BYTES
 """The maximum body of a list, in bytes."""
 _ATTEMPTS: Final = 4  # per request, not counting throttled attempts
 _CONNECT_TIMEOUT: Final = 10.0
+_TOKENS: Final = 30  # a full budget; a failure takes 5 or 10, a success returns one
+_MAX_DELAY: Final = 20.0
+_FIRST_DELAY: Final = 0.5
+# Long waits are split, so that a new deadline takes effect.
+_SLICE: Final = 1.0
 _NO_CREDENTIAL: Final = "request without a credential"
+
+
+class Pace:
+    """The timing state that the workers of one client share."""
+
+    def __init__(self, clock: Clock, deadline: Deadline) -> None:
+        self._clock = clock
+        self.deadline = deadline
+        self._lock = threading.Lock()
+        # Two, because the listings that look for lost writes would refill a common budget.
+        self._tokens = {False: _TOKENS, True: _TOKENS}  # by whether the request writes
+        self._charged = -math.inf
+        self._resume = 0.0
+        self.exhausted = False
+        """Whether a budget was too small for a failure; then no more retries are allowed."""
+        self.status: int | None = None
+        """The status of the response that asked for the current pause, None if none did."""
+
+    def left(self) -> float:
+        """Return the remaining seconds of the run; negative when it is over."""
+        return self.deadline.left()
+
+    def pause(self, seconds: float, status: int | None = None) -> None:
+        """Pause all workers for `seconds`, unless they are paused for longer already.
+
+        `status` is that of the response that asked for the pause, if one did.
+        """
+        with self._lock:
+            until = self._clock.monotonic() + seconds
+            if until > self._resume:
+                self._resume, self.status = until, status
+
+    def wait_for_pause(self) -> float | None:
+        """Wait until the workers' pause is over, and return None.
+
+        If time would run out first, return the remaining pause in seconds.
+        """
+        while True:
+            pause = self._resume - self._clock.monotonic()
+            if pause <= 0:
+                return None
+            if pause >= self.left():
+                return pause
+            self._clock.sleep(min(pause, _SLICE))
+
+    def delay(self, earlier: int, floor: float | None = None) -> float:
+        """Return the delay after `earlier` failures: full jitter, at least `floor` seconds."""
+        longest = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(earlier, 10))
+        return max(floor or 0.0, self._clock.uniform(0.0, longest))
+
+    def charge(self, cost: int, *, writes: bool, sent: float) -> bool:
+        """Take `cost` tokens for a request that was sent at the monotonic time `sent` and failed.
+
+        One outage fails all requests in flight: those sent before the last charge are free. Return
+        False, and mark the budget exhausted, if there are too few.
+        """
+        with self._lock:
+            if sent < self._charged:
+                return not self.exhausted
+            self._charged = self._clock.monotonic()
+            if self._tokens[writes] < cost:
+                self.exhausted = True
+            if not self.exhausted:
+                self._tokens[writes] -= cost
+            return not self.exhausted
+
+    def succeeded(self, *, writes: bool) -> None:
+        """Return a token to the budget of a request that succeeded."""
+        with self._lock:
+            self._tokens[writes] = min(_TOKENS, self._tokens[writes] + 1)
 
 
 class Transport:

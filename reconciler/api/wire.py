@@ -3,21 +3,25 @@
 Reading is tolerant: unknown fields are ignored, and only id, name, type and event types are
 validated. Every string of a configuration that may be a secret is wrapped here, so that no other
 module has a live token in plain text. Secrets are revealed only in the bodies of writes and in the
-`Authorization` header.
+`Authorization` header. Text that quotes a request contains no Slack token and no secret that was
+sent or read, whole or in part, in any encoding that a server may use. Secrets that only the server
+knows cannot be recognized.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import quote
 
 from reconciler.api.attempt import WRONG_SERVER_HINT
-from reconciler.api.responses import without_secrets
 from reconciler.errors import ProtocolError
 from reconciler.kinds import KINDS
+from reconciler.kinds.slack import TOKEN
 from reconciler.model import (
     UNKNOWN,
     DeliveryError,
@@ -231,3 +235,58 @@ def _invalid(what: str) -> ProtocolError:
 
 def _is_string_list(value: Any) -> bool:
     return isinstance(value, list) and all(type(text) is str for text in value)
+
+
+_WINDOW: Final = 8
+_URL: Final = r"(?i:https?)://\S+"
+_URL_ORIGIN: Final = r"(?i)https?://(?:[^/?#@]*@)?[^/?#]*"
+
+
+def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
+    """Return text from a server, with the values in `secret_values` and other secrets masked.
+
+    URLs keep only their scheme and host.
+    """
+    text = re.sub(_URL, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
+    forms = {form for value in secret_values for form in _forms(value)}
+    # The longest first: a shorter one may be a part of it, and would leave the rest.
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    text = TOKEN.sub("***", text)
+    for value in secret_values:
+        # The origin of a URL is not secret, and many URLs have the same one.
+        rest = re.sub(_URL_ORIGIN, "", value, count=1)
+        if len(rest) > _WINDOW:
+            text = _without_parts(text, rest)
+    return text
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield a value, plain and as encoded in JSON, Python, HTML and URLs."""
+    if value:
+        from html import escape  # only for an error
+
+        yield value
+        yield json.dumps(value)[1:-1]
+        yield json.dumps(value, ensure_ascii=False)[1:-1]
+        yield repr(value)[1:-1]
+        yield escape(value)
+        yield quote(value, safe="", errors="replace")
+
+
+def _without_parts(text: str, value: str) -> str:
+    """Mask every run of eight characters of `value`, because a server may truncate it."""
+    windows = {value[start : start + _WINDOW] for start in range(len(value) - _WINDOW + 1)}
+    kept: list[str] = []
+    position = 0
+    while position < len(text):
+        if text[position : position + _WINDOW] not in windows:
+            kept.append(text[position])
+            position += 1
+            continue
+        position += _WINDOW
+        # The run goes on while its last eight characters are a part of the value.
+        while position < len(text) and text[position - _WINDOW + 1 : position + 1] in windows:
+            position += 1
+        kept.append("***")
+    return "".join(kept)

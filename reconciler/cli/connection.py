@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from reconciler import workflow
-from reconciler.api.pace import Pause
+from reconciler.api.origin import Pause
 from reconciler.cli.session import Session
 from reconciler.errors import (
     AuthenticationError,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -135,34 +135,30 @@ def find_drift(
     if is_accepted:
         write_edits(edited, inputs.directory)
     return DriftReport(
-        organizations=tuple(_results(planned, drifts, _drifted(candidates, refusals))),
+        organizations=tuple(_results(planned, drifts, candidates, refusals)),
         diffs=_diffs(edited, inputs.git),
         unknown=next((base.unknown for base in bases if base.unknown), ""),
         accepted=is_accepted,
     )
 
 
-def _drifted(candidates: Iterable[Candidate], refusals: Reasons) -> Mapping[int, Sequence[Drifted]]:
-    """Return the webhooks that drifted, by the index of their organization."""
+def _results(
+    planned: Sequence[Planned],
+    drifts: Sequence[OrganizationDrift | None],
+    candidates: Iterable[Candidate],
+    refusals: Reasons,
+) -> Iterator[OrganizationResult[OrganizationDrift]]:
+    """Yield the drift of each organization with its webhooks, or its problem."""
     webhooks: defaultdict[int, list[Drifted]] = defaultdict(list)
     for candidate in candidates:
         proposal, refusal = candidate.proposal, refusals.get(candidate, "")
         edited_files = () if refusal else proposal.files
         webhook = Drifted(proposal.operations, edited_files, refusal)
         webhooks[candidate.organization].append(webhook)
-    return webhooks
-
-
-def _results(
-    planned: Sequence[Planned],
-    drifts: Sequence[OrganizationDrift | None],
-    webhooks: Mapping[int, Sequence[Drifted]],
-) -> Iterator[OrganizationResult[OrganizationDrift]]:
-    """Yield the drift of each organization, or its problem."""
     for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
         name, paths, _, problem = organization.result
         if drift is not None:
-            drift = drift._replace(drifted=tuple(webhooks.get(number, ())))
+            drift = drift._replace(drifted=tuple(webhooks[number]))
         yield OrganizationResult(name, paths, drift, problem)
 
 

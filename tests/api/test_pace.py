@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.api.pace import Deadline, Pace, retry_after
+from reconciler.api.connections import Deadline
+from reconciler.api.responses import retry_after
+from reconciler.api.transport import Pace
 from tests.ports import VirtualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from reconciler.api.attempt import Call, FailedAttempt
 from reconciler.api.origin import Origin
-from reconciler.api.responses import classify, decode, encode, without_secrets
+from reconciler.api.responses import classify, decode, encode
+from reconciler.api.wire import without_secrets
 from reconciler.errors import (
     ApiError,
     AuthenticationError,

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.api.attempt import AttemptRecord
-from reconciler.api.pace import Pause
+from reconciler.api.attempt import AttemptRecord, Pause
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
