@@ -34,7 +34,8 @@ from reconciler.render.markdown import code, code_block, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import counts, delivery_error, plural
 from reconciler.workflow import Planned, Target, plan_all
-from reconciler.workflow.drift import Base, find_drift
+from reconciler.workflow.accepting import find_drift
+from reconciler.workflow.drift import Base
 from reconciler.workflow.run import identify
 
 _MAX_FAILING: Final = 50

@@ -2,7 +2,7 @@
 
 Each proposal is for one webhook: edits after which its declaration equals the live webhook, or the
 reason why its files cannot be edited without a guess. The edits are proved by planning again, in
-`workflow/proof.py`, so a proposal may be optimistic.
+`workflow/accepting.py`, so a proposal may be optimistic.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ An edit names a value by its path in the data. It replaces, inserts or removes o
 value, or the lines of list items. What cannot be edited without a guess about the author's
 intention, such as a value behind an alias, is refused with the reason.
 
-The result is not checked here: `workflow/proof.py` plans again before a file is written.
+The result is not checked here: `workflow/accepting.py` plans again before a file is written.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.api.attempt import AttemptRecord, Pause
+from reconciler.api.attempt import AttemptRecord
+from reconciler.api.origin import Pause
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,

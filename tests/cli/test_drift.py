@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.errors import UsageError
 from reconciler.source.schema import schema_text
-from reconciler.workflow.proof import EditedFile, write_edits
+from reconciler.workflow.accepting import EditedFile, write_edits
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, command_in, expect
 from tests.folders import commit, git, write
 

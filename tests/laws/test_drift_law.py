@@ -19,7 +19,8 @@ from reconciler.source.rendered import scalar
 from reconciler.source.splice import ChangeItems, Item, edit_file
 from reconciler.source.yaml import parse
 from reconciler.workflow import Inputs, Target, load_all, previous
-from reconciler.workflow.drift import Base, find_drift
+from reconciler.workflow.accepting import find_drift
+from reconciler.workflow.drift import Base
 from reconciler.workflow.inputs import gather
 from reconciler.workflow.planning import plan_of_live
 from reconciler.workflow.run import Planned

@@ -29,7 +29,8 @@ from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, origins, yaml_text
 from reconciler.source.saved_plan import parse_plan, save_plan
 from reconciler.workflow import Inputs
-from reconciler.workflow.drift import Base, find_drift
+from reconciler.workflow.accepting import find_drift
+from reconciler.workflow.drift import Base
 from tests.execute.world import memory, run
 from tests.laws.test_drift_law import planned
 from tests.loading import load_text, load_texts

@@ -13,7 +13,8 @@ from reconciler.errors import ExitCode
 from reconciler.findings import Finding
 from reconciler.planning.names import require_matches
 from reconciler.render import RENDERERS
-from reconciler.workflow.drift import Base, base_of, find_drift
+from reconciler.workflow.accepting import find_drift
+from reconciler.workflow.drift import Base, base_of
 
 
 @command(

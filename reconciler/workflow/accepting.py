@@ -1,14 +1,17 @@
-"""Prove the edits that accept drift: plan again in memory, before anything is written.
+"""Find drift, and the edits of the files that accept it.
 
-With the edited files, the plan must have the same operations without the accepted ones, and every
-other declaration must be equal, for every organization of the run.
+The edits are proved before anything is written: planning again in memory with the edited files
+must give the same operations without the accepted ones, and every other declaration must be equal,
+for every organization of the run.
 """
 
 from __future__ import annotations
 
+import os
+import posixpath
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -18,15 +21,25 @@ from typing import Final, NamedTuple, TypeAlias
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.findings import Severity
 from reconciler.model import Desired
-from reconciler.planning.drift import names_of
-from reconciler.planning.plan import Operation, Plan, webhook_key
+from reconciler.planning.drift import Drifted, DriftReport, FileDiff, OrganizationDrift, names_of
+from reconciler.planning.names import Globs
+from reconciler.planning.plan import (
+    Attribution,
+    Kept,
+    Operation,
+    OrganizationResult,
+    Plan,
+    webhook_key,
+)
 from reconciler.source import files
-from reconciler.source.accept import Proposal
+from reconciler.source.accept import Proposal, propose
 from reconciler.source.document import Document
 from reconciler.source.files import SourceFile, Sources
+from reconciler.source.history import Git
 from reconciler.source.load import parse_files
-from reconciler.source.splice import Edit, NotEditableError, edit_file
+from reconciler.source.splice import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.text import decode
+from reconciler.workflow.drift import Base, compared, is_drift
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
@@ -44,7 +57,7 @@ class EditedFile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class _Candidate:
     """A proposal for the plan of the organization with this index in the run.
 
     Two candidates are never equal, so that each can have a separate reason.
@@ -65,7 +78,7 @@ class Candidate:
         return {name for operation in self.operations for name in names_of(operation)}
 
 
-Reasons: TypeAlias = Mapping[Candidate, str]
+_Reasons: TypeAlias = Mapping[_Candidate, str]
 """Why candidates are refused."""
 
 
@@ -73,22 +86,136 @@ class _Problem(NamedTuple):
     """Why candidates cannot be accepted together, and those that cause it, if they are known."""
 
     reason: str
-    causes: Reasons = MappingProxyType({})
+    causes: _Reasons = MappingProxyType({})
 
 
-def prove(
-    planned: Sequence[Planned], candidates: Sequence[Candidate]
-) -> tuple[tuple[EditedFile, ...], Reasons]:
+def find_drift(
+    planned: Sequence[Planned],
+    bases: Sequence[Base],
+    *,
+    only: Sequence[str] = (),
+    named: Sequence[str] = (),
+    accept: bool = False,
+) -> DriftReport:
+    """Return the drift of webhooks whose name matches `only`, and the edits that accept it.
+
+    Each organization was planned with the previous configuration of its base. If several files may
+    declare an added webhook, it is the one that is `named`. With `accept`, the files are edited.
+    Raises UsageError for a file that was changed since it was planned, OutputError.
+    """
+    globs = Globs(only or ("*",))
+    inputs = planned[0].target.checked.inputs
+    planned = [compared(*pair) for pair in zip(planned, bases, strict=True)]
+    drifts = [_classified(*pair, globs) for pair in zip(planned, bases, strict=True)]
+    candidates: list[_Candidate] = []
+    for number, drift in enumerate(drifts):
+        if drift is not None:
+            proposals = _proposals(planned[number], drift, globs, named)
+            candidates += [_Candidate(number, drift.plan, proposal) for proposal in proposals]
+    edited, refusals = _prove(planned, candidates)
+    is_accepted = accept and bool(edited)
+    if is_accepted:
+        write_edits(edited, inputs.directory)
+    return DriftReport(
+        organizations=tuple(_results(planned, drifts, candidates, refusals)),
+        diffs=_diffs(edited, inputs.git),
+        unknown=next((base.unknown for base in bases if base.unknown), ""),
+        accepted=is_accepted,
+    )
+
+
+def _results(
+    planned: Sequence[Planned],
+    drifts: Sequence[OrganizationDrift | None],
+    candidates: Iterable[_Candidate],
+    refusals: _Reasons,
+) -> Iterator[OrganizationResult[OrganizationDrift]]:
+    """Yield the drift of each organization with its webhooks, or its problem."""
+    webhooks: defaultdict[int, list[Drifted]] = defaultdict(list)
+    for candidate in candidates:
+        proposal, refusal = candidate.proposal, refusals.get(candidate, "")
+        edited_files = () if refusal else proposal.files
+        webhook = Drifted(proposal.operations, edited_files, refusal)
+        webhooks[candidate.organization].append(webhook)
+    for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
+        name, paths, _, problem = organization.result
+        if drift is not None:
+            drift = drift._replace(drifted=tuple(webhooks[number]))
+        yield OrganizationResult(name, paths, drift, problem)
+
+
+def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
+    """Return the edits as patches for `git apply`, which expects paths from the repository."""
+    if not edited:
+        return ()
+    prefix = os.fsdecode((git(["rev-parse", "--show-prefix"]) or b"").strip())
+    diffs: list[FileDiff] = []
+    for file in edited:
+        name = posixpath.normpath(posixpath.join(prefix, file.file))
+        diffs.append(FileDiff(file.file, unified_diff(name, file.before, file.after)))
+    return tuple(diffs)
+
+
+def _classified(organization: Planned, base: Base, globs: Globs) -> OrganizationDrift | None:
+    """Return the operations that are no drift, and those that may not be; None without a plan."""
+    plan = organization.plan
+    if plan is None:
+        return None
+    indexes: defaultdict[Attribution | None, list[int]] = defaultdict(list)
+    for index, operation in enumerate(plan.operations):
+        if any(map(globs.match, names_of(operation))):
+            indexes[operation.attribution].append(index)
+    # Without a previous configuration, nothing has a label.
+    not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
+    return OrganizationDrift(
+        plan,
+        unapplied=_unapplied(plan, base, globs),
+        not_applied=tuple(not_applied),
+        waiting=tuple(indexes[Attribution.PERHAPS_WAITING]),
+        commit=base.commit,
+        merged=tuple(indexes[Attribution.WAITING]),
+    )
+
+
+def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:
+    """Return the declarations that are not applied, and were declared before."""
+    if base.desired is None:
+        return plan.unapplied
+    declared = {webhook.name for webhook in base.desired.webhooks}
+    return tuple(
+        kept for kept in plan.unapplied if kept.name in declared and globs.match(kept.name)
+    )
+
+
+def _proposals(
+    organization: Planned, drift: OrganizationDrift, globs: Globs, named: Sequence[str]
+) -> Iterator[Proposal]:
+    """Yield a proposal for each drifted webhook."""
+    checked, live = organization.target.checked, organization.live
+    assert live is not None
+    operations = drift.plan.operations
+    # To accept others could undo a change that is not applied yet.
+    drifted = [index for index, operation in enumerate(operations) if is_drift(operation)]
+    for proposal in propose(drift.plan, drifted, live, checked.loaded, named):
+        # Selected only now, because a rename has two names, and one that matches is enough.
+        names = (name for index in proposal.operations for name in names_of(operations[index]))
+        if any(map(globs.match, names)):
+            yield proposal
+
+
+def _prove(
+    planned: Sequence[Planned], candidates: Sequence[_Candidate]
+) -> tuple[tuple[EditedFile, ...], _Reasons]:
     """Return the files that accept as many candidates as can be accepted together.
 
     The others have a reason. Raises UsageError for a file that was changed since it was planned.
     """
     proof = _Proof(planned)
-    refusals: dict[Candidate, str] = {}
+    refusals: dict[_Candidate, str] = {}
     if any(candidate.proposal.edits for candidate in candidates):
         proof.read_files()
     # First each alone: one that cannot be edited must not spoil the proof of the others.
-    editable: list[Candidate] = []
+    editable: list[_Candidate] = []
     for candidate in candidates:
         try:
             if candidate.proposal.refusal:
@@ -103,10 +230,10 @@ def prove(
 
 def _accepted(
     proof: _Proof,
-    proved: list[Candidate],
-    waiting: list[Candidate],
-    refusals: dict[Candidate, str],
-) -> list[Candidate]:
+    proved: list[_Candidate],
+    waiting: list[_Candidate],
+    refusals: dict[_Candidate, str],
+) -> list[_Candidate]:
     """Return `proved`, and those of `waiting` that can be accepted together with them.
 
     What certainly fails is refused at once. The rest is halved until each failing candidate is
@@ -162,7 +289,7 @@ class _Proof:
         self._sources = _read_again(self._inputs, self._planned)
         self._raw = {source.file: source.raw for source in self._sources.files}
 
-    def edited(self, candidates: Iterable[Candidate]) -> tuple[EditedFile, ...]:
+    def edited(self, candidates: Iterable[_Candidate]) -> tuple[EditedFile, ...]:
         """Return the files with the edits of candidates. Raises NotEditableError."""
         edits: defaultdict[str, list[Edit]] = defaultdict(list)
         for candidate in candidates:
@@ -178,7 +305,7 @@ class _Proof:
             edited.append(EditedFile(file, before, edit_file(before, edits_of_file)))
         return tuple(edited)
 
-    def problem(self, candidates: Sequence[Candidate]) -> _Problem | None:
+    def problem(self, candidates: Sequence[_Candidate]) -> _Problem | None:
         """Return why candidates cannot be accepted together, None if they can."""
         try:
             edited = {file.file: file.after for file in self.edited(candidates)}
@@ -200,7 +327,7 @@ class _Proof:
 
 
 def _invalid(
-    candidates: Iterable[Candidate], invalid: ReconcilerError, documents: Iterable[Document]
+    candidates: Iterable[_Candidate], invalid: ReconcilerError, documents: Iterable[Document]
 ) -> _Problem:
     """Return the errors of edited files, each caused by the edit of the entry that has it."""
     errors = [finding for finding in invalid.findings if finding.severity is Severity.ERROR]
@@ -214,7 +341,7 @@ def _invalid(
         index = bisect_right(starts, finding.position.line, key=itemgetter(0))
         if index > 0:
             reasons.setdefault(starts[index - 1][1], f"{_INVALID}: {finding.message}")
-    causes: dict[Candidate, str] = {}
+    causes: dict[_Candidate, str] = {}
     for candidate in candidates:
         invalid_names = candidate.names & reasons.keys()
         if invalid_names:
@@ -238,7 +365,7 @@ def _entries(documents: Iterable[Document]) -> Mapping[str, Sequence[tuple[int, 
 
 
 def _difference(
-    organization: Planned, source: Source, accepted: Sequence[Candidate]
+    organization: Planned, source: Source, accepted: Sequence[_Candidate]
 ) -> _Problem | None:
     """Return what edited files change besides the accepted operations; None if nothing."""
     before, after = organization.target.checked.desired, source.checked.desired
@@ -262,7 +389,7 @@ def _difference(
     return _unproved(planned, accepted)
 
 
-def _unproved(planned: Plan, accepted: Sequence[Candidate]) -> _Problem | None:
+def _unproved(planned: Plan, accepted: Sequence[_Candidate]) -> _Problem | None:
     """Return how the plan of edited files differs from that without the accepted operations."""
     plan = accepted[0].plan
     resolved = {index for candidate in accepted for index in candidate.proposal.operations}
