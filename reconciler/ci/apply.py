@@ -31,7 +31,6 @@ from reconciler.ci.reviews import (
     Merged,
     collect,
     merged_pulls,
-    planned_by_earlier_version,
     unapproved,
     unreviewed,
 )
@@ -126,8 +125,6 @@ def _run(run: Run) -> Ended:
     subjects = [subject_of(source) for source in held]
     pulls = _merged_pulls(run, map(subject_of, sources))
     findings: list[Finding] = []
-    with _optional(run):
-        findings += planned_by_earlier_version(run, pulls)
     why = run.files_only_reason(held)
     if why is not None:
         _require_not_set_up(run, pulls, why)

@@ -159,11 +159,6 @@ class GitHub:
                 return pull
         return None
 
-    def open_pulls(self, branch: str) -> tuple[Pull, ...]:
-        """Return the most recent 100 open pull requests to a branch."""
-        query = {"state": "open", "base": branch}
-        return tuple(map(Pull.read, islice(self._pages("/pulls", query, need=_PULLS), _PAGE)))
-
     def pull(self, number: int) -> Pull:
         """Return a pull request."""
         return Pull.read(self._object(f"/pulls/{number}", need=_PULLS))

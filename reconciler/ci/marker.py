@@ -29,7 +29,6 @@ COMMENT_CHARACTERS: Final = 64_000
 _FORMAT: Final = 4
 _ID_CHARACTERS: Final = 22  # 16 bytes in Base64, without padding
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
-_EARLIER: Final = re.compile(r'<!-- cloudtruth-webhooks \{"v":[1-3],"kind":"plan"')
 
 
 class MarkerKind(StrEnum):
@@ -39,7 +38,6 @@ class MarkerKind(StrEnum):
     OUTCOME = "outcome"  # the outcome of a pull request's plan
     FAILURE = "failure"  # why a run did not apply what was merged
     DRIFT = "drift"  # the drift issue
-    EARLIER = "earlier"  # a plan in the format of an earlier version, which is not read
 
 
 class Subject(NamedTuple):
@@ -249,8 +247,6 @@ def decode(body: str) -> Marker | None:
     """Return the marker in the first line of `body`; None if there is no valid one."""
     # A comment that was edited in a browser has CRLF.
     line = body.split("\n", 1)[0].rstrip("\r")
-    if _EARLIER.match(line):
-        return Marker(kind=MarkerKind.EARLIER)
     match = _LINE.fullmatch(line)
     if match is None:
         return None

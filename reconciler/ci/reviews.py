@@ -33,7 +33,6 @@ NO_TOKEN: Final = (
     "set expect-digest to the plan's digest",
 )
 _NO_COMMENT: Final = "it has no plan comment from this workflow"
-_EARLIER: Final = "an earlier version of webhooks planned it"
 EDITED: Final = "its plan comment was edited after the merge"
 _STALE: Final = "it differs from the reviewed operation"
 _MAX_PULLS: Final = 100
@@ -276,8 +275,6 @@ def _approving(parts: Iterable[Post]) -> list[Marker]:
 
 def _why_not(pull: Pull, parts: Sequence[Post], subject: Subject) -> str:
     """Return why the comments of a plan approve nothing, empty if they do."""
-    if not parts and _is_earlier(pull.comments):
-        return _EARLIER
     if not parts:
         return _NO_COMMENT
     # First: an edit may also have changed the number of parts.
@@ -301,43 +298,19 @@ def _other_organization(plan: Marker, subject: Subject) -> str:
     return "the plan of this organization failed"
 
 
-def _is_earlier(posts: Iterable[Post]) -> bool:
-    return any(post.marker.kind is MarkerKind.EARLIER for post in posts)
-
-
-def planned_by_earlier_version(run: Run, pulls: Iterable[Pull]) -> list[Finding]:
-    """Return a note for each open pull request that must be planned again.
-
-    They are listed only if `pulls` were merged with such plans, so only by the first runs.
-    """
-    github = run.github
-    if github is None or not any(_is_earlier(pull.comments) for pull in pulls):
-        return []
-    return [
-        note(
-            "no-review",
-            _no_plan(pull, _EARLIER),
-            f"plan it again: gh pr update-branch {pull.number} --repo {run.repository}",
-        )
-        for pull in github.open_pulls(run.branch)
-        if _is_earlier(github.comments(pull.number))
-    ]
-
-
 def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
     """Return a note for each pull request that has a plan, but approves nothing.
 
     Most pull requests without a plan do not change the configuration: only the newest is named.
     """
     return [
-        note("no-review", _no_plan(review.pull, review.problem))
+        note(
+            "no-review",
+            f"pull request {review.pull.number} has no approved plan: {review.problem}",
+        )
         for index, review in enumerate(reviews)
         if review.problem and (index == 0 or review.problem != _NO_COMMENT)
     ]
-
-
-def _no_plan(pull: Pull, why: str) -> str:
-    return f"pull request {pull.number} has no approved plan: {why}"
 
 
 def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:

@@ -494,7 +494,8 @@ def test_sixty_organizations_fit_in_one_pull_request(tmp_path: Path) -> None:
             assert len(sizes) <= comments
             assert max(sizes) <= MAX_BODY
             assert (len(here.emulator.log), len(here.github.log) <= 10) == (120, True)
-            made.merge(number)
+            if number != 2:
+                made.merge(number)
         plan = "".join(here.github.bodies(2))
         assert ("waiting to be applied" in plan, "(drift)" in plan) == (True, False)
         here.github.log.clear()

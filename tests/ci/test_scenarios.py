@@ -209,23 +209,6 @@ def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
     assert "was edited" not in here.push().stdout
 
 
-def test_plans_of_an_earlier_version_approve_nothing(here: World) -> None:
-    """The first run names them: the open one with the command that plans it again."""
-    for number, name in ((1, "Deploys"), (2, "Pager")):
-        here.propose(number, "Audit", name)
-        (comment,) = here.github.on(number)
-        here.github.edit(comment, comment["body"].replace('"v":4', '"v":3'))
-    here.squash(1)
-    rejected = here.push()
-    assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
-    why = "has no approved plan: an earlier version of webhooks planned it"
-    assert f"pull request 1 {why}" in rejected.stdout
-    assert f"pull request 2 {why}" in rejected.stdout
-    assert "gh pr update-branch 2 --repo acme/hooks" in rejected.stdout
-    assert here.follow(rejected.stdout).code == 0
-    assert set(here.live()) == {"Audit", "Deploys"}
-
-
 def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> None:
     """An unreviewed revert is not applied, reported, and applied by the digest in the comment."""
     here.merged(1, "Audit", "Deploys", head="prune: true\nscope: ['*']")
