@@ -119,7 +119,7 @@ class Program:
             for operation, digests in zip(made.operations, made.digests, strict=True):
                 left = {each.digest for each in digests} - reviewed
                 # When a resend is applied again, the live URL may have its new host already.
-                repeated = all(each.not_shown for each in getattr(operation, "fields", ()))
+                repeated = all(map(_is_unseen, getattr(operation, "fields", ())))
                 if left and not (repeated and len(left) < len(digests)):
                     raise Violation("unreviewed operations are about to be applied")
         for operation in made.operations if review is not None else ():
