@@ -89,6 +89,7 @@ def _finding(
     at: Place | Position | None = None,
     related: tuple[Related, ...] = (),
 ) -> Finding:
+    # A check knows the place of a value in the data; only a parser knows positions.
     return Finding(
         rule=rule,
         severity=severity,
@@ -117,6 +118,7 @@ def related(message: str, place: Place) -> tuple[Related, ...]:
 
 def warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return `findings` with warnings changed to errors."""
+    # Notes stay notes: they only inform, also in a strict run.
     graded = {Severity.WARNING: Severity.ERROR}
     return tuple(
         finding._replace(severity=graded.get(finding.severity, finding.severity))
@@ -128,6 +130,7 @@ def distinct(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings sorted, each once: several overlays may inherit the same mistake."""
     first: dict[Finding, Finding] = {}
     for finding in findings:
+        # The related places name the overlay, so they differ although the mistake is the same.
         first.setdefault(finding._replace(related=()), finding)
     return sorted(first.values(), key=sort_key)
 
@@ -135,6 +138,7 @@ def distinct(findings: Iterable[Finding]) -> list[Finding]:
 def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
     """Return the key by which findings are sorted: file, line, column; those without one first."""
     position = finding.position
+    # Those without a position are about the whole run, so they explain others.
     if position is None:
         return ("", 0, 0, finding.rule, finding.message)
     return (position.file, position.line, position.column, finding.rule, finding.message)

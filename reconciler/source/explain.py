@@ -87,11 +87,13 @@ def _unique_items(
     validator: Any, is_required: bool, items: Any, holder: Mapping[str, Any]
 ) -> Iterator[ValidationError]:
     # The library compares each pair of mappings, which takes minutes for a hostile file.
-    if not is_required or not isinstance(items, list):
-        return
-    distinct_items = {json.dumps(item, sort_keys=True, default=str) for item in items}
-    if len(distinct_items) < len(items):
-        yield ValidationError("")
+    seen: set[str] = set()
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        # An item may be a list or a mapping, which no set can contain.
+        written = json.dumps(item, sort_keys=True)
+        if written in seen:
+            yield ValidationError("", path=[index])
+        seen.add(written)
 
 
 _Explainer: Final[Any] = validators.extend(  # type: ignore[no-untyped-call]
@@ -149,8 +151,9 @@ def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
         known.extend(("add", "exclude"))  # valid in an overlay
     for key in _unknown(rejected):
         message = f"unknown key `{key}`" if is_known(key) else "unknown key"
-        hint = _better_key(key, known, path)
-        yield error("unknown-key", message, hint, Place("", (*path, key), key=True))
+        yield error(
+            "unknown-key", message, _better_key(key, known, path), Place("", (*path, key), key=True)
+        )
 
 
 def _unknown(rejected: _Rejection) -> list[str]:
@@ -246,8 +249,12 @@ def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
     # Not by `isinstance`, because a bool is an int.
     form = next(noun for cls, noun, _ in _TYPES.values() if cls is type(value))
     if expected == "string" and not isinstance(value, (dict, list)):
-        message = f"{name} must be text, but YAML reads this as {form}"
-        yield error("not-text", message, "put it in quotes", place)
+        yield error(
+            "not-text",
+            f"{name} must be text, but YAML reads this as {form}",
+            "put it in quotes",
+            place,
+        )
         return
     _, noun, hint = _TYPES[expected]
     yield error("wrong-type", f"{name} must be {noun}, not {form}", hint, place)
@@ -262,21 +269,6 @@ _TYPES: Final = {
     "number": (float, "a decimal number", ""),
 }
 """The Python type, the noun and the hint for each type of JSON Schema."""
-
-
-def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for index, item in enumerate(rejected.value):
-        # An item may be a list or a mapping, which no set can contain.
-        written = json.dumps(item, sort_keys=True)
-        if written in seen:
-            yield error(
-                "duplicate-item",
-                f"duplicate item in {_named(rejected.path)}",
-                "delete one of the two",
-                Place("", (*rejected.path, index)),
-            )
-        seen.add(written)
 
 
 def _fixed_message(rejected: _Rejection) -> Iterator[Finding]:
@@ -294,6 +286,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     "maxLength": error("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
     "minItems": error("empty-list", "{name} is an empty list", 'write `["*"]` for all events'),
     "minLength": error("empty-text", "{name} is empty", "write some text, or delete the key"),
+    "uniqueItems": error("duplicate-item", "{name} is listed twice", "delete one of the two"),
     "minimum": error("out-of-range", "{name} must be at least {limit}", "use a larger number"),
     # keys with a pattern or one value
     "environment": error(
@@ -342,8 +335,12 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
     value, path = rejected.value, rejected.path
     names = [branch["$ref"].rpartition("/")[2] for branch in rejected.limit if "$ref" in branch]
     if not names and isinstance(value, str):
-        hint = did_you_mean(value[:80], EVENT_TYPES) or EVENTS
-        yield error("unknown-event", quoted("unknown event", value), hint, Place("", path))
+        yield error(
+            "unknown-event",
+            quoted("unknown event", value),
+            did_you_mean(value[:80], EVENT_TYPES) or EVENTS,
+            Place("", path),
+        )
     elif not names:
         yield from _wrong_type(rejected._replace(limit="string"))
     elif names[0] in _REFERENCES.values():
@@ -393,9 +390,9 @@ _EXPLAINERS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
     "additionalProperties": _unknown_keys,
     "anyOf": _union,
     "const": _fixed_message,
-    **dict.fromkeys(("maxLength", "minItems", "minLength", "minimum", "pattern"), _fixed_message),
+    **dict.fromkeys(("maxLength", "minItems", "minLength", "minimum"), _fixed_message),
+    **dict.fromkeys(("pattern", "uniqueItems"), _fixed_message),
     "required": _missing,
     "type": _wrong_type,
-    "uniqueItems": _duplicates,
 }
 """The functions that yield the findings for each keyword of the schema."""

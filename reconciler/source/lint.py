@@ -90,6 +90,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
     yield from _settings_differ(files)
     by_name: dict[str, list[_Entry]] = defaultdict(list)
     for file, data in files.items():
+        # Merging removes it from an overlay, so this file extends nothing.
         if "unprotect" in data:
             yield overlay_only("unprotect", Place(file, ("unprotect",), key=True))
         defaults = usable_defaults(data)
@@ -138,8 +139,12 @@ def _scope(data: Mapping[str, Any]) -> names.Globs:
 
 def overlay_only(key: str, place: Place) -> Finding:
     """Return the error about a key that only files with `extends` can have."""
-    message = f"only a file with `extends` can have `{key}`"
-    return error("overlay-only", message, "remove it, or add `extends`", place)
+    return error(
+        "overlay-only",
+        f"only a file with `extends` can have `{key}`",
+        "remove it, or add `extends`",
+        place,
+    )
 
 
 def _code_points(characters: Iterable[str]) -> str:
@@ -189,8 +194,12 @@ def _character_findings(name: str, place: Place) -> Iterator[Finding]:
         )
         return
     if name != name.strip():
-        message = "the name begins or ends with a space, which a server may strip"
-        yield warning("spaces-around-name", message, "remove the space", place)
+        yield warning(
+            "spaces-around-name",
+            "the name begins or ends with a space, which a server may strip",
+            "remove the space",
+            place,
+        )
     # Only a warning: many emoji contain joiners, which are format characters (Cf).
     invisible = _having(name, {"Cf"}, names.INVISIBLE)
     if invisible:
@@ -317,6 +326,7 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     if problem is not None:
         return error("unusable-secret", f"the value of `{name}` {problem}", f"use {REFERENCE}")
     advice = f"write `{name}: {{env: NAME}}`, with the name of your variable"
+    # A URL has no `<`, so this is a placeholder; in a token it may occur by chance.
     in_address = field.is_url and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
         return _placeholder(name, f"for a secret {advice}")
@@ -325,8 +335,11 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     if not secrets.fits(field, secret):
         return error("malformed-secret", f"`{name}` is not {field.noun}", advice)
     if secrets.is_padded(value):
-        message = f"`{name}` has surrounding whitespace or a byte order mark, which is not sent"
-        return note("trimmed-secret", message, "remove the whitespace")
+        return note(
+            "trimmed-secret",
+            f"`{name}` has surrounding whitespace or a byte order mark, which is not sent",
+            "remove the whitespace",
+        )
     return None if rules.allow_literal_secrets else _in_file(f"`{name}` is a secret")
 
 
@@ -336,8 +349,12 @@ def _literal_url(name: str, url: str, rules: Rules) -> Finding | None:
     origin = origin_of(url)
     # The host of a private server may have underscores, but not in public DNS.
     if origin is None or "_" in origin:
-        hint = "use a name with only letters, digits and hyphens between its dots, or an address"
-        return error("url-host", f"the host of `{name}` is invalid", hint)
+        return error(
+            "url-host",
+            f"the host of `{name}` is invalid",
+            "use a name with only letters, digits and hyphens between its dots, or an address",
+        )
+    # An ordinary URL is no secret, so a review can show where events are sent.
     reason = secrets.url_credential(url)
     if reason is None or rules.allow_literal_secrets:
         return None
@@ -345,19 +362,25 @@ def _literal_url(name: str, url: str, rules: Rules) -> Finding | None:
 
 
 def _in_file(what: str) -> Finding:
-    hint = f"keep it in a variable or a file: {REFERENCE}"
-    return warning("literal-secret", f"{what}: keep it out of the file", hint)
+    return warning(
+        "literal-secret",
+        f"{what}: keep it out of the file",
+        f"keep it in a variable or a file: {REFERENCE}",
+    )
 
 
 def _placeholder(name: str, hint: str) -> Finding:
-    message = f"`{name}` contains a placeholder, which is not expanded"
-    return error("unreplaced-placeholder", message, hint)
+    return error(
+        "unreplaced-placeholder", f"`{name}` contains a placeholder, which is not expanded", hint
+    )
 
 
 def _slack_token(holder: str) -> Finding:
-    message = f"{holder} contains what looks like a Slack token"
-    hint = "use `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the token"
-    return error("slack-token-in-file", message, hint)
+    return error(
+        "slack-token-in-file",
+        f"{holder} contains what looks like a Slack token",
+        "use `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the token",
+    )
 
 
 def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
@@ -365,9 +388,12 @@ def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Findin
     named = [file for file, data in files.items() if not data.keys().isdisjoint(IDENTITY)]
     for file in files:
         if named and file not in named:
-            message = f"{in_quotes(file)} names no organization, but {in_quotes(named[0])} does"
-            hint = "set `organization` in this file, or leave the file out"
-            yield error("no-organization", message, hint, Place(file, ()))
+            yield error(
+                "no-organization",
+                f"{in_quotes(file)} names no organization, but {in_quotes(named[0])} does",
+                "set `organization` in this file, or leave the file out",
+                Place(file, ()),
+            )
 
 
 def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
@@ -439,6 +465,7 @@ def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
     for name, same in by_name.items():
         for entry in same:
             field, identity = ("name", name) if entry.id is None else ("id", entry.id)
+            # An empty id identifies nothing.
             other = first.setdefault(identity or name, entry)
             if other is entry and (entry.id is None) is not (same[0].id is None):
                 field, identity, other = "name", name, same[0]
@@ -491,6 +518,7 @@ def _renames(entries: Sequence[_Entry]) -> Iterator[Finding]:
                     place,
                     related("first used here", first),
                 )
+            # The rename and the other entry would claim the same live webhook.
             if old in holders:
                 yield error(
                     "previously-declared",

@@ -84,13 +84,15 @@ def check_policies(
     for name in dict.fromkeys((*saved, *policies)):
         schema, digests[name] = _policy(name, read)
         if saved.get(name, digests[name]) != digests[name]:
-            hint = "save a new plan with `webhooks plan --out FILE` and have it reviewed"
-            message = f"the policy {name} has changed since the plan was saved"
-            raise StalePlanError(message, hint=hint)
+            raise StalePlanError(
+                f"the policy {name} has changed since the plan was saved",
+                hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
+            )
         for rejected in _rejections(name, schema, data):
             place = _position(loaded, tuple(rejected.instance_path))
-            message = _message(schema, rejected)
-            findings.append(error("policy", message, f"required by policy {name}", place))
+            findings.append(
+                error("policy", _message(schema, rejected), f"required by policy {name}", place)
+            )
     findings = add_positions(loaded.files, findings)
     return loaded._replace(
         desired=None if findings else loaded.desired,
@@ -103,14 +105,16 @@ def _policy(name: str, read: Callable[[str], bytes]) -> tuple[Any, str]:
     """Return a policy and its SHA-256."""
     try:
         raw = read(name)
+        # Before it is parsed, which takes many times the memory of the text.
         if len(raw) > _MAX_BYTES:
             raise NotReadableError(f"is larger than {_MAX_BYTES >> 20} MiB")
         schema = json.loads(raw)
         json.dumps(schema, ensure_ascii=False).encode()  # fails for half of a surrogate pair
     except NotReadableError as refusal:
-        message = f"cannot read the policy {name}: it {refusal}"
-        hint = "check the path; it is relative to the working directory"
-        raise RunConfigurationError(message, hint=hint) from None
+        raise RunConfigurationError(
+            f"cannot read the policy {name}: it {refusal}",
+            hint="check the path; it is relative to the working directory",
+        ) from None
     except (ValueError, RecursionError):
         raise _unusable(name, "is not JSON") from None
     if not isinstance(schema, dict | bool):
@@ -119,8 +123,11 @@ def _policy(name: str, read: Callable[[str], bytes]) -> tuple[Any, str]:
         problem = f"has more than {_MAX_LEVELS} levels or different references"
         raise _unusable(name, problem, "simplify it, or split it into several policies")
     for keyword in _unknown_keywords(schema):
-        hint = did_you_mean(keyword, _KEYWORDS) or "name an annotation `x-...`"
-        raise _unusable(name, f"has the unknown keyword `{keyword}`", hint)
+        raise _unusable(
+            name,
+            f"has the unknown keyword `{keyword}`",
+            did_you_mean(keyword, _KEYWORDS) or "name an annotation `x-...`",
+        )
     return schema, f"sha256:{sha256(raw).hexdigest()}"
 
 
@@ -150,6 +157,7 @@ def _unknown_keywords(schema: Any) -> Iterator[str]:
 
 def _is_too_large(schema: Any) -> bool:
     """Return whether a policy has too many levels or references."""
+    # Level by level, because a recursive function would itself exceed the stack.
     references: set[str] = set()
     level = [schema]
     for _ in range(_MAX_LEVELS):
@@ -204,6 +212,7 @@ def _position(loaded: Loaded, path: DataPath) -> Place | Position | None:
             return getattr(policy, key)[number].position  # type: ignore[no-any-return]
         case ("files", int(number), *rest):
             return Place(policy.scopes[number].file, tuple(rest))
+    # Files that share a setting have the same value, so the first one stands for all.
     for file, document in loaded.documents.items():
         if holds(document.data, path):
             return Place(file, path)

@@ -309,20 +309,21 @@ def _located(finding: Finding, shown: Mapping[Place | Position | None, _Shown]) 
     )
 
 
-def _shown(document: Document, at: Place | Position) -> tuple[Position, str | None]:
+def _shown(document: Document, place: Place | Position) -> tuple[Position, str | None]:
     """Return a position and its excerpt."""
     text = document.text
     if text:
-        if isinstance(at, Place):
-            at = locate(text, at.file, at.path, key=at.key)
-        return excerpt(text, at)
-    match at:
+        if isinstance(place, Place):
+            place = locate(text, place.file, place.path, key=place.key)
+        return excerpt(text, place)
+    # The document is from a saved plan, which keeps the lines of list items.
+    match place:
         case Position():
-            return at, None
+            return place, None
         case Place(path=(str(key), int(index), *_)) if key in document.items:
             return document.items[key][index], None
         case _:
-            return Position(file=at.file, line=1), None
+            return Position(file=place.file, line=1), None
 
 
 def excerpt(text: str, position: Position) -> tuple[Position, str]:
@@ -418,6 +419,7 @@ def _parts(node: _Node, secret: bool) -> Iterator[tuple[_Node, str | None, bool]
 
 
 def _may_show(node: _Node, key: str | None, secret: bool) -> bool:
+    # A word of the schema is no secret, wherever it is.
     if node.text in _KNOWN_WORDS and node.form is yaml.ScalarEvent:
         return True
     if secret or node.target is not None or node.line != node.end_line:

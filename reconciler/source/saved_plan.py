@@ -81,6 +81,7 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
 
 def save_run(run: RunPlan, loaded: Sequence[Loaded], options: PlanOptions, text: str = "") -> bytes:
     """Return the content of a plan file for several organizations, each with its files."""
+    # Also those that the plan does not send, because the whole configuration is saved.
     for files in loaded:
         _refuse_literals(files.desired)
     # Allowed deletes are not saved: the plan is blocked until they are allowed again.
@@ -106,8 +107,9 @@ def load_plan(name: str, directory: Path) -> SavedPlan:
     try:
         raw = read_regular(directory / name)
     except NotReadableError as problem:
-        message = f"cannot read {name or 'an empty path'}: it {problem}"
-        raise ConfigurationError(message, hint=_HINT) from None
+        raise ConfigurationError(
+            f"cannot read {name or 'an empty path'}: it {problem}", hint=_HINT
+        ) from None
     return parse_plan(raw, name)
 
 
@@ -117,6 +119,7 @@ def is_saved_plan(path: Path) -> bool:
         raw = read_regular(path)
     except (NotReadableError, ValueError):  # ValueError: no possible path
         return False
+    # Not parsed: the error about a damaged plan explains more than that about its YAML.
     return raw.lstrip().startswith(b"{") and _KIND.search(raw) is not None
 
 
@@ -127,6 +130,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
     ConfigurationError if it is not a saved plan. Its configuration is not checked yet.
     """
     tree = _document(raw, file)
+    # Before the checksum, which another version may compute in another way.
     if tree.get("format_version") != FORMAT_VERSION:
         only = f"plan format {FORMAT_VERSION}, the only one this version reads"
         raise StalePlanError(f"{file} is not in {only}", hint=_AGAIN)

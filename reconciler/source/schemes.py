@@ -130,8 +130,12 @@ def _read_variable(name: str, machine: Machine, check: Check) -> str:
     value = machine.environ.get(name, "")
     if not value:
         problem = "empty" if name in machine.environ else "not set"
-        message = f"the variable {masked(name)} is {problem}"
-        raise UnresolvedError(unresolved(message, how_to_set(masked(name), machine.environ)))
+        raise UnresolvedError(
+            unresolved(
+                f"the variable {masked(name)} is {problem}",
+                how_to_set(masked(name), machine.environ),
+            )
+        )
     return value
 
 
@@ -316,9 +320,11 @@ def refusal(
     if any(fnmatchcase(f"{ref.scheme}:{name}", pattern) for pattern in patterns):
         return None
     if target is not None:
-        message = f"a link in {ref.scheme} {shown} leads out of the list of allowed secrets"
-        hint = "replace the link by the file, or add the path of its target to the list"
-        return error("secret-not-allowed", message, hint)
+        return error(
+            "secret-not-allowed",
+            f"a link in {ref.scheme} {shown} leads out of the list of allowed secrets",
+            "replace the link by the file, or add the path of its target to the list",
+        )
     message = f"{ref.scheme} {shown} is not in the list of allowed secrets"
     listed = f"add '{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS"
     workflows = "for GitHub's workflows, run `webhooks init --github` again"
@@ -327,8 +333,11 @@ def refusal(
 
 def forbidden(ref: SecretRef, owner: str, use: str = "sent to a webhook") -> Finding:
     """Return the error about a secret that belongs to `owner`, so it must not have this `use`."""
-    message = f"{owner} are never {use}: {masked(ref.name)}"
-    return error("forbidden-secret", message, f"store the value in {SCHEMES[ref.scheme].another}")
+    return error(
+        "forbidden-secret",
+        f"{owner} are never {use}: {masked(ref.name)}",
+        f"store the value in {SCHEMES[ref.scheme].another}",
+    )
 
 
 _NOTHING: Final = "env:-"

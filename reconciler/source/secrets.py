@@ -91,6 +91,7 @@ def url_credential(url: str) -> str | None:
     if origin is None:
         return "cannot be parsed, so it may contain a credential"
     parts, host = urlsplit(url), origin.partition("://")[2]
+    # From the certain signs to the probable ones: the first is the clearest reason.
     if "@" in parts.netloc:
         return "contains credentials"
     # Parameters have no common names, so any query counts.
@@ -172,6 +173,7 @@ def fetch(
         problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, kept_back)
         if not has_errors(problems[ref]):
             fetched[ref] = secret
+    # The field matters only for values that may be sent at all.
     for ref, misuse in _misuses(webhooks, fetched):
         # Many webhooks use a value in the same way; a problem is shown at the first of them.
         if all(known.message != misuse.message for known in problems[ref]):
@@ -284,14 +286,20 @@ def _unsuitable(
     if problem is not None:
         yield unresolved(f"{subject} {problem}", "store only the value, without line breaks")
         return
+    # Before placeholders: that the value is a credential is more urgent.
     owner = _owner(secret, api_keys, kept_back)
     if owner is not None:
-        message = f"{subject} {owner}, which is never sent to a webhook"
-        yield error("forbidden-secret", message, "use this webhook's own secret")
+        yield error(
+            "forbidden-secret",
+            f"{subject} {owner}, which is never sent to a webhook",
+            "use this webhook's own secret",
+        )
     elif secret.matches(PLACEHOLDER):
-        message = f"{subject} is a placeholder that was not expanded"
-        hint = "store the value itself; check the step that writes the variable or the file"
-        yield error("unreplaced-placeholder", message, hint)
+        yield error(
+            "unreplaced-placeholder",
+            f"{subject} is a placeholder that was not expanded",
+            "store the value itself; check the step that writes the variable or the file",
+        )
     elif padded:
         what = "surrounding whitespace or a byte order mark, which is not sent"
         yield note("trimmed-secret", f"{subject} has {what}", "remove the whitespace")
@@ -317,22 +325,25 @@ def _misused(
     """Return the problem of a value as `field` of webhooks with this destination, if any."""
     secret = fetched[ref]
     if not fits(field, secret):
-        hint = "store only the value there, without quotes or other text"
-        if ref.is_literal:
-            hint = f"use `{field.name}: {{env: NAME}}`, with the name of your variable"
-        return error("malformed-secret", f"{_subject(ref)} is not {field.noun}", hint)
+        return error(
+            "malformed-secret",
+            f"{_subject(ref)} is not {field.noun}",
+            "store only the value there, without quotes or other text",
+        )
     if field.secret_pattern is slack.TOKEN:
         meaning = slack.non_bot_description(secret)
         if meaning is not None:
-            message = f"{_subject(ref)} is {meaning}"
-            return warning("not-a-bot-token", message, slack.USE_A_BOT)
+            return warning("not-a-bot-token", f"{_subject(ref)} is {meaning}", slack.USE_A_BOT)
     # In a field for another secret, a Slack token would leave Slack.
     elif secret.matches(re.compile(_HOLDS_TOKEN)):
         url = declared_secret(destination or "", fetched)
         if url is not None and not url.matches(re.compile(_SLACK_URL)):
             what = "contains a Slack token, but this webhook is not for Slack"
-            hint = "use `type: slack`; a Slack token is only sent to hosts under slack.com"
-            return error("slack-token-elsewhere", f"{_subject(ref)} {what}", hint)
+            return error(
+                "slack-token-elsewhere",
+                f"{_subject(ref)} {what}",
+                "use `type: slack`; a Slack token is only sent to hosts under slack.com",
+            )
     return None
 
 

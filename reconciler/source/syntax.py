@@ -21,7 +21,7 @@ PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH: Final = 32
 """The maximum depth of mappings and lists in a file."""
 
-FAULTS: Final[Mapping[str, tuple[str, str]]] = {
+_FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "empty-document": ("the file is empty", "if there are no webhooks, write `webhooks: []`"),
     "root-not-mapping": ("the file must be a mapping", "put the webhooks under `webhooks:`"),
     "several-documents": ("a second document starts here", "put it into a separate file"),
@@ -44,15 +44,23 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The message and hint for each rule of the parser."""
 
+
+def fault(rule: str, position: Position) -> Finding:
+    """Return the error for a rule of the parser."""
+    return error(rule, *_FAULTS[rule], position)
+
+
 _Place: TypeAlias = tuple[int, int]
 """Line and column, from 0."""
 
 _Cause: TypeAlias = tuple[_Place, str, str]
 """The position of an error, the message and the hint."""
 
-_QUOTE_IT: Final = "put the text in quotes"
 _AT_THE_MARK: Final[Mapping[str, tuple[str, str]]] = {
-    r"cannot start any token": ("an unquoted value cannot start with this character", _QUOTE_IT),
+    r"cannot start any token": (
+        "an unquoted value cannot start with this character",
+        "put the text in quotes",
+    ),
     r"mapping values are not allowed": (
         "unexpected colon: a key is not allowed here",
         "put the text in quotes if the colon is part of it; otherwise check the indentation",
@@ -125,10 +133,10 @@ def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
         return Position(file=file, line=place[0] + 1, column=place[1] + 1)
 
     if "nesting depth" in problem:
-        return error("too-deep", *FAULTS["too-deep"], position(mark))
+        return fault("too-deep", position(mark))
     # A tag that no parser can read is refused as every other one.
     if re.search(r"\btag\b", cause.context or ""):
-        return error("tag", *FAULTS["tag"], position(before))
+        return fault("tag", position(before))
     # The parser often stops below the line with the mistake, after comments and blank lines.
     contents = (number for number in range(mark[0]) if not re.match(r" *(?:#|$)", rows[number]))
     above = max(contents, default=0)
@@ -191,6 +199,7 @@ def _quoted(mark: _Place, text: str) -> _Cause | None:
 
 def _unclosed(problem: str, mark: _Place, before: _Place, rows: list[str]) -> _Cause | None:
     """Return what is wrong in the brackets that start at `before`, if the error is in brackets."""
+    # Both parsers name the bracket that they expect.
     match = re.search(r"expected ',' or '([\]}])'", problem)
     if match is None:
         return None
@@ -208,6 +217,7 @@ def _misplaced(problem: str, mark: _Place, rows: list[str]) -> _Cause | None:
     is_misfit = re.search(r"expected key|expected '-'|expected <block end>", problem)
     line = rows[mark[0]]
     indent = len(line) - len(line.lstrip())
+    # The error is behind the first text of its line, so a value ended before the text did.
     if is_misfit and indent < mark[1]:
         hint = "put the whole value in quotes; inside single quotes, write '' for one '"
         return mark, "unexpected text after the end of a value", hint

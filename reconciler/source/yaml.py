@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import yaml
 
-from reconciler.findings import Finding, Position, error
+from reconciler.findings import Finding, Position
 from reconciler.source.document import LISTED, Document
-from reconciler.source.syntax import FAULTS, MAX_DEPTH, PARSER, explain
+from reconciler.source.syntax import MAX_DEPTH, PARSER, explain, fault
 from reconciler.source.text import decode
 
 _MAX_INTEGER: Final = 2**53 - 1
@@ -108,12 +108,12 @@ class _Reader:
             data = self._value(start, 1)
             self._next()  # the document's end, or a syntax error, which explains more
         if data is None:
-            raise self._stop("empty-document", Position(file=self._file, line=1))
+            raise self._error("empty-document")
         if not isinstance(data, dict):
-            raise self._stop("root-not-mapping", self._position(start))
+            raise self._error("root-not-mapping", start)
         end = self._next()
         if not isinstance(end, yaml.StreamEndEvent):
-            raise self._stop("several-documents", self._position(end))
+            raise self._error("several-documents", end)
         return data
 
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class _Reader:
             elif _NUMBER.fullmatch(value):
                 value = self._number(event)
         if event.tag is not None:
-            self._record_error("tag", self._position(event))
+            self._error("tag", event)
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         return self._strings.setdefault(value, value) if value.__class__ is str else value
@@ -183,7 +183,7 @@ class _Reader:
     def _number(self, event: Any) -> int | float:
         value = float(event.value)
         if abs(value) > _MAX_INTEGER:
-            self._record_error("number-too-large", self._position(event))
+            self._error("number-too-large", event)
             return 0
         # JSON Schema counts 1.0 as an integer, so the program must read it as one.
         return int(value) if value.is_integer() else value
@@ -194,37 +194,37 @@ class _Reader:
         if key.__class__ is str and event.__class__ is yaml.ScalarEvent:
             known = self._strings if event.style else self._keys
             return known.setdefault(key, key)
-        self._record_error("key-not-text", self._position(event))
+        self._error("key-not-text", event)
         return ""
 
     def _check_collection(self, start: Any, depth: int) -> None:
         """Check the rare properties of a collection: excessive depth, a tag, an anchor."""
         if depth > MAX_DEPTH:
-            raise self._stop("too-deep", self._position(start))
+            raise self._error("too-deep", start)
         if start.tag is not None:
-            self._record_error("tag", self._position(start))
+            self._error("tag", start)
         if start.anchor is not None:  # undefined inside its own value
             self._anchors.pop(start.anchor, None)
 
     def _alias(self, event: Any, depth: int) -> Any:
         if event.anchor not in self._anchors:
-            raise self._stop("unknown-alias", self._position(event))
+            raise self._error("unknown-alias", event)
         value = self._anchors[event.anchor]
         size, height = self._measure(value)
         self._room -= size
         if self._room < 0 or depth - 1 + height > MAX_DEPTH:
-            raise self._stop("alias-expansion", self._position(event))
+            raise self._error("alias-expansion", event)
         return value
 
     def _merge(self, key: Any, depth: int, *, is_second: bool) -> list[dict[str, Any]]:
         """Read the value of a `<<` and return the mappings to merge, highest priority first."""
         if key.tag is not None:
-            self._record_error("tag", self._position(key))
+            self._error("tag", key)
         event = self._next()
         value = self._value(event, depth + 1)
         mappings = value if isinstance(value, list) else [value]
         if is_second or not all(isinstance(mapping, dict) for mapping in mappings):
-            self._record_error("merge", self._position(event))
+            self._error("merge", event)
             return []
         return mappings
 
@@ -237,12 +237,10 @@ class _Reader:
                 column = max(0, column - 1)
         return Position(file=self._file, line=start.line + 1, column=column + 1, width=width)
 
-    def _record_error(self, rule: str, position: Position) -> None:
-        """Record an error, which makes the data unusable."""
-        self.findings.append(error(rule, *FAULTS[rule], position))
-
-    def _stop(self, rule: str, position: Position) -> _Stopped:
-        self._record_error(rule, position)
+    def _error(self, rule: str, event: Any = None) -> _Stopped:
+        """Record an error at an event, else at the first line; it makes the data unusable."""
+        position = Position(self._file, 1) if event is None else self._position(event)
+        self.findings.append(fault(rule, position))
         return _Stopped()
 
     def _measure(self, value: Any) -> tuple[int, int]:
