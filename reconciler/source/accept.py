@@ -7,7 +7,7 @@ reason why its files cannot be edited without a guess. The edits are proved by p
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -258,14 +258,19 @@ class _Proposer:
     def _export(self) -> Export:
         """The declarations of all live webhooks.
 
-        Slack tokens that nothing tells apart have the reference that most declared webhooks use.
+        Slack tokens that nothing tells apart have the reference that most declared webhooks of
+        their user name use, else the one that most declared webhooks use.
         """
-        slack = (webhook for webhook in self._desired.webhooks if webhook.type == "slack")
-        tokens = Counter(webhook.configuration["token"] for webhook in slack)
-        for token, _ in tokens.most_common():
-            if isinstance(token, SecretRef) and not token.is_literal:
-                return export(self._live, tokens=Tokens(shared=token))
-        return export(self._live)
+        uses: Counter[SecretRef] = Counter()
+        uses_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
+        for webhook in self._desired.webhooks:
+            token = webhook.configuration.get("token")
+            if webhook.type == "slack" and isinstance(token, SecretRef) and not token.is_literal:
+                uses[token] += 1
+                uses_by_username[str(webhook.configuration["username"])][token] += 1
+        shared = next((token for token, _ in uses.most_common(1)), None)
+        named = {name: uses.most_common(1)[0][0] for name, uses in uses_by_username.items()}
+        return export(self._live, tokens=Tokens(shared, named))
 
 
 def _change_events(path: DataPath, written: Sequence[str], events: frozenset[str]) -> ChangeItems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -242,6 +243,26 @@ def test_a_hidden_channel_is_no_drift(story: Story, tmp_path: Path) -> None:
     expect(done, 2, "no file can declare it: the server shows no valid channel")
     edited = FILE.replace('["*_deleted"]', "[value_updated]")
     assert (tmp_path / "webhooks.yaml").read_text("utf-8") == edited
+
+
+def test_a_hidden_token_is_assumed_to_be_that_of_its_user_name(
+    story: Story, tmp_path: Path
+) -> None:
+    """An added webhook has the reference of its user name, else the most used, and a comment."""
+    pay = ENTRY.replace("Deploys", "Pay").replace("CloudTruth", "PayBot")
+    pay = pay.replace("{env: TOKEN}", "{env: TOKEN, version: 2}")
+    more = ENTRY.replace("Deploys", "More")
+
+    def change(cloud: Cloud) -> None:
+        for number, name in enumerate(("CloudTruth", "NewBot", "PayBot")):
+            configuration = {"channel": f"#{number}", "token": "xoxb-live", "username": name}
+            added(f"Added {name}", configuration=configuration)(cloud)
+
+    done = story({"webhooks.yaml": FILE + more + pay}, change, "--accept", read_back="mask")
+    expect(done, 0, "Edited to accept 3 changes")
+    text = (tmp_path / "webhooks.yaml").read_text("utf-8")
+    assumed = re.findall("hides its token: check that it is (.*)", text)
+    assert assumed == ["env TOKEN", "env TOKEN", "env TOKEN (version 2)"]
 
 
 def test_an_added_webhook_needs_one_file(story: Story, tmp_path: Path, shell: Shell) -> None:
