@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.ci.comment import write_comments
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import Marker, MarkerKind, find
+from reconciler.ci.plan import write_comments
 from reconciler.emulator.messages import Request, Response, json_value
 from reconciler.errors import CredentialError, UsageError
 from tests.ci.fake_github import FakeGitHub, refusal
