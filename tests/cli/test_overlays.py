@@ -67,15 +67,6 @@ def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> Non
     assert channel["overrides"] == [{"file": "base/webhooks.yaml", "line": 8}]
 
 
-def test_a_saved_plan_contains_the_overlay_and_its_parent(shell: Shell, repository: Path) -> None:
-    """Applying the plan reads no file, and its positions are those of the declaring file."""
-    file = ("-f", "orgs/staging.yaml", "--local")
-    assert shell("plan", *file, "-o", "plan.json", **SECRETS).code == 0
-    (repository / "base/webhooks.yaml").unlink()
-    expect(shell("apply", "plan.json", "--local", "--yes", **SECRETS), 0, "2 created")
-    assert '"base/webhooks.yaml"' in (repository / "plan.json").read_text()
-
-
 def test_a_base_revision_includes_parents(shell: Shell, repository: Path) -> None:
     """`--base` follows `extends` in git: a changed parent changes this file, and its guards."""
     for command in ("init -q", "add .", "commit -qm first"):

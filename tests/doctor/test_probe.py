@@ -144,9 +144,3 @@ def test_a_probe_with_deliveries_reports_what_the_server_shows(
     found = shell(*DELIVER, "--format", "json", clock=clock, **site.environ)
     assert "Pager" not in found.out
     assert "example.com" not in found.out
-
-
-def test_deliveries_need_the_probe(shell: Shell) -> None:
-    """`--deliver` alone is a usage error that names the other command."""
-    done = shell("doctor", "--deliver", "Scratch")
-    assert (done.code, "webhooks check" in done.err) == (64, True)

@@ -261,9 +261,3 @@ def test_proxy_and_certificates(environ: dict[str, str], expected: str) -> None:
     ]
     assert expected in lines
     assert "canary" not in repr(checks)
-
-
-def test_http_to_this_machine() -> None:
-    """Plain http has no proxy and no certificates."""
-    (found,) = check_network(Origin.parse("http://127.0.0.1:8080"), {"HTTPS_PROXY": "http://p"})
-    assert found.detail == "plain http to this machine: no proxy, no certificates"

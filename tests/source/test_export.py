@@ -42,15 +42,6 @@ def assert_unchanged(found: Live) -> Export:
     return exported
 
 
-@pytest.mark.parametrize("letter", ["1", "github-", "é-", "-"])
-@pytest.mark.parametrize("length", range(90, 120))
-def test_a_long_name_gives_a_valid_variable(letter: str, length: int) -> None:
-    """A truncated variable starts neither with a digit nor with a forbidden prefix."""
-    exported = assert_unchanged(live(live_generic(letter * length, token="abcdef")))
-    (reference,) = exported.references
-    assert reference.name.startswith("WEBHOOK_")
-
-
 TOKENS = ("xoxb-1111111111-AAAA", "xoxb-2222222222-BBBB")
 _EXPLAINERS = ("correct horse", "hunter22hunter")
 MASKS = ("*****", "xoxb-****AAAA", "xoxb-****BBBB", "enc:4711", "", None, ...)
