@@ -15,15 +15,14 @@ from dataclasses import replace
 from itertools import chain
 from typing import Final, NamedTuple
 
-from reconciler.ci.concerned import concerned_by_push, input_matcher
 from reconciler.ci.github import GitHubError, Pull
 from reconciler.ci.marker import MarkerKind, Subject
 from reconciler.ci.organizations import (
     check,
+    concerned_by_push,
     files_only,
+    input_matcher,
     of_environment,
-    subject_of,
-    subject_of_key,
 )
 from reconciler.ci.outcomes import Ended, Settled, UnreviewedRotationError, conclude, record, settle
 from reconciler.ci.reviews import (
@@ -31,6 +30,8 @@ from reconciler.ci.reviews import (
     Merged,
     collect,
     merged_pulls,
+    subject_of,
+    subject_of_key,
     unapproved,
     unreviewed,
 )

@@ -20,11 +20,7 @@ from reconciler.ci.organizations import (
 )
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.errors import (
-    CredentialError,
-    Interrupted,
-    ReconcilerError,
-)
+from reconciler.errors import CredentialError, Interrupted, ReconcilerError
 from reconciler.findings import Finding, warning
 from reconciler.planning.drift import DriftReport
 from reconciler.planning.plan import RunPlan, Snapshot

@@ -1,18 +1,45 @@
-"""The organizations of a run: their checked files, environments and names on the server."""
+"""The organizations of a run: their files, their environments, and which of them are read.
+
+A job reads only those that a change, a plan or a failure concerns, so that a change of one does not
+wait for all others, or fail because of them. If the earlier files cannot be read, all are
+concerned.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
+from functools import cache
+from typing import Any, Final
 
-from reconciler.ci.marker import Subject
-from reconciler.ci.run import JobResult, Run
-from reconciler.ci.workflows import CALLER, environments_in
-from reconciler.errors import ConfigurationError
+from reconciler.ci.github import Pull
+from reconciler.ci.marker import MarkerKind, Post, Subject
+from reconciler.ci.reviews import merged_pulls, read_reviews, subject_of
+from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.ci.workflows import CALLER, WORKFLOWS, environments_in
+from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, error
+from reconciler.model import Desired
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import RunPlan
 from reconciler.render.words import plural
-from reconciler.workflow import Planned, Source, Target, gather, load_all
+from reconciler.source.files import file_matcher
+from reconciler.source.history import NoBaseError, read_revision
+from reconciler.source.lint import Rules
+from reconciler.source.load import load_parsed, parse_files
+from reconciler.source.schemes import paths
+from reconciler.source.secrets import references
+from reconciler.workflow import Planned, Source, gather, load_all
+from reconciler.workflow.inputs import OrganizationFiles, organizations
+
+RESOLVED: Final = "resolved"
+"""The code in the marker of a failure that was resolved."""
+
+_MAX_JOBS: Final = 256
+"""The maximum number of jobs in a matrix on GitHub."""
 
 
 def validate(run: Run) -> JobResult:
@@ -104,7 +131,7 @@ def require_single(sources: Sequence[Source], planned: Sequence[Planned]) -> Non
             raise organization.problem
 
 
-def environment_of(run: Run, source: Source) -> str:
+def _environment_of(run: Run, source: Source) -> str:
     """Return the GitHub environment of an organization; empty if the workflow passes none."""
     return source.checked.desired.environment or next(iter(run.environments), "")
 
@@ -114,22 +141,8 @@ def of_environment(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
     # GitHub compares names of environments without case.
     mine = run.environment.casefold()
     return tuple(
-        source for source in sources if not mine or environment_of(run, source).casefold() == mine
+        source for source in sources if not mine or _environment_of(run, source).casefold() == mine
     )
-
-
-def subject_of(source: Source) -> Subject:
-    """Return an organization, before its key is used."""
-    return Subject(declared=source.files.organization or "")
-
-
-def subject_of_key(target: Target) -> Subject:
-    """Return an organization with what its key says of it, if that was read."""
-    declared, organization = subject_of(target.source), target.organization
-    if organization is None or target.connection is None:
-        return declared
-    origin = target.connection.api.origin
-    return declared._replace(origin=origin, id=organization.id, name=organization.name)
 
 
 def by_environment(run: Run, planned: Sequence[Planned]) -> dict[str, list[int]]:
@@ -137,7 +150,7 @@ def by_environment(run: Run, planned: Sequence[Planned]) -> dict[str, list[int]]
     names: dict[str, str] = {}
     indexes: dict[str, list[int]] = {}
     for index, organization in enumerate(planned):
-        environment = environment_of(run, organization.target.source)
+        environment = _environment_of(run, organization.target.source)
         # As the first file writes it, because it is shown.
         name = names.setdefault(environment.casefold(), environment)
         indexes.setdefault(name, []).append(index)
@@ -154,3 +167,237 @@ def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
         for (index, plan), blocked in zip(plans.items(), judged, strict=True):
             results[index] = results[index]._replace(value=plan._replace(blocked=blocked))
     return RunPlan(tuple(results))
+
+
+def matrix(run: Run) -> JobResult:
+    """Return the environments with concerned organizations, as the output `matrix`.
+
+    With an environment as input, only that one. Raises UsageError for an environment that is not
+    listed.
+    """
+    if run.environment or run.expect_digest is not None:
+        names = [_required_environment(run)]
+    else:
+        names = _concerned_environments(run)
+    if len(names) > _MAX_JOBS:
+        message = f"{len(names)} environments exceed the limit of {_MAX_JOBS} jobs in a matrix"
+        raise UsageError(message, hint="let several organizations use one environment")
+    findings: list[Finding] = []
+    if run.github is not None:
+        with reporting(findings, "could not close an issue"):
+            # Such an issue reports that this job could not start, which it now did.
+            issues = [issue for issue in run.github.open_issues() if run.is_not_run(issue, "apply")]
+            run.github.close_issues(issues, f"Resolved: {run.link} found the environments.")
+    # GitHub rejects an empty matrix: without environments, the empty output skips the job.
+    jobs = {"include": [{"environment": name} for name in names]}
+    return JobResult(
+        status="validated",
+        findings=findings,
+        heading=f"Environments with changes: {', '.join(names) or 'none'}",
+        extra_outputs={"matrix": json.dumps(jobs, separators=(",", ":")) if names else ""},
+    )
+
+
+def _required_environment(run: Run) -> str:
+    """Return the environment that the input names. Raises UsageError if it is not listed."""
+    # GitHub compares names of environments without case.
+    for name in run.environments:
+        if name.casefold() == run.environment.casefold():
+            return name
+    raise UsageError(
+        f"the input `environment` is {run.environment!r}, which the workflow does not list",
+        hint=f"set it to one of: {', '.join(run.environments)}",
+    )
+
+
+def _concerned_environments(run: Run) -> list[str]:
+    """Return the environments of concerned organizations.
+
+    Invalid files and unknown environments are reported by the job of the first environment.
+    """
+    listed = {name.casefold(): name for name in run.environments}
+    try:
+        sources = load_all(run.inputs._replace(policies=()))
+        subjects = map(subject_of, sources)
+        pulls = () if run.github is None else merged_pulls(run, run.branch, subjects)
+        concerned = concerned_by_push(run, sources, pulls)
+        names = [listed[_environment_of(run, source).casefold()] for source in concerned]
+    except (ConfigurationError, KeyError):
+        return [*run.environments[:1]]
+    return list(dict.fromkeys(names))
+
+
+def concerned_by_push(
+    run: Run, sources: Sequence[Source], pulls: Sequence[Pull]
+) -> tuple[Source, ...]:
+    """Return the organizations that a push concerns; `pulls` are merged, with their comments.
+
+    Also those with a review that is not settled, or a failure that is not resolved: a push without
+    a review may have changed them.
+    """
+    if len(sources) == 1 or not run.base_commit:
+        return tuple(sources)
+    posts = [post for pull in pulls for post in pull.comments]
+    if run.github is not None:
+        posts += run.github.open_issues()
+    failed: list[Subject] = []
+    for post in posts:
+        if is_failure(run, post):
+            failed += post.marker.subjects
+
+    def is_waiting(subject: Subject) -> bool:
+        reviews = read_reviews(run, pulls, subject)
+        return any(review.pending for review in reviews) or any(map(subject.is_same, failed))
+
+    # The oldest pull request is the last one that was settled: later pushes may have had no run.
+    bases = [run.base_commit, *(pull.merge_commit for pull in pulls[-1:])]
+    return _concerned(run, sources, bases, is_waiting)
+
+
+def is_failure(run: Run, post: Post) -> bool:
+    """Return whether a comment or issue of this setup is about a failure that is not resolved."""
+    marker = post.marker
+    if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
+        return False
+    # Of all environments: an organization may have moved since.
+    return marker._replace(environment="").same_subject(run.marker(MarkerKind.PLAN))
+
+
+def concerned_by_change(
+    run: Run, sources: Sequence[Source], pull: Pull | None = None
+) -> tuple[Source, ...]:
+    """Return the organizations whose plan a change concerns, or that have a plan on it.
+
+    So a commit that reverts a change replaces its plan.
+    """
+
+    @cache  # if the files concern all organizations, this is one request less
+    def known() -> list[Subject]:
+        if pull is None or run.github is None or run.commenting == "false":
+            return []
+        posts = run.github.comments(pull.number)
+        return [subject for post in posts for subject in post.marker.subjects]
+
+    def is_planned(subject: Subject) -> bool:
+        return any(map(subject.is_same, known()))
+
+    return _concerned(run, sources, [run.base_commit], is_planned)
+
+
+def _concerned(
+    run: Run,
+    sources: Sequence[Source],
+    bases: Iterable[str],
+    is_waiting: Callable[[Subject], bool],
+) -> tuple[Source, ...]:
+    if len(sources) == 1:
+        return tuple(sources)
+    changed: set[str | None] = set()
+    # A workflow has the environments and the allowed secrets.
+    shared = WORKFLOWS.union(run.inputs.policies)
+    for base in bases:
+        files, before = changed_since(run, base), organizations_before(run, base)
+        if files is None or before is None or not files.isdisjoint(shared):
+            return tuple(sources)
+        changed.update(
+            source.files.organization
+            for source in sources
+            if _is_changed(source, before.get(source.files.organization), files)
+        )
+    return tuple(
+        source
+        for source in sources
+        if source.files.organization in changed or is_waiting(subject_of(source))
+    )
+
+
+def _is_changed(
+    source: Source, before: tuple[OrganizationFiles, Desired] | None, files: Set[str]
+) -> bool:
+    """Return whether changed `files` change what an organization declares, or its secrets."""
+    desired = source.checked.desired
+    # The declaration of a secret stays the same if only the content of its file changes.
+    if not files.isdisjoint(map(posixpath.normpath, paths(references(desired.webhooks)))):
+        return True
+    return before is None or _effective(*before) != _effective(source.files, desired)
+
+
+def _effective(files: OrganizationFiles, desired: Desired) -> Any:
+    """Return what determines a plan, without positions and comments."""
+    policy = desired.policy
+    # The order of files and declarations changes no plan.
+    webhooks = sorted(desired.webhooks, key=lambda webhook: (webhook.name, webhook.id or ""))
+    return (
+        webhooks,
+        sorted((webhook.name, webhook.id or "") for webhook in desired.absent),
+        policy.scopes,
+        {pattern.glob for pattern in policy.ignore},
+        {pattern.glob for pattern in policy.protect},
+        policy.max_deletes,
+        desired.literals,
+        desired.environment,
+        files.api_key,
+        files.profile,
+    )
+
+
+def organizations_before(
+    run: Run, base: str
+) -> Mapping[str | None, tuple[OrganizationFiles, Desired]] | None:
+    """Return the files of each organization before the change; None if they cannot be read."""
+    commit = merge_base(run, base)
+    inputs = run.inputs
+    if commit is None:
+        return None
+    earlier: dict[str | None, tuple[OrganizationFiles, Desired]] = {}
+    with suppress(NoBaseError, ConfigurationError):
+        read = read_revision(commit, run.paths, directory=inputs.directory, git=inputs.git)
+        for group in organizations(inputs._replace(parsed=parse_files(read))):
+            assert group.inputs.parsed is not None
+            # This run's options do not apply to earlier files.
+            rules = Rules(allow_literal_secrets=True)
+            desired = load_parsed(group.inputs.parsed, rules).desired
+            if desired is not None:
+                earlier[group.organization] = (group, desired)
+        return earlier
+    return None
+
+
+def merge_base(run: Run, base: str) -> str | None:
+    """Return the commit before the change, None if it is not known."""
+    if not base:
+        return None
+    commit = run.inputs.git(["merge-base", base, "HEAD"])
+    if commit is None:
+        return None
+    return commit.decode("ascii").strip()
+
+
+def changed_since(run: Run, base: str) -> frozenset[str] | None:
+    """Return the files that changed since a commit, None if they are not known."""
+    if not base:
+        return None
+    # With renames, git would list only the new name. Three dots compare with the merge base: what
+    # the base branch gained since is no change of this one.
+    listing = run.inputs.git(["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"])
+    if listing is None:
+        return None
+    return frozenset(run.relative(filter(None, os.fsdecode(listing).split("\0"))))
+
+
+def input_matcher(run: Run, sources: Iterable[Source] = ()) -> Callable[[str], bool]:
+    """Return a predicate for files in the paths of the configuration, and those that it reads."""
+    names = read_files(run, sources)
+    folders = [file_matcher(path, run.inputs.directory) for path in run.paths]
+    return lambda name: name in names or any(matches(name) for matches in folders)
+
+
+def read_files(run: Run, sources: Iterable[Source]) -> frozenset[str]:
+    """Return all files that a run reads: the configuration, its parents, secrets and policies."""
+    names = set(run.inputs.policies)
+    for source in sources:
+        loaded = source.checked.loaded
+        refs = references(source.checked.desired.webhooks)
+        names |= {*loaded.documents, *loaded.parents}
+        names |= paths(refs)
+    return frozenset(map(posixpath.normpath, names))

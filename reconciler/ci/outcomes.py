@@ -12,7 +12,6 @@ from dataclasses import replace
 from itertools import chain
 from typing import Final, NamedTuple
 
-from reconciler.ci.concerned import RESOLVED, is_failure
 from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import (
     COMMENT_CHARACTERS,
@@ -23,6 +22,7 @@ from reconciler.ci.marker import (
     Subject,
     find,
 )
+from reconciler.ci.organizations import RESOLVED, is_failure
 from reconciler.ci.reviews import EDITED, Merged, newest_merged
 from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
 from reconciler.errors import ConfigurationError, ExitCode, NotReviewedError, ReconcilerError

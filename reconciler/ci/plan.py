@@ -12,14 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.ci.concerned import (
-    changed_since,
-    concerned_by_change,
-    input_matcher,
-    merge_base,
-    organizations_before,
-    read_files,
-)
 from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import (
     COMMENT_CHARACTERS,
@@ -33,12 +25,16 @@ from reconciler.ci.marker import (
 )
 from reconciler.ci.organizations import (
     apply_workflow,
+    changed_since,
     check,
+    concerned_by_change,
     files_only,
     guarded,
+    input_matcher,
+    merge_base,
+    organizations_before,
+    read_files,
     require_single,
-    subject_of,
-    subject_of_key,
 )
 from reconciler.ci.reviews import (
     NO_TOKEN,
@@ -46,6 +42,8 @@ from reconciler.ci.reviews import (
     collect,
     history,
     merged_pulls,
+    subject_of,
+    subject_of_key,
     unapproved,
     unreviewed,
 )

@@ -17,7 +17,6 @@ from typing import Final
 
 from reconciler.ci.github import GitHub, GitHubError, Pull
 from reconciler.ci.marker import Marker, MarkerKind, Outcome, Post, ShownOperation, Subject, find
-from reconciler.ci.organizations import subject_of_key
 from reconciler.ci.run import Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, note, warning
@@ -25,7 +24,7 @@ from reconciler.model import frozen
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.review import Resend, Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
-from reconciler.workflow import Target, previous
+from reconciler.workflow import Source, Target, previous
 from reconciler.workflow.drift import Base, base_of
 
 NO_TOKEN: Final = (
@@ -338,6 +337,20 @@ def collect(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[tuple[Me
                 resends.append(review.resends[operation.digest])
     pending = Review(subject.origin, subject.id, frozenset(operations), tuple(resends))
     return reviews, pending
+
+
+def subject_of(source: Source) -> Subject:
+    """Return an organization, before its key is used."""
+    return Subject(declared=source.files.organization or "")
+
+
+def subject_of_key(target: Target) -> Subject:
+    """Return an organization with what its key says of it, if that was read."""
+    declared, organization = subject_of(target.source), target.organization
+    if organization is None or target.connection is None:
+        return declared
+    origin = target.connection.api.origin
+    return declared._replace(origin=origin, id=organization.id, name=organization.name)
 
 
 def bases(

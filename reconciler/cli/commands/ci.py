@@ -15,10 +15,9 @@ import click
 
 from reconciler.api.origin import Network
 from reconciler.ci.apply import apply
-from reconciler.ci.concerned import matrix
 from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
-from reconciler.ci.organizations import validate
+from reconciler.ci.organizations import matrix, validate
 from reconciler.ci.plan import plan
 from reconciler.ci.run import JobResult, read_run
 from reconciler.cli.commands.plan import apply_options
