@@ -31,7 +31,6 @@ from reconciler.render.quote import quote
 from reconciler.render.words import counts, delivery_error, plural
 from reconciler.workflow import Planned, Target, plan_all
 from reconciler.workflow.accepting import find_drift
-from reconciler.workflow.drift import Base
 from reconciler.workflow.run import identify
 
 _MAX_FAILING: Final = 50
@@ -55,7 +54,12 @@ def drift(run: Run) -> JobResult:
             # Before the plans: what is applied in between is then not taken for drift.
             targets = identify(connected)
             known = bases(run, targets)
-            planned = plan_all([_with_base(*pair) for pair in zip(targets, known, strict=True)])
+            planned = plan_all(
+                [
+                    target._replace(options=PlanOptions(previous=base.desired))
+                    for target, base in zip(targets, known, strict=True)
+                ]
+            )
         require_single(sources, planned)
         report = find_drift(planned, known, named=run.paths)
     except Interrupted:
@@ -77,10 +81,6 @@ def drift(run: Run) -> JobResult:
         return replace(result, findings=[warning("no-token", message, "pass github-token")])
     _update_issue(run, run.github, result, ways)
     return result
-
-
-def _with_base(target: Target, base: Base) -> Target:
-    return target._replace(options=PlanOptions(previous=base.desired))
 
 
 def _ways_to_revert(run: Run, planned: Sequence[Planned], report: DriftReport) -> list[str]:

@@ -255,15 +255,15 @@ class GitHub:
 
     def _list(self, path: str, query: Mapping[str, str], *, need: str) -> list[Any]:
         rows = self._request("GET", path, query=query, need=need)
-        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-            raise _unexpected(path, "a list of objects")
-        return rows
+        if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
+            return rows
+        raise _unexpected(path)
 
     def _object(self, path: str, *, need: str) -> Mapping[str, Any]:
         value = self._request("GET", path, need=need)
-        if not isinstance(value, Mapping):
-            raise _unexpected(path, "an object")
-        return value
+        if isinstance(value, Mapping):
+            return value
+        raise _unexpected(path)
 
     def _request(
         self,
@@ -290,9 +290,8 @@ class GitHub:
             raise GitHubError(message, hint=hint) from failed
 
 
-def _unexpected(path: str, expected: str) -> GitHubError:
-    message = f"unexpected response from GitHub: GET {path} did not return {expected}"
-    return GitHubError(message, hint="try again")
+def _unexpected(path: str) -> GitHubError:
+    return GitHubError(f"unexpected response from GitHub to GET {path}", hint="try again")
 
 
 def _number_at(value: Mapping[str, Any], key: str) -> int:

@@ -240,23 +240,17 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
     if problem:
         return replace(review, problem=problem)
     operations = _shown(parts, subject)
+    settled = {digest: applied for outcome in outcomes for digest, applied in outcome.settled}
+    if is_complete:  # then the outcome has no digests, to be short
+        settled = {shown.digest.digest: False for shown in operations}
     return replace(
         review,
         operations=tuple(shown.digest for shown in operations),
         resends={
             shown.digest.digest: shown.resend for shown in operations if shown.resend is not None
         },
-        settled=_settled(outcomes, operations, is_complete=is_complete),
+        settled=settled,
     )
-
-
-def _settled(
-    outcomes: Iterable[Outcome], operations: Iterable[ShownOperation], *, is_complete: bool
-) -> dict[str, bool]:
-    """Return whether each settled operation was applied, by its digest."""
-    if is_complete:  # then the outcome has no digests, to be short
-        return {shown.digest.digest: False for shown in operations}
-    return {digest: applied for outcome in outcomes for digest, applied in outcome.settled}
 
 
 def _shown(parts: Iterable[Post], subject: Subject) -> list[ShownOperation]:
