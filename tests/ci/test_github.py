@@ -102,7 +102,7 @@ def test_setups_and_environments_have_separate_comments(fake: FakeGitHub) -> Non
 def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
     """An unreadable list of comments never means that there is no comment yet."""
     fake.fault = lambda method, path: json_value({"message": "hello"})
-    with client(fake) as github, pytest.raises(GitHubError, match="list"):
+    with client(fake) as github, pytest.raises(GitHubError, match="unexpected response"):
         write(github, 7, "one")
     assert fake.writes == []
 
