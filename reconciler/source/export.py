@@ -68,8 +68,9 @@ class Export(NamedTuple):
     """The file's text, and the references in it.
 
     `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
-    hidden Slack tokens, those of most webhooks first. `assumptions` are sentences about those that
-    the user has not assigned. `declarations` are complete, by the id of the webhook; `reasons` has
+    hidden Slack tokens, those of most webhooks first. `assumptions` are the sentences of the file
+    about them, and `unassigned` those about user names without a reference from the user.
+    `declarations` are complete, by the id of the webhook; `reasons` has
     the others.
     """
 
@@ -80,6 +81,7 @@ class Export(NamedTuple):
     declarations: Mapping[str, _Declaration]
     reasons: Mapping[str, str]
     assumptions: tuple[str, ...]
+    unassigned: tuple[str, ...]
 
 
 def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None) -> Export:
@@ -108,7 +110,8 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     }
     used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
     hidden = _hidden_tokens(declared, declarations)
-    assumptions = tuple(_assumptions(hidden, tokens.named))
+    # A reviewer of the file has not seen the user's answers, so they are in it, too.
+    assumptions = tuple(_assumptions(hidden))
     text = _text(live, _policy(only, ignored), [*declarations.values()], assumptions)
     return Export(
         text=text + _commented(entries, reasons),
@@ -122,6 +125,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
         declarations=declarations,
         reasons=reasons,
         assumptions=assumptions,
+        unassigned=tuple(_assumptions(hidden, tokens.named)),
     )
 
 
@@ -240,11 +244,11 @@ def _hidden_tokens(
     return tuple(_HiddenTokens(*key, number) for key, number in numbers.most_common())
 
 
-def _assumptions(hidden: Sequence[_HiddenTokens], assigned: Collection[str]) -> Iterator[str]:
+def _assumptions(hidden: Sequence[_HiddenTokens], assigned: Collection[str] = ()) -> Iterator[str]:
     """Yield a line for each reference that several hidden tokens are assumed to be.
 
-    The user has `assigned` a reference to some user names, which is no assumption. With several
-    references, the usual one has a line, too: its name does not show whose it is.
+    Those of `assigned` user names are left out. With several references, the usual one has a line,
+    too: its name does not show whose it is.
     """
     users_by_reference: dict[SecretRef, list[_HiddenTokens]] = {}
     for users in hidden:

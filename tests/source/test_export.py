@@ -207,7 +207,7 @@ def test_hidden_tokens_are_assumed_to_be_one_only_for_a_user_name(
 ) -> None:
     """The file has each assumption as a comment, and declares what was assumed.
 
-    A user name to which the user has assigned a token is no assumption.
+    A user name to which the user has assigned a token is in the comment, but needs no warning.
     """
     found = masked("A", "B", "A", "B")
 
@@ -218,7 +218,7 @@ def test_hidden_tokens_are_assumed_to_be_one_only_for_a_user_name(
         for each in read_back(exported.text).webhooks
     }
     assert declared == dict(zip("AB", map(env, references), strict=True))
-    for number, line in zip(assumed, exported.assumptions, strict=True):
+    for number, line in zip(assumed, exported.unassigned, strict=True):
         users = ", although they have 2 user names" if number == 4 else ""
         assert f" of {number} webhooks{users}: username '" in line
         assert f"#   {line}\n" in exported.text.partition("organization:")[0]

@@ -116,9 +116,9 @@ def require_usernames(tokens: Tokens, exported: Export) -> None:
 def print_notes(session: Session, exported: Export) -> None:
     """Print what an export assumes and leaves out, and at most five of its references."""
     message = session.console.message
-    for assumption in exported.assumptions:
+    for assumption in exported.unassigned:
         message("warning", f"assumed, because tokens are hidden: {prose(assumption)}")
-    if exported.assumptions:
+    if exported.unassigned:
         message(
             "note",
             "an update sends the assumed token in place of the hidden one; if a webhook belongs to "
