@@ -256,7 +256,13 @@ def test_one_token_for_all_apps_is_an_assumption_that_the_user_makes(
     line = f"env T is the token of 46 webhooks, although they have 3 user names: {users}"
     expect(done, 0, line, "another `token` in the file")
     done = shell("export", "--token", "DeployBot=env:D", **cloud)
-    expect(done, 0, "{env: D}", "{env: WEBHOOK_CLOUDTRUTH_TOKEN}", without=("hidden: env D is the token",))
+    expect(
+        done,
+        0,
+        "{env: D}",
+        "{env: WEBHOOK_CLOUDTRUTH_TOKEN}",
+        without=("hidden: env D is the token",),
+    )
 
 
 def test_init_shows_differences(shell: Shell, server: Cloud):
