@@ -16,7 +16,7 @@ import yaml
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Position
-from reconciler.model import UNKNOWN, Desired, FileScope, LiveWebhook, Policy, Secret
+from reconciler.model import UNKNOWN, Desired, FileScope, LiveWebhook, Policy, Secret, SecretRef
 from reconciler.planning.document import plain
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from tests.goldens import NEXT, Golden, cases
@@ -114,6 +114,9 @@ def decisions(result: Plan) -> Iterator[str]:
 def described(text: str) -> str:
     configuration, found, *more = text.split(NEXT)
     options: dict[str, Any] = (yaml.safe_load(more[0]) or {}) if more else {}
+    if "secrets" in options:
+        values = options["secrets"].items()
+        options["secrets"] = {SecretRef("env", name): Secret(value) for name, value in values}
     if more[1:]:
         options["previous"] = declared(more[1])
     rows = (live_row(**row) for row in yaml.safe_load(found) or ())
