@@ -55,7 +55,8 @@ from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Resend, Review, compare_with_review, resends
 from reconciler.render import View
-from reconciler.render.markdown import Members, code, paged_run, render_error
+from reconciler.render.combined import Members
+from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.workflow import Planned, Source, Target, plan_all, previous

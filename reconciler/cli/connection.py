@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import inf
 from queue import SimpleQueue
@@ -22,6 +22,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.workers import GRACE
 from reconciler.model import Live
+from reconciler.planning.names import require_matches
 from reconciler.planning.plan import Create, Delete, Operation, OrganizationResult, Plan, Update
 from reconciler.ports import Watcher
 from reconciler.render.quote import quote
@@ -150,12 +151,20 @@ def only_target(targets: Sequence[workflow.Target], what: str) -> workflow.Targe
     return targets[0]
 
 
-def names_of(target: workflow.Target, live: Live | ReconcilerError | None) -> set[str]:
-    """Return the names of the declared webhooks, and of the live ones if they were read."""
-    names = {webhook.name for webhook in target.checked.desired.webhooks}
-    if isinstance(live, Live):
+def warn_unused(
+    session: Session,
+    globs: Sequence[str],
+    organizations: Iterable[tuple[workflow.Target, Live | ReconcilerError | None]],
+) -> None:
+    """Warn about globs of --only that match no webhook. Raises UsageError if none of them does."""
+    names: set[str] = set()
+    for target, live in organizations:
+        # The globs may be meant for the webhooks that could not be read.
+        if not isinstance(live, Live):
+            return
+        names.update(webhook.name for webhook in target.checked.desired.webhooks)
         names.update(webhook.name for webhook in live.webhooks)
-    return names
+    session.warn(require_matches(globs, names, "declared or live webhook"))
 
 
 def show_problems(session: Session, results: Sequence[OrganizationResult[Any]]) -> ExitCode:

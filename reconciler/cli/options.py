@@ -43,6 +43,9 @@ OTHER_TOOLS: Final = {
 command has is suggested.
 """
 
+_PRINTING: Final = ("show", "schema", "completion", "help")
+"""The commands that share the module `printing`, in which each is a function of its name."""
+
 _SINGLE_DASH: Final = re.compile(r"-[a-z][a-z-]+")
 _SHARED_TEXT: Final = """\
 Several commands share these options. Pass them before or after the command's name. A command \
@@ -58,8 +61,8 @@ class Option(click.Option):
     """An option under the heading `group`; a `common` one is shown by `help options` only.
 
     `env` is the variable that is read if the command line does not have the option; for a
-    repeatable option it has one value per line, or is split at `separator`. It is only shown in
-    the help if it is `read_elsewhere`: in `settings` or `console`, with another precedence.
+    repeatable option it has one value per line. It is only shown in the help if it is
+    `read_elsewhere`: in `settings` or `console`, with another precedence.
     """
 
     def __init__(
@@ -69,7 +72,6 @@ class Option(click.Option):
         env: str | None = None,
         read_elsewhere: bool = False,
         common: bool = False,
-        separator: str = r"[\r\n]+",
         **attributes: Any,
     ) -> None:
         if attributes.get("metavar") in ("FILE", "PATH"):
@@ -79,7 +81,6 @@ class Option(click.Option):
         self.group = group
         self.common = common
         self.read_elsewhere = read_elsewhere
-        self.separator = separator
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         """Return the variable's value in the environment of this run, None if it is empty.
@@ -91,7 +92,7 @@ class Option(click.Option):
         text = ctx.obj.process.environ.get(self.envvar) or None
         if text is None or not self.multiple:
             return text
-        values = [value.strip() for value in re.split(self.separator, text)]
+        values = [value.strip() for value in re.split(r"[\r\n]+", text)]
         return [value for value in values if value]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
@@ -163,7 +164,8 @@ class Group(_Command, click.Group):
     """A group whose help lists commands in the order of use, the first `everyday` ones apart.
 
     A command without a callback is a placeholder for the module of its name in `commands`, whose
-    `run` is imported when the command is called: help and completion need only its summary.
+    `run` is imported when the command is called: help and completion need only its summary. Those
+    of `_PRINTING` are in one module.
     """
 
     def __init__(
@@ -181,7 +183,10 @@ class Group(_Command, click.Group):
         command = self.commands[name]
         if command.callback is None and not isinstance(command, Group):
             summary = command.short_help
-            command = import_module(f"reconciler.cli.commands.{name}").run
+            module, function = name, "run"
+            if name in _PRINTING:
+                module, function = "printing", name
+            command = getattr(import_module(f"reconciler.cli.commands.{module}"), function)
             command.short_help = summary
         return command
 

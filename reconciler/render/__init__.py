@@ -30,9 +30,9 @@ class View(NamedTuple):
     `CLOUDTRUTH_API_KEY`. `missing` are references without a value on this machine. `plan_file` is
     the saved plan that is shown or was just written. `apply_options` are the options with which
     `apply` applies exactly this plan; None suggests no such command. `shows_digest` is whether text
-    shows the digest and that command. `connection` are the options
-    to reach the same server with any command. `limit` is the maximum size of Markdown in bytes.
-    `organizations` are the checked organizations with their files, for findings as JSON.
+    shows the digest and that command. `connection` are the options to reach the same server with
+    any command. `limit` is the maximum size of Markdown in bytes. `organizations` are the checked
+    organizations with their files, for findings as JSON.
     """
 
     color: bool = False
@@ -83,7 +83,7 @@ class LiveStatus(NamedTuple):
 
 
 class Renderer(Protocol):
-    """A format. `github` shows findings only; `text` and `text_status` share what they show."""
+    """A format. `github` shows findings only, `markdown` neither live webhooks nor checks."""
 
     def render_findings(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         """Render findings, sorted by position, and their number."""
@@ -115,9 +115,6 @@ def _load(name: str) -> Renderer:
 
 RENDERERS: Final = {name: partial(_load, name) for name in ("text", "json", "markdown")}
 """The formats of plans and reports, each with its loader."""
-
-STATE_RENDERERS: Final = {"text": partial(_load, "text_status"), "json": partial(_load, "json")}
-"""The formats of live webhooks and of checklists."""
 
 FINDINGS_RENDERERS: Final = {**RENDERERS, "github": partial(_load, "github")}
 """The formats of `validate`."""

@@ -1,114 +1,157 @@
-"""Combine what the plans of several organizations show: equal changes are one row.
+"""Combine what the plans, reports and drift of several organizations show: equal rows are one.
 
-A row or a note of several organizations lists them. Formats lay out the same parts.
+Formats lay out the same parts, whether a run has one organization, which is not named, or several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
+from glob import escape
 from itertools import chain, groupby
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.model import Organization
-from reconciler.planning.plan import OrganizationResult, Plan, RunPlan, T
+from reconciler.planning.drift import Drifted, DriftReport, OrganizationDrift
+from reconciler.planning.plan import Delete, OrganizationResult, Plan, RunPlan, T
 from reconciler.render import PLAIN, View
-from reconciler.render.quote import quote
+from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Row,
     duplicate_row,
     group_resends,
+    kept_row,
     other_rows,
     outcome_row,
     plan_rows,
 )
-from reconciler.render.words import between, shorten
+from reconciler.render.words import apply_command, between, plural, shorten
 from reconciler.report import Applied, RunReport
 
-_V = TypeVar("_V")
-
-_MOST_NAMES: Final = 5
-"""The organizations that a note lists; rows and problems list all."""
+Members: TypeAlias = tuple[tuple[int, int], ...]
+"""Operations of a run: the index of each one's organization, and its index in that plan."""
 
 
-class Section(NamedTuple):
-    """Rows that are the same in all of the named organizations."""
+class Entry(NamedTuple):
+    """A row, the organizations that it concerns, and its operations if it is about a plan.
 
-    organizations: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-
-class Change(NamedTuple):
-    """Operations that look the same: their organizations, their row, and which they are.
-
-    Each member is the index of an organization in the run and that of an operation in its plan.
+    In a run of one organization `organizations` is empty.
     """
 
     organizations: tuple[str, ...]
     row: Row
-    members: tuple[tuple[int, int], ...]
+    members: Members = ()
 
 
-Pair: TypeAlias = tuple[tuple[str, ...], Row]
-"""A row with the organizations that it concerns."""
+class _Combined(NamedTuple):
+    """What a run shows: changes or outcomes, declarations that are not applied, and the rest.
 
-
-class Combined(NamedTuple):
-    """What a run shows: the plan of its organization, or those of several organizations together.
-
-    `changes` start with the deletes. `unapplied` are declarations that are not applied. `plan` has
-    the rest: findings, secrets, and what is counted but not listed.
+    `plan` has the rest, findings, secrets, and what is counted but not listed: it is that of the
+    only organization, or those of several together, without operations.
     """
 
-    changes: list[Change]
-    unapplied: list[Pair]
+    entries: list[Entry]
+    unapplied: list[Entry]
     plan: Plan
 
 
-def combine(run: RunPlan, view: View = PLAIN) -> Combined:
-    """Combine the plans of a run. A single organization is not named, and `view` applies to it."""
-    changes = _changes(run)
-    if run.is_single:
-        (plan,) = run.plans
-        return Combined(changes, [((), row) for row in other_rows(plan, view)], plan)
-    plans = [
-        (quote(result.name), result.value)
-        for result in run.organizations
-        if result.value is not None
-    ]
-    unapplied = equal_rows((name, row) for name, plan in plans for row in other_rows(plan, PLAIN))
-    return Combined(changes, unapplied, _together(plans))
-
-
-def _changes(run: RunPlan) -> list[Change]:
-    """Return the changes of a run: deletes first, then those of most organizations."""
-    if run.is_single:
-        rows = enumerate(plan_rows(run.plans[0]))
-        changes = [Change((), row, ((0, index),)) for index, row in rows]
-        return sorted(changes, key=lambda change: change.row.sign != "-")
-    planned: list[tuple[str, tuple[Row, tuple[int, int]]]] = []
+def combine(run: RunPlan, view: View = PLAIN) -> _Combined:
+    """Combine the plans of a run."""
+    changes: list[Entry] = []
+    unapplied: list[Entry] = []
+    plans: list[tuple[str, Plan]] = []
     for number, result in enumerate(run.organizations):
         plan = result.value
+        # Its problem is an error of the run, which is printed separately.
         if plan is None:
             continue
         name = quote(result.name)
+        plans.append((name, plan))
+        unapplied += (Entry((name,), row) for row in other_rows(plan, view))
         if plan.blocked:  # its changes are not applied, so they are not together with others
             name += " (blocked)"
         for index, row in enumerate(plan_rows(plan)):
-            planned.append((name, (row, (number, index))))
-    changes = []
+            changes.append(Entry((name,), row, ((number, index),)))
+    return _Combined(
+        _merged(changes, run.is_single),
+        _merged(unapplied, run.is_single),
+        _together(plans, run.is_single),
+    )
+
+
+def combine_reports(run: RunReport, view: View = PLAIN) -> _Combined:
+    """Combine the reports of a run: what was not applied comes first.
+
+    If `verbosity` is -1, leave out applied operations.
+    """
+    applied: list[Entry] = []
+    failed: list[Entry] = []
+    unapplied: list[Entry] = []
+    plans: list[tuple[str, Plan]] = []
+    # A plan with operations was printed before the apply, with its rows and notes.
+    is_printed = any(report.plan.operations for report in run.reports)
+    rows_view = view
+    if is_printed:
+        rows_view = PLAIN
+    for result in run.organizations:
+        report = result.value
+        if report is None:
+            continue
+        name = quote(result.name)
+        plans.append((name, report.plan))
+        for outcome in report.outcomes:
+            entries = failed
+            if isinstance(outcome, Applied):
+                entries = applied
+            entries.append(Entry((name,), outcome_row(outcome)))
+        applied += (Entry((name,), duplicate_row(row)) for row in report.duplicates_removed)
+        unapplied += (Entry((name,), row) for row in other_rows(report.plan, rows_view))
+    # What needs attention is first, because the end of a long text may be cut.
+    outcomes = _merged(failed, run.is_single)
+    if view.verbosity >= 0:
+        outcomes += _merged(applied, run.is_single)
+    if is_printed:
+        plans = []
+    rest = _together(plans, run.is_single and not is_printed)
+    return _Combined(outcomes, _merged(unapplied, run.is_single), rest)
+
+
+def _merged(entries: Iterable[Entry], is_single: bool) -> list[Entry]:
+    """Return entries with equal rows once: deletes first, then those of most organizations.
+
+    The order of a single organization stays, without its name.
+    """
+    if is_single:
+        return [entry._replace(organizations=()) for entry in entries]
     # The same change may be declared at another line in the file of each organization.
-    for names, group in _grouped(planned, lambda change: change[0]._replace(place="")):
-        row = together([row for row, _ in group])
-        changes.append(Change(names, row, tuple(member for _, member in group)))
-    return sorted(changes, key=lambda change: (change.row.sign != "-", -len(change.members)))
+    groups: dict[Row, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.row._replace(place=""), []).append(entry)
+    merged = []
+    for group in groups.values():
+        names = chain.from_iterable(entry.organizations for entry in group)
+        members = chain.from_iterable(entry.members for entry in group)
+        row = _common_row([entry.row for entry in group])
+        merged.append(Entry(tuple(names), row, tuple(members)))
+    return sorted(merged, key=lambda entry: (entry.row.sign != "-", -len(entry.organizations)))
 
 
-def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
+def _common_row(rows: Sequence[Row]) -> Row:
+    """Return equal rows as one, with their position if they have the same."""
+    # Each organization may declare it in a file that only it has.
+    if len({row.place for row in rows}) > 1:
+        return rows[0]._replace(place="")
+    return rows[0]
+
+
+def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
     """Return what several plans show besides their rows, as one plan without operations."""
+    if is_single:
+        return plans[0][1]
+    # The name alone would not say whose webhook it is.
     failing = [
         replace(webhook, name=f"{webhook.name} in {name}")
         for name, plan in plans
@@ -125,114 +168,38 @@ def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
         failing=tuple(failing),
         # What blocks or permits more names every organization; notes may be many.
         blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
-        notes=_findings((name, plan.notes) for name, plan in plans),
+        notes=_findings(((name, plan.notes) for name, plan in plans), most=5),
         relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
     )
 
 
-class _CombinedReports(NamedTuple):
-    """The outcomes of several organizations, the declarations that are not applied, and notes."""
-
-    outcomes: list[Pair]
-    unapplied: list[Pair]
-    notes: tuple[Finding, ...]
-
-
-def combine_reports(run: RunReport, *, only_failed: bool = False) -> _CombinedReports:
-    """Combine the reports of a run: what was not applied first, then the most frequent outcomes.
-
-    With `only_failed`, leave out applied operations.
-    """
-    plans: list[tuple[str, Plan]] = []
-    failed: list[tuple[str, Row]] = []
-    applied: list[tuple[str, Row]] = []
-    for result in run.organizations:
-        report = result.value
-        if report is None:
-            continue
-        name = quote(result.name)
-        plans.append((name, report.plan))
-        for outcome in report.outcomes:
-            rows = applied if isinstance(outcome, Applied) else failed
-            rows.append((name, outcome_row(outcome)))
-        applied += ((name, duplicate_row(removed)) for removed in report.duplicates_removed)
-    outcomes = _most_frequent(failed)
-    if not only_failed:
-        outcomes += _most_frequent(applied)
-    return _CombinedReports(
-        outcomes=outcomes,
-        unapplied=equal_rows(
-            (name, row) for name, plan in plans for row in other_rows(plan, PLAIN)
-        ),
-        notes=_unprinted_notes(plans),
-    )
-
-
-def _unprinted_notes(plans: Sequence[tuple[str, Plan]]) -> tuple[Finding, ...]:
-    # A plan with operations was printed before the apply, with its notes.
-    if any(plan.operations for _, plan in plans):
-        return ()
-    return _findings((name, plan.notes) for name, plan in plans)
-
-
-def _most_frequent(rows: Iterable[tuple[str, Row]]) -> list[Pair]:
-    """Return equal rows once, those of most organizations first."""
-    return sorted(equal_rows(rows), key=lambda pair: -len(pair[0]))
-
-
-def sections(rows: Iterable[Pair]) -> Iterator[Section]:
-    """Yield sections for consecutive rows of the same organizations."""
-    for names, pairs in groupby(rows, key=lambda pair: pair[0]):
-        yield Section(names, tuple(group_resends(row for _, row in pairs)))
-
-
-def together(rows: Sequence[Row]) -> Row:
-    """Return equal rows as one, with their position if they have the same."""
-    # Each organization may declare it in a file that only it has.
-    if len({row.place for row in rows}) > 1:
-        return rows[0]._replace(place="")
-    return rows[0]
-
-
-def equal_rows(rows: Iterable[tuple[str, Row]]) -> list[Pair]:
-    """Return the rows of organizations, equal ones once, with the names of the organizations."""
-    groups = _grouped(rows, lambda row: row._replace(place=""))
-    return [(names, together(members)) for names, members in groups]
-
-
-def _grouped(
-    pairs: Iterable[tuple[str, _V]], key: Callable[[_V], Hashable]
-) -> list[tuple[tuple[str, ...], list[_V]]]:
-    """Group what looks the same, by the `key`, with the names of the organizations."""
-    groups: dict[Hashable, list[tuple[str, _V]]] = {}
-    for name, value in pairs:
-        groups.setdefault(key(value), []).append((name, value))
-    return [
-        (tuple(name for name, _ in group), [value for _, value in group])
-        for group in groups.values()
-    ]
-
-
 def _findings(
-    organizations: Iterable[tuple[str, Sequence[Finding]]], most: int = _MOST_NAMES
+    organizations: Iterable[tuple[str, Sequence[Finding]]], most: int
 ) -> tuple[Finding, ...]:
-    """Return findings with the organizations that they concern in their messages."""
-    pairs = ((name, finding) for name, findings in organizations for finding in findings)
+    """Return findings once, each with at most `most` of its organizations in the message."""
+    names_by_finding: dict[Finding, list[str]] = {}
+    for name, findings in organizations:
+        for finding in findings:
+            names_by_finding.setdefault(finding, []).append(name)
     return tuple(
         finding._replace(message=f"{finding.message} (in {shorten(names, most)})")
-        for names, (finding, *_) in _grouped(pairs, lambda finding: finding)
+        for finding, names in names_by_finding.items()
     )
 
 
 def problems(results: Sequence[OrganizationResult[T]]) -> list[ReconcilerError]:
     """Return the problems of organizations, equal ones once; the message names all of them."""
-    pairs: list[tuple[str, ReconcilerError]] = []
+    # Exceptions are equal only if they are the same object, and each organization has its own.
+    groups: dict[Hashable, tuple[ReconcilerError, list[str]]] = {}
     for result in results:
-        if result.problem is not None:
+        problem = result.problem
+        if problem is not None:
+            # All that the error shows, so that equal entries look the same.
+            key = (problem.code, problem.message, problem.hint, problem.findings)
             files = between(" (", ", ".join(map(quote, result.files)), ")")
-            pairs.append((f"{quote(result.name)}{files}", result.problem))
+            groups.setdefault(key, (problem, []))[1].append(f"{quote(result.name)}{files}")
     shown = []
-    for names, (problem, *_) in _grouped(pairs, _look):
+    for problem, names in groups.values():
         # A copy, because JSON shows the problem of each organization without names.
         error = copy(problem)
         error.message = f"{', '.join(names)}: {problem.message}"
@@ -240,6 +207,163 @@ def problems(results: Sequence[OrganizationResult[T]]) -> list[ReconcilerError]:
     return shown
 
 
-def _look(problem: ReconcilerError) -> Hashable:
-    # Exceptions are equal only if they are the same object, and each organization has its own.
-    return problem.code, problem.message, problem.hint, problem.findings
+def sections(entries: Iterable[Entry], view: View) -> Iterator[tuple[tuple[str, ...], list[Row]]]:
+    """Yield the names of organizations with the consecutive rows that concern them.
+
+    With `verbosity`, secrets that are resent for many webhooks are not grouped.
+    """
+    for names, group in groupby(entries, key=lambda entry: entry.organizations):
+        rows = [entry.row for entry in group]
+        if view.verbosity <= 0:
+            rows = group_resends(rows)
+        yield names, rows
+
+
+_Organization: TypeAlias = OrganizationResult[OrganizationDrift]
+
+
+class Block(NamedTuple):
+    """Webhooks that drifted in the same way in the named organizations.
+
+    `rows` show what a revert changes, `revert` is its command. `accept` is the command that edits
+    the files; if they cannot be edited, `refusal` is the reason. There is no command after the
+    edit, and in a view without options for commands.
+    """
+
+    organizations: tuple[str, ...]
+    rows: tuple[Row, ...]
+    revert: str
+    accept: str
+    refusal: str
+
+
+def drift_blocks(report: DriftReport, view: View) -> list[Block]:
+    """Return the webhooks that drifted."""
+    groups: dict[Hashable, list[tuple[_Organization, Drifted, list[Row]]]] = {}
+    for organization, drift, rows in _drifts(report):
+        for webhook in drift.drifted:
+            shown = [rows[index] for index in webhook.operations]
+            # Another line in the file of each organization makes no other block.
+            unplaced = tuple(row._replace(place="") for row in shown)
+            key = (unplaced, webhook.refusal, bool(webhook.files))
+            groups.setdefault(key, []).append((organization, webhook, shown))
+    return [_block(report, members, view) for members in groups.values()]
+
+
+def _block(
+    report: DriftReport, members: Sequence[tuple[_Organization, Drifted, list[Row]]], view: View
+) -> Block:
+    organizations = [organization for organization, _, _ in members]
+    names = [quote(organization.name) for organization in organizations]
+    if len(report.organizations) == 1:
+        names = []
+    webhook = members[0][1]
+    revert = accept = ""
+    # Accepted edits are in the files already, and a revert would undo them.
+    if view.apply_options is not None and not (report.accepted and webhook.files):
+        revert, accept = drift_commands(report, organizations, webhook, view)
+    if report.reverted_together:
+        revert = ""
+    if webhook.refusal:
+        accept = ""
+    rows = zip(*(shown for _, _, shown in members), strict=True)
+    common = tuple(map(_common_row, rows))
+    return Block(tuple(names), common, revert, accept, prose(webhook.refusal))
+
+
+def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDrift, list[Row]]]:
+    """Yield each organization that was planned, with a row for each operation.
+
+    The rows have no label, because they are in a section of their kind.
+    """
+    for organization in report.organizations:
+        drift = organization.value
+        if drift is not None:
+            plan = drift.plan
+            # A plan with a base labels each operation, which the section's title says already.
+            unlabeled = (replace(change, attribution=None) for change in plan.operations)
+            yield organization, drift, plan_rows(plan._replace(operations=tuple(unlabeled)))
+
+
+def drift_commands(
+    report: DriftReport, organizations: Sequence[_Organization], webhook: Drifted, view: View
+) -> tuple[str, str]:
+    """Return the commands that revert and accept a webhook in the organizations."""
+    drift = organizations[0].value
+    assert drift is not None
+    operations = [drift.plan.operations[index] for index in webhook.operations]
+    # A name may contain the characters of globs.
+    only = [word for operation in operations for word in ("--only", escape(operation.name))]
+    deletes = len(organizations) * sum(isinstance(change, Delete) for change in operations)
+    allowed: list[str] = []
+    # Of the few webhooks that --only selects, the guards allow no delete.
+    if deletes:
+        allowed = ["--allow-deletes", str(deletes)]
+    files: list[str] = []
+    # A command for all of them finds their files as this one did.
+    if len(organizations) < len(report.organizations):
+        for organization in organizations:
+            files += [word for path in organization.files for word in ("-f", path)]
+    accept = apply_command(view, *files, "--accept", *report.base, *only, command="drift")
+    return apply_command(view, *files, *only, *allowed), accept
+
+
+def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[Entry]]]:
+    """Yield the differences that are no drift, or that no command resolves.
+
+    Each has a title, and the command that shows them as drift, if there is one.
+    """
+    kept_title = "Drift that neither an apply nor an edit resolves:"
+    merged_title = "Waiting to be applied, from merged pull requests:"
+    title = "Changes of the files that are not applied yet:"
+    if report.unknown:
+        title = "Differences that may be drift or changes of the files:"
+    # HEAD has the commit in question, so everything that remains is drift.
+    is_applied = apply_command(view, "--base", "HEAD", command="drift")
+    entries: dict[tuple[str, str], list[Entry]] = {
+        (kept_title, ""): [],
+        (title, ""): [],
+        (merged_title, ""): [],
+    }
+    for organization, drift, rows in _drifts(report):
+        waiting = (
+            f"Perhaps not applied yet, changed by commit {drift.commit}; if it is applied, run:"
+        )
+        for key, shown in (
+            ((kept_title, ""), map(kept_row, drift.unapplied)),
+            ((title, ""), (rows[index] for index in drift.not_applied)),
+            ((merged_title, ""), (rows[index] for index in drift.merged)),
+            ((waiting, is_applied), (rows[index] for index in drift.waiting)),
+        ):
+            names = (quote(organization.name),)
+            entries.setdefault(key, []).extend(Entry(names, row) for row in shown)
+    is_single = len(report.organizations) == 1
+    for (title, command), listed in entries.items():
+        if listed:
+            yield title, command, _merged(listed, is_single)
+
+
+def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
+    """Return the number of webhooks that drifted, and the command that accepts all of it."""
+    if report.unknown and report.remains:
+        texts = [f"Drift cannot be told from changes of the files: {prose(report.unknown)}."]
+        if not report.reverted_together:
+            texts.append("Name the previous configuration with --base.")
+        return texts, ""
+    drifted = list(report.webhooks)
+    number = len(drifted) + sum(len(drift.unapplied) for drift in report.drifts)
+    if not number:
+        return ["No drift."], ""
+    count = f"Drift: {plural(number, 'webhook')} changed live."
+    editable = plural(sum(bool(webhook.files) for webhook in drifted), "change")
+    if not report.diffs:
+        return [count], ""
+    if report.accepted:
+        files = ", ".join(quote(diff.file) for diff in report.diffs)
+        return [count, f"Edited to accept {editable}: {files}."], ""
+    way = f"Accept {editable} with `git apply` of this diff"
+    # A command without names would also accept what only GitHub knows to wait.
+    if view.apply_options is None or any(drift.merged for drift in report.drifts):
+        return [count, f"{way}."], ""
+    command = apply_command(view, "--accept", *report.base, command="drift")
+    return [count, f"{way}, or with this command:"], command

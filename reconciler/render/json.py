@@ -26,6 +26,7 @@ from reconciler.planning.document import (
 from reconciler.planning.drift import DriftReport, OrganizationDrift, WebhookStatus
 from reconciler.planning.plan import Kept, OrganizationResult, Plan, RunPlan
 from reconciler.render import PLAIN, LiveStatus, View
+from reconciler.render.combined import drift_commands
 from reconciler.render.words import tally, unblocking
 from reconciler.report import Outcome, Report, RunReport, State, state_of
 
@@ -51,6 +52,7 @@ def _unblock(plan: Plan | None, view: View, total: int) -> Tree:
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Return the document of an apply's report (schemas/report.schema.json)."""
+    # A program that reads the states needs no rules for combinations of keys.
     states = [state_of(result) for result in run.organizations]
     organizations: list[Tree] = []
     for state, result in zip(states, run.organizations, strict=True):
@@ -79,6 +81,7 @@ def _report(report: Report) -> Tree:
         "digest": plan.digest,
         "exit_code": int(report.exit_code),
         "counts": {
+            # All of the keys, also with zeros, so that no program has to supply a default.
             **tally(report),
             "duplicates_removed": len(report.duplicates_removed),
             "unchanged": len(plan.matched),
@@ -95,6 +98,7 @@ def _report(report: Report) -> Tree:
 
 def _kept(kept: Kept) -> Tree:
     shown: Tree = {"name": kept.name, **plain(kept)}
+    # The name is that of all of them, so only their ids are listed.
     webhooks = shown.pop("webhooks")
     return {**shown, "ids": [webhook["id"] for webhook in webhooks]}
 
@@ -140,6 +144,7 @@ def _status(status: LiveStatus) -> Tree:
     return {
         "organization": {"id": status.organization.id, "name": status.organization.name},
         "counts": {
+            # A declared webhook that is not live is in the list, too, without an id.
             "live": sum(webhook.id is not None for webhook in status.webhooks),
             "failing": len(status.failing),
         },
@@ -159,6 +164,7 @@ def _webhook_status(status: WebhookStatus) -> Tree:
         "destination": webhook["destination"],
         "event_types": webhook["event_types"],
         "position": plain(status.position),
+        # Nothing is known about the deliveries of a webhook that is not live.
         "delivery": None if status.id is None else str(status.webhook.delivery),
         "last_run": webhook["last_run"],
         "last_error": plain(status.webhook.last_error),
@@ -189,16 +195,16 @@ def _organization_drift(
         "files": list(organization.files),
         "error": None if problem is None else error_tree(problem),
     }
+    # All keys, so that a program reads an organization that failed like any other.
     if drift is None:
         return {**shown, "drifted": [], "unapplied": [], "not_applied": [], "waiting": []}
-    from reconciler.render.drifted import commands  # for one command only
-
     operations = [
         {**operation_summary(operation), **plain(operation)} for operation in drift.plan.operations
     ]
     shown["drifted"] = []
     for webhook in drift.drifted:
-        revert, accept = commands(report, [organization], webhook, view)
+        # For each organization, because a program may act on one of them only.
+        revert, accept = drift_commands(report, [organization], webhook, view)
         shown["drifted"].append(
             {
                 "operations": [operations[index] for index in webhook.operations],

@@ -59,19 +59,6 @@ def columns(text: str) -> int:
     return len(visible) + wide
 
 
-def fitted(text: str, width: int) -> str:
-    """Return `text` in exactly `width` columns: padded, or cut with `...` at the end."""
-    if columns(text) > width:
-        if width < 3:
-            return "." * width
-        # The slice counts characters, and wide ones need more columns.
-        text = text[: width - 3]
-        while columns(text) > width - 3:
-            text = text[:-1]
-        text += "..."
-    return text + " " * (width - columns(text))
-
-
 def flow(atoms: Iterable[Atom], view: View, *, start: str, indent: int = 2) -> list[str]:
     """Return `start` and the atoms as lines, wrapped at the width and continued at `indent`.
 
@@ -91,20 +78,16 @@ def flow(atoms: Iterable[Atom], view: View, *, start: str, indent: int = 2) -> l
     return lines
 
 
-def paragraph(text: str, view: View, *, start: str = "", indent: int = 2) -> list[str]:
-    """Return `start` and a sentence as wrapped lines."""
-    return flow(sentence(text), view, start=start, indent=indent)
-
-
 def paragraphs(texts: Iterable[str], view: View) -> list[str]:
     """Return each sentence as wrapped lines."""
-    return [line for text in texts for line in paragraph(text, view)]
+    return [line for text in texts for line in flow(sentence(text), view, start="")]
 
 
 def listed(items: Iterable[str], end: str = "") -> list[Atom]:
-    """Return items as the atoms of a list."""
-    *most, last = items
-    return [*(Atom(f"{item},") for item in most), Atom(f"{last}{end}")]
+    """Return items as the atoms of a list; `end` follows the last one."""
+    shown = [*items]
+    last = shown[-1:]
+    return [*(Atom(f"{item},") for item in shown[:-1]), *(Atom(f"{item}{end}") for item in last)]
 
 
 def joined(*sections: Sequence[str]) -> str:
@@ -147,6 +130,7 @@ def _columns_of(rows: Sequence[Row], width: int) -> _Columns:
     names = (_indent(row) + 2 + columns(row.name) for row in rows)
     what = 2 + _widest(names, _INDENT + 2 + max(12, width // 3))
     if fields:
+        # A long label is rare, and must not push all values to the right.
         labels = (columns(field.label) for field in fields)
         what = max(what, _FIELDS + _widest(labels, 20) + 2)
     details = what + 2 + _widest((columns(row.what) for row in rows), max(12, width // 4))
@@ -165,6 +149,7 @@ def _row_lines(row: Row, table: _Columns, view: View) -> list[str]:
     head = _pad_to(head, table.what)
     place = paint(row.place, "faint", view)
     line = head + row.what
+    # Without a reason nothing has to be aligned.
     if row.what and row.pieces:
         line = _pad_to(line, table.details)
     line += " ".join(row.pieces)

@@ -10,65 +10,53 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate
 from math import inf
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, note
 from reconciler.planning.drift import DriftReport
 from reconciler.planning.plan import Plan, RunPlan
 from reconciler.render import PLAIN, View, words
-from reconciler.render.combined import Change, Pair, combine, combine_reports, problems
-from reconciler.render.quote import prose, quote
-from reconciler.render.rows import (
-    VERBS,
-    FieldLine,
-    Row,
-    duplicate_row,
-    group_resends,
-    other_rows,
-    outcome_row,
-    position_text,
+from reconciler.render.combined import (
+    Block,
+    Entry,
+    Members,
+    combine,
+    combine_reports,
+    drift_blocks,
+    drift_conclusion,
+    drift_others,
+    problems,
+    sections,
 )
-from reconciler.report import Applied, Report, RunReport
+from reconciler.render.quote import prose, quote
+from reconciler.render.rows import VERBS, FieldLine, Row, group_resends, position_text
+from reconciler.report import RunReport
 
-if TYPE_CHECKING:
-    from reconciler.render.drifted import Block
-
-_MAX_FIELDS = 8
-_TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
-_OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
-_CUT_SPACE = 200
+_MAX_FIELDS: Final = 8
+_TABLE: Final = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
+_OUTCOMES: Final = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
+_CUT_SPACE: Final = 200
 """Bytes reserved for the line that describes what was cut."""
 _MAX_TOGETHER: Final = 200
 """Organizations whose equal change is one row of a page, so that it fits with its digests."""
-_PAGE_SPACE = 3_000
+_PAGE_SPACE: Final = 3_000
 """Characters reserved on a page for its heading, guards, table header and collapsed part."""
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
     """Render the plans of a run: equal changes once, with their organizations, and totals."""
-    if not run.is_single:
-        # Details and missing references are about one organization.
-        view = View(limit=view.limit)
     parts = _parts(run, view)
-    pairs = [(change.organizations, change.row) for change in parts.changes]
-    shown = [row for _, row in pairs]
+    shown = [change.row for change in parts.changes]
     # Only in the details: in the table each webhook has its own row.
     if view.verbosity <= 0:
         shown = group_resends(shown)
-    pairs += parts.unapplied
-    rows = _tables(pairs)
-    table: Sequence[str] = ()
-    # The only table can be left out if all of its rows are cut.
-    if run.is_single:
-        table, rows = _TABLE, rows[len(_TABLE) :]
     return _fit(
         view,
         head=parts.head,
-        table=table,
-        rows=rows,
+        rows=_tables([*parts.changes, *parts.unapplied]),
         after=parts.after,
         details=_details(shown),
         foot=parts.foot,
@@ -78,58 +66,33 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Render the outcomes of a run: equal ones once, and the totals last."""
     is_planned = any(report.plan.operations for report in run.reports)
-    title = words.applied(*run.reports) if is_planned else "no changes"
-    if run.is_single:
-        return _report(run.reports[0], title, view)
-    combined = combine_reports(run)
-    head = [_heading(words.plural(len(run.organizations), "organization"), title)]
-    for result in run.organizations:
-        if result.value is not None and result.value.problem:
-            problem = code(prose(result.value.problem))
-            head += ["", f"**Problem** in {_quoted(result.name)}: {problem}"]
-    end = [
-        f"{reason}: {', '.join(map(code, names))}."
-        for reason, names in words.not_as_declared(run).items()
-    ]
-    rows = _tables(combined.outcomes, _OUTCOMES, _outcome_row)
-    return _fit(
-        view,
-        head=head,
-        table=(),
-        rows=[*rows, *_tables(combined.unapplied)],
-        after=_findings(combined.notes),
-        foot=[line for text in (*end, *words.run_result(run)) for line in ("", text)],
-    )
-
-
-def _report(report: Report, title: str, view: View) -> str:
-    plan = report.plan
-    head = [_heading(_quoted(plan.organization.name), title)]
-    if report.problem:
-        head += ["", f"**Problem**: {code(prose(report.problem))}"]
+    title = words.applied(run.reports) if is_planned else "no changes"
+    head = [_heading([result.name for result in run.organizations], title)]
+    for problem in words.report_problems(run):
+        head += ["", f"**Problem**: {code(problem)}"]
     # What failed is first, because the end may be cut.
-    outcomes = sorted(report.outcomes, key=lambda outcome: isinstance(outcome, Applied))
-    shown = (*map(outcome_row, outcomes), *map(duplicate_row, report.duplicates_removed))
-    after: list[str] = []
-    if plan.operations:  # the plan was printed before
-        others = other_rows(plan, PLAIN)
-    else:
-        others = other_rows(plan, view)
-        after += _notes(plan, view)
+    combined = combine_reports(run, view)
+    foot = []
+    for reason, names in words.not_as_declared(run).items():
+        foot += ["", f"{reason}: {', '.join(map(code, names))}."]
+    for text in words.conclusion(run):
+        foot += ["", text]
     return _fit(
         view,
         head=head,
-        table=_OUTCOMES,
-        rows=[*map(_outcome_row, shown), *map(_plan_row, others)],
-        after=after,
-        foot=["", *words.conclusion(report), *_command(words.next_command(report))],
+        rows=[
+            *_tables(combined.entries, _OUTCOMES, _outcome_row),
+            *_tables(combined.unapplied),
+        ],
+        after=list(_notes(combined.plan, view)),
+        foot=[*foot, *_command(words.next_command(run))],
     )
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Render findings as a list, sorted by position."""
     head = [f"### {words.finding_counts(findings) or 'No findings'}"]
-    return _fit(view, head=head, table=[""], rows=_findings(findings))
+    return _fit(view, head=head, rows=["", *_findings(findings)])
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
@@ -139,21 +102,17 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
         head += ["", f"Help: {code(prose(error.hint))}"]
     rows = _findings(error.findings)
     rows += [f"- {code(prose(line))}" for line in error.differences]
-    return _fit(view, head=head, table=[""], rows=rows)
+    return _fit(view, head=head, rows=["", *rows])
 
 
 def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     """Render what drifted, both ways out, and the edits as a diff in the details."""
-    from reconciler.render.drifted import blocks, conclusion, others  # for one command only
-
-    several = len(report.organizations) > 1
-    (title, *more), command = conclusion(report, view)
-    rows = [_drifted(block, several) for block in blocks(report, view)]
+    (title, *more), command = drift_conclusion(report, view)
+    rows = [_drifted(block) for block in drift_blocks(report, view)]
     after = []
-    for other in others(report, view):
-        after += ["", other.title + words.between(" ", code(other.command)), ""]
-        for section in other.sections:
-            after += [_list_row(row, section.organizations, several) for row in section.rows]
+    for other_title, other_command, entries in drift_others(report, view):
+        after += ["", other_title + words.between(" ", code(other_command)), ""]
+        after += [_list_row(entry.row, entry.organizations) for entry in entries]
     details = []
     # Accepted edits are in the files already, where git shows them.
     if not report.accepted:
@@ -161,37 +120,31 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     return _fit(
         view,
         head=[f"### {title}"],
-        table=[""],
-        rows=rows,
+        rows=["", *rows],
         after=after,
         details=details,
         foot=["", *more, *_command(command)] if more else (),
     )
 
 
-def _drifted(block: Block, several: bool) -> str:
+def _drifted(block: Block) -> str:
     """Return a webhook that drifted, with both ways out below it."""
-    lines = [_list_row(row, block.organizations, several) for row in block.rows]
+    lines = [_list_row(row, block.organizations) for row in block.rows]
     ways = [("revert", block.revert), ("accept", block.accept), ("accept by hand", block.refusal)]
     lines += [f"  - {way}: {code(text)}" for way, text in ways if text]
     # One item, so that a cut never separates a webhook from its ways out.
     return "\n".join(lines)
 
 
-def _list_row(row: Row, organizations: Sequence[str], several: bool) -> str:
+def _list_row(row: Row, organizations: Sequence[str]) -> str:
     """Return a row as an item of a list, with the organizations that it concerns."""
     about = [code(text) for text in (row.what, *(line.text for line in row.fields)) if text]
     if row.why and not row.fields:
         about.append(row.why)
     name = code(row.name)
-    if several:
-        name += f" in {', '.join(map(code, organizations))}"
+    name += words.between(" in ", ", ".join(map(code, organizations)))
     name += words.between(" (", code(row.place), ")")
     return f"- `{row.sign}` {name}: {', '.join(about)}"
-
-
-Members: TypeAlias = tuple[tuple[int, int], ...]
-"""Operations of a run: the index of each one's organization, and its index in that plan."""
 
 
 def paged_run(
@@ -209,7 +162,6 @@ def paged_run(
     # Everything except the changes gets at most a third of the first page.
     ending = _fit(
         View(limit=limit // 3),
-        table=(),
         rows=_tables(parts.unapplied),
         after=parts.after,
         foot=[*parts.foot, "", foot],
@@ -217,27 +169,23 @@ def paged_run(
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (max_pages - 1))]
     sizes = []
     for change in changes:
-        lines = [_plan_row(change.row), *_details([change.row])]  # grouped, the details need less
+        lines = [_plan_row(change.row), *_details([change.row])]  # grouped, they need less
         sizes.append(sum(len(line) + 1 for line in lines) + extra(change.members) + 1)
     pages, unshown = _distributed(changes, sizes, rooms)
     texts = []
     for number, page in enumerate(pages, start=1):
         head = [f"{parts.head[0]}, part {number} of {len(pages)}"]
+        end = []
         if number == 1:
             head = [*parts.head, *_about_pages(unshown, len(changes), len(pages))]
-        text = _fit(
-            PLAIN,
-            head=head,
-            table=(),
-            rows=_tables((change.organizations, change.row) for change in page),
-            details=_details(group_resends(change.row for change in page)),
-            foot=[ending.rstrip("\n")] if number == 1 else (),
-        )
+            end = [ending.rstrip("\n")]
+        details = _details(group_resends(change.row for change in page))
+        text = _fit(PLAIN, head=head, rows=_tables(page), details=details, foot=end)
         texts.append((text, tuple(member for change in page for member in change.members)))
     return texts
 
 
-def _split(change: Change) -> Iterator[Change]:
+def _split(change: Entry) -> Iterator[Entry]:
     """Split a change of so many organizations that it may not fit on a page."""
     for start in range(0, len(change.members), _MAX_TOGETHER):
         end = start + _MAX_TOGETHER
@@ -250,8 +198,8 @@ class _Parts(NamedTuple):
     """The changes of a run, and what surrounds them."""
 
     head: list[str]
-    changes: list[Change]
-    unapplied: list[Pair]
+    changes: list[Entry]
+    unapplied: list[Entry]
     after: list[str]
     foot: list[str]
 
@@ -259,48 +207,46 @@ class _Parts(NamedTuple):
 def _parts(run: RunPlan, view: View) -> _Parts:
     combined = combine(run, view)
     plan = combined.plan
+    title = "no changes"
+    if any(plan.operations for plan in run.plans):
+        title = words.counts(*run.plans)
+    head = [_heading([result.name for result in run.organizations], title)]
     findings = [_finding("BLOCKED", finding) for finding in plan.blocked]
-    foot: list[str] = []
+    after = list(_notes(plan, view))
+    summary = words.run_summary(run.totals)
     if run.is_single:
-        title = words.counts(plan) if plan.operations else "no changes"
-        head = [_heading(_quoted(plan.organization.name), title)]
         if plan.counts.live:
             head += ["", words.scope(plan)]
-        files = words.plural(plan.counts.files, "file")
-        foot += ["", f"{words.summary(plan)} Configuration: {files}."]
+        summary = f"{words.summary(plan)} Configuration: {words.plural(plan.counts.files, 'file')}."
+        for purpose, text in words.unblocking(plan, view):
+            after.append(f"- To unblock this plan, {purpose}: {code(text)}")
     else:
-        plan = plan._replace(blocked=())  # the edits of one plan do not unblock the others
-        is_empty = not any(plan.operations for plan in run.plans)
-        title = "no changes" if is_empty else words.counts(*run.plans)
-        head = [_heading(words.plural(len(run.organizations), "organization"), title)]
-        findings += _problems(run)
-        for line in words.outside_digest(*run.plans, shown=_quoted):
-            foot += ["", line]
-        foot += ["", words.run_summary(run.totals)]
+        for problem in problems(run.organizations):
+            reason = note(problem.code, problem.message, problem.hint)
+            findings += [_finding("not planned", reason), *_findings(problem.findings)]
     if findings:
         head += ["", *findings]
+    foot = ["", summary]
+    for line in words.outside_digest(run.plans, _quoted):
+        foot += ["", line]
     if run.digest:
         foot += ["", f"Digest {_quoted(run.digest)}"]
-    return _Parts(head, combined.changes, combined.unapplied, list(_notes(plan, view)), foot)
-
-
-def _problems(run: RunPlan) -> Iterator[str]:
-    for problem in problems(run.organizations):
-        reason = note(problem.code, problem.message, problem.hint)
-        yield _finding("not planned", reason)
-        yield from _findings(problem.findings)
+    # A reviewer must see deletes, even if the end is cut.
+    changes = sorted(combined.entries, key=lambda change: change.row.sign != "-")
+    return _Parts(head, changes, combined.unapplied, after, foot)
 
 
 def _tables(
-    pairs: Iterable[Pair],
+    entries: Iterable[Entry],
     head: Sequence[str] = _TABLE,
     table_row: Callable[[Row], str] | None = None,
 ) -> list[str]:
     """Return a table for consecutive rows of the same organizations, which are listed above it."""
     lines: list[str] = []
-    for names, group in groupby(pairs, key=lambda pair: pair[0]):
-        lines += [*_organizations(names), *head]
-        lines += [(table_row or _plan_row)(row) for _, row in group]
+    for names, rows in sections(entries, View(verbosity=1)):  # each webhook has its own row
+        first, *others = map(table_row or _plan_row, rows)
+        # One text, so that a cut leaves no header without a row.
+        lines += ["\n".join([*_organizations(names), *head, first]), *others]
     return lines
 
 
@@ -311,21 +257,21 @@ def _organizations(names: Sequence[str]) -> list[str]:
 
 
 def _distributed(
-    changes: Sequence[Change], sizes: Sequence[int], rooms: Sequence[int]
-) -> tuple[list[list[Change]], list[Change]]:
+    changes: Sequence[Entry], sizes: Sequence[int], rooms: Sequence[int]
+) -> tuple[list[list[Entry]], list[Entry]]:
     """Return the changes of each page, and those that do not fit on any."""
-    pages: list[list[Change]] = [[]]
+    pages: list[list[Entry]] = [[]]
     room = rooms[0]
-    unshown: list[Change] = []
-    for change, own_size in zip(changes, sizes, strict=True):
+    unshown: list[Entry] = []
+    for change, row_size in zip(changes, sizes, strict=True):
         # Changes of the same organizations share the line with their names and the table's header.
         heading = _size([*_organizations(change.organizations), *_TABLE])
         is_new = not pages[-1] or pages[-1][-1].organizations != change.organizations
-        size = own_size + (heading if is_new else 0)
+        size = row_size + (heading if is_new else 0)
         # A page is begun only for a change that fits on it.
-        if size > room and len(pages) < len(rooms) and own_size + heading <= rooms[len(pages)]:
+        if size > room and len(pages) < len(rooms) and row_size + heading <= rooms[len(pages)]:
             room = rooms[len(pages)]
-            size = own_size + heading
+            size = row_size + heading
             pages.append([])
         if size > room:
             unshown.append(change)
@@ -335,7 +281,7 @@ def _distributed(
     return pages, unshown
 
 
-def _about_pages(unshown: Sequence[Change], count: int, pages: int) -> Iterable[str]:
+def _about_pages(unshown: Sequence[Entry], count: int, pages: int) -> Iterable[str]:
     if unshown:
         # This text is never cut, so it must stay short.
         names = words.shorten([change.row.name[:40] for change in unshown], 5)
@@ -349,7 +295,10 @@ def _about_pages(unshown: Sequence[Change], count: int, pages: int) -> Iterable[
         yield from ("", f"Part 1 of {pages}; the next comments have the other parts.")
 
 
-def _heading(about: str, title: str) -> str:
+def _heading(organizations: Sequence[str], title: str) -> str:
+    about = words.plural(len(organizations), "organization")
+    if len(organizations) == 1:
+        about = _quoted(organizations[0])
     return f"### CloudTruth webhooks for {about}: {title}"
 
 
@@ -380,22 +329,18 @@ def _table_row(row: Row, what: str, why: str) -> str:
     return f"| `{row.sign}` | {_cell(row.name)} | {what} | {why} | {_cell(row.place)} |"
 
 
-def _notes(plan: Plan, view: View) -> Iterable[str]:
+def _notes(plan: Plan, view: View) -> Iterator[str]:
     """Yield the items of the list below the tables."""
     # First, because the end may be cut: a reviewer has to agree to a relaxed policy.
     for finding in plan.relaxed:
         yield _finding("policy relaxed", finding)
     yield from _findings(plan.notes)
-    lines = words.remaining_counts(plan, names=view.verbosity > 0, shown=_quoted)
-    lines += [*words.failing(plan, shown=_quoted), *words.drifted(plan)]
+    lines = words.remaining_counts(plan, view, _quoted)
     for reference, destinations in words.secret_destinations(plan).items():
         listed = ", ".join(map(code, destinations))
         lines.append(f"Apply needs {_quoted(str(reference))} for {listed}")
-    lines += words.not_set_here(plan, view, shown=_quoted)
-    lines += words.outside_digest(plan, shown=_quoted)
-    for purpose, text in words.unblocking(plan, view):
-        lines.append(f"To unblock this plan, {purpose}: {code(text)}")
-    yield from (f"- {line}" for line in lines)
+    for line in (*lines, *words.reminders(plan, view, _quoted)):
+        yield f"- {line}"
 
 
 def _details(rows: Iterable[Row]) -> list[str]:
@@ -485,13 +430,12 @@ def _fit(
     view: View,
     *,
     head: Sequence[str] = (),
-    table: Sequence[str],
     rows: Sequence[str],
     after: Sequence[str] = (),
     details: Sequence[str] = (),
     foot: Sequence[str] = (),
 ) -> str:
-    """Join the parts of a comment; `table` is the text before the first row.
+    """Join the parts of a comment.
 
     If it exceeds the limit, leave out details, then the end of the text after the table, then rows,
     line by line; `head` and `foot` are never cut.
@@ -502,7 +446,7 @@ def _fit(
     limit = inf
     if view.limit is not None:
         limit = view.limit
-    room = limit - _size([*head, *table, *notes, *foot]) - _CUT_SPACE
+    room = limit - _size([*head, *notes, *foot]) - _CUT_SPACE
     if room < 0:  # the rest is shared with the rows
         room += _size(notes)
         notes = _fitting(notes, room / 2)
@@ -514,7 +458,7 @@ def _fit(
     shown_details: Sequence[str] = ()
     if len(shown) == len(rows):  # details without their row would explain nothing
         shown_details = _fitting(details, room - _size([*shown, *opening, *closing]))
-    lines = [*head, *(table if shown else ()), *shown, *notes]
+    lines = [*head, *shown, *notes]
     if shown_details:
         lines += [*opening, *shown_details, *closing]
     lost = len([*rows, *after, *details]) - len([*shown, *notes[1:], *shown_details])

@@ -125,6 +125,7 @@ def events(names: Iterable[str]) -> tuple[str, ...]:
 
 def plan_rows(plan: Plan) -> list[Row]:
     """Return one row per operation, in plan order."""
+    # The plan resolved these; a value without one shows its reference.
     known = {(use.webhook, use.field): use.destination for use in plan.secrets}
     return [_operation_row(operation, known) for operation in plan.operations]
 
@@ -148,6 +149,7 @@ def group_resends(rows: Iterable[Row]) -> list[Row]:
         if len(block) == 1:
             grouped.append(first)
             continue
+        # The heading says once what holds for all of them.
         why = f"{first.why}, nothing else changes"
         count = plural(len(block), "webhook")
         grouped.append(Row(sign=first.sign, name=count, why=why, fields=first.fields))
@@ -175,6 +177,7 @@ def _operation_row(operation: Operation, known: Mapping[tuple[str, str], str]) -
         return row
     attribution = _in_parentheses(operation.attribution)
     row = row._replace(why=f"{row.why} {attribution}")
+    # Text shows the details in place of the reason, which has the label already.
     if row.details:
         row = row._replace(details=(*row.details, attribution))
     return row
@@ -224,7 +227,7 @@ def _delete_row(delete: Delete) -> Row:
 
 def one_line(decision: Operation | Kept) -> str:
     """Return an operation or kept webhooks in one line, with the changed fields or the reason."""
-    row = _kept_row(decision) if isinstance(decision, Kept) else _operation_row(decision, {})
+    row = kept_row(decision) if isinstance(decision, Kept) else _operation_row(decision, {})
     reason = "; ".join(line.text for line in row.fields) or row.why
     return f"{VERBS[row.sign]} {row.name} ({reason})"
 
@@ -256,6 +259,7 @@ def outcome_row(outcome: Outcome) -> Row:
 
 def _refusal_lines(failed: Failed) -> Iterator[FieldLine]:
     """Yield the server's messages about fields, and the help."""
+    # The server names fields of the request; the position is that of the declaration.
     for field in failed.fields:
         atoms = sentence(prose(field.message))
         if field.position is not None:
@@ -275,14 +279,15 @@ def duplicate_row(duplicate: RemovedDuplicate) -> Row:
 def other_rows(plan: Plan, view: View) -> list[Row]:
     """Return rows of unapplied declarations; with `verbosity`, of all unchanged webhooks."""
     if view.verbosity <= 0:
-        return list(map(_kept_row, plan.unapplied))
-    kept = map(_kept_row, (*plan.kept, *plan.unmanaged))
+        return list(map(kept_row, plan.unapplied))
+    kept = map(kept_row, (*plan.kept, *plan.unmanaged))
     return [*kept, *map(_matched_row, plan.matched.values())]
 
 
-def _kept_row(kept: Kept) -> Row:
+def kept_row(kept: Kept) -> Row:
     """Return the row of kept webhooks: ambiguous, protected, unmanaged, of an unknown type."""
     first, why = kept.webhooks[0], REASONS[kept.reason]
+    # Only an id can choose one of several webhooks with one name.
     if kept.reason is Reason.AMBIGUOUS:
         ids = ", ".join(quote(webhook.id) for webhook in kept.webhooks)
         if kept.detail:
@@ -383,6 +388,7 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
 def _resent_atoms(value: Value) -> list[Atom]:
     """Return how a field is sent whose live value the server hides."""
     source = "the file"
+    # A value written in the file has no name, and must not be shown.
     if isinstance(value, SecretRef):
         source = quote(str(value))
     return [Atom(f"resent from {source}", gap="  "), *sentence(_HIDDEN)]

@@ -1,4 +1,4 @@
-"""Render text for terminals and logs: plans, reports, drift, findings, errors.
+"""Render text for terminals and logs: plans, reports, drift, findings, errors, state, checks.
 
 Lines are laid out in columns within the view's width; a row that does not fit continues on the next
 line. Findings look like a compiler's: message, position, the line with carets, help. The text is
@@ -7,195 +7,152 @@ the same with and without color.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
 
+from reconciler.checks import Check, Checklist, Status, Subject
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
-from reconciler.planning.plan import Plan, RunPlan
-from reconciler.render import PLAIN, View, words
-from reconciler.render.layout import (
-    columns,
-    flow,
-    joined,
-    lay_out,
-    listed,
-    paint,
-    paragraph,
-    paragraphs,
+from reconciler.planning.drift import DRIFTED, DriftReport, ManagementStatus, WebhookStatus
+from reconciler.planning.plan import Attribution, DeliveryState, OrganizationResult, Plan, RunPlan
+from reconciler.render import PLAIN, LiveStatus, View, words
+from reconciler.render.combined import (
+    Block,
+    Entry,
+    combine,
+    combine_reports,
+    drift_blocks,
+    drift_conclusion,
+    drift_others,
+    sections,
 )
+from reconciler.render.layout import columns, flow, joined, lay_out, listed, paint, paragraphs
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
     FieldLine,
     Row,
-    duplicate_row,
-    group_resends,
+    events,
     label,
-    other_rows,
-    outcome_row,
-    plan_rows,
     position_text,
     sentence,
 )
-from reconciler.report import Applied, Report, RunReport
+from reconciler.report import RunReport
 
-if TYPE_CHECKING:
-    from reconciler.planning.drift import DriftReport
-    from reconciler.render.combined import Combined, Section
-    from reconciler.render.drifted import Block
+_MAX_SUBJECTS: Final = 10
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
-    """Render the plans of a run: equal changes once, and the totals last.
+    """Render the plans of a run: equal changes once, then notes, totals, digest and next step.
 
-    With `verbosity`, render each plan of several. If it is -1, render only the guards that block
-    the plans.
+    If `verbosity` is -1, render only the guards that block the plans.
     """
-    if run.is_single:
-        return joined(*_plan(run.plans[0], view))
-    from reconciler.render.combined import combine  # most runs have one organization
-
-    combined = combine(run)
+    combined = combine(run, view)
+    blocked = _blocks(combined.plan.blocked, view)
+    # Also with --quiet, because a blocked plan is a failure.
     if view.verbosity < 0:
-        return joined(_blocks(combined.plan.blocked, view), [words.run_summary(run.totals)])
-    parts: list[Sequence[str]] = []
-    if view.verbosity > 0:
-        for plan in run.plans:  # without commands: they would apply only one of the plans
-            parts += _plan(plan, view._replace(apply_options=None))
-    else:
-        parts += _combined(run, combined, view)
+        return joined(blocked, _unblocking(run, view))
+    header = _header(len(run.organizations), run.plans, view)
+    if run.is_single and combined.plan.counts.live:
+        header += paragraphs([words.scope(combined.plan)], view)
     failed = [
         f"{quote(result.name)} ({result.problem.code})"
         for result in run.organizations
         if result.problem is not None
     ]
+    end = paragraphs([f"{line}." for line in words.outside_digest(run.plans)], view)
     if failed:
-        parts.append(flow(listed(failed, end="."), view, start="Failed:"))
-    return joined(*parts, _run_end(run, view))
-
-
-def _plan(plan: Plan, view: View) -> Iterable[Sequence[str]]:
-    """Yield the sections of one plan, the last one with the command that applies exactly this."""
-    # Also with --quiet, because a blocked plan is a failure.
-    if view.verbosity < 0:
-        yield _blocks(plan.blocked, view)
-        yield _unblocking(plan, view)
-        return
-    header = _header(plan, view)
-    if plan.counts.live:
-        header += paragraph(words.scope(plan), view)
-    yield header
-    rows = plan_rows(plan)
-    if view.verbosity == 0:
-        rows = group_resends(rows)
-    rows += other_rows(plan, view)
-    yield lay_out(rows, view)
-    yield from _notes(plan, view)
-    style = "strong" if plan.operations or plan.blocked else "good"
-    end = paragraph(paint(words.summary(plan), style, view), view)
-    end += paragraphs([f"{line}." for line in words.outside_digest(plan)], view)
-    if plan.digest:
-        end += _digest(plan.digest, view, applies=not plan.blocked)
-    yield end
-    yield _unblocking(plan, view)
+        end += flow(listed(failed, end="."), view, start="Failed:")
+    totals = run.totals
+    # An organization that is blocked or failed stops an apply of all.
+    if run.digest:
+        end += _digest(run.digest, view, applies=not (totals.blocked or totals.failed))
+    style = "strong"
+    if totals.unchanged == totals.organizations:
+        style = "good"
+    if run.is_single:
+        end = paragraphs([paint(words.summary(combined.plan), style, view)], view) + end
+    else:  # the last line, where users of a long output look
+        end += paragraphs([paint(words.run_summary(totals), style, view)], view)
+    return joined(
+        header,
+        *_tables([*combined.entries, *combined.unapplied], view),
+        *_notes(combined.plan, view),
+        # Near the edits that unblock the plan.
+        blocked,
+        end,
+        _unblocking(run, view),
+    )
 
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
-    """Render the outcomes of a run: equal ones once, and the totals last.
+    """Render the outcomes of a run: equal ones once, then what was applied, verified and is next.
 
     If `verbosity` is -1, applied operations are only counted.
     """
-    if run.is_single:
-        return joined(*_report(run.reports[0], view))
-    # Most runs have one organization.
-    from reconciler.render.combined import combine_reports, sections
-
-    combined = combine_reports(run, only_failed=view.verbosity < 0)
-    end = []
-    for result in run.organizations:
-        if result.value is not None and result.value.problem:
-            end += paragraph(_problem(f"{quote(result.name)}: ", result.value.problem, view), view)
+    plans = [report.plan for report in run.reports]
+    combined = combine_reports(run, view)
+    parts: list[Sequence[str]] = [*_tables([*combined.entries, *combined.unapplied], view)]
+    if view.verbosity >= 0:
+        parts.insert(0, _header(len(run.organizations), plans, view))
+    parts += [*_notes(combined.plan, view), _blocks(combined.plan.blocked, view)]
+    mark = paint("Problem:", "error", view)
+    end = paragraphs([f"{mark} {problem}" for problem in words.report_problems(run)], view)
     for reason, names in words.not_as_declared(run).items():
         end += flow(listed(names, end="."), view, start=f"{reason}:")
-    end += paragraphs(words.run_result(run), view)
-    rows = sections([*combined.outcomes, *combined.unapplied])
-    shown = (_section(section, view) for section in rows)
-    return joined(*shown, _blocks(combined.notes, view), end)
+    texts = words.conclusion(run)
+    if any(plan.operations for plan in plans):
+        texts.insert(0, f"{words.applied(run.reports).capitalize()}.")
+    end += paragraphs(texts, view)
+    return joined(*parts, [*end, *_command(words.next_command(run))])
 
 
-def _report(report: Report, view: View) -> Iterable[Sequence[str]]:
-    """Yield the sections of the report of one organization."""
-    is_quiet = view.verbosity < 0
-    if not is_quiet:
-        yield _header(report.plan, view)
-    rows = [
-        outcome_row(outcome)
-        for outcome in report.outcomes
-        if not (is_quiet and isinstance(outcome, Applied))
-    ]
-    # A plan with operations was printed before the apply.
-    rows += other_rows(report.plan, PLAIN if report.outcomes else view)
-    rows += map(duplicate_row, report.duplicates_removed)
-    yield lay_out(rows, view)
-    texts = []
-    if report.plan.operations:
-        texts.append(f"{words.applied(report).capitalize()}.")
-    else:
-        yield from _notes(report.plan, view)
-    if report.problem:
-        texts.append(_problem("", report.problem, view))
-    texts += words.conclusion(report)
-    yield paragraphs(texts, view) + _command(words.next_command(report))
+def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:
+    """Return what is known about the organizations: servers, and for one the key and its role."""
+    # Only an unusual `http://` is shown.
+    origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in plans)
+    name, about = words.plural(count, "organization"), [*origins]
+    if count == 1:
+        organization = plans[0].organization
+        name = quote(organization.name)
+        if view.key_source:
+            about.append(f"key from {prose(view.key_source)}")
+        if organization.role:
+            about.append(f"role {quote(organization.role)}")
+        if organization.maintenance:
+            about.append("in maintenance")
+        if plans[0].counts.files:
+            about.append(words.plural(plans[0].counts.files, "file"))
+    if about:  # nothing is known if no organization could be planned
+        about[0] = f"({about[0]}"
+    start = f"CloudTruth webhooks for {paint(name, 'strong', view)}"
+    return flow(listed(about, end=")"), view, start=start)
 
 
-def _problem(name: str, problem: str, view: View) -> str:
-    return f"{paint('Problem:', 'error', view)} {name}{prose(problem)}"
-
-
-def _section(section: Section, view: View) -> list[str]:
-    """Return rows below the organizations that they concern."""
-    names = section.organizations
-    heading = flow(listed(names, end=":"), view, start=words.in_organizations(names))
-    return [*heading, *lay_out(section.rows, view)]
-
-
-def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence[str]]:
-    """Yield the sections of several plans."""
-    from reconciler.render.combined import sections  # most runs have one organization
-
-    origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in run.plans)
-    atoms = []
-    if origins:  # none if no organization could be planned
-        atoms.append(Atom(f"({', '.join(origins)})"))
-    yield _title_lines(words.plural(len(run.organizations), "organization"), atoms, view)
-    yield _blocks(combined.plan.blocked, view)
-    changes = [(change.organizations, change.row) for change in combined.changes]
-    for section in (*sections(changes), *sections(combined.unapplied)):
-        yield _section(section, view)
-    yield from _notes(combined.plan._replace(blocked=()), view)
+def _tables(entries: Iterable[Entry], view: View) -> Iterator[list[str]]:
+    """Yield a table for consecutive rows of the same organizations, below their names."""
+    for names, rows in sections(entries, view):
+        lines = lay_out(rows, view)
+        if names:
+            start = words.in_organizations(names)
+            lines[:0] = flow(listed(names, end=":"), view, start=start)
+        yield lines
 
 
 def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     """Render what drifted, with both ways out, what is not applied yet, and the edits as a diff."""
-    from reconciler.render.combined import Section  # for one command only
-    from reconciler.render.drifted import blocks, conclusion, others
-
-    def shown(section: Section) -> list[str]:
-        if len(report.organizations) > 1:
-            return _section(section, view)
-        return lay_out(section.rows, view)
-
-    parts: list[Sequence[str]] = []
-    for names, members in groupby(blocks(report, view), key=lambda block: block.organizations):
-        rows = [row for block in members for row in _with_ways(block)]
-        parts.append(shown(Section(names, tuple(rows))))
-    for other in others(report, view):
-        lines = paragraph(other.title, view) + _command(other.command)
-        parts.append([*lines, *(line for section in other.sections for line in shown(section))])
-    end = conclusion(report, view)
-    parts.append(paragraphs(end.texts, view) + _command(end.command))
+    drifted = [
+        Entry(block.organizations, row)
+        for block in drift_blocks(report, view)
+        for row in _with_ways(block)
+    ]
+    parts = [*_tables(drifted, view)]
+    for title, command, entries in drift_others(report, view):
+        lines = paragraphs([title], view) + _command(command)
+        parts.append([*lines, *(line for table in _tables(entries, view) for line in table)])
+    texts, command = drift_conclusion(report, view)
+    parts.append(paragraphs(texts, view) + _command(command))
     if not report.accepted:
         parts += [_diff(diff.diff, view) for diff in report.diffs]
     return joined(*parts)
@@ -231,19 +188,9 @@ def _diff(diff: str, view: View) -> list[str]:
     return lines
 
 
-def _run_end(run: RunPlan, view: View) -> list[str]:
-    totals = run.totals
-    lines = paragraphs([f"{line}." for line in words.outside_digest(*run.plans)], view)
-    # An organization that is blocked or failed stops an apply of all.
-    if run.digest:
-        lines += _digest(run.digest, view, applies=not (totals.blocked or totals.failed))
-    style = "good" if totals.unchanged == totals.organizations else "strong"
-    end = paint(words.run_summary(totals), style, view)
-    return [*lines, *paragraph(end, view)]
-
-
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Render findings, sorted by position, and their number; empty without findings."""
+    # A quiet run is for errors; warnings do not fail it.
     if view.verbosity < 0:
         findings = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     if not findings:
@@ -270,52 +217,12 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _header(plan: Plan, view: View) -> list[str]:
-    """Return the organization, the server, the source of the key and the number of files."""
-    # Only an unusual `http://` is shown.
-    about = [f"({quote(plan.origin.removeprefix('https://'))}"]
-    if view.key_source:
-        about.append(f"key from {prose(view.key_source)}")
-    if plan.organization.role:
-        about.append(f"role {quote(plan.organization.role)}")
-    if plan.organization.maintenance:
-        about.append("in maintenance")
-    if plan.counts.files:
-        about.append(words.plural(plan.counts.files, "file"))
-    return _title_lines(quote(plan.organization.name), listed(about, end=")"), view)
-
-
-def _title_lines(name: str, about: Iterable[Atom], view: View) -> list[str]:
-    return flow(about, view, start=f"CloudTruth webhooks for {paint(name, 'strong', view)}")
-
-
 def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the notes of a plan, in sections, some of which may be empty."""
-    is_listed = view.verbosity > 0
     end = "; listed with -v."
-    if is_listed:
+    if view.verbosity > 0:
         end = "."
-    lines = [f"{line}{end}" for line in words.remaining_counts(plan, names=is_listed)]
-    yield paragraphs([*lines, *words.failing(plan), *words.drifted(plan)], view)
-    yield _secrets(plan, view)
-    # What blocks is last, near the edits that unblock the plan.
-    for findings in (plan.notes, plan.relaxed, plan.blocked):
-        yield _blocks(findings, view)
-
-
-def _unblocking(plan: Plan, view: View) -> list[str]:
-    """List the edits that unblock a plan, each on one line to be copied."""
-    lines = []
-    for purpose, text in words.unblocking(plan, view):
-        lines += paragraph(f"{purpose}:", view, start="  ")
-        lines += _command(text)
-    if lines:
-        lines.insert(0, "To unblock this plan, do one of these:")
-    return lines
-
-
-def _secrets(plan: Plan, view: View) -> list[str]:
-    """List the references that `apply` resolves, each with its destinations."""
+    yield paragraphs([f"{line}{end}" for line in words.remaining_counts(plan, view)], view)
     lines = []
     if plan.secrets:
         lines.append("Secrets that apply needs:")
@@ -323,7 +230,21 @@ def _secrets(plan: Plan, view: View) -> list[str]:
         first, *others = listed(destinations)
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
         lines += flow(atoms, view, start=f"  {quote(str(ref))}", indent=6)
-    return lines + paragraphs(words.not_set_here(plan, view), view)
+    yield lines + paragraphs([f"{line}." for line in words.reminders(plan, view)], view)
+    for findings in (plan.notes, plan.relaxed):
+        yield _blocks(findings, view)
+
+
+def _unblocking(run: RunPlan, view: View) -> list[str]:
+    """List the edits that unblock the plan of one organization, each on one line to be copied."""
+    lines: list[str] = []
+    if run.is_single:  # those of one plan do not unblock the others
+        for purpose, text in words.unblocking(run.plans[0], view):
+            lines += flow(sentence(f"{purpose}:"), view, start="  ")
+            lines += _command(text)
+    if lines:
+        lines.insert(0, "To unblock this plan, do one of these:")
+    return lines
 
 
 def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
@@ -410,3 +331,205 @@ def _window(line: str, start: int, room: int) -> tuple[str, str, int]:
             last -= 1
         else:
             return before, after, last
+
+
+def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
+    """Render the live webhooks of each organization, and totals if there are several."""
+    planned = [result.value for result in statuses if result.value is not None]
+    texts = [_status(status, view) for status in planned]
+    # Each organization ends with its own count.
+    if len(statuses) > 1:
+        live = words.plural(sum(status.live_count for status in planned), "live webhook")
+        drifted = sum(bool(status.drift) for status in planned)
+        total = f"{words.plural(len(statuses), 'organization')}: {live}, drift in {drifted}"
+        if len(planned) < len(statuses):
+            total += f", {len(statuses) - len(planned)} failed"
+        texts.append(joined(paragraphs([f"{total}."], view)))
+    return "\n".join(texts)
+
+
+def _status(status: LiveStatus, view: View) -> str:
+    """Render each webhook in a row, failing ones first; with `verbosity`, with all details.
+
+    The last lines count fields that were not compared and differences from the configuration.
+    """
+    live_count = sum(webhook.id is not None for webhook in status.webhooks)
+    count = words.plural(status.live_count, "live webhook")
+    if live_count != status.live_count:  # with --only
+        count = f"{live_count} of {count}"
+    if status.failing:
+        count += f", {len(status.failing)} failing"
+    end = [f"{count}. {_drift(status)}"]
+    if status.plan is not None:
+        limits = words.not_compared(status.plan, names=view.verbosity > 0)
+        end = paragraphs([f"{limit}." for limit in limits], view) + end
+    # A failed delivery needs someone at once; drift may wait.
+    shown = sorted(status.shown, key=lambda webhook: not webhook.is_failing)
+    # Aligned by hand, because the layout wraps the words of a row as one text.
+    width = max((len(webhook.state) for webhook in shown), default=0)
+    rows = [_status_row(webhook, width, view) for webhook in shown]
+    title = f"CloudTruth webhooks for {quote(status.organization.name)}"
+    return joined([title], lay_out(rows, view) or ["  none"], end)
+
+
+def _status_row(status: WebhookStatus, width: int, view: View) -> Row:
+    """Return the row of a webhook, its state padded to `width`; with `verbosity`, all details."""
+    sign = " "
+    # A failed delivery is more urgent than drift.
+    if status.is_failing:
+        sign = "x"
+    elif status.state in DRIFTED:
+        sign = "!"
+    row = Row(
+        sign=sign,
+        name=quote(status.webhook.name),
+        what=quote(status.webhook.destination),
+        details=(f"{status.state:{width}} ", *_delivery(status)),
+    )
+    # Where to fix a missing webhook; the others are listed by name.
+    if status.id is None or view.verbosity > 0:
+        row = row._replace(place=position_text(status.position))
+    if view.verbosity <= 0:
+        return row
+    listens = events(status.webhook.event_types) or ("none",)
+    fields = [FieldLine("events", tuple(map(Atom, listens)))]
+    if status.id is not None:
+        fields.insert(0, FieldLine("id", (Atom(quote(status.id)),)))
+    error = status.webhook.last_error
+    if error is not None:
+        text = f"{quote(words.delivery_error(error))}{_time(error.timestamp)}"
+        fields.append(FieldLine("last error", tuple(sentence(text))))
+    return row._replace(fields=tuple(fields))
+
+
+def _delivery(status: WebhookStatus) -> list[str]:
+    """Return the deliveries of a live webhook, in words."""
+    webhook = status.webhook
+    if status.id is None:
+        return []
+    run = "never run"
+    if webhook.last_run is not None:
+        run = f"last run {quote(_without_fraction(webhook.last_run))}"
+    error = webhook.last_error
+    reason = quote(words.delivery_error(error))
+    match webhook.delivery:
+        case DeliveryState.FAILING:
+            run = f"failing: {reason}"
+            # A server may say that a delivery failed without an error.
+            if error is not None:
+                run += _time(_without_fraction(error.timestamp or ""))
+        case DeliveryState.FAILED_EARLIER:
+            run = f"failed earlier, {run}"
+        case DeliveryState.UNKNOWN:
+            run = f"unknown, {run}: {reason}"
+        case DeliveryState.DELIVERING | DeliveryState.NEVER_RUN:
+            pass
+    return [atom.text for atom in sentence(run)]
+
+
+def _without_fraction(time: str) -> str:
+    """Return a time without fractions of a second."""
+    return re.sub(r"(:\d\d)\.\d+", r"\1", time)
+
+
+def _time(time: str | None) -> str:
+    if not time:
+        return ""
+    return f" ({quote(time)})"
+
+
+def _drift(status: LiveStatus) -> str:
+    plan = status.plan
+    if status.drift is None:
+        return "No configuration file to compare with."
+    edited = ""
+    if status.not_applied:
+        edited = f" Not applied yet: {status.not_applied}."
+        labels = {operation.attribution for operation in plan.operations} if plan else set()
+        if Attribution.PERHAPS_WAITING in labels:
+            edited = f" Perhaps not applied yet: {status.not_applied} (see webhooks drift)."
+    if not status.drift:
+        compared = ""
+        if plan is not None:
+            compared = words.in_compared_fields(plan)
+        return f"No drift{compared}.{edited}"
+    counts = []
+    for state, number in status.drift.items():
+        is_plural = state is ManagementStatus.DIFFERS and number > 1
+        counts.append(f"{number} {'differ' if is_plural else state}")
+    # Without a previous configuration, a difference may be a change of the files.
+    title = "Differences"
+    if plan is not None and all(operation.attribution for operation in plan.operations):
+        title = "Drift (see webhooks drift)"
+    return f"{title}: {', '.join(counts)}.{edited}"
+
+
+_SIGNS: Final = {
+    Status.FAIL: ("✗", "failed"),
+    Status.WARN: ("!", "warning"),
+    Status.UNKNOWN: ("?", "unknown"),
+    Status.OK: ("✓", "ok"),
+}
+"""The sign of a check, and the word for its status."""
+
+
+def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
+    """Render every check with its sign, and the fix below a failed one.
+
+    If `verbosity` is -1, render only failed checks.
+    """
+    is_quiet = view.verbosity < 0
+    statuses = [Status.FAIL] if is_quiet else list(Status)
+    parts: list[Sequence[str]] = []
+    for section in checklist.sections:
+        rows = [_check_row(check, view) for check in section.checks if check.status in statuses]
+        # Also without rows, because an empty section shows that nothing was left out.
+        if rows or not is_quiet:
+            title = paint(quote(section.name), "strong", view)
+            parts.append([title, *lay_out(rows, view)])
+    end = []
+    if not is_quiet:
+        for note in checklist.notes:
+            end += flow(sentence(prose(note)), view, start="", indent=0)
+    return joined(*parts, [*end, f"{_check_counts(checklist, statuses) or 'nothing to check'}."])
+
+
+def _check_counts(checklist: Checklist, statuses: Collection[Status]) -> str:
+    counts = []
+    for status, (_, word) in _SIGNS.items():
+        count = checklist.count(status)
+        if not count or status not in statuses:
+            continue
+        if status is Status.WARN:  # the only noun
+            counts.append(words.plural(count, word))
+        else:
+            counts.append(f"{count} {word}")
+    return ", ".join(counts)
+
+
+def _check_row(check: Check, view: View) -> Row:
+    text = check.detail
+    # Only on the screen: JSON is made to be pasted into bug reports.
+    if check.private is not None:
+        text += f" ({check.private})"
+    below = []
+    if check.fix:
+        below.append(f"fix: {prose(check.fix)}")
+    names = [_subject(webhook) for webhook in check.webhooks]
+    if names and view.verbosity > 0:
+        below.append(f"webhooks: {', '.join(names)}")
+    elif names and check.status is not Status.OK:
+        below.append(f"webhooks: {words.shorten(names, _MAX_SUBJECTS)}")
+    elif check.webhooks:  # which webhooks are fine is rarely of interest
+        text += f" ({words.plural(len(check.webhooks), 'webhook')})"
+    lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)
+    return Row(sign=_SIGNS[check.status][0], name=check.name, why=prose(text), fields=lines)
+
+
+def _subject(webhook: Subject) -> str:
+    notes = []
+    if webhook.organization is not None:
+        notes.append(quote(webhook.organization))
+    if webhook.position is not None:
+        notes.append(position_text(webhook.position))
+    return quote(webhook.name) + words.between(" (", ", ".join(notes), ")")

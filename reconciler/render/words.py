@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -93,6 +92,7 @@ def counts(*plans: Plan) -> str:
 
 def summary(plan: Plan) -> str:
     """Summarize a plan in one sentence."""
+    # Only what is as declared: ignored and unmanaged webhooks are no success of the files.
     number = len(plan.matched)
     if plan.operations:
         text = f"Plan: {counts(plan)} of {plan.counts.in_scope} in scope"
@@ -152,34 +152,16 @@ def run_summary(totals: Totals) -> str:
 
 
 def not_as_declared(run: RunReport) -> dict[str, list[str]]:
-    """Return the organizations that are not as declared, by the reason."""
+    """Return the organizations that are not as declared, by the reason; none in a run of one."""
     reasons: dict[str, list[str]] = {}
-    order = [*State]
-    for result in sorted(run.organizations, key=lambda each: order.index(state_of(each))):
-        state = state_of(result)
-        if state not in (State.APPLIED, State.UNCHANGED):
-            reasons.setdefault(_reason(state, result), []).append(quote(result.name))
+    if run.is_single:
+        return reasons
+    # In the order of the states, so that equal reasons stand together in any run.
+    for state in State:
+        for result in run.organizations:
+            if state_of(result) is state and state not in (State.APPLIED, State.UNCHANGED):
+                reasons.setdefault(_reason(state, result), []).append(quote(result.name))
     return reasons
-
-
-def run_result(run: RunReport) -> list[str]:
-    """Return what was applied, the next step, and the totals."""
-    texts = []
-    if any(report.plan.operations for report in run.reports):
-        texts.append(f"{applied(*run.reports).capitalize()}.")
-    finish = f"{_AGAIN} to finish"
-    if any(report.plan_command is not None for report in run.reports):
-        finish = _PLAN_AGAIN
-        # Whoever applies by digest expects changes.
-        if run.exit_code is ExitCode.OK and not run.digest:
-            texts.append(_NOTHING_EXPECTED)
-    if run.stopped is not None:
-        texts.append(f"Exit {int(run.exit_code)}: stopped by a signal: {finish}.")
-    elif run.exit_code is ExitCode.PARTIAL:
-        texts.append(f"Exit {int(run.exit_code)}: incomplete: {finish}.")
-    states = [state_of(result) for result in run.organizations]
-    numbers = _numbers((states.count(state), state) for state in State)
-    return [*texts, f"{plural(len(states), 'organization')}: {numbers}."]
 
 
 def _reason(state: State, result: OrganizationResult[Report]) -> str:
@@ -190,7 +172,7 @@ def _reason(state: State, result: OrganizationResult[Report]) -> str:
     if result.problem is not None:
         return f"{title} ({result.problem.code})"
     assert result.value is not None
-    return f"{title} ({applied(result.value)})"
+    return f"{title} ({applied([result.value])})"
 
 
 def scope(plan: Plan) -> str:
@@ -202,6 +184,7 @@ def scope(plan: Plan) -> str:
     # A protected webhook is undeclared, too.
     kept = sum(webhook.reason is Reason.PRUNE_OFF for webhook in plan.unmanaged)
     kept += sum(webhook.reason is Reason.PROTECTED for webhook in plan.kept)
+    # What `state: absent` and duplicates delete is declared.
     deleted = sum(delete.reason is Reason.NOT_DECLARED for delete in plan.deletes)
     undeclared = "none"
     if deleted or kept:
@@ -213,15 +196,15 @@ _Quoting: TypeAlias = Callable[[str], str]
 """How a format quotes a name."""
 
 
-def remaining_counts(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[str]:
+def remaining_counts(plan: Plan, view: View, shown: _Quoting = quote) -> list[str]:
     """Return one line per group with counts: kept, unmanaged, and not compared webhooks.
 
-    Declarations that are not applied are not counted, because each has a row. With `names`, kept
-    and unmanaged webhooks have rows, too, so only fields that are not compared are returned, with
-    names. `shown` quotes names.
+    Declarations that are not applied are not counted, because each has a row. With `verbosity`,
+    kept and unmanaged webhooks have rows, too, so only fields that are not compared are returned,
+    with names. `shown` quotes names.
     """
     lines = []
-    if not names:
+    if view.verbosity <= 0:
         kept = [webhook.reason for webhook in plan.kept if not webhook.unapplied]
         unmanaged = [webhook.reason for webhook in plan.unmanaged]
         for title, reasons in (("Kept", kept), ("Unmanaged", unmanaged)):
@@ -229,7 +212,7 @@ def remaining_counts(plan: Plan, *, names: bool, shown: _Quoting = quote) -> lis
             numbers = ", ".join(f"{number} ({REASONS[reason]})" for reason, number in counted)
             if numbers:
                 lines.append(f"{title}: {numbers}")
-    return lines + not_compared(plan, names=names, shown=shown)
+    return lines + not_compared(plan, names=view.verbosity > 0, shown=shown)
 
 
 def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[str]:
@@ -257,54 +240,40 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
     return lines
 
 
-def not_set_here(plan: Plan, view: View, *, shown: _Quoting = quote) -> list[str]:
-    """Return one line about the references that `apply` needs and that have no value here."""
-    missing = [shown(str(ref)) for ref in secret_destinations(plan) if ref in view.missing]
-    if not missing:
-        return []
-    most = 5
-    if view.verbosity > 0:
-        most = len(missing)
-    return [f"Not set here, required by apply: {shorten(missing, most)}."]
-
-
-def failing(plan: Plan, *, shown: _Quoting = quote) -> list[str]:
-    """Return one line about managed webhooks whose deliveries fail, if there are any."""
-    if not plan.failing:
-        return []
-    names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
-    return [f"Failing deliveries: {names}; see {shown('webhooks status --failing')}."]
-
-
 _LABELS: Final = {
-    Attribution.DRIFT: "Drift: {}; `webhooks drift` shows how to accept it.",
-    Attribution.WAITING: "Waiting to be applied, from merged pull requests: {}.",
+    Attribution.DRIFT: "Drift: {}; `webhooks drift` shows how to accept it",
+    Attribution.WAITING: "Waiting to be applied, from merged pull requests: {}",
     Attribution.PERHAPS_WAITING: "Perhaps waiting: {}. Live differs from the base, too: a merged "
-    "change may not be applied yet.",
+    "change may not be applied yet",
 }
 
 
-def drifted(plan: Plan) -> list[str]:
-    """Return lines about operations that are no change of the files."""
+def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
+    """Yield what a user may have to do about a plan, in one line each; `shown` quotes names."""
+    missing = [shown(str(ref)) for ref in secret_destinations(plan) if ref in view.missing]
+    if missing:
+        most = len(missing) if view.verbosity > 0 else 5
+        yield f"Not set here, required by apply: {shorten(missing, most)}"
+    if plan.failing:
+        names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
+        yield f"Failing deliveries: {names}; see {shown('webhooks status --failing')}"
     labels = [operation.attribution for operation in plan.operations]
-    return [form.format(labels.count(label)) for label, form in _LABELS.items() if label in labels]
+    for label, form in _LABELS.items():
+        if label in labels:
+            yield form.format(labels.count(label))
 
 
-def outside_digest(*plans: Plan, shown: _Quoting = quote) -> list[str]:
+def outside_digest(plans: Iterable[Plan], shown: _Quoting = quote) -> list[str]:
     """Return one line about operations that no digest covers: only a secret's value differs."""
     names: dict[str, None] = {}
     for plan in plans:
+        # A plan that was not made for a review has no digests.
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
             if not digests:
                 names[shown(operation.name)] = None
     if not names:
         return []
     return [f"Not in the digest (only a secret's value differs): {', '.join(names)}"]
-
-
-def without_fraction(time: str) -> str:
-    """Return a time without fractions of a second."""
-    return re.sub(r"(:\d\d)\.\d+", r"\1", time)
 
 
 def delivery_error(error: DeliveryError | None) -> str:
@@ -343,7 +312,7 @@ def tally(report: Report) -> dict[str, int]:
     return numbers
 
 
-def applied(*reports: Report) -> str:
+def applied(reports: Sequence[Report]) -> str:
     """Return the number of applied operations, and the outcomes."""
     total = plural(sum(len(report.plan.operations) for report in reports), "change")
     counted: Counter[str] = Counter()
@@ -360,18 +329,47 @@ def fallback_summary(reports: Sequence[Report], problem: Exception | None = None
     # The message of an unexpected error may contain a secret, its type cannot.
     if problem is not None:
         why = f"shown: internal error ({type(problem).__name__})"
-    return f"{applied(*reports)}; the report cannot be {why}"
+    return f"{applied(reports)}; the report cannot be {why}"
 
 
-def conclusion(report: Report) -> list[str]:
-    """Return whether the result was verified, the meaning of the exit code, and the next step.
+def report_problems(run: RunReport) -> list[str]:
+    """Return the failures of an apply itself, with the organization if there are several."""
+    problems = []
+    for report in run.reports:
+        if report.problem:
+            name = "" if run.is_single else f"{quote(report.plan.organization.name)}: "
+            problems.append(f"{name}{prose(report.problem)}")
+    return problems
 
-    On success only the first.
+
+def conclusion(run: RunReport) -> list[str]:
+    """Return whether the result was verified, the meaning of the exit code, and totals.
+
+    On success of a single organization only the first.
     """
-    first = _verification(report)
-    if report.exit_code is ExitCode.OK:
-        return [first]
-    return [first, f"Exit {int(report.exit_code)}: {_meaning(report)}."]
+    code = run.exit_code
+    if run.is_single:
+        (report,) = run.reports
+        # A run of several shows for each organization only what is not as declared.
+        texts, meaning, totals = [_verification(report)], _meaning(report), []
+    else:
+        texts, meaning = [], ""
+        finish = f"{_AGAIN} to finish"
+        if any(report.plan_command is not None for report in run.reports):
+            finish = _PLAN_AGAIN
+            # Whoever applies by digest expects changes.
+            if code is ExitCode.OK and not run.digest:
+                texts.append(_NOTHING_EXPECTED)
+        if run.stopped is not None:
+            meaning = f"stopped by a signal: {finish}"
+        elif code is ExitCode.PARTIAL:
+            meaning = f"incomplete: {finish}"
+        states = [state_of(result) for result in run.organizations]
+        numbers = _numbers((states.count(state), state) for state in State)
+        totals = [f"{plural(len(states), 'organization')}: {numbers}."]
+    if meaning and code is not ExitCode.OK:
+        texts.append(f"Exit {int(code)}: {meaning}.")
+    return texts + totals
 
 
 def _verification(report: Report) -> str:
@@ -408,6 +406,7 @@ def _hidden_values_sent(report: Report) -> int:
 def _meaning(report: Report) -> str:
     """Return the meaning of an exit code other than 0, and the next step."""
     code, again = report.exit_code, _AGAIN
+    # After an apply by digest the same command would be refused: the rest has another digest.
     finish = f"{_AGAIN} to finish"
     if report.plan_command is not None:
         again = finish = _PLAN_AGAIN
@@ -440,11 +439,12 @@ def _meaning_of_outcomes(report: Report) -> str:
     return ""
 
 
-def next_command(report: Report) -> str:
+def next_command(run: RunReport) -> str:
     """Return the command that plans the rest of an apply by digest; empty if there is none."""
-    if report.exit_code is ExitCode.OK or report.complete:
-        return ""
-    return prose(report.plan_command or "")
+    for report in run.reports:
+        if run.is_single and report.exit_code is not ExitCode.OK and not report.complete:
+            return prose(report.plan_command or "")
+    return ""
 
 
 def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:
@@ -511,6 +511,7 @@ def apply_command(view: View, *option: str, command: str = "apply") -> str:
         for index, word in enumerate(options)
         if word not in option[:1] and (index == 0 or options[index - 1] not in option[:1])
     ]
+    # Ready to be copied: the rest of the line is quoted for a shell.
     words = ["webhooks", command]
     if view.plan_file is not None:
         words.append(view.plan_file)
@@ -562,6 +563,7 @@ def _file_edits(plan: Plan) -> Iterator[_Edit]:
     without = _without(plan, declared)
     if any(other.state is FileState.NOT_READ for other in plan.elsewhere):
         yield "read the other files, too", plan.read_both, without
+    # A file that a commit removed is no mistake of this working tree.
     gone = [other.file for other in plan.elsewhere if other.state is FileState.GONE]
     if gone:
         restore = shlex.join(["git", "checkout", "HEAD", "--", *gone])

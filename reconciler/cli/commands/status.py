@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
-from reconciler.cli.connection import connected, connected_all, names_of, show_problems
+from reconciler.cli.connection import connected, connected_all, show_problems, warn_unused
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Severity
 from reconciler.model import Live
 from reconciler.planning.drift import drift, not_applied
 from reconciler.planning.names import require_matches
 from reconciler.planning.plan import OrganizationResult
-from reconciler.render import STATE_RENDERERS, LiveStatus
+from reconciler.render import RENDERERS, LiveStatus
 from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 
 
@@ -43,35 +41,26 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
         # show the webhooks of a team
         webhooks status --only 'team-a-*'
     """
-    results = _statuses(session, only)
+    results = _statuses(session, only, failing=failing)
     code = show_problems(session, results)
-    if failing:
-        results = _only_failing(results)
     statuses = [result.value for result in results if result.value is not None]
     # With --failing, text is for mail from cron: nothing is printed if nothing fails.
     if not failing or format != "text" or any(status.shown for status in statuses):
-        text = STATE_RENDERERS[format]().render_statuses(results, session.view())
+        text = RENDERERS[format]().render_statuses(results, session.view())
         session.show(text, failed=failing)
     if failing and any(status.failing for status in statuses):
         return code or ExitCode.FAILED
     return code
 
 
-def _only_failing(
-    results: Sequence[OrganizationResult[LiveStatus]],
+def _statuses(
+    session: Session, only: tuple[str, ...], *, failing: bool
 ) -> list[OrganizationResult[LiveStatus]]:
-    return [
-        result._replace(value=result.value and result.value._replace(failing_only=True))
-        for result in results
-    ]
-
-
-def _statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
     """Return the status of each organization of the files, or of that of the key without files."""
     directory = session.process.directory
     default = directory / default_path(directory)
     if session.files or default.exists():
-        return _compared(session, only)
+        return _compared(session, only, failing=failing)
     # Without files there is nothing to compare, which is a surprise after a typo in the name.
     similar = suggestion(default, default.parent)
     if similar:
@@ -81,33 +70,31 @@ def _statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResul
     names = {webhook.name for webhook in live.webhooks}
     session.warn(require_matches(only, names, "live webhook"))
     webhooks, _ = workflow.status(live, None, only)
-    status = LiveStatus(live.organization, webhooks, len(live.webhooks))
+    status = LiveStatus(live.organization, webhooks, len(live.webhooks), failing_only=failing)
     return [OrganizationResult(live.organization.name, value=status)]
 
 
-def _compared(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
+def _compared(
+    session: Session, only: tuple[str, ...], *, failing: bool
+) -> list[OrganizationResult[LiveStatus]]:
     """Return the status of each organization of the files."""
     sources = session.load_all(apply_options(session, session.files))
     with connected_all(session, [workflow.Target(source) for source in sources]) as connected:
         listings = workflow.read_all(connected)
     results = [
-        _compare(target, listing, only) for target, listing in zip(connected, listings, strict=True)
+        _compare(target, listing, only, failing=failing)
+        for target, listing in zip(connected, listings, strict=True)
     ]
-    names: set[str] = set()
-    warnings: dict[Finding, None] = {}
-    for target, listing, result in zip(connected, listings, results, strict=True):
-        names |= names_of(target, listing)
-        if result.value is not None and result.value.plan is not None:
-            notes = result.value.plan.notes
-            warnings |= {note: None for note in notes if note.severity is Severity.WARNING}
-    if not any(result.problem for result in results):
-        warnings |= dict.fromkeys(require_matches(only, names, "declared or live webhook"))
-    session.warn(warnings)
+    plans = [result.value.plan for result in results if result.value is not None]
+    # Organizations may have the same warnings.
+    notes = dict.fromkeys(note for plan in plans if plan is not None for note in plan.notes)
+    session.warn(note for note in notes if note.severity is Severity.WARNING)
+    warn_unused(session, only, zip(connected, listings, strict=True))
     return results
 
 
 def _compare(
-    target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
+    target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...], *, failing: bool
 ) -> OrganizationResult[LiveStatus]:
     """Return the status of an organization, or why there is none."""
     result = OrganizationResult[LiveStatus](target.source.name, target.paths)
@@ -125,5 +112,6 @@ def _compare(
         drift=drift(webhooks, plan),
         not_applied=not_applied(webhooks, plan),
         plan=plan,
+        failing_only=failing,
     )
     return result._replace(name=live.organization.name, value=status)

@@ -1,0 +1,133 @@
+"""The commands that only print: a saved plan, a JSON Schema, a completion script, and help."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import click
+from click.shell_completion import get_completion_class
+
+from reconciler import workflow
+from reconciler.cli.options import Group, command, options_page
+from reconciler.cli.session import Session
+from reconciler.errors import ExitCode
+from reconciler.render.quote import prose
+
+_SCHEMAS: Final = ("webhooks", "plan", "report", "findings", "status", "drift", "checks", "error")
+_PAGE: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks/blob/main/docs/rules.md"
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
+
+
+@command(formats=("text", "json"), options=(click.Argument(["planfile"]),))
+def show(session: Session, planfile: str, format: str) -> None:
+    """Makes no requests, so the live webhooks may have changed.
+
+    Examples:
+        # read it
+        webhooks show plan.json
+        # as JSON
+        webhooks show plan.json --format json
+    """
+    saved = workflow.load_plan(planfile, session.process.directory)
+    # The file may have been edited, so its text is escaped again.
+    text = "\n".join(map(prose, saved.text.split("\n")))
+    if format == "json":
+        text = saved.document
+    session.console.result(text, essential=True)
+
+
+@command(
+    options=(
+        click.Argument(["name"], metavar="[NAME]", type=click.Choice(_SCHEMAS),
+                       default="webhooks"),
+    ),
+)  # fmt: skip
+def schema(session: Session, name: str) -> None:
+    """`webhooks` is the configuration file. The others are the output of commands with --format
+    json: plan and show (plan), apply (report), validate (findings), status, drift, doctor and check
+    (checks), and any command that fails (error).
+
+    Examples:
+        # let an editor complete and check your file
+        webhooks schema > webhooks.schema.json
+        # show the format of a plan's JSON
+        webhooks schema plan
+    """
+    # Imported here, because help and completion need no engine for schemas.
+    from reconciler.source.schema import schema_text
+
+    session.console.result(schema_text(f"{name}.schema.json"), essential=True)
+
+
+@command(options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),))
+def completion(session: Session, shell: str) -> None:
+    """Completes commands, options and the names of declared webhooks.
+
+    Examples:
+        # bash: add to ~/.bashrc
+        eval "$(webhooks completion bash)"
+        # zsh: add to ~/.zshrc
+        eval "$(webhooks completion zsh)"
+        # fish: once
+        webhooks completion fish > ~/.config/fish/completions/webhooks.fish
+    """
+    complete_class = get_completion_class(shell)
+    assert complete_class is not None
+    program = click.get_current_context().find_root().command
+    complete = complete_class(program, {}, "webhooks", "_WEBHOOKS_COMPLETE")
+    # Not `source()`: for bash it starts bash to check its version.
+    script = complete.source_template % complete.source_vars()
+    session.console.result(script, essential=True)
+
+
+@command(options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND|RULE]"),))
+def help(session: Session, words: tuple[str, ...]) -> int:  # noqa: A001 - the command's name
+    """Common options are those that several commands have. A rule is the name in `error[RULE]`.
+
+    Examples:
+        # the options that commands share
+        webhooks help options
+        # help for a command
+        webhooks help slack manifest
+        # what a finding means, and how to fix it
+        webhooks help unknown-key
+    """
+    context = click.get_current_context()
+    program = context.find_root().command
+    assert isinstance(program, Group)
+    if words == ("options",):
+        session.console.result(options_page(context), essential=True)
+        return ExitCode.OK
+    rule = None
+    if len(words) == 1 and words[0] not in program.commands:
+        rule = _explanation(words[0])
+    if rule is None:
+        # The same console, so that an unknown command is reported like any other mistake.
+        return int(
+            program.main(
+                [*words, "--help"],
+                prog_name="webhooks",
+                standalone_mode=False,
+                obj=session.console,
+                terminal_width=context.terminal_width,
+            )
+        )
+    text = click.wrap_text(rule, context.terminal_width or 80, preserve_paragraphs=True)
+    session.console.result(f"{text}\n\n{_PAGE}#{words[0]}", essential=True)
+    return ExitCode.OK
+
+
+def _explanation(rule: str) -> str | None:
+    """Return what a rule means, an example and the fix, as plain text; None for no rule."""
+    path = _PACKAGE / "_docs" / "rules.md"  # in a wheel
+    if not path.is_file():
+        path = _PACKAGE.parent / "docs" / "rules.md"
+    parts = re.split(r"^### `(.+)`\n", path.read_text("utf-8"), flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    if rule not in sections:
+        return None
+    # The last rule of a chapter ends at the next heading.
+    text = re.split(r"^## ", sections[rule], flags=re.MULTILINE)[0].strip()
+    return re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text).replace("**Fix:**", "Fix:")
