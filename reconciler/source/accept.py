@@ -8,7 +8,7 @@ reason why its files cannot be edited without a guess. The edits are proved by p
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -36,7 +36,7 @@ from reconciler.planning.plan import (
     ValueChange,
 )
 from reconciler.planning.planner import rename_pairs
-from reconciler.source.document import Entry, value_at
+from reconciler.source.document import Entry
 from reconciler.source.export import Export, Tokens, export
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import public_url
@@ -56,13 +56,6 @@ _UNDECLARABLE: Final = {
 }
 
 
-class FileEdit(NamedTuple):
-    """An edit of the file with this name."""
-
-    file: str
-    edit: Edit
-
-
 class Proposal(NamedTuple):
     """What accepts the operations at these indexes of a plan: edits, or why there are none.
 
@@ -70,13 +63,9 @@ class Proposal(NamedTuple):
     """
 
     operations: tuple[int, ...]
-    edits: tuple[FileEdit, ...] = ()
+    file: str = ""
+    edits: tuple[Edit, ...] = ()
     refusal: str = ""
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Return the names of the edited files."""
-        return tuple(dict.fromkeys(edit.file for edit in self.edits))
 
 
 def propose(
@@ -103,7 +92,8 @@ def propose(
         indexes = (index, partners[index]) if index in partners else (index,)
         operations = [plan.operations[number] for number in indexes]
         try:
-            yield Proposal(indexes, edits=tuple(proposer.edits(operations)))
+            file, edits = proposer.edits(operations)
+            yield Proposal(indexes, file, tuple(edits))
         except NotEditableError as refusal:
             yield Proposal(indexes, refusal=str(refusal))
 
@@ -125,25 +115,30 @@ class _Proposer:
         match created, deleted:
             case Create(after=webhook), Delete(before=before):
                 # A parent's entry would be renamed for every file that extends it.
-                files = [entry.document.file for entry in self._entries(webhook)]
-                return files == [webhook.file] and webhook.file in self._scopes(before.name)
+                is_alone = len(self._declaring(webhook)) == len(self._entries(webhook)) == 1
+                return is_alone and webhook.file in self._scopes(before.name)
         return False
 
-    def edits(self, operations: Sequence[Operation]) -> Iterator[FileEdit]:
-        """Yield the edits that accept one operation, or a rename. Raises NotEditableError."""
+    def edits(self, operations: Sequence[Operation]) -> tuple[str, Iterable[Edit]]:
+        """Return the file and the edits that accept one operation, or a rename.
+
+        Raises NotEditableError, also while the edits are read.
+        """
         match operations:
             case [Create(after=webhook), Delete(before=before)]:
-                yield from self._set(webhook, {("name",): before.name})
+                return webhook.file, self._set(webhook, {("name",): before.name})
             case [Create(after=webhook)]:
-                yield self._remove(webhook)
+                return webhook.file, [self._remove(webhook)]
             case [Update(before=before, after=webhook) as update]:
-                yield from self._set(webhook, _live_values(update, self._by_id[before.id]))
+                values = _live_values(update, self._by_id[before.id])
+                return webhook.file, self._set(webhook, values)
             case [Delete(before=before, reason=Reason.NOT_DECLARED)]:
-                yield self._add(self._by_id[before.id])
+                return self._add(self._by_id[before.id])
             case [Delete(reason=reason)]:
                 raise NotEditableError(_UNDECLARABLE[reason])
+        raise AssertionError(operations)  # only a rename is more than one operation
 
-    def _set(self, webhook: Webhook, values: Mapping[DataPath, _Value]) -> Iterator[FileEdit]:
+    def _set(self, webhook: Webhook, values: Mapping[DataPath, _Value]) -> Iterator[Edit]:
         """Yield the edits that give a declaration other values.
 
         A value of a parent is overridden in the file itself.
@@ -161,14 +156,14 @@ class _Proposer:
             if written.file != webhook.file:
                 inherited[path] = value
             elif isinstance(value, frozenset):
-                items = self._own_value(webhook.file, written.path)
-                yield FileEdit(webhook.file, _change_events(written.path, items, value))
+                (entry,) = self._declaring(webhook)
+                items = entry.data["event_types"]
+                yield _change_events(written.path, items, value)
             else:
-                yield FileEdit(webhook.file, SetValue(written.path, value))
+                yield SetValue(written.path, value)
         # All at once: the first override adds the entry, and a file may have only one.
         if inherited:
-            for edit in self._override(webhook, inherited):
-                yield FileEdit(webhook.file, edit)
+            yield from self._override(webhook, inherited)
 
     def _override(self, webhook: Webhook, values: Mapping[DataPath, _Value]) -> Iterator[Edit]:
         """Yield the edits that override values of a parent."""
@@ -181,49 +176,41 @@ class _Proposer:
                 fields.setdefault("configuration", {})[path[1]] = data
             else:
                 fields[str(path[0])] = data
-        entry = self._own_entry(webhook)
-        if entry is None:
+        declaring = self._declaring(webhook)
+        if not declaring:
             # If parents declare several webhooks with this name, the id is the only difference.
             pinned = {} if webhook.id is None else {"id": webhook.id}
             item = Item({"name": webhook.name, **pinned, **fields})
             yield ChangeItems(("webhooks",), added=(item,))
             return
         # An edit can add one missing key, not two: a new `configuration` has its fields with it.
-        if "configuration" in self._own_value(webhook.file, entry):
+        path = ("webhooks", declaring[0].number)
+        if "configuration" in declaring[0].data:
             for name, data in fields.pop("configuration", {}).items():
-                yield SetValue((*entry, "configuration", name), data)
+                yield SetValue((*path, "configuration", name), data)
         for name, data in fields.items():
-            yield SetValue((*entry, name), data)
-
-    def _own_value(self, file: str, path: DataPath) -> Any:
-        """Return the value at a path of a file, without what the file extends."""
-        document = self._loaded.documents[file]
-        return value_at((document.layers or (document,))[0].data, path)
+            yield SetValue((*path, name), data)
 
     def _entries(self, webhook: Webhook) -> Sequence[Entry]:
         """Return the entries that a webhook is merged from."""
         return self._loaded.documents[webhook.file].entries(webhook.index)
 
-    def _own_entry(self, webhook: Webhook) -> DataPath | None:
-        """Return the path of a webhook's entry in its file; None if only parents have entries."""
-        for entry in self._entries(webhook):
-            if entry.document.file == webhook.file:
-                return ("webhooks", entry.number)
-        return None
-
-    def _remove(self, webhook: Webhook) -> FileEdit:
-        """Return the edit that removes a declaration, and excludes that of a parent."""
+    def _declaring(self, webhook: Webhook) -> list[Entry]:
+        """Return the entry of a webhook in its own file; none if only parents have entries."""
         entries = self._entries(webhook)
-        declaring = [entry for entry in entries if entry.document.file == webhook.file]
-        removed = frozenset(entry.number for entry in declaring)
+        return [entry for entry in entries if entry.document.file == webhook.file]
+
+    def _remove(self, webhook: Webhook) -> Edit:
+        """Return the edit that removes a declaration, and excludes that of a parent."""
+        removed = frozenset(entry.number for entry in self._declaring(webhook))
         excluded: tuple[Item, ...] = ()
         # The entry of a parent would still declare the webhook.
-        if len(removed) < len(entries):
+        if len(removed) < len(self._entries(webhook)):
             excluded = (Item({"name": webhook.name, "exclude": True}),)
-        return FileEdit(webhook.file, ChangeItems(("webhooks",), removed, excluded))
+        return ChangeItems(("webhooks",), removed, excluded)
 
-    def _add(self, live: LiveWebhook) -> FileEdit:
-        """Return the edit that declares a live webhook, in the only file whose scope has it."""
+    def _add(self, live: LiveWebhook) -> tuple[str, Iterable[Edit]]:
+        """Return the edit that declares a live webhook, and the only file whose scope has it."""
         if live.name in self._elsewhere:
             raise NotEditableError(
                 f"{self._elsewhere[live.name]} declares it, which was not read: add it with -f"
@@ -247,7 +234,7 @@ class _Proposer:
             check = f"CloudTruth hides its token: check that it is {declaration.assumed}"
             comments.insert(0, check)
         item = Item(entry, "; ".join(filter(None, comments)))
-        return FileEdit(chosen[0], ChangeItems(("webhooks",), added=(item,)))
+        return chosen[0], [ChangeItems(("webhooks",), added=(item,))]
 
     def _scopes(self, name: str) -> list[str]:
         """Return the files whose scope has a name."""

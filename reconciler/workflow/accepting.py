@@ -134,7 +134,7 @@ def _results(
     webhooks: defaultdict[int, list[Drifted]] = defaultdict(list)
     for candidate in candidates:
         proposal, refusal = candidate.proposal, refusals.get(candidate, "")
-        edited_files = () if refusal else proposal.files
+        edited_files = () if refusal else (proposal.file,)
         webhook = Drifted(proposal.operations, edited_files, refusal)
         webhooks[candidate.organization].append(webhook)
     for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
@@ -293,8 +293,7 @@ class _Proof:
         """Return the files with the edits of candidates. Raises NotEditableError."""
         edits: defaultdict[str, list[Edit]] = defaultdict(list)
         for candidate in candidates:
-            for file, edit in candidate.proposal.edits:
-                edits[file].append(edit)
+            edits[candidate.proposal.file] += candidate.proposal.edits
         edited: list[EditedFile] = []
         for file, edits_of_file in edits.items():
             if file not in self._raw:
