@@ -44,8 +44,10 @@ class Entry(NamedTuple):
     @property
     def name(self) -> str | None:
         """The name; None if it is not text."""
-        name = self.data.get("name")
-        return name if isinstance(name, str) else None
+        match self.data:
+            case {"name": str(name)}:
+                return name
+        return None
 
     def place(self, key: str) -> Place:
         """Return the place of a value."""
@@ -84,9 +86,16 @@ class Document(NamedTuple):
         """The items of `webhooks`, in any form; empty without a list."""
         return listed(self.data.get("webhooks"))
 
+    @property
+    def written(self) -> list[Entry]:
+        """The items of `webhooks` of a file that is not merged."""
+        return [Entry(self, number) for number in range(len(self.webhooks))]
+
     def entries(self, index: int) -> tuple[Entry, ...]:
         """Return the entries of a webhook, the highest precedence first."""
-        return self.merged[index] if self.layers else (Entry(self, index),)
+        if not self.layers:
+            return (Entry(self, index),)
+        return self.merged[index]
 
     def positions(self, key: str) -> list[Position]:
         """Return the position of each item of a list of the root, without parsing again.
@@ -95,6 +104,7 @@ class Document(NamedTuple):
         """
         if not self.layers:
             return self.items.get(key, [])
+        # Each run needs these: their entries are known, so nothing is searched.
         if key == "webhooks":
             return [entry.document.items[key][entry.number] for entry, *_ in self.merged]
         positions = []
@@ -115,23 +125,27 @@ class Document(NamedTuple):
         """
         for data_path in self.in_data(path):
             length = len(data_path)
+            # What no file writes is explained at the nearest mapping, where it is to be added.
             while not holds(self.data, data_path[:length]):
                 length -= 1
             known, missing = data_path[:length], data_path[length:]
             for document, layer_path in self._in_layers(known):
-                if holds(document.data, layer_path):
-                    # The previous version of a file may have its name of today.
-                    is_first = self.layers and document is self.layers[0]
-                    file = self.file if is_first else document.file
-                    yield Place(file, (*layer_path, *missing))
+                if not holds(document.data, layer_path):
+                    continue
+                file = document.file
+                # The previous version of a file has its name of today, which no layer knows.
+                if self.layers and document is self.layers[0]:
+                    file = self.file
+                yield Place(file, (*layer_path, *missing))
 
     def in_data(self, path: DataPath) -> Iterator[DataPath]:
         """Yield the path in the data of a webhook's value, then that of the default below it."""
         match path:
             case ("webhooks", int(index), str(key), *rest) if key in INHERITED:
                 webhook = self.webhooks[index]
-                # A field of the configuration is inherited as a whole.
-                field = (key, *rest[:1]) if key == "configuration" else (key,)
+                # A field of the configuration is inherited as a whole, such as a reference: what
+                # this one lacks inside of it does not come from the defaults.
+                field = (key, *rest)[: 1 + (key == "configuration")]
                 is_default = holds(inherited(webhook, usable_defaults(self.data)), (key, *rest))
                 if not is_default or holds(webhook, field):
                     yield path
@@ -156,6 +170,7 @@ class Document(NamedTuple):
     def _united_item(self, path: DataPath) -> Iterator[tuple[Document, DataPath]]:
         """Yield the path of an item in the lowest layer that has it in its list."""
         item = value_at(self.data, path)
+        # Lowest first: later layers that list the item again add nothing.
         for document, list_path in reversed([*self._in_layers(path[:-1])]):
             if not holds(document.data, list_path):
                 continue
@@ -176,6 +191,7 @@ def inherited(webhook: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(webhook, dict):
         return {}
     part = dict(defaults)
+    # Another type has other fields, and nothing can be merged into a value that is no mapping.
     is_same_type = defaults.get("type") in (None, webhook.get("type", defaults.get("type")))
     is_mapping = isinstance(webhook.get("configuration", {}), dict)
     if not (is_same_type and is_mapping and mapping(defaults.get("configuration"))):

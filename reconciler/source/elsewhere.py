@@ -80,11 +80,10 @@ def _folders(read: Collection[str]) -> set[str]:
 
 def declared_names(document: Document) -> frozenset[str]:
     """Return the names of the webhooks that a file declares; none for other files."""
-    is_configuration = document.usable and "apiVersion" not in document.data  # Kubernetes
-    entries = document.data.get("webhooks") if is_configuration else None
-    rows = entries if isinstance(entries, list) else []
-    declared = (row for row in rows if isinstance(row, dict) and row.get("state") != "absent")
-    return frozenset(row["name"] for row in declared if isinstance(row.get("name"), str))
+    if not document.usable or "apiVersion" in document.data:  # Kubernetes
+        return frozenset()
+    declared = (entry for entry in document.written if entry.data.get("state") != "absent")
+    return frozenset(entry.name for entry in declared if entry.name is not None)
 
 
 def declared_elsewhere(

@@ -362,6 +362,7 @@ def _usual(data: Sequence[dict[str, Any]]) -> dict[str, Any]:
         values = [mapping.get(key) for mapping in data]
         # Lists and mappings cannot be counted, but their text can.
         text, number = Counter(map(repr, values)).most_common(1)[0]
+        # With fewer, most webhooks would override the default, which is longer than without it.
         if None not in values and number > 1 and 2 * number > len(values):
             usual[key] = next(value for value in values if repr(value) == text)
     return usual
@@ -385,6 +386,7 @@ def _without(entry: Mapping[str, Any], defaults: dict[str, Any]) -> dict[str, An
 def _as_glob(name: str) -> str:
     """Return a glob that matches only this name, except for halves of surrogate pairs in it."""
     written = "".join(f"[{char}]" if char in "*?[" else char for char in name)
+    # Half of a pair cannot be encoded, so no file can have it.
     return re.sub("[\ud800-\udfff]", "?", written)
 
 

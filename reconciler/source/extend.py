@@ -133,7 +133,9 @@ class _Reader:
             ),
             height=1 + max((parent.height for parent in parents.values()), default=0),
         )
-        return self._checked(layer) if layer.document.usable else layer
+        if not layer.document.usable:
+            return layer
+        return self._checked(layer)
 
     def _checked(self, layer: Layer) -> Layer:
         """Return a layer with the findings about what it writes, and its entries without errors."""

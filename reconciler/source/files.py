@@ -75,7 +75,9 @@ def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
             for folder in (file, *file.parents)
         )
 
-    return matches if is_glob(named, directory) else is_at_path
+    if is_glob(named, directory):
+        return matches
+    return is_at_path
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -216,7 +216,9 @@ def commit_of(revision: str, git: Git) -> str | None:
 def commit_at(revision: str, directory: Path, git: Git) -> Commit | None:
     """Return the commit that a revision names now; None without one."""
     commit = commit_of(revision, git)
-    return None if commit is None else Commit(commit, directory, git)
+    if commit is None:
+        return None
+    return Commit(commit, directory, git)
 
 
 def read_revision(

@@ -199,6 +199,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
 
 def _setting(documents: Iterable[Document], *path: str) -> Any:
     """Return the first value of a setting, which is the same in every file; None without one."""
+    # Files that disagree have errors, so the first value is that of all.
     for document in documents:
         if holds(document.data, path):
             return value_at(document.data, path)

@@ -55,16 +55,11 @@ class Layer:
         return self.document.file
 
     @property
-    def entries(self) -> list[Entry]:
-        """The items of `webhooks`."""
-        return [Entry(self.document, number) for number in range(len(self.document.webhooks))]
-
-    @property
     def named(self) -> dict[str, Entry]:
         """The last entry of each name, without those that have an error."""
         return {
             entry.name: entry
-            for entry in self.entries
+            for entry in self.document.written
             if entry.name is not None and entry.number not in self.skipped
         }
 
@@ -96,20 +91,22 @@ class Merged(NamedTuple):
 
     def find(self, entry: Any) -> int | None:
         """Return the number of the webhook that an entry of the next layer changes, if any."""
-        name = mapping(entry).get("name")
-        numbers = self.numbers.get(name, ()) if isinstance(name, str) else ()
+        numbers: Sequence[int] = ()
+        match entry:
+            case {"name": str(name)}:
+                numbers = self.numbers.get(name, ())
         if len(numbers) > 1:  # webhooks with the same name have ids
-            same_id = (
+            numbers = [
                 number
                 for number in numbers
                 if mapping(self.webhooks[number].data).get("id") == entry.get("id")
-            )
-            return next(same_id, None)
-        return numbers[0] if numbers else None
+            ]
+        return next(iter(numbers), None)
 
 
 def merge(layers: Sequence[Layer], directory: str) -> Merged:
     """Merge layers in their order; `directory` is that of the file to which paths are relative."""
+    # Each file is here once, whatever the number of paths to it, so time grows with the files.
     return reduce(lambda below, layer: add_layer(below, layer, directory), layers, Merged())
 
 
@@ -122,6 +119,7 @@ def add_layer(below: Merged, layer: Layer, directory: str) -> Merged:
     webhooks = _with_types(below, root)
     numbers = dict(below.numbers)
     if "webhooks" in values:
+        # The schema reports one that is no list; the entries of others are merged below.
         root["webhooks"] = values["webhooks"]
     changed: set[int] = set()
     for index, entry in enumerate(listed(values.get("webhooks"))):
@@ -293,6 +291,7 @@ def _moved(values: Values, source: str, target: str) -> Values:
 
     def moved_path(key: str, path: Any) -> Any:
         is_path = key in SCHEMES and SCHEMES[key].is_path and isinstance(path, str)
+        # An absolute path means the same file everywhere.
         if not is_path or posixpath.isabs(path):
             return path
         return posixpath.relpath(posixpath.join(source, path), target)

@@ -80,7 +80,7 @@ def check_base(layer: Layer) -> Iterator[Finding]:
     """Yield the errors of a parent without `extends`."""
     if "unprotect" in layer.values:
         yield overlay_only("unprotect", Place(layer.file, ("unprotect",), key=True))
-    for entry in layer.entries:
+    for entry in layer.document.written:
         for key in ("add", "exclude"):
             if key in entry.data:
                 yield overlay_only(key, entry.place(key)._replace(key=True))
@@ -90,7 +90,7 @@ def check_overlay(layer: Layer, below: Merged) -> Iterator[Finding]:
     """Yield the findings of a file with `extends`; `below` is what it extends, merged."""
     yield from _root_findings(layer, below)
     checks = _Entries(layer, below)
-    for entry in layer.entries:
+    for entry in layer.document.written:
         if entry.name is not None:
             yield from checks.findings(entry, entry.name)
         elif "exclude" in entry.data:

@@ -295,14 +295,19 @@ def _change_block_list(
         key = next(key for key, value in parent.value if value is node)
         colon = source.text.index(":", key.end_mark.index) + 1
         yield _Replacement(colon, colon, " []")
-    if change.added:
-        first, (last_start, end) = items[0], ranges[-1]
-        is_mapping = isinstance(first, yaml.MappingNode)
-        lines = _lines(change.added, column, first.start_mark.column - column if is_mapping else 2)
-        is_spaced = len(items) == 1 > len(change.removed) or source.is_blank(
-            source.line_start(last_start - 1)
-        )
-        yield source.insert_lines(end, ["", *lines] if is_mapping and is_spaced else lines)
+    if not change.added:
+        return
+    last_start, end = ranges[-1]
+    first = items[0]
+    if not isinstance(first, yaml.MappingNode):
+        yield source.insert_lines(end, _lines(change.added, column))
+        return
+    # The style of the list: the columns after a dash, and blank lines between its items.
+    lines = _lines(change.added, column, first.start_mark.column - column)
+    is_single = len(items) == 1 > len(change.removed)
+    if is_single or source.is_blank(source.line_start(last_start - 1)):
+        lines = ["", *lines]
+    yield source.insert_lines(end, lines)
 
 
 def _item_lines(source: _Source, item: yaml.Node, column: int) -> tuple[int, int]:
