@@ -23,7 +23,7 @@ from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES, EVENTS
 from reconciler.model import DataPath
-from reconciler.source.document import INHERITED, Document
+from reconciler.source.document import INHERITED, Document, listed, mapping
 from reconciler.source.position import is_known
 from reconciler.source.schema import COMPLETE, Part, definition_schema, schema
 from reconciler.source.schemes import REFERENCE, SCHEMES
@@ -88,7 +88,7 @@ def _unique_items(
 ) -> Iterator[ValidationError]:
     # The library compares each pair of mappings, which takes minutes for a hostile file.
     seen: set[str] = set()
-    for index, item in enumerate(items if isinstance(items, list) else ()):
+    for index, item in enumerate(listed(items)):
         # An item may be a list or a mapping, which no set can contain.
         written = json.dumps(item, sort_keys=True)
         if written in seen:
@@ -166,9 +166,9 @@ def _unknown(rejected: _Rejection) -> list[str]:
     ]
 
 
-def _ticked(listed: Iterable[str]) -> str:
+def _ticked(words: Iterable[str]) -> str:
     """Return words of the file format as a list for a message."""
-    *most, last = [f"`{word}`" for word in listed]
+    *most, last = [f"`{word}`" for word in words]
     return f"{', '.join(most)} and {last}" if most else last
 
 
@@ -355,8 +355,7 @@ _REFERENCES: Final = {key: f"{key}Secret" for key in SCHEMES}
 
 def _bad_reference(rejected: _Rejection) -> Iterator[Finding]:
     value, path = rejected.value, rejected.path
-    keys = value if isinstance(value, dict) else ()
-    meant = {near(_before_colon(key), SCHEMES) for key in keys}
+    meant = {near(_before_colon(key), SCHEMES) for key in mapping(value)}
     schemes = [key for key in meant if key is not None]
     if value is None:
         yield from _wrong_type(rejected._replace(limit="object"))

@@ -22,7 +22,7 @@ from reconciler.model import SecretRef, is_international, origin_of
 from reconciler.planning import names
 from reconciler.planning.names import transport_notes
 from reconciler.source import secrets
-from reconciler.source.document import holds, usable_defaults, value_at
+from reconciler.source.document import holds, listed, mapping, usable_defaults, value_at
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
 from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
 
@@ -80,11 +80,6 @@ class _Entry(NamedTuple):
     absent: bool
 
 
-def _items(value: object) -> list[Any]:
-    """Return a list as it is, and no items for anything else, which the schema reports."""
-    return value if isinstance(value, list) else []
-
-
 def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]:
     """Yield the findings of all files, given as data by file name."""
     yield from _settings_differ(files)
@@ -96,7 +91,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
         defaults = usable_defaults(data)
         yield from _settings(Place(file, ("defaults",)), defaults, defaults.get("type"), rules)
         scope = _scope(data)
-        for index, webhook in enumerate(_items(data.get("webhooks"))):
+        for index, webhook in enumerate(listed(data.get("webhooks"))):
             if not isinstance(webhook, dict):
                 continue
             place = Place(file, ("webhooks", index))
@@ -113,7 +108,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
 
 def _entry(place: Place, webhook: dict[str, Any]) -> _Entry:
     pin = webhook.get("id")
-    previously = enumerate(_items(webhook.get("previously")))
+    previously = enumerate(listed(webhook.get("previously")))
     return _Entry(
         place=place,
         name=webhook["name"],
@@ -225,7 +220,7 @@ def _having(name: str, categories: Collection[str], characters: Collection[str])
 
 def _settings(holder: Place, data: dict[str, Any], kind: object, rules: Rules) -> Iterator[Finding]:
     """Yield findings for the events and the configuration of a webhook or of defaults."""
-    for index, event in enumerate(_items(data.get("event_types"))):
+    for index, event in enumerate(listed(data.get("event_types"))):
         if isinstance(event, str) and _matches_nothing(event):
             yield error(
                 "unknown-event",
@@ -234,10 +229,8 @@ def _settings(holder: Place, data: dict[str, Any], kind: object, rules: Rules) -
                 did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS,
                 holder.at("event_types", index),
             )
-    configuration = data.get("configuration")
-    if isinstance(configuration, dict):
-        fields = FIELDS.get(str(kind), _ANY_FIELD)
-        yield from _configuration(holder.at("configuration"), configuration, fields, rules)
+    configuration, fields = mapping(data.get("configuration")), FIELDS.get(str(kind), _ANY_FIELD)
+    yield from _configuration(holder.at("configuration"), configuration, fields, rules)
 
 
 def _configuration(
