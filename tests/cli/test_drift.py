@@ -532,7 +532,7 @@ def test_json_has_both_ways_out(story: Story) -> None:
     assert document["diffs"][0]["diff"].startswith("--- a/webhooks.yaml\n+++ b/webhooks.yaml\n")
 
 
-def test_status_counts_drift_in_the_same_sense(story: Story, tmp_path: Path, shell: Shell) -> None:
+def test_status_and_plan_use_drift_in_one_sense(story: Story, tmp_path: Path) -> None:
     """An edit of the files is not applied yet; what changed live is drift, with the command."""
 
     def change(cloud: Cloud) -> None:
@@ -546,3 +546,5 @@ def test_status_counts_drift_in_the_same_sense(story: Story, tmp_path: Path, she
     assert git(tmp_path, "commit", "-qam", "edit") == ""
     perhaps = "Perhaps not applied yet: 1 (see webhooks drift)."
     expect(story.run("status"), 0, f"Drift (see webhooks drift): 1 differs. {perhaps}")
+    planned = story.run("plan", "--base", "HEAD")
+    expect(planned, 0, "Drift: 1; ", "Perhaps waiting: 1. ", "(drift)", "(perhaps waiting)")

@@ -236,4 +236,4 @@ def test_a_url_moved_in_a_tracked_file_is_shown_like_one_in_the_configuration(
     planned = ("plan", "--base", "HEAD", "--format", "markdown")
     assert row + "(this change)" in shell(*planned, **made.environ).out
     commit(folder)
-    assert row + "(drift)" in shell(*planned, **made.environ).out
+    assert row + "(perhaps waiting)" in shell(*planned, **made.environ).out

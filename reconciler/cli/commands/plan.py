@@ -169,6 +169,16 @@ def run(
     targets = load_targets(session, words, options, target)
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
+    revision = targets[0].options.base
+    if revision is not None:
+        # Imported here, because few plans have a base.
+        from reconciler.workflow.drift import base_of, compared
+
+        # What its last change may still wait to apply is no drift.
+        planned = tuple(
+            compared(organization, base_of(organization.target.checked, revision))
+            for organization in planned
+        )
     run = workflow.RunPlan(tuple(organization.result for organization in planned))
     show_problems(session, run.organizations)
     gathered = [organization.gathered for organization in planned if organization.gathered]
