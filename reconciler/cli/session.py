@@ -22,7 +22,6 @@ from reconciler.source.history import git_in
 if TYPE_CHECKING:
     from reconciler.checks import Checklist
     from reconciler.settings import Setting, Settings
-    from reconciler.source.load import Loaded
     from reconciler.workflow.inputs import OrganizationFiles
 
 
@@ -166,29 +165,24 @@ class Session:
         self.inputs = self.inputs._replace(apply_options=apply_options)
         sources = workflow.load_all(self.inputs)
         loaded = [source.checked.loaded for source in sources]
-        self._show_loaded(loaded)
-        if not self.files:
-            self._note_second_default(name for files in loaded for name in files.documents)
-        return sources
-
-    def _show_loaded(self, loaded: Sequence[Loaded]) -> None:
-        """Print warnings, and with -v notes and the names of the files."""
         is_verbose = self.console.verbosity > 0
         # Files of several organizations may have the same parents, so everything is shown once.
         findings = dict.fromkeys(finding for files in loaded for finding in files.findings)
         self.warn(
             finding for finding in findings if is_verbose or finding.severity is not Severity.NOTE
         )
+        names = dict.fromkeys(
+            name for files in loaded for name in (*files.documents, *files.parents)
+        )
         if is_verbose:
-            names = (name for files in loaded for name in (*files.documents, *files.parents))
-            for name in dict.fromkeys(names):
+            for name in names:
                 self.console.info(f"read {quote(name)}")
-
-    def _note_second_default(self, documents: Iterable[str]) -> None:
         first, second, _ = DEFAULT_FILES
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
-        if first in documents and os.path.lexists(self.process.directory / second):
+        other = self.process.directory / second
+        if not self.files and first in names and os.path.lexists(other):
             self.console.message("note", f"{second} is not read, because {first} exists")
+        return sources
 
     def warn(self, findings: Iterable[Finding]) -> None:
         """Print findings to standard error."""

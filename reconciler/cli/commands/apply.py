@@ -79,21 +79,18 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         raise
     code = result.exit_code
     # Written before anything is raised or shown: a program that waits for it must not miss it.
-    if report is not None and not _write_report(session, target, result):
-        code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
+    if report is not None:
+        document = _rendered(session, result, "json", PLAIN)
+        if document is None or not _write(session, target, document):
+            code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
     show_problems(session, result.organizations)
     _show_report(session, result, format, to_stderr=report == "-")
+    is_left = State.NOT_STARTED in map(state_of, result.organizations)
     # The option cannot be used with a digest.
-    if options["expect_digest"] is None:
-        _note_keep_going(session, result)
-    return code
-
-
-def _note_keep_going(session: Session, result: workflow.RunReport) -> None:
-    states = [state_of(organization) for organization in result.organizations]
-    if State.NOT_STARTED in states and result.stopped is None:
+    if is_left and result.stopped is None and options["expect_digest"] is None:
         note = "--keep-going continues with the next organization if one fails"
         session.console.message("note", note)
+    return code
 
 
 def _apply(
@@ -101,12 +98,13 @@ def _apply(
 ) -> workflow.RunReport:
     """Load the files or the saved plan, connect, and apply."""
     expect_digest: str | None = options["expect_digest"]
-    saved_plan = _saved_plan(session)
-    if saved_plan is None:
+    directory = session.process.directory
+    saved_plans = [path for path in session.files if is_saved_plan(directory / path)]
+    if not saved_plans:
         words = apply_options(session, session.files)
         targets = load_targets(session, words, options, report)
     else:
-        saved = _read_saved(session, saved_plan, expect_digest)
+        saved = _read_saved(session, saved_plans[0], expect_digest)
         targets = _saved_targets(session, saved, report)
         expect_digest = None  # it is that of the file, whose operations may be done already
     progress = Progress(session)
@@ -168,12 +166,6 @@ def _question(run: workflow.RunPlan) -> str:
     return f"Apply {changes}{where}{risk}?"
 
 
-def _saved_plan(session: Session) -> str | None:
-    """Return the path of the saved plan among the paths, None if there are only files."""
-    directory = session.process.directory
-    return next((path for path in session.files if is_saved_plan(directory / path)), None)
-
-
 def _read_saved(session: Session, path: str, expect_digest: str | None) -> SavedPlan:
     """Return the plan in a file. Raises StalePlanError if it has another digest."""
     files = tuple(other for other in session.files if other != path)
@@ -207,12 +199,6 @@ def _saved_targets(
         check_output(report, source.checked)
         targets.append(workflow.Target(source, options=saved.options, review=plan.review))
     return targets
-
-
-def _write_report(session: Session, target: Path | None, result: workflow.RunReport) -> bool:
-    """Write the report as JSON. Return False, after an error message, on failure."""
-    document = _rendered(session, result, "json", PLAIN)
-    return document is not None and _write(session, target, document)
 
 
 def _show_report(

@@ -7,7 +7,6 @@ import re
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from difflib import unified_diff
 from importlib.resources import files
 from pathlib import Path
@@ -121,18 +120,19 @@ def run(
             f"{target} already exists",
             hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
         )
-    if github:
-        _require_top(directory, target)
-    # An unknown commit is an error before a write.
     installed = ("", "")
     if github:
+        _require_top(directory, target)
+        # An unknown commit is an error before a write.
         installed = workflows.pinned(commit or workflows.installed_commit())
     steps: list[str] = []
     if is_new:
         steps = _write_configuration(session, target, file, tokens, yes=yes)
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
-        settings = workflows.settings_in(_existing_workflows(directory))
+        existing = [directory / name for name in workflows.NAMES]
+        texts = [path.read_text("utf-8", "replace") for path in existing if path.is_file()]
+        settings = workflows.settings_in(texts)
         # Existing workflows keep their version, unless --commit asks for another one.
         if commit is not None:
             settings = {**settings, "package": installed[0], "lock": installed[1]}
@@ -173,12 +173,6 @@ def _require_top(directory: Path, target: str) -> None:
             "GitHub reads workflows only in the top folder of a repository: nothing was written",
             hint=f"run `webhooks init --github -f {path}` there",
         )
-
-
-def _existing_workflows(directory: Path) -> list[str]:
-    """Return the text of each workflow that exists."""
-    paths = [directory / name for name in workflows.NAMES]
-    return [path.read_text("utf-8", "replace") for path in paths if path.is_file()]
 
 
 def _setup(
@@ -464,31 +458,30 @@ def _organizations(
             if finding.severity is Severity.WARNING:
                 warnings[finding] = None
         parents.update(checked.loaded.parents)
-        key = _key_variable(source.files)
         secrets = {use._replace(version=None) for use in references(checked.desired.webhooks)}
-        required = workflows.RequiredSecrets(
-            name=source.files.organization or "",
-            references=tuple(secrets),
-            environment=checked.desired.environment,
+        organizations.append(
+            workflows.RequiredSecrets(
+                name=source.files.organization or "",
+                references=tuple(secrets),
+                key=_key_variable(source.files),
+                environment=checked.desired.environment,
+            )
         )
-        if key is not None:
-            required = replace(required, key=key)
-        organizations.append(required)
     if warnings:
         session.warn(warnings)
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
     return tuple(organizations), tuple(sorted(parents))
 
 
-def _key_variable(files: OrganizationFiles) -> str | None:
-    """Return the variable of an organization's key, None for the default.
+def _key_variable(files: OrganizationFiles) -> str:
+    """Return the variable of an organization's key.
 
     Raises UsageError for a key that GitHub's runners do not have.
     """
     key = files.api_key
     if files.profile is None:
         if key is None:
-            return None
+            return "CLOUDTRUTH_API_KEY"
         if SCHEMES[key.scheme].is_variable:
             return key.name
     what, kind = "profile", "in cli.yml"
