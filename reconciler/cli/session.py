@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -165,22 +165,20 @@ class Session:
         self.inputs = self.inputs._replace(apply_options=apply_options)
         sources = workflow.load_all(self.inputs)
         loaded = [source.checked.loaded for source in sources]
-        is_verbose = self.console.verbosity > 0
-        # Files of several organizations may have the same parents, so everything is shown once.
-        findings = dict.fromkeys(finding for files in loaded for finding in files.findings)
-        self.warn(
-            finding for finding in findings if is_verbose or finding.severity is not Severity.NOTE
-        )
         names = dict.fromkeys(
             name for files in loaded for name in (*files.documents, *files.parents)
         )
-        if is_verbose:
+        # Files of several organizations may have the same parents, so everything is shown once.
+        findings = list(dict.fromkeys(finding for files in loaded for finding in files.findings))
+        if self.console.verbosity <= 0:
+            findings = [finding for finding in findings if finding.severity is not Severity.NOTE]
+        self.warn(findings)
+        if self.console.verbosity > 0:
             for name in names:
                 self.console.info(f"read {quote(name)}")
         first, second, _ = DEFAULT_FILES
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
-        other = self.process.directory / second
-        if not self.files and first in names and os.path.lexists(other):
+        if not self.files and first in names and os.path.lexists(self.process.directory / second):
             self.console.message("note", f"{second} is not read, because {first} exists")
         return sources
 

@@ -41,6 +41,8 @@ from reconciler.render.rows import (
 from reconciler.report import RunReport
 
 _MAX_SUBJECTS: Final = 10
+_MAX_DESTINATION: Final = 40
+"""The columns up to which destinations are aligned in a status."""
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
@@ -366,14 +368,16 @@ def _status(status: LiveStatus, view: View) -> str:
     # A failed delivery needs someone at once; drift may wait.
     shown = sorted(status.shown, key=lambda webhook: not webhook.is_failing)
     # Aligned by hand, because the layout wraps the words of a row as one text.
-    width = max((len(webhook.state) for webhook in shown), default=0)
+    widths = (columns(quote(webhook.webhook.destination)) for webhook in shown)
+    width = max((size for size in widths if size <= _MAX_DESTINATION), default=0)
     rows = [_status_row(webhook, width, view) for webhook in shown]
     title = f"CloudTruth webhooks for {quote(status.organization.name)}"
     return joined([title], lay_out(rows, view) or ["  none"], end)
 
 
 def _status_row(status: WebhookStatus, width: int, view: View) -> Row:
-    """Return the row of a webhook, its state padded to `width`; with `verbosity`, all details."""
+    """Return the row of a webhook, its destination padded to `width`; with `verbosity`, details."""
+    destination = quote(status.webhook.destination)
     sign = " "
     # A failed delivery is more urgent than drift.
     if status.is_failing:
@@ -383,8 +387,8 @@ def _status_row(status: WebhookStatus, width: int, view: View) -> Row:
     row = Row(
         sign=sign,
         name=quote(status.webhook.name),
-        what=quote(status.webhook.destination),
-        details=(f"{status.state:{width}} ", *_delivery(status)),
+        what=str(status.state),
+        details=(destination + " " * (width - columns(destination) + 1), *_delivery(status)),
     )
     # Where to fix a missing webhook; the others are listed by name.
     if status.id is None or view.verbosity > 0:

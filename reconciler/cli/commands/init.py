@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
 from contextlib import suppress
 from difflib import unified_diff
 from importlib.resources import files
@@ -130,13 +129,9 @@ def run(
         steps = _write_configuration(session, target, file, tokens, yes=yes)
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
-        existing = [directory / name for name in workflows.NAMES]
-        texts = [path.read_text("utf-8", "replace") for path in existing if path.is_file()]
-        settings = workflows.settings_in(texts)
-        # Existing workflows keep their version, unless --commit asks for another one.
-        if commit is not None:
-            settings = {**settings, "package": installed[0], "lock": installed[1]}
-        setup = _setup(session, target, settings, installed, branch=branch, policies=policy)
+        setup = _setup(
+            session, target, installed, branch=branch, policies=policy, is_chosen=commit is not None
+        )
         _write_workflows(session, setup, yes=yes)
         session.console.result(_instructions(setup))
         steps += [
@@ -178,13 +173,22 @@ def _require_top(directory: Path, target: str) -> None:
 def _setup(
     session: Session,
     target: str,
-    settings: Mapping[str, str],
     installed: tuple[str, str],
     *,
     branch: str | None,
     policies: tuple[str, ...],
+    is_chosen: bool,
 ) -> workflows.Setup:
-    """Return what the workflows contain; an option overrides what `settings` have from old ones."""
+    """Return what the workflows contain; an option overrides the settings of existing ones.
+
+    These keep their version, too, unless the user has chosen the `installed` one.
+    """
+    package, lock = installed
+    existing = [session.process.directory / name for name in workflows.NAMES]
+    texts = [path.read_text("utf-8", "replace") for path in existing if path.is_file()]
+    settings = workflows.settings_in(texts)
+    if is_chosen:
+        settings = {**settings, "package": package, "lock": lock}
     policies = policies or tuple(filter(None, settings.get("policy", "").split(r"\n")))
     if branch is None:
         git = git_in(session.process.directory)
@@ -194,7 +198,6 @@ def _setup(
         text = "git shows no branch here: the workflows apply pushes to main; see --branch"
         session.console.message("warning", text)
     organizations, parents = _organizations(session, target, policies)
-    package, lock = installed
     return workflows.Setup(
         package=package,
         lock=lock,
