@@ -63,7 +63,7 @@ def beside(read: Collection[str], directory: Path) -> Iterator[Document]:
             continue
         with suppress(NotReadableError):
             document = parse(read_regular(path), display_name(path, directory=directory))
-            if declared_names(document):
+            if _declared_names(document):
                 yield document
 
 
@@ -78,7 +78,7 @@ def _folders(read: Collection[str]) -> set[str]:
     return folders | around
 
 
-def declared_names(document: Document) -> frozenset[str]:
+def _declared_names(document: Document) -> frozenset[str]:
     """Return the names of the webhooks that a file declares; none for other files."""
     if not document.usable or "apiVersion" in document.data:  # Kubernetes
         return frozenset()
@@ -114,7 +114,7 @@ def declared_elsewhere(
         candidates += _gone(now, paths, base, in_tree=commit is None)
     declared: list[DeclaredElsewhere] = []
     for document, state, removed_by in candidates:
-        names = tuple(sorted(declared_names(document).intersection(deleted)))
+        names = tuple(sorted(_declared_names(document).intersection(deleted)))
         if names and owner.owns(document):
             declared.append(DeclaredElsewhere(document.file, names, state, removed_by))
     return tuple(declared)
@@ -157,4 +157,4 @@ def _beside_at(commit: Commit, read: Collection[str]) -> Iterator[Document]:
             PurePath(name).is_relative_to(folder) for folder in inner
         )
         if is_beside and name not in read:
-            yield from filter(declared_names, _parsed(commit, name))
+            yield from filter(_declared_names, _parsed(commit, name))

@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.findings import has_errors
+from reconciler.model import DataPath
+from reconciler.source.document import value_at
+from reconciler.source.schema import parts
 from tests.loading import load_texts
 
 File = dict[str, Any]
@@ -130,6 +133,29 @@ def test_layers_merge_as_the_reference_does(files: list[File]) -> None:
     merged = load_texts(texts, last)
     assert merged.desired is not None, merged.findings
     assert merged.desired == load_texts({last: json.dumps(reference(files))}).desired
+
+
+@given(trees())
+def test_each_value_is_written_at_its_place(files: list[File]) -> None:
+    """A value of a webhook, also an inherited one, is the value at the place that writes it."""
+    last = f"{len(files) - 1}.yaml"
+    texts = {f"{number}.yaml": json.dumps(file) for number, file in enumerate(files)}
+    document = load_texts(texts, last).documents[last]
+    for part in parts(document.data):
+        if part.item is None:
+            continue
+        fields = part.data.get("configuration", {})
+        values: dict[DataPath, Any] = {
+            ("configuration", key): value for key, value in fields.items()
+        }
+        # `previously` is united, so its items have places.
+        for key in part.data.keys() - {"configuration", "previously"}:
+            values[key,] = part.data[key]
+        for number, name in enumerate(part.data.get("previously", ())):
+            values["previously", number] = name
+        for path, value in values.items():
+            place = document.written_at(("webhooks", part.item, *path))
+            assert value_at(json.loads(texts[place.file]), place.path) == value
 
 
 KEYS = (
