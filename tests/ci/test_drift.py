@@ -121,7 +121,7 @@ def test_a_plan_names_a_merge_that_waits(here: World, channel: str) -> None:
     assert plan_labels(here, *LIVE, "More", Audit="reviewed") == {
         "Audit": "waiting to be applied", "More": "this change", "Pager": "drift"
     }  # fmt: skip
-    assert "Waiting to be applied, from merged pull requests: 1." in here.github.bodies(3)[0]
+    assert "Waiting to be applied, from merged pull requests: 1\n" in here.github.bodies(3)[0]
 
 
 def test_a_plan_names_pushes_without_a_review(here: World) -> None:
