@@ -88,8 +88,9 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     if differences:
         secret = [*_changed_secrets(differences), *([name, None] for name in removed)]
         yield ["update", _content(before, hosts), after, secret]
-    # A resend sends the configuration, which removes these. Alone they are no change.
-    elif removed and resent:
+    # A resend sends the configuration, which removes these. Alone they are no change. Some servers
+    # keep them, and when the review is applied again, the differences are gone.
+    if removed and resent:
         yield ["remove", *webhook, removed]
     # The plan shows which hidden values are replaced unseen, so the digest covers them.
     hidden = [change.path[-1] for change in operation.fields if _replaces_unseen(change)]
