@@ -307,7 +307,10 @@ def test_a_signal_is_reported_even_after_the_last_operation() -> None:
     api = memory()
     report = run(api, planned(api, slack("a")), stop=1)
     assert (report.exit_code, report.complete) == (ExitCode.SIGTERM, True)
-    assert conclusion(report)[1] == "Exit 143: stopped by a signal, after every change was applied."
+    assert (
+        conclusion(RunReport.of(report))[1]
+        == "Exit 143: stopped by a signal, after every change was applied."
+    )
 
 
 class HaltsIn(InlineWorkers):
