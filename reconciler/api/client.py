@@ -225,7 +225,10 @@ def _find_organization(
     if len(rows) == 1:
         return rows[0][0]
     known = {organization.id: organization for organization, _ in rows}
-    id_ = _membership_organization(transport) or _webhooks_organization(webhooks)
+    id_ = _membership_organization(transport)
+    if id_ is None:
+        owners = {webhook.organization for webhook in webhooks()}
+        id_ = owners.pop() if len(owners) == 1 else None
     if id_ is None:
         raise OrganizationError(
             "the organization of the API key cannot be determined",
@@ -257,13 +260,6 @@ def _object(transport: Transport, path: str) -> dict[str, Any]:
     if isinstance(data, dict):
         return data
     return {}
-
-
-def _webhooks_organization(webhooks: Callable[[], tuple[LiveWebhook, ...]]) -> str | None:
-    organizations = {webhook.organization for webhook in webhooks()}
-    if len(organizations) == 1:
-        return organizations.pop()
-    return None
 
 
 class _Page(NamedTuple, Generic[_T]):

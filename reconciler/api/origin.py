@@ -110,7 +110,8 @@ class Origin(NamedTuple):
                 hint=f"use a URL such as {example}; credentials have their own settings",
             )
         base = parts.path.rstrip("/")
-        if not _is_plain_path(base):
+        # Dots in a path would be resolved by the library, to another path than was checked.
+        if not _BASE.fullmatch(base) or not {".", ".."}.isdisjoint(base.split("/")):
             raise UsageError(
                 f"the path of {setting} contains characters that are not allowed",
                 hint=f"use a URL such as {example}",
@@ -192,11 +193,6 @@ def _server(url: str) -> tuple[SplitResult, str, int] | None:
     if parts.scheme not in _PORTS or not _is_host(host) or port == 0:
         return None
     return parts, host, port or _PORTS[parts.scheme]
-
-
-def _is_plain_path(path: str) -> bool:
-    # Dots in a path would be resolved by the library, to another path than was checked.
-    return _BASE.fullmatch(path) is not None and {".", ".."}.isdisjoint(path.split("/"))
 
 
 def _is_host(host: str) -> bool:

@@ -14,7 +14,7 @@ from reconciler import workflow
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, NotConfirmedError
 from reconciler.findings import Finding, Severity
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS, STATE_RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.files import DEFAULT_FILES, MAX_FILE_BYTES, STDIN
 from reconciler.source.history import git_in
@@ -205,7 +205,7 @@ class Session:
         """Print checks; with --strict warnings are failures. Return the exit code."""
         if self.options.get("strict"):
             checklist = checklist.warnings_as_failures()
-        text = RENDERERS[format]().render_checks(checklist, self.view())
+        text = STATE_RENDERERS[format]().render_checks(checklist, self.view())
         self.show(text, failed=checklist.exit_code != 0)
         return checklist.exit_code
 

@@ -116,5 +116,8 @@ def _load(name: str) -> Renderer:
 RENDERERS: Final = {name: partial(_load, name) for name in ("text", "json", "markdown")}
 """The formats of plans and reports, each with its loader."""
 
+STATE_RENDERERS: Final = {"text": partial(_load, "text_states"), "json": partial(_load, "json")}
+"""The formats of live webhooks and checks."""
+
 FINDINGS_RENDERERS: Final = {**RENDERERS, "github": partial(_load, "github")}
 """The formats of `validate`."""

@@ -10,12 +10,11 @@ from copy import copy
 from dataclasses import replace
 from glob import escape
 from itertools import chain, groupby
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.model import Organization
-from reconciler.planning.drift import Drifted, DriftReport, OrganizationDrift
 from reconciler.planning.plan import Delete, OrganizationResult, Plan, RunPlan, T
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
@@ -30,6 +29,9 @@ from reconciler.render.rows import (
 )
 from reconciler.render.words import apply_command, between, plural, shorten
 from reconciler.report import Applied, RunReport
+
+if TYPE_CHECKING:
+    from reconciler.planning.drift import Drifted, DriftReport, OrganizationDrift
 
 Members: TypeAlias = tuple[tuple[int, int], ...]
 """Operations of a run: the index of each one's organization, and its index in that plan."""
@@ -219,7 +221,7 @@ def sections(entries: Iterable[Entry], view: View) -> Iterator[tuple[tuple[str, 
         yield names, rows
 
 
-_Organization: TypeAlias = OrganizationResult[OrganizationDrift]
+_Organization: TypeAlias = "OrganizationResult[OrganizationDrift]"
 
 
 class Block(NamedTuple):

@@ -238,21 +238,17 @@ def _judged(
             part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
             try:
                 _require_secrets(part)
-                _require_unblocked(part)
+                if part.plan.blocked:
+                    raise BlockedError(
+                        "the plan is blocked: nothing was written",
+                        findings=part.plan.blocked,
+                        hint=f"run `{_plan_command(part.target)}` to see the plan",
+                    )
             except ReconcilerError as problem:
                 judged.append(problem)
                 continue
         judged.append(part)
     return judged
-
-
-def _require_unblocked(part: _Ready) -> None:
-    if part.plan.blocked:
-        raise BlockedError(
-            "the plan is blocked: nothing was written",
-            findings=part.plan.blocked,
-            hint=f"run `{_plan_command(part.target)}` to see the plan",
-        )
 
 
 def _require_digest(digest: str, expected: str, planned: Sequence[Planned]) -> None:

@@ -109,14 +109,10 @@ def connect_all(
             connected.append(target._replace(connection=connection, key_source=source))
     # Only now are the keys of all organizations known.
     keys = tuple(target.key for target in connected if target.key is not None)
-    return tuple(_without_keys(target, keys) for target in connected)
-
-
-def _without_keys(target: Target, keys: tuple[Secret, ...]) -> Target:
-    """Return an organization whose webhooks must not contain `keys`."""
-    inputs = target.checked.inputs._replace(api_keys=keys)
-    checked = target.checked._replace(inputs=inputs)
-    return target._replace(source=target.source._replace(checked=checked))
+    for index, target in enumerate(connected):
+        checked = target.checked._replace(inputs=target.checked.inputs._replace(api_keys=keys))
+        connected[index] = target._replace(source=target.source._replace(checked=checked))
+    return tuple(connected)
 
 
 def identify(targets: Sequence[Target]) -> tuple[Target, ...]:

@@ -23,7 +23,7 @@ from reconciler.model import Live
 from reconciler.planning.drift import drift, statuses
 from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
 from reconciler.planning.planner import PlanOptions
-from reconciler.render import RENDERERS, LiveStatus, View
+from reconciler.render import RENDERERS, STATE_RENDERERS, LiveStatus, View
 from reconciler.report import Report, RunReport
 from reconciler.workflow import Inputs, gather, load_all, plan, previous
 from tests.execute.world import Fault, Memory, memory, run
@@ -77,7 +77,7 @@ def outputs(folder: Path) -> dict[str, str]:
         found = statuses(Live(planned.origin, ACME, rows), planned)
         status = LiveStatus(ACME, found, len(rows), drift(found), planned)
         for form in ("text", "json"):
-            shown[f"{name}.{FORMATS[form]}"] = RENDERERS[form]().render_statuses(
+            shown[f"{name}.{FORMATS[form]}"] = STATE_RENDERERS[form]().render_statuses(
                 [OrganizationResult(ACME.name, value=status)], view._replace(**settings)
             )
     for name, settings in options.get("applies", {}).items():

@@ -27,6 +27,7 @@ from reconciler.render import (
     FINDINGS_RENDERERS,
     PLAIN,
     RENDERERS,
+    STATE_RENDERERS,
     LiveStatus,
     View,
 )
@@ -228,8 +229,8 @@ def test_a_status_is_inert(
     """A status is harmless and cuts no name, and its JSON document has the original names."""
     status = LiveStatus(organization, found, len(found), drift(found), plan)
     results = [OrganizationResult(organization.name, value=status)]
-    text = RENDERERS["text"]().render_statuses(results, View(width=width))
-    document = RENDERERS["json"]().render_statuses(results)
+    text = STATE_RENDERERS["text"]().render_statuses(results, View(width=width))
+    document = STATE_RENDERERS["json"]().render_statuses(results)
     check_document(document, "status")
     check_harmless(text, document)
     assert [each for each in found if quote(each.webhook.name) not in text] == []

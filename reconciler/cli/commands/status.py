@@ -13,7 +13,7 @@ from reconciler.model import Live
 from reconciler.planning.drift import drift, not_applied
 from reconciler.planning.names import require_matches
 from reconciler.planning.plan import OrganizationResult
-from reconciler.render import RENDERERS, LiveStatus
+from reconciler.render import STATE_RENDERERS, LiveStatus
 from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 
 
@@ -46,7 +46,7 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
     statuses = [result.value for result in results if result.value is not None]
     # With --failing, text is for mail from cron: nothing is printed if nothing fails.
     if not failing or format != "text" or any(status.shown for status in statuses):
-        text = RENDERERS[format]().render_statuses(results, session.view())
+        text = STATE_RENDERERS[format]().render_statuses(results, session.view())
         session.show(text, failed=failing)
     if failing and any(status.failing for status in statuses):
         return code or ExitCode.FAILED
