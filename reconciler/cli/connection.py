@@ -207,6 +207,7 @@ class Progress(Watcher):
         self._total = 0
         self._done = 0
         self._in_flight: list[str] = []
+        # A daemon, because a blocked terminal must not keep the process alive.
         self._thread = threading.Thread(target=self._report_signals, daemon=True)
 
     def __enter__(self) -> Self:

@@ -85,6 +85,7 @@ def _option_hint(problem: click.NoSuchOption, parameters: Sequence[click.Paramet
     """Return what to use in place of an unknown option: the first suggestion that exists."""
     name = problem.option_name
     known = {option for parameter in parameters for option in parameter.opts}
+    # What another tool means by the option is a better guess than a similar spelling.
     suggestions = OTHER_TOOLS.get(name) or _close(name, problem.possibilities or ())
     if not name.startswith("--"):  # `-out`, or `-o` and the like
         long = f"-{name}"

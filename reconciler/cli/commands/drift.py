@@ -45,6 +45,7 @@ def run(
     """
     words = apply_options(session, session.files, ())
     sources = session.load_all(words)
+    # A base that cannot be read is reported before any request.
     bases = [
         Base(workflow.previous(base, source.checked)) if base else base_of(source.checked)
         for source in sources

@@ -98,6 +98,7 @@ def run(
         # update them after an edit
         webhooks init --github --yes
     """
+    # Options are checked before the first request and the first write.
     tokens = parse_tokens(token)
     directory = session.process.directory
     default = default_path(directory)
@@ -147,6 +148,7 @@ def run(
 
 def _require_writable(target: str, default: str) -> None:
     """Raise UsageError for a new file that cannot be written, or that would replace the default."""
+    # A new file must not silently take the place of the one that is applied now.
     if target == DEFAULT_FILE != default:
         raise UsageError(
             f"{default} is read without -f, and a new {DEFAULT_FILE} would be read in its place",
@@ -183,6 +185,7 @@ def _setup(
 
     These keep their version, too, unless the user has chosen the `installed` one.
     """
+    # A later run updates workflows, so what users have set in them must stay.
     package, lock = installed
     existing = [session.process.directory / name for name in workflows.NAMES]
     texts = [path.read_text("utf-8", "replace") for path in existing if path.is_file()]
@@ -190,6 +193,7 @@ def _setup(
     if is_chosen:
         settings = {**settings, "package": package, "lock": lock}
     policies = policies or tuple(filter(None, settings.get("policy", "").split(r"\n")))
+    # What existing workflows apply stays, whatever is checked out here.
     if branch is None:
         git = git_in(session.process.directory)
         branch = settings.get("branch") or workflows.default_branch(git)
@@ -218,6 +222,7 @@ def _instructions(setup: workflows.Setup) -> str:
     many, checks = "", []
     for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items():
         checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
+        # GitHub refuses the next one, after a user has set a hundred of them.
         if len(secrets) > _MAX_SECRETS:
             many += (
                 f"\n{name} needs {len(secrets)} secrets, more than GitHub's limit of 100: give\n"
@@ -312,6 +317,7 @@ def _adopt(
             raise NotConfirmedError("nothing was written", hint="answer `y` to write the file")
         if tokens.shared is None and any(webhook.type == "slack" for webhook in live.webhooks):
             tokens = _ask_tokens(session, live, tokens)
+    # Before the file is written: a misspelled user name would leave its token assumed.
     exported = export(live, tokens=tokens)
     require_usernames(tokens, exported)
     _write(session, target, exported.text)
@@ -389,6 +395,7 @@ def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> 
         check_kind(path, FileKind.WORKFLOW)
         if path.exists():
             old = path.read_text(encoding="utf-8")
+            # Nothing to confirm, and the time of an unchanged file stays.
             if text == old:
                 console.info(f"kept {name}, which is up to date")
                 continue
@@ -408,6 +415,7 @@ def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> 
             )
     if changed and not yes:
         session.confirm("Write these workflows?", consequence="no workflow was written")
+    # Only after the question, so that a refusal leaves all of them as they were.
     for name, text in texts.items():
         _write(session, name, text)
 

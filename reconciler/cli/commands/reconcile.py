@@ -175,6 +175,7 @@ def _show(session: Session, result: Round) -> None:
         console.error(result.problem)
     for problem in problems(result.organizations):
         console.error(problem)
+    # All lines of a round have one time, by which a log can be grouped.
     now = session.process.time().now().strftime("%Y-%m-%dT%H:%M:%SZ")
     for line in _lines(result):
         console.result(f"{now} {result.commit or '-'} {line}")
