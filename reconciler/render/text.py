@@ -8,7 +8,7 @@ the same with and without color.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
@@ -38,8 +38,6 @@ from reconciler.report import RunReport
 
 if TYPE_CHECKING:
     from reconciler.planning.drift import DriftReport
-
-_MAX_SUBJECTS: Final = 10
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
