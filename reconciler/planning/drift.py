@@ -267,5 +267,5 @@ def _waiting(plan: Plan) -> set[str]:
     return {
         webhook_key(operation)
         for operation in plan.operations
-        if operation.attribution not in (None, Attribution.DRIFT)
+        if operation.attribution not in (None, Attribution.DRIFT, Attribution.PARTLY_DRIFT)
     }

@@ -57,6 +57,7 @@ class Attribution(StrEnum):
 
     THIS_CHANGE = "this-change"
     DRIFT = "drift"  # it was changed live
+    PARTLY_DRIFT = "partly-drift"  # it was changed live, and the files change it, too
     WAITING = "waiting-to-be-applied"  # a merged review is not applied yet
     PERHAPS_WAITING = "perhaps-waiting"  # drift, or an earlier change that is not applied yet
 

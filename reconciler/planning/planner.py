@@ -26,6 +26,7 @@ from reconciler.planning.plan import (
     Delete,
     DeliveryState,
     FieldChange,
+    FieldResent,
     Kept,
     Operation,
     Plan,
@@ -36,6 +37,7 @@ from reconciler.planning.plan import (
     Snapshot,
     Update,
     stage,
+    webhook_key,
 )
 from reconciler.planning.readback import (
     Reading,
@@ -342,16 +344,60 @@ def _attributed(
     ):  # a second plan would have the same operations
         return tuple(replace(operation, attribution=Attribution.DRIFT) for operation in operations)
     drifting: set[object] = set()
+    earlier_operations: dict[str, Operation] = {}
     with suppress(ConfigurationError):
         drift = plan(previous, live, earlier, before)
         drifting = {_identity(operation, hosts) for operation in drift.operations}
+        earlier_operations = {webhook_key(operation): operation for operation in drift.operations}
     attributed: list[Operation] = []
     for operation in operations:
-        attribution = Attribution.THIS_CHANGE
+        attribution = attribute(operation, earlier_operations.get(webhook_key(operation)))
         if _identity(operation, options.committed_hosts) in drifting:
             attribution = Attribution.DRIFT
         attributed.append(replace(operation, attribution=attribution))
     return tuple(attributed)
+
+
+def attribute(operation: Operation, earlier: Operation | None) -> Attribution:
+    """Return why a webhook differs, given what an earlier configuration plans for it.
+
+    A field that both set to the same value was changed live. One that only this operation sets
+    equals the earlier configuration, so the files changed it.
+    """
+    match operation, earlier:
+        case _, None:
+            return Attribution.THIS_CHANGE
+        case Update(), Update():
+            now, before = _differences(operation), _differences(earlier)
+            if not now.keys() & before.keys():
+                return Attribution.THIS_CHANGE
+            is_drift = all(before.get(path) == change for path, change in now.items())
+            return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
+        case Create(), Create():
+            is_drift = operation.after == earlier.after
+            return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
+        case Delete(), Update():  # the files no longer declare what was changed live
+            return Attribution.PARTLY_DRIFT
+        case Delete(), Delete():
+            return Attribution.DRIFT
+    return Attribution.THIS_CHANGE  # a webhook that was added live is now declared
+
+
+def _differences(update: Update) -> dict[tuple[str, ...], object]:
+    """Return the fields that an update changes, by path, with what it makes of them.
+
+    A hidden secret that is only sent along is none.
+    """
+    differences: dict[tuple[str, ...], object] = {}
+    for change in update.fields:
+        match change:
+            case FieldResent():
+                continue
+            case SecretChange(path=path, after=after, before=before):
+                differences[path] = (after, before)
+            case _:
+                differences[change.path] = change
+    return differences
 
 
 def _identity(operation: Operation, hosts: Mapping[SecretRef, str]) -> object:

@@ -242,6 +242,7 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
 
 _LABELS: Final = {
     Attribution.DRIFT: "Drift: {}; `webhooks drift` shows how to accept it",
+    Attribution.PARTLY_DRIFT: "Partly drift: {}. Changed live and by the files; an apply does both",
     Attribution.WAITING: "Waiting to be applied, from merged pull requests: {}",
     Attribution.PERHAPS_WAITING: "Perhaps waiting: {}. Live differs from the base, too: a merged "
     "change may not be applied yet",

@@ -45,6 +45,9 @@ from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
 
 _INVALID: Final = "the edited file would be invalid"
+_ALSO_IN_FILES: Final = (
+    "the files change this webhook, too, which may not be applied yet: an apply does both"
+)
 _UNPROVED: Final = "planning with the edited files does not give the live value"
 
 
@@ -195,6 +198,10 @@ def _proposals(
     assert live is not None
     operations = drift.plan.operations
     # To accept others could undo a change that is not applied yet.
+    for index, operation in enumerate(operations):
+        selected = any(map(globs.match, names_of(operation)))
+        if selected and operation.attribution is Attribution.PARTLY_DRIFT:
+            yield Proposal((index,), refusal=_ALSO_IN_FILES)
     drifted = [index for index, operation in enumerate(operations) if is_drift(operation)]
     for proposal in propose(drift.plan, drifted, live, checked.loaded, named):
         # Selected only now, because a rename has two names, and one that matches is enough.

@@ -27,7 +27,7 @@ from reconciler.planning.plan import (
     Plan,
     webhook_key,
 )
-from reconciler.planning.planner import PlanOptions
+from reconciler.planning.planner import PlanOptions, attribute
 from reconciler.planning.review import mentions
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.history import (
@@ -101,7 +101,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Plan:
     if not any(map(is_drift, plan.operations)):
         return plan  # most plans
     is_merged = mentions(base.merged)
-    may_wait = _may_wait(plan, live, gathered, base)
+    label_of = _labels(plan, live, gathered, base)
     operations: list[Operation] = []
     for operation in plan.operations:
         # A webhook that is created has no id yet.
@@ -111,10 +111,8 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Plan:
         # First: nothing may undo a review whose apply is still to come.
         elif is_merged(id_, operation.name):
             label = Attribution.WAITING
-        elif may_wait(operation):
-            label = Attribution.PERHAPS_WAITING
         else:
-            label = Attribution.DRIFT
+            label = label_of(operation)
         operations.append(replace(operation, attribution=label))
     return plan._replace(operations=tuple(operations))
 
@@ -124,28 +122,34 @@ def is_drift(operation: Operation) -> bool:
     return operation.attribution is Attribution.DRIFT
 
 
-def _may_wait(
+def _labels(
     plan: Plan, live: Live, gathered: Gathered, base: Base
-) -> Callable[[Operation], bool]:
-    """Return a predicate for operations that changes since the last apply may have introduced.
+) -> Callable[[Operation], Attribution]:
+    """Return what labels an operation that the last commit plans, too.
 
-    Before these changes, the files agreed with the live webhook.
+    It may wait, completely or in part, if the configuration before the last change explains it.
     """
-    recent = base.recent
+    recent, perhaps = base.recent, Attribution.PERHAPS_WAITING
     if base.unknown:
-        return lambda operation: True
+        return lambda operation: perhaps
     if recent is None or recent == base.desired:
-        return lambda operation: False
+        return lambda operation: Attribution.DRIFT
     if not recent.policy.scopes:  # the change added the files
-        return lambda operation: not plan.counts.any_declared_live
+        added = Attribution.DRIFT if plan.counts.any_declared_live else perhaps
+        return lambda operation: added
     secrets = {**gathered.secrets, **recent.literals, **recent.committed}
     earlier = gathered._replace(checked=gathered.checked._replace(desired=recent), secrets=secrets)
     try:
         planned = plan_listed(earlier, live, PlanOptions())
     except ConfigurationError:
-        return lambda operation: True
-    keys = set(map(webhook_key, planned.operations))
-    return lambda operation: webhook_key(operation) not in keys
+        return lambda operation: perhaps
+    earlier_operations = {webhook_key(operation): operation for operation in planned.operations}
+
+    def label(operation: Operation) -> Attribution:
+        label = attribute(operation, earlier_operations.get(webhook_key(operation)))
+        return perhaps if label is Attribution.THIS_CHANGE else label
+
+    return label
 
 
 def status(

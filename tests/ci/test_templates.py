@@ -145,7 +145,7 @@ def test_the_called_workflow_is_documented() -> None:
     text = (ROOT / "docs/github.md").read_text("utf-8").split("## The called workflow")[1]
     for name, each in called()[True]["workflow_call"]["inputs"].items():
         assert each["description"]
-        assert f"| `{name}` |" in text
+        assert f"`{name}`" in text
 
 
 def test_applies_are_queued_and_never_cancelled() -> None:

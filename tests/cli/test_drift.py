@@ -339,6 +339,37 @@ def test_drift_is_told_from_edits(story: Story, tmp_path: Path, shell: Shell) ->
     expect(story.run("drift"), 0, "No drift.", "+ Hook")
 
 
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_live_change_of_an_edited_webhook_is_drift(
+    committed: bool, story: Story, tmp_path: Path
+) -> None:
+    """It is neither hidden by the edit nor accepted, which would undo the edit."""
+
+    def change(cloud: Cloud) -> None:
+        channel(cloud)
+        path = tmp_path / "webhooks.yaml"
+        path.write_text(path.read_text("utf-8").replace('["*_deleted"]', '["*"]'), "utf-8")
+        if committed:
+            commit(tmp_path)
+
+    done = story({"webhooks.yaml": FILE}, change, "--accept")
+    expect(done, 2, "channel      #live -> #deploys", "Drift: 1 webhook changed live.")
+    assert "by hand: the files change this webhook, too" in " ".join(done.out.split())
+    assert '["*"]' in (tmp_path / "webhooks.yaml").read_text("utf-8")
+    expect(story.run("status"), 0, "Drift (see webhooks drift): 1 differs.")
+    expect(story.run("plan", "--base", "HEAD" if not committed else "HEAD^"), 0, "Partly drift: 1.")
+
+
+def test_one_of_several_organizations_is_selected(shell: Shell, tmp_path: Path) -> None:
+    """The others have no result."""
+    write(tmp_path, {"a.yaml": FILE, "b.yaml": FILE.replace("Acme", "Globex")})
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
+    files = ("--local", "-f", "a.yaml", "-f", "b.yaml")
+    expect(shell("apply", *files, "--yes", TOKEN="xoxb-1234567890-abcdef"), 0)
+    expect(shell("drift", *files, "--organization", "Globex"), 0, "No drift.")
+
+
 def test_a_merge_that_waits_is_no_drift(story: Story, tmp_path: Path, shell: Shell) -> None:
     """A commit that is not applied yet is listed apart; --base HEAD says that it is applied."""
 

@@ -140,7 +140,31 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
             [slack("A"), slack("B"), slack("C", channel="#now")],
             [live_slack("C", "id-1", channel="#by-hand")],
             {},
-            ["C this-change", "A drift", "B this-change"],
+            ["C partly-drift", "A drift", "B this-change"],
+        ),
+        # Of two fields that changed live, the files already have one.
+        (
+            [slack("A", events=("value_created",))],
+            [slack("A", events=("value_deleted",))],
+            [live_slack("A", events=("value_deleted",), channel="#by-hand")],
+            {},
+            ["A drift"],
+        ),
+        # The files change another field of what changed live, or no longer declare it.
+        (
+            [slack("A"), slack("B")],
+            [slack("A", events=("value_deleted",))],
+            [live_slack("A", channel="#by-hand"), live_slack("B", "id-2", channel="#by-hand")],
+            {},
+            ["A partly-drift", "B partly-drift"],
+        ),
+        # The files declare what was added live, or change what was deleted live.
+        (
+            [slack("A")],
+            [slack("A", channel="#now"), slack("B")],
+            [live_slack("B", channel="#by-hand")],
+            {},
+            ["B this-change", "A partly-drift"],
         ),
         # Errors in other base entries do not hide drift of the selected webhook.
         (

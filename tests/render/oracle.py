@@ -77,6 +77,8 @@ def read_markdown(text: str) -> Read:
                 read.cells.append([])
             case "td_open" | "th_open":
                 read.cells[-1].append([])
+            case "thead_close":
+                read.cells.pop()
             case "tr_close":
                 pass
             case "heading_open":
@@ -87,7 +89,6 @@ def read_markdown(text: str) -> Read:
                 assert re.fullmatch(
                     r"(paragraph|heading|table|thead|tbody|td|th|bullet_list|list_item)_\w+", other
                 ), other
-    read.cells = read.cells[1:]
     return read
 
 

@@ -46,18 +46,24 @@ def run(
     words = apply_options(session, session.files, ())
     sources = session.load_all(words)
     # A base that cannot be read is reported before any request.
-    bases = [
-        Base(workflow.previous(base, source.checked)) if base else base_of(source.checked)
+    bases = {
+        source.files.paths: Base(workflow.previous(base, source.checked))
+        if base
+        else base_of(source.checked)
         for source in sources
-    ]
+    }
     targets = [
-        workflow.Target(source, options=workflow.PlanOptions(previous=previous.desired))
-        for source, previous in zip(sources, bases, strict=True)
+        workflow.Target(
+            source, options=workflow.PlanOptions(previous=bases[source.files.paths].desired)
+        )
+        for source in sources
     ]
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected)
+    # --organization may have left some out.
+    bases_of_run = [bases[organization.target.paths] for organization in planned]
     warn_unused(session, only, [(result.target, result.live) for result in planned])
-    report = find_drift(planned, bases, only=only, named=session.files, accept=accept)
+    report = find_drift(planned, bases_of_run, only=only, named=session.files, accept=accept)
     # The suggested commands compare with the same configuration.
     report = report._replace(base=tuple(word for name in base for word in ("--base", name)))
     code = show_problems(session, report.organizations)
