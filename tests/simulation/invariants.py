@@ -114,9 +114,12 @@ class Invariants:
         No other process may have written the webhook, and it is written once.
         """
         row = self._store.row(id)
-        if row is None or activity.knew(id):
+        if activity.knew(id):
             return False
-        # The console user may rename a webhook between the listing that finds it and the write.
+        # The console user may delete or rename a webhook between the listing that finds it and the
+        # write, which is harmless.
+        if row is None:
+            return bool(activity.lost)
         is_renamed = self._console_user.touched.get(row.name, -1.0) >= activity.last_read
         if is_renamed:
             return bool(activity.lost)
