@@ -235,11 +235,25 @@ def read_revision(
     index. The null commit, which CI systems pass before a branch's first push, has no files. Raises
     NoBaseError.
     """
-    if re.fullmatch(_NULL, revision):
-        return files.Sources()
-    commit = commit_of(revision, git)
-    if commit is None:
+    commit = revision
+    if not re.fullmatch(_NULL, revision):
+        commit = commit_of(revision, git) or ""
+    if not commit:
         raise NoBaseError("not an existing path, and git has no such revision in this clone")
+    return read_commit(commit, paths, directory=directory, git=git, now=now)
+
+
+def read_commit(
+    commit: str,
+    paths: Sequence[str],
+    *,
+    directory: Path,
+    git: Git,
+    now: Commit | None = None,
+) -> files.Sources:
+    """Return what `read_revision` does, for the hash of a commit that exists."""
+    if re.fullmatch(_NULL, commit):
+        return files.Sources()
     sources = Commit(commit, directory, git).read(paths)
     read_files = {source.file: source for source in sources.files}
     for old, new in _renames(commit, paths, now, directory=directory, git=git).items():

@@ -41,7 +41,7 @@ from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import Checked, Gathered, gather
 from reconciler.workflow.planning import check_organization, plan_listed
-from reconciler.workflow.revisions import previous
+from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import Planned
 
 
@@ -66,7 +66,7 @@ def base_of(checked: Checked, at: str = "HEAD") -> Base:
     if head is None:
         return Base(unknown="these files are not in a git repository with a commit")
     try:
-        desired = previous((head,), checked)
+        desired = previous_at(head, checked)
     except ConfigurationError as problem:
         return Base(unknown=f"the last commit cannot be used: {problem.message}")
     secret_files = paths(references(checked.desired.webhooks))
@@ -77,7 +77,7 @@ def base_of(checked: Checked, at: str = "HEAD") -> Base:
         return Base(desired)
     # A guess here could undo a merge that is not applied yet.
     try:
-        recent = previous((commit_before(commit, inputs.git),), checked)
+        recent = previous_at(commit_before(commit, inputs.git), checked)
     except NoBaseError as problem:
         return Base(unknown=str(problem))
     except ConfigurationError as problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import product, takewhile
 from typing import Final
@@ -15,7 +15,14 @@ from reconciler.planning.review import Resends
 from reconciler.render import View
 from reconciler.render.words import apply_command, shorten
 from reconciler.source import files, secrets
-from reconciler.source.history import Commit, NoBaseError, commit_at, is_revision, read_revision
+from reconciler.source.history import (
+    Commit,
+    NoBaseError,
+    commit_at,
+    is_revision,
+    read_commit,
+    read_revision,
+)
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed, parse_files
 from reconciler.source.schemes import is_file
@@ -37,20 +44,32 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     by name, so that references and scopes compare correctly. Raises ConfigurationError.
     """
     inputs = checked.inputs
-    is_in_git = is_revision(named, inputs.directory)
+    if not is_revision(named, inputs.directory):
+        sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
+        return _declared(sources, named[0], checked)
+    sources = _in_git(read_revision, named[0], inputs)
+    return _with_committed(_declared(sources, named[0], checked), sources, inputs)
+
+
+def previous_at(commit: str, checked: Checked) -> Desired:
+    """Read the configuration of a commit that exists, by its hash. Raises ConfigurationError."""
+    sources = _in_git(read_commit, commit, checked.inputs)
+    return _with_committed(_declared(sources, commit, checked), sources, checked.inputs)
+
+
+def _in_git(read: Callable[..., files.Sources], name: str, inputs: Inputs) -> files.Sources:
     try:
-        if is_in_git:
-            git, directory = inputs.git, inputs.directory
-            sources = read_revision(
-                named[0], inputs.paths, directory=directory, git=git, now=inputs.commit
-            )
-        else:
-            sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
+        directory, git = inputs.directory, inputs.git
+        return read(name, inputs.paths, directory=directory, git=git, now=inputs.commit)
     except NoBaseError as problem:
         raise RunConfigurationError(
-            f"--base {named[0]}: {problem}",
+            f"--base {name}: {problem}",
             hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
         ) from None
+
+
+def _declared(sources: files.Sources, name: str, checked: Checked) -> Desired:
+    """Return what earlier files declare, with the names of this run's files."""
     texts = {name: document.text for name, document in checked.loaded.documents.items()}
     earlier = {source.file: decode(source.raw, source.file)[0] for source in sources.files}
     desired: Desired | None = checked.desired
@@ -66,10 +85,10 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
         if desired is None:
             findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
-            message = f"the files of --base {named[0]} are invalid"
+            message = f"the files of --base {name} are invalid"
             raise ConfigurationError(message, findings=findings)
     assert desired is not None
-    return _with_committed(desired, sources, inputs) if is_in_git else desired
+    return desired
 
 
 def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
@@ -125,8 +144,8 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     # Uncommitted edits first: they include what the last commit changed.
     for revision, who, until in _REVISIONS:
         commit = commit_at(revision, inputs.directory, inputs.git)
-        if commit is None:
-            continue
+        if commit is None:  # then there is none before it, either
+            break
         changed, what, options = _changed_since(commit, gathered, plan)
         if changed:
             return [_not_sent(f"{who} {what}", changed, options, until, inputs.apply_options)]
@@ -146,7 +165,7 @@ def _changed_since(
         return contents, f"the content of {', '.join(names)}", options
     changed: list[tuple[Webhook, str]] = []
     with suppress(ConfigurationError):  # not in git, or not valid there
-        changed = changed_fields(previous((commit.id,), gathered.checked), gathered, plan)
+        changed = changed_fields(previous_at(commit.id, gathered.checked), gathered, plan)
     return changed, _declared_change(changed), ["--base", commit.id]
 
 
