@@ -49,7 +49,7 @@ _PRINTING: Final = ("show", "schema", "completion", "help")
 _SINGLE_DASH: Final = re.compile(r"-[a-z][a-z-]+")
 _SHARED_TEXT: Final = """\
 Several commands share these options. Pass them before or after the command's name. A command \
-accepts only the options that it uses: `validate` has no connection options, `export` has no -f.
+accepts only the options that it uses: `validate` has no connection options, `schema` has no -f.
 
 An option overrides its environment variable. An empty variable is treated as not set. If a \
 command fails, a note lists the variables that set its options. In a variable, write the values of \

@@ -7,21 +7,12 @@ reason why its files cannot be edited without a guess. The edits are proved by p
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.kinds.events import expand, ordered
-from reconciler.model import (
-    DataPath,
-    Live,
-    LiveWebhook,
-    Secret,
-    SecretRef,
-    Unknown,
-    Webhook,
-)
+from reconciler.model import DataPath, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
     Create,
@@ -37,7 +28,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import rename_pairs
 from reconciler.source.document import Entry
-from reconciler.source.export import Export, Tokens, export
+from reconciler.source.export import Export, declared_tokens, export
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import public_url
 from reconciler.source.splice import ChangeItems, Edit, Item, NotEditableError, SetValue
@@ -248,16 +239,7 @@ class _Proposer:
         Slack tokens that nothing tells apart have the reference that most declared webhooks of
         their user name use, else the one that most declared webhooks use.
         """
-        uses: Counter[SecretRef] = Counter()
-        uses_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
-        for webhook in self._desired.webhooks:
-            token = webhook.configuration.get("token")
-            if webhook.type == "slack" and isinstance(token, SecretRef) and not token.is_literal:
-                uses[token] += 1
-                uses_by_username[str(webhook.configuration["username"])][token] += 1
-        shared = next((token for token, _ in uses.most_common(1)), None)
-        named = {name: uses.most_common(1)[0][0] for name, uses in uses_by_username.items()}
-        return export(self._live, tokens=Tokens(shared, named))
+        return export(self._live, tokens=declared_tokens(self._desired.webhooks))
 
 
 def _change_events(path: DataPath, written: Sequence[str], events: frozenset[str]) -> ChangeItems:

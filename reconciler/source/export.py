@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Position, Severity
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.kinds.events import EVENT_TYPES, ordered
-from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Secret, SecretRef
+from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
@@ -70,8 +70,7 @@ class Export(NamedTuple):
     `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
     hidden Slack tokens, those of most webhooks first. `assumptions` are the sentences of the file
     about them, and `unassigned` those about user names without a reference from the user.
-    `declarations` are complete, by the id of the webhook; `reasons` has
-    the others.
+    `declarations` are complete, by the id of the webhook; `reasons` has the others.
     """
 
     text: str
@@ -111,7 +110,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
     hidden = _hidden_tokens(declared, declarations)
     # A reviewer of the file has not seen the user's answers, so they are in it, too.
-    assumptions = tuple(_assumptions(hidden))
+    assumptions = tuple(_assumptions(hidden, tokens.declared))
     text = _text(live, _policy(only, ignored), [*declarations.values()], assumptions)
     return Export(
         text=text + _commented(entries, reasons),
@@ -125,7 +124,9 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
         declarations=declarations,
         reasons=reasons,
         assumptions=assumptions,
-        unassigned=tuple(_assumptions(hidden, tokens.named)),
+        unassigned=tuple(
+            _assumptions(hidden, tokens.declared, tokens.named.keys() - tokens.declared)
+        ),
     )
 
 
@@ -244,11 +245,13 @@ def _hidden_tokens(
     return tuple(_HiddenTokens(*key, number) for key, number in numbers.most_common())
 
 
-def _assumptions(hidden: Sequence[_HiddenTokens], assigned: Collection[str] = ()) -> Iterator[str]:
+def _assumptions(
+    hidden: Sequence[_HiddenTokens], declared: Collection[str], assigned: Collection[str] = ()
+) -> Iterator[str]:
     """Yield a line for each reference that several hidden tokens are assumed to be.
 
-    Those of `assigned` user names are left out. With several references, the usual one has a line,
-    too: its name does not show whose it is.
+    Those of `assigned` user names are left out. A single token has a line, too, if its reference is
+    that of `declared` webhooks, or the usual one of several: its name does not show whose it is.
     """
     users_by_reference: dict[SecretRef, list[_HiddenTokens]] = {}
     for users in hidden:
@@ -257,7 +260,8 @@ def _assumptions(hidden: Sequence[_HiddenTokens], assigned: Collection[str] = ()
         assumed = [users for users in groups if users.username not in assigned]
         number = sum(users.number for users in assumed)
         is_usual = reference == SLACK_TOKEN and len(users_by_reference) > 1
-        if number > 1 or (number and is_usual):
+        is_declared = any(users.username in declared for users in assumed)
+        if number > 1 or (number and (is_usual or is_declared)):
             names = ", ".join(f"{in_quotes(users.username)} ({users.number})" for users in assumed)
             webhooks = "1 webhook" if number == 1 else f"{number} webhooks"
             if len(assumed) > 1:  # user names tell the apps of Slack apart
@@ -403,11 +407,30 @@ class Tokens(NamedTuple):
     """The references that a user has chosen for hidden Slack tokens.
 
     `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
-    separate reference.
+    separate reference. The references of `declared` user names come from files, not from the user.
     """
 
     shared: SecretRef | None = None
     named: Mapping[str, SecretRef] = MappingProxyType({})
+    declared: frozenset[str] = frozenset()
+
+
+def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
+    """Return the references that most declared Slack webhooks use, of all and by user name."""
+    uses: Counter[SecretRef] = Counter()
+    uses_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
+    for webhook in webhooks:
+        token = webhook.configuration.get("token")
+        if (
+            webhook.type == slack.KIND.type
+            and isinstance(token, SecretRef)
+            and not token.is_literal
+        ):
+            uses[token] += 1
+            uses_by_username[str(webhook.configuration["username"])][token] += 1
+    shared = next((token for token, _ in uses.most_common(1)), None)
+    named = {name: tokens.most_common(1)[0][0] for name, tokens in uses_by_username.items()}
+    return Tokens(shared, named)
 
 
 class _References:

@@ -194,7 +194,7 @@ def _not_sent(
         f"not show whether it was sent before, so this note disappears only after {until}"
     )
     command = apply_command(View(apply_options=apply_options), *options)
-    return note("version-not-sent", message, f"if not sent yet: {command}")
+    return note("version-not-sent", message, f"already sent? then ignore this; if not: {command}")
 
 
 def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:

@@ -37,9 +37,9 @@ def edit(directory: Path, name: str = "", **changed: Any) -> None:
 def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp_path: Path):
     """The plan of the new file is empty; an existing file is never replaced."""
     done = shell("export", LOCAL, "-o", "out.yaml")
-    needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD\n"
+    needed = "set its secrets: TOKEN, WEBHOOK_PAGER_PASSWORD\n"
     expect(done, 0, "2 webhooks written to out.yaml.", needed)
-    assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / "out.yaml").read_text()
+    assert "token: {env: TOKEN}" in (tmp_path / "out.yaml").read_text()
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
 
     (tmp_path / "out.yaml").write_text("webhooks: []  # mine")
@@ -192,6 +192,48 @@ def apps(server: Cloud, tmp_path: Path) -> Callable[[], dict[str, str]]:
     }
 
 
+def test_an_assumption_is_corrected_by_the_command_that_the_note_names(
+    shell: Shell, server: Cloud, apps: Callable[[], dict[str, str]], tmp_path: Path
+):
+    """The file is not replaced; after the deletion that the help names, the command works."""
+    again = ("init", "--token", "PaymentsBot=env:PAY")
+    note = "or delete the file and run this command again with --token USERNAME=env:NAME"
+    expect(shell("init", **server.environ), 0, note)
+    expect(shell(*again, **server.environ), 64, "; to write it again, delete it first\n")
+    (tmp_path / "webhooks.yaml").unlink()
+    expect(shell(*again, **server.environ), 0, without=("PaymentsBot' (20)",))
+
+
+def test_an_export_uses_the_references_of_declared_webhooks(
+    shell: Shell, server: Cloud, apps: Callable[[], dict[str, str]], tmp_path: Path
+):
+    """Beside files, an undeclared webhook has the token of its declared user name: the command that
+    a guard prints replaces no token by that of another app. `--token` overrides it.
+    """
+    pay = [f"--token={username}=env:{username.upper()}" for username in APPS]
+    assert shell("init", *pay, **server.environ).code == 0
+    file = tmp_path / "webhooks.yaml"
+    head, lines = file.read_text().split("webhooks:\n")
+    kept = lines.split("  - name: PaymentsBot 1\n")[0]
+    export = ("export", "--only", "PaymentsBot 2")
+    for name, options in (("webhooks.yaml", ()), ("other.yaml", ("-f", "other.yaml"))):
+        file = file.rename(tmp_path / name)
+        file.write_text(f"{head}webhooks:\n{kept}")
+        blocked = shell("plan", *options, **server.environ)
+        expect(blocked, 5, f"webhooks export {' '.join(options)}".rstrip())
+        done = shell(*export, *options, **server.environ)
+        assumed = "env PAYMENTSBOT is the token of 1 webhook: username 'PaymentsBot' (1)"
+        expect(done, 0, f"hidden: {assumed}\n", f"#   {assumed}\n", "token: {env: PAYMENTSBOT}")
+        done = shell(*export, *options, "--token", "PaymentsBot=env:MINE", **server.environ)
+        expect(done, 0, "token: {env: MINE}", without=("assumed", "PAYMENTSBOT"))
+    file.write_text("webhooks: [")
+    done = shell(*export, "-f", "other.yaml", **server.environ)
+    expect(done, 0, "warning: the configuration files are invalid", "{env: SLACK_BOT_TOKEN}")
+    file.write_text(f"{head}webhooks:\n{kept}".replace("organization: Acme", "organization: B"))
+    done = shell(*export, "-f", "other.yaml", **server.environ)
+    expect(done, 0, "{env: SLACK_BOT_TOKEN}")
+
+
 @pytest.mark.parametrize(
     ("keys", "variables"),
     [
@@ -256,6 +298,7 @@ def test_one_token_for_all_apps_is_an_assumption_that_the_user_makes(
     done = shell("init", "--token", "env:T", **cloud)
     line = f"env T is the token of 46 webhooks, although they have 3 user names: {users}"
     expect(done, 0, line, "another `token` in the file")
+    (tmp_path / "webhooks.yaml").unlink()
     done = shell("export", "--token", "DeployBot=env:D", **cloud)
     expect(
         done,

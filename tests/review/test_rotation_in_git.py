@@ -63,7 +63,7 @@ def test_any_change_of_a_reference_has_a_note(
     assert "note[version-not-sent]" in shown.out
     until = "the next commit" if committed else "two commits"
     assert f"so this note disappears only after {until}\n" in shown.out
-    words = command_in(" ".join(shown.out.split()), "if not sent yet: webhooks (.*)")[:3]
+    words = command_in(" ".join(shown.out.split()), "if not: webhooks (.*)")[:3]
     first = git(tmp_path, "rev-list", "--max-parents=0", "HEAD")
     assert words == ["apply", "--base", first[:12]]
     assert token(server) != ROTATED["TOKEN"]
@@ -86,7 +86,7 @@ def test_a_changed_file_has_a_note(
         commit(tmp_path)
     shown = " ".join(shell("plan", **server.environ).out.split())
     assert "the content of token for 'Deploys', but this plan does not" in shown
-    words = command_in(shown, "if not sent yet: webhooks (.*)")[:3]
+    words = command_in(shown, "if not: webhooks (.*)")[:3]
     assert words == ["apply", "--resend-secret", "token"]
     assert shell(*words, "--yes", **server.environ).code == 0
     assert token(server) == ROTATED["TOKEN"]
@@ -102,7 +102,7 @@ def test_a_changed_channel_that_is_hidden_is_sent_on_request(
     environ = {**server.environ, "TOKEN": token(server)}
     shown = shell("plan", **environ)
     expect(shown, 0, "uncommitted edits change `channel` for 'Deploys'", "No changes.")
-    words = command_in(" ".join(shown.out.split()), "if not sent yet: webhooks (.*)")[:3]
+    words = command_in(" ".join(shown.out.split()), "if not: webhooks (.*)")[:3]
     done = shell(*words, "--yes", **environ)
     expect(done, 0, "channel  (not shown) -> #moved", "Applied 1 of 1 change")
     assert server.emulator.webhook("Deploys")["configuration"]["channel"] == "#moved"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -11,12 +12,12 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.model import SecretRef
+from reconciler.model import Live, SecretRef
 from reconciler.planning.names import unmatched
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
-from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
-from reconciler.source.files import check_writable, write_atomically
+from reconciler.source.export import SLACK_TOKEN, Export, Tokens, declared_tokens, export
+from reconciler.source.files import check_writable, default_path, write_atomically
 from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
 
 TOKEN: Final = Option(
@@ -30,6 +31,10 @@ _NAMED: Final = re.compile(r"(?s)(?P<username>.+?)=(?P<reference>(?:env|file):.+
 @command(
     connects=True,
     options=(
+        Option("-f", "--file", group="Files", multiple=True, metavar="PATH", env="WEBHOOKS_FILE",
+               expose_value=False,
+               help="For hidden Slack tokens, use the references of these files. [default: those "
+               "in this folder]"),
         TOKEN,
         Option("--only", group="Plan", multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches GLOB."),
@@ -39,8 +44,9 @@ _NAMED: Final = re.compile(r"(?s)(?P<username>.+?)=(?P<reference>(?:env|file):.+
 )  # fmt: skip
 def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[str, ...]) -> None:
     """Secrets become references: one per visible value. Hidden Slack tokens with the same user name
-    and mask are assumed to be one, which the file says in a comment. Webhooks that a file cannot
-    express are added to `ignore`, with the reason.
+    and mask are assumed to be one, which the file says in a comment; if configuration files
+    declare webhooks with this user name, it is their token. Webhooks that a file cannot express are
+    added to `ignore`, with the reason.
 
     Examples:
         # adopt an organization
@@ -65,7 +71,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
             hint=notes[0].hint,
         )
     # Before the file is written: a misspelled user name would leave its token assumed.
-    exported = export(live, only=only, tokens=tokens)
+    exported = export(live, only=only, tokens=_with_declared(session, live, tokens))
     require_usernames(tokens, exported)
     session.warn(notes)
     if path is None:
@@ -76,6 +82,34 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
             f"{plural(len(exported.declarations), 'webhook')} written to {quote(str(out))}."
         )
     print_notes(session, exported)
+
+
+def _with_declared(session: Session, live: Live, tokens: Tokens) -> Tokens:
+    """Return the references of `--token`; for other user names, those of the declared webhooks.
+
+    A new reference for a hidden token that has one would replace it at the next update.
+    """
+    directory = session.process.directory
+    is_declared = session.files or os.path.lexists(directory / default_path(directory))
+    # One for all hidden tokens leaves nothing to assume.
+    if tokens.shared is not None or not is_declared:
+        return tokens
+    sources, _ = workflow.validate_all(session.inputs._replace(allow_literals=True))
+    if not sources:
+        session.console.message(
+            "warning",
+            "the configuration files are invalid, so their token references are not used: see "
+            "`webhooks validate`",
+        )
+    known = (None, live.organization.id, live.organization.name)
+    declared = declared_tokens(
+        webhook
+        for source in sources
+        if source.files.organization in known
+        for webhook in source.checked.desired.webhooks
+    )
+    unnamed = frozenset(declared.named.keys() - tokens.named.keys())
+    return Tokens(named={**declared.named, **tokens.named}, declared=unnamed)
 
 
 def parse_tokens(values: Sequence[str]) -> Tokens:
@@ -122,8 +156,9 @@ def print_notes(session: Session, exported: Export) -> None:
         message(
             "note",
             "an update sends the assumed token in place of the hidden one; if a webhook belongs to "
-            "another Slack app, give it another `token` in the file, or start again with "
-            "--token USERNAME=env:NAME; `webhooks check` shows what a token can post to",
+            "another Slack app, give it another `token` in the file, or delete the file and run "
+            "this command again with --token USERNAME=env:NAME; `webhooks check` shows what a "
+            "token can post to",
         )
     for name, reason in exported.left_out:
         message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")

@@ -116,10 +116,10 @@ def run(
         if named is None:
             _require_no_declarations(directory, target)
     elif not github:
-        raise UsageError(
-            f"{target} already exists",
-            hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
-        )
+        hint = f"compare it with `webhooks plan{file}`"
+        if not (directory / target).is_dir():
+            hint += "; to write it again, delete it first"
+        raise UsageError(f"{target} already exists", hint=hint)
     installed = ("", "")
     if github:
         _require_top(directory, target)
@@ -152,7 +152,7 @@ def _require_writable(target: str, default: str) -> None:
     if target == DEFAULT_FILE != default:
         raise UsageError(
             f"{default} is read without -f, and a new {DEFAULT_FILE} would be read in its place",
-            hint="compare it with `webhooks plan`, or write another file with -f",
+            hint="compare it with `webhooks plan`; to write a new one, delete it first",
         )
     if target == "-" or target.endswith("/"):
         raise UsageError(
