@@ -60,7 +60,7 @@ from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.workflow import Planned, Source, Target, plan_all, previous
-from reconciler.workflow.drift import Base, compared, is_drift
+from reconciler.workflow.drift import Base, compared, may_be_drift
 from reconciler.workflow.run import identify
 
 _MAX_REQUESTS: Final = 10
@@ -133,7 +133,7 @@ def _told_apart(
     targets = [
         organization.target
         for organization in planned
-        if organization.plan is not None and any(map(is_drift, organization.plan.operations))
+        if organization.plan is not None and may_be_drift(organization.plan)
     ]
     if not targets:
         return planned

@@ -39,7 +39,7 @@ from reconciler.source.history import Git
 from reconciler.source.load import parse_files
 from reconciler.source.splice import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.text import decode
-from reconciler.workflow.drift import Base, compared, is_drift
+from reconciler.workflow.drift import Base, compared
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
@@ -198,11 +198,13 @@ def _proposals(
     assert live is not None
     operations = drift.plan.operations
     # To accept others could undo a change that is not applied yet.
+    drifted: list[int] = []
     for index, operation in enumerate(operations):
-        selected = any(map(globs.match, names_of(operation)))
-        if selected and operation.attribution is Attribution.PARTLY_DRIFT:
+        is_selected = any(map(globs.match, names_of(operation)))
+        if operation.attribution is Attribution.DRIFT:
+            drifted.append(index)
+        elif operation.attribution is Attribution.PARTLY_DRIFT and is_selected:
             yield Proposal((index,), refusal=_ALSO_IN_FILES)
-    drifted = [index for index, operation in enumerate(operations) if is_drift(operation)]
     for proposal in propose(drift.plan, drifted, live, checked.loaded, named):
         # Selected only now, because a rename has two names, and one that matches is enough.
         names = (name for index in proposal.operations for name in names_of(operations[index]))

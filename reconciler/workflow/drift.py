@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, Live
@@ -43,6 +43,8 @@ from reconciler.workflow.inputs import Checked, Gathered, gather
 from reconciler.workflow.planning import check_organization, plan_listed
 from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import Planned
+
+_DRIFT: Final = (Attribution.DRIFT, Attribution.PARTLY_DRIFT)
 
 
 class Base(NamedTuple):
@@ -98,7 +100,7 @@ def compared(organization: Planned, base: Base) -> Planned:
 
 def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Plan:
     """Return the plan in which only what no earlier change explains is drift."""
-    if not any(map(is_drift, plan.operations)):
+    if not may_be_drift(plan):
         return plan  # most plans
     is_merged = mentions(base.merged)
     label_of = _labels(plan, live, gathered, base)
@@ -106,20 +108,22 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Plan:
     for operation in plan.operations:
         # A webhook that is created has no id yet.
         id_ = None if isinstance(operation, Create) else operation.before.id
-        if not is_drift(operation):
-            label = operation.attribution
+        label = operation.attribution
+        is_partly = label is Attribution.PARTLY_DRIFT
         # First: nothing may undo a review whose apply is still to come.
-        elif is_merged(id_, operation.name):
-            label = Attribution.WAITING
-        else:
+        if label in _DRIFT and is_merged(id_, operation.name):
+            label = Attribution.THIS_CHANGE if is_partly else Attribution.WAITING
+        elif label in _DRIFT:
             label = label_of(operation)
+            if is_partly and label is Attribution.DRIFT:
+                label = Attribution.PARTLY_DRIFT
         operations.append(replace(operation, attribution=label))
     return plan._replace(operations=tuple(operations))
 
 
-def is_drift(operation: Operation) -> bool:
-    """Return whether a webhook was changed live."""
-    return operation.attribution is Attribution.DRIFT
+def may_be_drift(plan: Plan) -> bool:
+    """Return whether a plan has operations that the previous configuration explains."""
+    return any(operation.attribution in _DRIFT for operation in plan.operations)
 
 
 def _labels(

@@ -124,6 +124,15 @@ def test_a_plan_names_a_merge_that_waits(here: World, channel: str) -> None:
     assert "Waiting to be applied, from merged pull requests: 1\n" in here.github.bodies(3)[0]
 
 
+def test_a_plan_that_changes_what_waits_is_no_drift(here: World) -> None:
+    """A live change of a webhook that a pull request changes, too, is partly drift."""
+    here.merged(2, *LIVE, Audit="reviewed")
+    here.emulator.configure("Pager", channel="by-hand")
+    assert plan_labels(here, *LIVE, Audit="proposed", Pager="proposed") == {
+        "Audit": "this change", "Pager": "partly drift"
+    }  # fmt: skip
+
+
 def test_a_plan_names_pushes_without_a_review(here: World) -> None:
     """They may not be applied, so the plan says only what it knows."""
     here.git("checkout", "-q", "main")

@@ -360,6 +360,18 @@ def test_a_live_change_of_an_edited_webhook_is_drift(
     expect(story.run("plan", "--base", "HEAD" if not committed else "HEAD^"), 0, "Partly drift: 1.")
 
 
+def test_an_edit_of_what_waits_is_no_drift(story: Story, tmp_path: Path) -> None:
+    """The webhook is as before the last commit, so it was not changed live."""
+
+    def change(cloud: Cloud) -> None:
+        path = tmp_path / "webhooks.yaml"
+        path.write_text(path.read_text("utf-8").replace("#deploys", "#merged"), "utf-8")
+        commit(tmp_path)
+        path.write_text(path.read_text("utf-8").replace('["*_deleted"]', '["*"]'), "utf-8")
+
+    expect(story({"webhooks.yaml": FILE}, change), 0, "Perhaps not applied yet", "No drift.")
+
+
 def test_one_of_several_organizations_is_selected(shell: Shell, tmp_path: Path) -> None:
     """The others have no result."""
     write(tmp_path, {"a.yaml": FILE, "b.yaml": FILE.replace("Acme", "Globex")})
