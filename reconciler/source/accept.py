@@ -220,12 +220,25 @@ class _Proposer:
         # An overlay must mark what no file below it declares.
         if self._loaded.documents[chosen[0]].layers:
             entry = {"name": entry.pop("name"), "add": True, **entry}
-        comments = [declaration.comment]
+        comments = [*self._new_references(entry["configuration"]), declaration.comment]
         if declaration.assumed is not None:
             check = f"CloudTruth hides its token: check that it is {declaration.assumed}"
             comments.insert(0, check)
         item = Item(entry, "; ".join(filter(None, comments)))
         return chosen[0], [ChangeItems(("webhooks",), added=(item,))]
+
+    def _new_references(self, configuration: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a comment for each reference that no declared webhook has: it may not be set."""
+        known = [
+            value.tree()
+            for webhook in self._desired.webhooks
+            for value in webhook.configuration.values()
+            if isinstance(value, SecretRef)
+        ]
+        for name, value in configuration.items():
+            if isinstance(value, dict) and value not in known:
+                reference = " ".join(map(str, next(iter(value.items()))))
+                yield f"set {reference} to its {name}"
 
     def _scopes(self, name: str) -> list[str]:
         """Return the files whose scope has a name."""

@@ -167,6 +167,9 @@ def check_real_path(name: str, directory: Path) -> None:
         if (folder / ".git").exists():
             shown = display_name(folder, directory=here)
             hint = "copy the file into this repository"
+            # Without a repository here, the file that extends it is likely in the same one.
+            if root == Path(here.anchor):
+                hint = f"run the command in {shown} if both files are in it"
             raise NotReadableError(f"is in the submodule or repository {shown}", hint)
 
 
@@ -371,7 +374,9 @@ def suggestion(missing: Path, directory: Path) -> str | None:
         names = os.listdir(missing.parent)
     except OSError:
         return None
-    similar = near(missing.name, [name for name in names if name.lower().endswith(_SUFFIXES)])
+    # A hidden file belongs to another tool.
+    visible = [name for name in names if not name.startswith(".")]
+    similar = near(missing.name, [name for name in visible if name.lower().endswith(_SUFFIXES)])
     if similar is not None:
         return f"did you mean `-f {display_name(missing.parent / similar, directory=directory)}`?"
     if missing != directory / DEFAULT_FILE:

@@ -39,6 +39,7 @@ from reconciler.source.history import Git
 from reconciler.source.load import parse_files
 from reconciler.source.splice import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.text import decode
+from reconciler.source.yaml import parse
 from reconciler.workflow.drift import Base, compared
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
@@ -323,7 +324,9 @@ class _Proof:
         try:
             sources = load_all(self._inputs._replace(parsed=parsed))
         except ReconcilerError as invalid:
-            return _invalid(candidates, invalid, parsed.documents)
+            # As written: a merged document may lack an entry that is an error.
+            documents = [parse(raw, name) for name, raw in edited.items()]
+            return _invalid(candidates, invalid, documents)
         if len(sources) != len(self._planned):
             return _Problem(_UNPROVED)
         for number, (organization, source) in enumerate(zip(self._planned, sources, strict=True)):

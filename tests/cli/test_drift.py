@@ -204,6 +204,7 @@ def test_what_cannot_be_edited_safely_is_advice(case: str, story: Story, tmp_pat
     done = story(files, change, "--accept")
     expect(done, 2, "accept", "revert")
     assert f"by hand: {reason}" in " ".join(done.out.split()), done.out
+    assert done.err == "note: nothing was edited\n"
     assert git(tmp_path, "status", "--porcelain") == ""
 
 
@@ -265,6 +266,17 @@ def test_a_hidden_token_is_assumed_to_be_that_of_its_user_name(
     assert assumed == ["env TOKEN", "env TOKEN", "env TOKEN (version 2)"]
 
 
+def test_a_new_reference_has_a_comment(story: Story, tmp_path: Path) -> None:
+    """The secret of an added webhook that no declared one uses must be set."""
+    url = "https://hooks.example.com/b"
+    configuration = {"url": url, "username": "me", "password": "correct horse battery"}
+    new = added("Hook", type="generic", configuration=configuration)
+    expect(story({"webhooks.yaml": FILE}, new, "--accept"), 0, "Edited to accept 1 change")
+    text = (tmp_path / "webhooks.yaml").read_text("utf-8")
+    assert "  # set env WEBHOOK_HOOK_PASSWORD to its password\n  - name: Hook\n" in text
+    assert text.count("#") == FILE.count("#") + 1
+
+
 def test_an_added_webhook_needs_one_file(story: Story, tmp_path: Path, shell: Shell) -> None:
     """If several files may declare it, the one that is named as well is edited."""
 
@@ -302,6 +314,22 @@ def test_an_overlay_is_edited_instead_of_its_parent(
     text = (tmp_path / "overlay.yaml").read_text("utf-8")
     assert edited in text.replace("  # CloudTruth", "#")
     assert git(tmp_path, "status", "--porcelain") == "M overlay.yaml"
+
+
+def test_an_invalid_edit_refuses_no_other(story: Story, tmp_path: Path) -> None:
+    """An excluded webhook that is live needs an edit by hand; its neighbor is edited."""
+
+    def change(cloud: Cloud) -> None:
+        channel(cloud)
+        added("Hook", event_types=["value_updated"])(cloud)
+
+    overlay = "organization: Acme\nextends: base.yaml\nwebhooks:\n  - {name: Hook, exclude: true}\n"
+    files = {"base.yaml": f"webhooks:\n{ENTRY}{HOOK}", "overlay.yaml": overlay}
+    done = story(files, change, "--accept", options="-f overlay.yaml")
+    expect(done, 2, "'Hook' has two entries in this file", "Edited to accept 1 change")
+    text = (tmp_path / "overlay.yaml").read_text("utf-8")
+    assert text.startswith(overlay)
+    assert text.endswith('  - name: Deploys\n    configuration: {channel: "#live"}\n')
 
 
 def test_an_edit_that_changes_another_organization_is_refused(shell: Shell, tmp_path: Path) -> None:

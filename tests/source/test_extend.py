@@ -78,6 +78,16 @@ def test_a_parent_outside_the_repository_is_rejected(tmp_path: Path) -> None:
         ]
 
 
+def test_files_of_another_repository_are_read_in_it(tmp_path: Path) -> None:
+    """From a folder without a repository, the hint is to run the command where both files are."""
+    write(tmp_path, {"b/.git": "gitdir: x\n", "b/b.yaml": BASE, "b/over.yaml": "extends: b.yaml\n"})
+    (tmp_path / "a").mkdir()
+    sources = files.read([str(tmp_path / "b/over.yaml")], directory=tmp_path / "a", stdin=bytes)
+    (found,) = load_parsed(parse_files(sources), Rules()).findings
+    assert found.message.endswith("it is in the submodule or repository ../b")
+    assert found.hint == "run the command in ../b if both files are in it"
+
+
 @pytest.mark.parametrize(
     ("path", "message", "hint"),
     [

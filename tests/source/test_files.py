@@ -116,6 +116,7 @@ INVALID = [
         ("conf/webhoks.yaml",),
         "there is no file conf/webhoks.yaml | did you mean `-f conf/webhooks.yaml`?",
     ),
+    ((".webhooks.yaml",), (), f"{NO_DEFAULT_FILE} | create one"),
     ((), ("nowhere/at/all.yaml",), "there is no file nowhere/at/all.yaml | create one"),
     (("webhooks.yaml",), ("webhooks.yaml/below",), "there is no file webhooks.yaml/below | "),
     (("conf/x.txt",), ("conf",), "cannot read conf: it is a directory without *.yaml or *.yml"),

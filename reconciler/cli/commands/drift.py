@@ -70,6 +70,8 @@ def run(
     view = session.view()._replace(apply_options=words)
     text = RENDERERS[format]().render_drift(report, view)
     session.show(text, failed=report.remains)
+    if accept and not report.accepted:
+        session.console.message("note", "nothing was edited")
     if report.remains:
         return code or ExitCode.CHANGES
     return code
