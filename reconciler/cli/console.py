@@ -137,7 +137,9 @@ class Console:
 
     def __init__(self, process: Process) -> None:
         self.process = process
-        self.options: ChainMap[str, Any] = ChainMap({}, {})
+        self.command_line: dict[str, Any] = {}
+        self.environment_options: dict[str, Any] = {}
+        self.options = ChainMap(self.command_line, self.environment_options)
         self.variables: list[str] = []
         self.redactions = 0
         self.failed = False

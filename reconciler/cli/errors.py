@@ -18,7 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.console import Console
-from reconciler.cli.options import OTHER_TOOLS
+from reconciler.cli.options import ADVICE, OTHER_TOOLS
 from reconciler.errors import ExitCode, InternalError, Interrupted, ReconcilerError, UsageError
 from reconciler.render import RENDERERS
 
@@ -85,16 +85,14 @@ def _option_hint(problem: click.NoSuchOption, parameters: Sequence[click.Paramet
     """Return what to use in place of an unknown option: the first suggestion that exists."""
     name = problem.option_name
     known = {option for parameter in parameters for option in parameter.opts}
+    long = name if name.startswith("--") else f"-{name}"  # `-out`, or `-o` and the like
+    if long in known:
+        return f"did you mean `{long}`?"
+    if long in ADVICE:
+        return ADVICE[long]
     # What another tool means by the option is a better guess than a similar spelling.
-    suggestions = OTHER_TOOLS.get(name) or _close(name, problem.possibilities or ())
-    if not name.startswith("--"):  # `-out`, or `-o` and the like
-        long = f"-{name}"
-        suggestions = OTHER_TOOLS.get(long, suggestions)
-        if long in known:
-            suggestions = (long,)
-    for suggestion in suggestions:
-        if not suggestion.startswith("-"):
-            return suggestion
+    others = OTHER_TOOLS.get(long) or OTHER_TOOLS.get(name)
+    for suggestion in others or _close(name, problem.possibilities or ()):
         if suggestion.partition(" ")[0] in known:
             return f"did you mean `{suggestion}`?"
     return ""

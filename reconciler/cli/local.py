@@ -55,31 +55,52 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
             with open(path.parent / ".gitignore", "x", encoding="ascii") as file:
                 file.write("# Created by webhooks --local.\n*\n")
     with closing(_open_store(path, session.console.redacted)) as store:
-        emulators: list[Emulator] = []
-        # The emulator shares no code with the product, so it is told which types exist.
-        behavior = Behavior(any_key=True, types=tuple(KINDS))
+        local = _Local(store, session.organizations)
+        yield InProcess(local.handle, request=Request), local.key_of
 
-        def handle(request: Request) -> Any:
-            return emulators[0].handle(request)
 
-        # The emulator starts with the first key, whose organization is that of a new database.
-        def key_of(declared: str | None) -> Secret:
-            name = declared or _selected(store, session.organizations)
-            if not emulators:  # the first organization of a new database has this name
-                emulators.append(Emulator(store, behavior, organization=name))
-            key = LOCAL_KEY
-            if name is not None:
-                key = _key_of(store, name)
-            return Secret(key)
+class _Local:
+    """The emulator, which starts with the first key: a new database has its organization."""
 
-        yield InProcess(handle, request=Request), key_of
+    def __init__(self, store: Store, selected: Sequence[str]) -> None:
+        self._store = store
+        self._selected = selected
+        self._emulator: Emulator | None = None
+
+    def handle(self, request: Request) -> Any:
+        """Answer a request, which needs a key."""
+        assert self._emulator is not None
+        return self._emulator.handle(request)
+
+    def key_of(self, declared: str | None) -> Secret:
+        """Return the key of the organization that files declare, else of the selected one."""
+        name = declared or _selected(self._store, self._selected)
+        if self._emulator is None:
+            # The emulator shares no code with the product, so it is told which types exist.
+            behavior = Behavior(any_key=True, types=tuple(KINDS))
+            self._emulator = Emulator(self._store, behavior, organization=name)
+        key = LOCAL_KEY
+        if name is not None:
+            key = _key_of(self._store, name)
+        return Secret(key)
 
 
 def _selected(store: Store, patterns: Sequence[str]) -> str | None:
-    """Return the organization that --organization selects; a new one has the name as it is."""
+    """Return the organization that --organization selects; a new one has the name as it is.
+
+    Raises UsageError for a glob that matches none.
+    """
     matches = Globs(patterns).match
-    matching = (known.name for known in store.organizations() if matches(known.name))
-    return next(matching, next(iter(patterns), None))
+    matching = [known.name for known in store.organizations() if matches(known.name)]
+    if matching or not patterns:
+        return next(iter(matching), None)
+    name = patterns[0]
+    if any(char in name for char in "*?["):
+        raise UsageError(
+            f"--organization {quote(name)} matches no organization of the emulator",
+            hint="a name without wildcards creates one",
+        )
+    return name
 
 
 def _key_of(store: Store, name: str) -> str:

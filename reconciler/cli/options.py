@@ -7,7 +7,7 @@ once, by `webhooks help options`. They can be passed before or after the command
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import cleandoc, getdoc
@@ -26,22 +26,24 @@ _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
 _KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
 _DRY_RUN: Final = "`webhooks plan` shows what apply would do"
 _VARIABLES: Final = "set an environment variable and refer to it in the file: `{env: NAME}`"
-OTHER_TOOLS: Final = {
-    **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), (_KEY,)),
-    **dict.fromkeys(("--dry-run", "--dryrun", "--check"), (_DRY_RUN,)),
+ADVICE: Final = {
+    **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), _KEY),
+    **dict.fromkeys(("--dry-run", "--dryrun", "--check"), _DRY_RUN),
+    **dict.fromkeys(("--var", "--var-file"), _VARIABLES),
+}
+"""Options of other tools that no option here replaces, each with what to do."""
+
+OTHER_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("--auto-approve", "--approve", "--force"), ("--yes",)),
     **dict.fromkeys(("--json", "--output-format"), ("--format json",)),
     **dict.fromkeys(("--output", "-o"), ("--out", "--report")),
     **dict.fromkeys(("--file", "-f"), ("--out",)),
     **dict.fromkeys(("--config", "--config-file"), ("--file",)),
     **dict.fromkeys(("--target", "--filter"), ("--only",)),
-    **dict.fromkeys(("--var", "--var-file"), (_VARIABLES,)),
     "--url": ("--server-url",),
     "-V": ("--version",),
 }
-"""Options of other tools, each with a hint or with our options; of these, the first one that the
-command has is suggested.
-"""
+"""Options of other tools, each with ours; the first one that the command has is suggested."""
 
 _PRINTING: Final = ("show", "schema", "completion", "help")
 """The commands that share the module `printing`, in which each is a function of its name."""
@@ -127,7 +129,7 @@ class _Command(click.Command):
     def _with_single_dash(self, arguments: Sequence[str]) -> str | None:
         """Return the first long option with a single dash, None without one."""
         known = {name for parameter in self.params for name in parameter.opts}
-        known.update(OTHER_TOOLS)  # these get a hint
+        known.update(ADVICE, OTHER_TOOLS)  # these get a hint
         for argument in arguments:
             if argument == "--" or (isinstance(self, click.Group) and argument[:1] != "-"):
                 break  # the rest belongs to the command of a group
@@ -251,7 +253,7 @@ def command(
     def wrap(body: Callable[..., int | None]) -> _Command:
         @click.pass_context
         def callback(ctx: click.Context, /, **values: Any) -> int:
-            line, environment = ctx.obj.options.maps
+            line = ctx.obj.command_line
             # Before the command's name, the program accepts all of them.
             for option in _COMMON:
                 if option.name in line and option.name not in names:
@@ -260,7 +262,7 @@ def command(
             ctx.obj.variables = [
                 f"{option.envvar} ({option.opts[-1]})"
                 for option in params
-                if option.name in environment and option.name not in line
+                if option.name in ctx.obj.environment_options and option.name not in line
             ]
             # Imported here, because help runs no command.
             from reconciler.cli.session import Session
@@ -301,11 +303,11 @@ def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
 
     A later value replaces an earlier one; lists are extended.
     """
-    line, environment = ctx.obj.options.maps
+    line = ctx.obj.command_line
     name = "file" if parameter is _PATHS else parameter.name
     match ctx.get_parameter_source(parameter.name or ""):
         case ParameterSource.ENVIRONMENT:
-            environment[name] = value
+            ctx.obj.environment_options[name] = value
         case ParameterSource.COMMANDLINE:
             # A list may be given before and after the command's name, and files as arguments.
             line[name] = (*line.get(name, ()), *value) if isinstance(value, tuple) else value

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, MutableMapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from reconciler.checks import Checklist
     from reconciler.settings import Setting, Settings
     from reconciler.workflow.inputs import OrganizationFiles
+
+_LOG_WIDTH: Final = 100
+"""The columns of text that is not for a terminal."""
 
 
 class Session:
@@ -42,7 +45,7 @@ class Session:
     @property
     def command_line(self) -> MutableMapping[str, Any]:
         """The options of the command line, without those of variables."""
-        return self.options.maps[0]
+        return self.console.command_line
 
     @cached_property
     def inputs(self) -> workflow.Inputs:
@@ -162,8 +165,7 @@ class Session:
 
         `apply_options` are the options for suggested commands. Raises ConfigurationError.
         """
-        self.inputs = self.inputs._replace(apply_options=apply_options)
-        sources = workflow.load_all(self.inputs)
+        sources = workflow.load_all(self.inputs._replace(apply_options=apply_options))
         loaded = [source.checked.loaded for source in sources]
         names = dict.fromkeys(
             name for files in loaded for name in (*files.documents, *files.parents)
@@ -211,7 +213,7 @@ class Session:
 
     def view(self, stream: TextIO | None = None) -> View:
         """Return the view of results, or that of messages in `stream`."""
-        process, console, width = self.process, self.console, 100
+        process, console, width = self.process, self.console, _LOG_WIDTH
         stream = stream or process.stdout
         color = console.colored(stream)
         # Elsewhere the width is fixed, so that a log has the same lines on every machine.

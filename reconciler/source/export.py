@@ -33,7 +33,7 @@ from reconciler.planning.readback import Reading, is_hidden, plausible, secrets_
 from reconciler.source.document import Document
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
-from reconciler.source.rendered import escaped, yaml_text
+from reconciler.source.rendered import escaped, item_lines, yaml_text
 from reconciler.source.secrets import public_url
 from reconciler.source.text import in_quotes
 
@@ -274,12 +274,10 @@ def _commented(entries: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, s
     lacking = [entries[id_] for id_, reason in reasons.items() if reason == _HIDDEN_CHANNEL]
     if not lacking:
         return ""
-    # Without the empty line and the key `webhooks` at the start.
-    lines = yaml_text({"webhooks": lacking}).splitlines()[2:]
     return (
         "\n  # CloudTruth shows no valid channel of these webhooks, so they are in `ignore`. To\n"
         "  # manage one, uncomment it, add its `channel`, and remove its line from `ignore`.\n"
-    ) + "".join(f"  # {line[2:]}".rstrip() + "\n" for line in lines)
+    ) + "".join(f"  # {line}".rstrip() + "\n" for line in item_lines(lacking))
 
 
 def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:

@@ -197,6 +197,11 @@ def yaml_text(data: Mapping[str, Any], comment: _Comment = lambda path: "") -> s
     return "".join(f"{line}\n" for line in _mapping(data, comment, ()))
 
 
+def item_lines(items: Sequence[Any], comment: _Comment = lambda path: "") -> Iterator[str]:
+    """Yield the lines of items of `webhooks`, with their dashes in the first column."""
+    return _list(items, comment, ("webhooks",))
+
+
 def _mapping(data: Mapping[str, Any], comment: _Comment, path: DataPath) -> Iterator[str]:
     """Yield the lines of a mapping; a value that fits is on the line of its key."""
     for key, value in data.items():

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import yaml
 
 from reconciler.model import DataPath
-from reconciler.source.rendered import inline, yaml_text
+from reconciler.source.rendered import inline, item_lines
 from reconciler.source.syntax import PARSER
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -304,7 +304,8 @@ def _change_block_list(
         return
     # The style of the list: the columns after a dash, and blank lines between its items.
     lines = _lines(change.added, column, first.start_mark.column - column)
-    is_single = len(items) == 1 > len(change.removed)
+    # A single item that stays does not show the style: a blank line is that of new files.
+    is_single = len(items) == 1 and not change.removed
     if is_single or source.is_blank(source.line_start(last_start - 1)):
         lines = ["", *lines]
     yield source.insert_lines(end, lines)
@@ -335,11 +336,10 @@ def _lines(items: Sequence[Item], column: int = 2, step: int = 2) -> list[str]:
     def comment(path: DataPath) -> str:
         return items[int(path[1])].comment if len(path) == 2 else ""
 
-    text = yaml_text({"webhooks": [item.data for item in items]}, comment)
     lines = []
-    for line in text.split("\n")[2:-1]:
+    for line in item_lines([item.data for item in items], comment):
         content = line.lstrip(" ")
-        depth = (len(line) - len(content)) // 2 - 1
+        depth = (len(line) - len(content)) // 2
         if content.startswith("- ") and depth == 0:
             content = f"-{' ' * (step - 1)}{content[2:]}"
         lines.append(f"{' ' * (column + depth * step)}{content}" if content else "")

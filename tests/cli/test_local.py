@@ -106,3 +106,7 @@ def test_a_glob_selects_an_emulated_organization(shell: Shell, file: File) -> No
     for pattern, name in (("Glo*", "Globex"), ("Acme", "Acme"), ("Initech", "Initech")):
         done = shell("export", "--local", "--organization", pattern)
         assert f"\norganization: {name}\n" in done.out
+    unknown = shell("export", "--local", "--organization", "In[a]*")
+    expect(unknown, 64, "In[a]* matches no organization of the emulator")
+    status = shell("export", "--local", "--organization", "In*")
+    assert "\norganization: Initech\n" in status.out

@@ -138,3 +138,11 @@ def test_every_keyword_of_the_schema_is_explained() -> None:
     explained_elsewhere = {"enum"}  # of a union of events
     keywords = Draft7Validator.VALIDATORS.keys() - combining - explained_elsewhere
     assert {key for part in parts(SCHEMA) for key in part} & keywords == _EXPLAINERS.keys()
+
+
+def test_the_documentation_names_every_key() -> None:
+    """docs/file.md has a row for each key of a file, and no other."""
+    page = (ROOT / "docs" / "file.md").read_text("utf-8")
+    section = page.partition("## Keys of the file\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([^`.]+)[`.]", section, flags=re.MULTILINE)
+    assert sorted(rows) == sorted([*SCHEMA["properties"], "x-"])

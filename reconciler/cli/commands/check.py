@@ -15,7 +15,7 @@ from reconciler.checks import Checklist, Section, fail, unknown
 from reconciler.cli.connection import Progress, connected_all, only_target, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.deliveries import check as checks
+from reconciler.deliveries import check as deliveries
 from reconciler.deliveries.proof import Proof, Scratch, cause_events, prepare, received, watch
 from reconciler.errors import (
     ConfigurationError,
@@ -91,7 +91,7 @@ def run(
         results = [
             _cases(target, live, only) for target, live in zip(connected, lives, strict=True)
         ]
-        code = show_problems(session, results)
+        read_code = show_problems(session, results)
         cases = [case for result in results for case in result.value or ()]
         cases, posted = _look_up(session, cases, slack_url, send=send)
         proof = None
@@ -106,11 +106,12 @@ def run(
     notes: tuple[str, ...] = ()
     if not cases:
         notes = ("There is no webhook to check.",)
-    sections = (*_unread(results), *checks.check(cases, proof), *posted)
-    return max(session.show_checks(Checklist("check", sections, notes), format), code)
+    sections = (*_unread(results), *deliveries.check(cases, proof), *posted)
+    checks_code = session.show_checks(Checklist("check", sections, notes), format)
+    return max(checks_code, read_code)
 
 
-def _unread(results: Sequence[OrganizationResult[list[checks.Case]]]) -> tuple[Section, ...]:
+def _unread(results: Sequence[OrganizationResult[list[deliveries.Case]]]) -> tuple[Section, ...]:
     """Return a section with the organizations that could not be checked, if any."""
     failed = []
     for result in results:
@@ -135,7 +136,7 @@ def _check_globs(session: Session, targets: list[workflow.Target], only: tuple[s
 
 def _cases(
     target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
-) -> OrganizationResult[list[checks.Case]]:
+) -> OrganizationResult[list[deliveries.Case]]:
     """Return what is known about the declared webhooks of an organization that `only` selects.
 
     Without a key, their deliveries are not read, which is not a problem.
@@ -149,28 +150,28 @@ def _cases(
         if isinstance(live, NoKeyError):
             unread = unknown("state", f"not read: {live.message}", fix=live.hint)
             cases = [
-                checks.Case(webhook, secrets, unread, organization=name) for webhook in webhooks
+                deliveries.Case(webhook, secrets, unread, organization=name) for webhook in webhooks
             ]
         elif isinstance(live, ReconcilerError):
             raise live
         else:
             _, plan = workflow.status(live, target.checked)
             assert plan is not None
-            cases = checks.cases(webhooks, secrets, plan, live)
+            cases = deliveries.cases(webhooks, secrets, plan, live)
     except ReconcilerError as problem:
         return OrganizationResult(name, target.paths, problem=problem)
     return OrganizationResult(name, target.paths, cases)
 
 
 def _look_up(
-    session: Session, cases: list[checks.Case], slack_url: str, *, send: bool
-) -> tuple[list[checks.Case], tuple[Section, ...]]:
+    session: Session, cases: list[deliveries.Case], slack_url: str, *, send: bool
+) -> tuple[list[deliveries.Case], tuple[Section, ...]]:
     """Look up the Slack tokens; with `send`, post messages and return their checks."""
     with _slack(session, slack_url) as connect, closing(ThreadWorkers(10)) as workers:
-        cases = checks.look_up(cases, connect, workers)
+        cases = deliveries.look_up(cases, connect, workers)
         if not send or connect is None:
             return cases, ()
-        return cases, checks.post(cases, connect)
+        return cases, deliveries.post(cases, connect)
 
 
 def prove(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -100,10 +101,7 @@ def help(session: Session, words: tuple[str, ...]) -> int:  # noqa: A001 - the c
     if words == ("options",):
         session.console.result(options_page(context), essential=True)
         return ExitCode.OK
-    rule = None
-    if len(words) == 1 and words[0] not in program.commands:
-        rule = _explanation(words[0])
-    if rule is None:
+    if len(words) != 1 or words[0] in program.commands:
         # The same console, so that an unknown command is reported like any other mistake.
         return int(
             program.main(
@@ -114,20 +112,27 @@ def help(session: Session, words: tuple[str, ...]) -> int:  # noqa: A001 - the c
                 terminal_width=context.terminal_width,
             )
         )
-    text = click.wrap_text(rule, context.terminal_width or 80, preserve_paragraphs=True)
-    session.console.result(f"{text}\n\n{_PAGE}#{words[0]}", essential=True)
+    (rule,) = words
+    sections = _rules()
+    if rule not in sections:
+        raise click.exceptions.NoSuchCommand(
+            rule,
+            message=f"No such command or rule {rule!r}",
+            possibilities=get_close_matches(rule, [*program.commands, *sections]),
+            ctx=context,
+        )
+    # The last rule of a chapter ends at the next heading.
+    text = re.split(r"^## ", sections[rule], flags=re.MULTILINE)[0].strip()
+    text = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text).replace("**Fix:**", "Fix:")
+    text = click.wrap_text(text, context.terminal_width or 80, preserve_paragraphs=True)
+    session.console.result(f"{text}\n\n{_PAGE}#{rule}", essential=True)
     return ExitCode.OK
 
 
-def _explanation(rule: str) -> str | None:
-    """Return what a rule means, an example and the fix, as plain text; None for no rule."""
+def _rules() -> dict[str, str]:
+    """Return what each rule means, an example and the fix, as Markdown."""
     path = _PACKAGE / "_docs" / "rules.md"  # in a wheel
     if not path.is_file():
         path = _PACKAGE.parent / "docs" / "rules.md"
     parts = re.split(r"^### `(.+)`\n", path.read_text("utf-8"), flags=re.MULTILINE)
-    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
-    if rule not in sections:
-        return None
-    # The last rule of a chapter ends at the next heading.
-    text = re.split(r"^## ", sections[rule], flags=re.MULTILINE)[0].strip()
-    return re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text).replace("**Fix:**", "Fix:")
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
