@@ -12,7 +12,7 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.model import Live, SecretRef
+from reconciler.model import Organization, SecretRef
 from reconciler.planning.names import unmatched
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
@@ -62,6 +62,8 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
     console, path = session.console, session.path(out)
     if path is not None:
         check_writable(path)
+    # Before the first request, like every error of files.
+    sources = _sources(session, tokens)
     with connected(session) as connection:
         live = workflow.read_live(connection.api, session.organizations)
     notes = list(unmatched(only, {webhook.name for webhook in live.webhooks}, "live webhook"))
@@ -71,7 +73,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
             hint=notes[0].hint,
         )
     # Before the file is written: a misspelled user name would leave its token assumed.
-    exported = export(live, only=only, tokens=_with_declared(session, live, tokens))
+    exported = export(live, only=only, tokens=_with_declared(tokens, sources, live.organization))
     require_usernames(tokens, exported)
     session.warn(notes)
     if path is None:
@@ -84,24 +86,39 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
     print_notes(session, exported)
 
 
-def _with_declared(session: Session, live: Live, tokens: Tokens) -> Tokens:
-    """Return the references of `--token`; for other user names, those of the declared webhooks.
+def _sources(session: Session, tokens: Tokens) -> Sequence[workflow.Source]:
+    """Return the files whose references hidden tokens have; none if `tokens` name all of them.
 
-    A new reference for a hidden token that has one would replace it at the next update.
+    Raises ConfigurationError for files that the command line names.
     """
+    if tokens.shared is not None:
+        return ()
+    inputs = session.inputs._replace(allow_literals=True)
+    if "file" in session.command_line:
+        return workflow.load_all(inputs)
     directory = session.process.directory
-    is_declared = session.files or os.path.lexists(directory / default_path(directory))
-    # One for all hidden tokens leaves nothing to assume.
-    if tokens.shared is not None or not is_declared:
-        return tokens
-    sources, _ = workflow.validate_all(session.inputs._replace(allow_literals=True))
+    paths = session.files or (default_path(directory),)
+    if not any(os.path.lexists(directory / path) for path in paths):
+        return ()
+    sources, _ = workflow.validate_all(inputs)
+    # They may be what an export is to replace.
     if not sources:
         session.console.message(
             "warning",
             "the configuration files are invalid, so their token references are not used: see "
             "`webhooks validate`",
         )
-    known = (None, live.organization.id, live.organization.name)
+    return sources
+
+
+def _with_declared(
+    tokens: Tokens, sources: Sequence[workflow.Source], organization: Organization
+) -> Tokens:
+    """Return `tokens`, and for other user names the references of declared webhooks.
+
+    A new reference for a token that has one would replace the token at the next update.
+    """
+    known = (None, organization.id, organization.name)
     declared = declared_tokens(
         webhook
         for source in sources
@@ -109,7 +126,7 @@ def _with_declared(session: Session, live: Live, tokens: Tokens) -> Tokens:
         for webhook in source.checked.desired.webhooks
     )
     unnamed = frozenset(declared.named.keys() - tokens.named.keys())
-    return Tokens(named={**declared.named, **tokens.named}, declared=unnamed)
+    return tokens._replace(named={**declared.named, **tokens.named}, declared=unnamed)
 
 
 def parse_tokens(values: Sequence[str]) -> Tokens:
