@@ -40,6 +40,7 @@ from reconciler.planning.plan import (
     webhook_key,
 )
 from reconciler.planning.readback import (
+    Evidence,
     Reading,
     destination,
     gather_evidence,
@@ -127,6 +128,8 @@ def plan(
     operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
     operations = tuple(sorted(operations, key=stage))
     findings += _rename_hints(operations)
+    untouched = [*table.unmanaged, *table.kept]
+    findings += _second_webhooks(creates, untouched, live.webhooks, secrets, evidence)
     relaxations: tuple[Finding, ...] = ()
     if options.previous is not None:
         relaxations = tuple(relaxed(options.previous, desired))
@@ -316,6 +319,46 @@ def _rename_hints(operations: Sequence[Operation]) -> Iterator[Finding]:
                     f"to rename it, add `previously: [{written}]` to {new.name!r}",
                     new.position,
                 )
+
+
+def _second_webhooks(
+    creates: Sequence[Create],
+    kept: Iterable[Kept],
+    live: Iterable[LiveWebhook],
+    secrets: SecretValues,
+    evidence: Evidence,
+) -> Iterator[Finding]:
+    """Yield a hint for each create that equals a live webhook which no operation would touch.
+
+    It may have been renamed live to a name that is not managed, or to a protected one.
+    """
+    reasons = {
+        webhooks.webhooks[0].id: webhooks.reason
+        for webhooks in kept
+        if webhooks.reason in (Reason.OUT_OF_SCOPE, Reason.PRUNE_OFF, Reason.PROTECTED)
+    }
+    if not (creates and reasons):
+        return
+    by_id = {webhook.id: webhook for webhook in live if webhook.id in reasons}
+    deletes = [Delete(before=snapshot(old), reason=Reason.NOT_DECLARED) for old in by_id.values()]
+    for created, deleted in rename_pairs([*creates, *deletes]):
+        new, old = creates[created].after, by_id[deletes[deleted - len(creates)].before.id]
+        pair = compare(new, old, secrets, evidence)
+        is_other = any(change.path != ("name",) for change in pair.fields)
+        # If the destination is hidden, it may be another one.
+        if is_other or KINDS[new.type].destination_field in pair.unread:
+            continue
+        written = json.dumps(old.name, ensure_ascii=False)
+        keys = f"`previously: [{written}]`"
+        if reasons[old.id] is Reason.OUT_OF_SCOPE:
+            keys += " and `adopt: true`"
+        yield note(
+            "live-under-another-name",
+            f"{new.name!r} may be live under another name, {old.name!r}, which would stay: "
+            "a create is a second webhook to the same destination",
+            f"rename the live webhook back, or add {keys} to {new.name!r}",
+            new.position,
+        )
 
 
 def _attributed(

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.model import Organization
-from reconciler.planning.plan import Delete, OrganizationResult, Plan, RunPlan, T
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    OrganizationResult,
+    Plan,
+    RunPlan,
+    Snapshot,
+    T,
+)
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
@@ -153,16 +161,21 @@ def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
     """Return what several plans show besides their rows, as one plan without operations."""
     if is_single:
         return plans[0][1]
+
     # The name alone would not say whose webhook it is.
-    failing = [
-        replace(webhook, name=f"{webhook.name} in {name}")
+    def located(webhook: Snapshot, organization: str) -> Snapshot:
+        return replace(webhook, name=f"{webhook.name} in {organization}")
+
+    failing = [located(webhook, name) for name, plan in plans for webhook in plan.failing]
+    kept = [
+        webhooks._replace(webhooks=tuple(located(webhook, name) for webhook in webhooks.webhooks))
         for name, plan in plans
-        for webhook in plan.failing
+        for webhooks in plan.kept
     ]
     return Plan(
         origin="",
         organization=Organization(id="", name=""),
-        kept=tuple(chain.from_iterable(plan.kept for _, plan in plans)),
+        kept=tuple(kept),
         unmanaged=tuple(chain.from_iterable(plan.unmanaged for _, plan in plans)),
         not_shown=tuple(chain.from_iterable(plan.unreadable for _, plan in plans)),
         not_compared=tuple(chain.from_iterable(plan.not_compared for _, plan in plans)),
@@ -229,7 +242,7 @@ class Block(NamedTuple):
 
     `rows` show what a revert changes, `revert` is its command. `accept` is the command that edits
     the files; if they cannot be edited, `refusal` is the reason. There is no command after the
-    edit, and in a view without options for commands.
+    edit, and in a view without options for commands. `note` has the other name of a renamed one.
     """
 
     organizations: tuple[str, ...]
@@ -237,6 +250,7 @@ class Block(NamedTuple):
     revert: str
     accept: str
     refusal: str
+    note: str
 
 
 def drift_blocks(report: DriftReport, view: View) -> list[Block]:
@@ -247,7 +261,8 @@ def drift_blocks(report: DriftReport, view: View) -> list[Block]:
             shown = [rows[index] for index in webhook.operations]
             # Another line in the file of each organization makes no other block.
             unplaced = tuple(row._replace(place="") for row in shown)
-            key = (unplaced, webhook.refusal, bool(webhook.files))
+            note = rename_note(drift.plan, webhook)
+            key = (unplaced, webhook.refusal, bool(webhook.files), note)
             groups.setdefault(key, []).append((organization, webhook, shown))
     return [_block(report, members, view) for members in groups.values()]
 
@@ -260,6 +275,9 @@ def _block(
     if len(report.organizations) == 1:
         names = []
     webhook = members[0][1]
+    drift = organizations[0].value
+    assert drift is not None
+    note = rename_note(drift.plan, webhook)
     revert = accept = ""
     # Accepted edits are in the files already, and a revert would undo them.
     if view.apply_options is not None and not (report.accepted and webhook.files):
@@ -270,7 +288,20 @@ def _block(
         accept = ""
     rows = zip(*(shown for _, _, shown in members), strict=True)
     common = tuple(map(_common_row, rows))
-    return Block(tuple(names), common, revert, accept, prose(webhook.refusal))
+    return Block(tuple(names), common, revert, accept, prose(webhook.refusal), prose(note))
+
+
+def rename_note(plan: Plan, webhook: Drifted) -> str:
+    """Return under which other name a declared webhook is live; empty if it was not renamed."""
+    match [plan.operations[index] for index in webhook.operations]:
+        case [Create(after=declared), Delete(before=live)]:
+            return f"renamed live: {quote(declared.name)} -> {quote(live.name)}"
+        case [Create(after=declared)]:
+            for finding in plan.notes:
+                is_about_it = finding.position == declared.position
+                if finding.rule == "live-under-another-name" and is_about_it:
+                    return finding.message
+    return ""
 
 
 def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDrift, list[Row]]]:

@@ -26,7 +26,7 @@ from reconciler.planning.document import (
 from reconciler.planning.drift import DriftReport, OrganizationDrift, WebhookStatus
 from reconciler.planning.plan import Kept, OrganizationResult, Plan, RunPlan
 from reconciler.render import PLAIN, LiveStatus, View
-from reconciler.render.combined import drift_commands
+from reconciler.render.combined import drift_commands, rename_note
 from reconciler.render.words import tally, unblocking
 from reconciler.report import Outcome, Report, RunReport, State, state_of
 
@@ -212,6 +212,7 @@ def _organization_drift(
                 "accept": None if webhook.refusal else accept,
                 "refusal": webhook.refusal or None,
                 "files": list(webhook.files),
+                "note": rename_note(drift.plan, webhook) or None,
             }
         )
     shown["unapplied"] = [_kept(kept) for kept in drift.unapplied]

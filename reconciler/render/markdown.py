@@ -130,7 +130,12 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
 def _drifted(block: Block) -> str:
     """Return a webhook that drifted, with both ways out below it."""
     lines = [_list_row(row, block.organizations) for row in block.rows]
-    ways = [("revert", block.revert), ("accept", block.accept), ("accept by hand", block.refusal)]
+    ways = [
+        ("note", block.note),
+        ("revert", block.revert),
+        ("accept", block.accept),
+        ("accept by hand", block.refusal),
+    ]
     lines += [f"  - {way}: {code(text)}" for way, text in ways if text]
     # One item, so that a cut never separates a webhook from its ways out.
     return "\n".join(lines)

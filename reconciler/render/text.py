@@ -168,6 +168,8 @@ def _with_ways(block: Block) -> Iterable[Row]:
     ways = [("revert", [Atom(block.revert)]), ("accept", [Atom(block.accept)])]
     if block.refusal:
         ways[1] = ("accept", sentence(f"by hand: {block.refusal}"))
+    if block.note:
+        ways.insert(0, ("note", sentence(block.note)))
     lines = [FieldLine(label, tuple(atoms)) for label, atoms in ways if atoms[0].text]
     yield from most
     yield last._replace(fields=(*last.fields, *lines))

@@ -205,11 +205,18 @@ def remaining_counts(plan: Plan, view: View, shown: _Quoting = quote) -> list[st
     """
     lines = []
     if view.verbosity <= 0:
-        kept = [webhook.reason for webhook in plan.kept if not webhook.unapplied]
-        unmanaged = [webhook.reason for webhook in plan.unmanaged]
-        for title, reasons in (("Kept", kept), ("Unmanaged", unmanaged)):
-            counted = Counter(reasons).items()
-            numbers = ", ".join(f"{number} ({REASONS[reason]})" for reason, number in counted)
+        names: dict[Reason, list[str]] = {}
+        for webhook in plan.kept:
+            if not webhook.unapplied:
+                names.setdefault(webhook.reason, []).append(shown(webhook.name))
+        kept = (
+            f"{len(listed)} ({REASONS[reason]}: {shorten(listed, 5)})"
+            for reason, listed in names.items()
+        )
+        # They may be many, and are of no concern to the files.
+        unmanaged = Counter(webhook.reason for webhook in plan.unmanaged).items()
+        counted = (f"{number} ({REASONS[reason]})" for reason, number in unmanaged)
+        for title, numbers in (("Kept", ", ".join(kept)), ("Unmanaged", ", ".join(counted))):
             if numbers:
                 lines.append(f"{title}: {numbers}")
     return lines + not_compared(plan, names=view.verbosity > 0, shown=shown)

@@ -584,6 +584,35 @@ def test_the_printed_command_reverts(change: Change, story: Story) -> None:
     expect(story.run("drift"), 0, "No drift.")
 
 
+@pytest.mark.parametrize(
+    ("settings", "other", "noted"),
+    [
+        ("", "x y", "renamed live: Deploys -> x y"),
+        ("scope: [D*, H*]\n", "Deploys?", "renamed live: Deploys -> Deploys?"),
+        (
+            "scope: [D*, H*]\n",
+            "Releases by Bob",
+            "may be live under another name, 'Releases by Bob',",
+        ),
+        ("prune: false\n", "Bob", "live under another name, 'Bob', which would stay"),
+        ("protect: [Bob]\n", "Bob", "live under another name, 'Bob', which would stay"),
+    ],
+)
+def test_a_rename_names_the_other_name(settings: str, other: str, noted: str, story: Story) -> None:
+    """A renamed webhook is no plain deletion: a revert might create a second one."""
+    done = story({"webhooks.yaml": f"{settings}{FILE}{HOOK}"}, renamed("Deploys", other))
+    expect(done, 2, "+ Deploys")
+    assert noted in " ".join(done.out.split())
+    planned = " ".join(story.run("plan").out.split())
+    assert "looks-like-rename" in planned or noted in planned
+    markdown = story.run("drift", "--format", "markdown").out
+    (webhook,) = json.loads(story.run("drift", "--format", "json").out)["organizations"][0][
+        "drifted"
+    ]
+    assert noted in webhook["note"]
+    assert f"note: `{webhook['note']}`" in markdown
+
+
 def test_only_selects_webhooks(story: Story) -> None:
     """--only limits drift and edits; a glob that matches nothing is an error of usage."""
     done = story({"webhooks.yaml": f"{FILE}{HOOK}"}, channel, "--only", "Hook")

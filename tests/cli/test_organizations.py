@@ -437,3 +437,15 @@ def test_doctor_shows_equal_checks_once(run: Run, both: Cloud) -> None:
     expect(run("doctor -f orgs --probe --yes"), 64, "--probe works with one organization")
     assert both.writes() == []
     expect(run("doctor -f orgs --probe --yes --organization Globex"), 0, "Probe\n")
+
+
+def test_kept_webhooks_have_their_organization(shell: Shell, tmp_path: Path) -> None:
+    """A webhook that is excluded, live and protected is named with its organization."""
+    text = "organization: {}\nprotect: [Deploys]\nwebhooks:\n  - {{name: Deploys, type: generic, "
+    text += "event_types: [value_updated], configuration: {{url: https://hooks.example.com}}}}\n"
+    write(tmp_path, {"a.yaml": text.format("Acme"), "b.yaml": text.format("Globex")})
+    files = ("--local", "-f", "a.yaml", "-f", "b.yaml")
+    expect(shell("apply", *files, "--yes"), 0)
+    other = text.format("Globex").replace("name: Deploys", "name: Hook")
+    write(tmp_path, {"b.yaml": other})
+    expect(shell("plan", *files), 0, "Kept: 1 (protected, not declared: Deploys in Globex)")
