@@ -18,7 +18,7 @@ from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Secr
 from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
 from reconciler.planning.guards import guard_all, new_notes, relaxed
 from reconciler.planning.match import Match
-from reconciler.planning.names import unmatched, unused
+from reconciler.planning.names import Globs, unmatched, unused
 from reconciler.planning.plan import (
     Attribution,
     Counts,
@@ -128,8 +128,9 @@ def plan(
     operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
     operations = tuple(sorted(operations, key=stage))
     findings += _rename_hints(operations)
-    untouched = [*table.unmanaged, *table.kept]
-    findings += _second_webhooks(creates, untouched, live.webhooks, secrets, evidence)
+    touched = {*paired, *(delete.before.id for delete in deletes)}
+    others = _undeclared(desired, live, touched)
+    findings += _second_webhooks(creates, others, secrets, evidence)
     relaxations: tuple[Finding, ...] = ()
     if options.previous is not None:
         relaxations = tuple(relaxed(options.previous, desired))
@@ -321,42 +322,53 @@ def _rename_hints(operations: Sequence[Operation]) -> Iterator[Finding]:
                 )
 
 
+def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[LiveWebhook]:
+    """Yield the live webhooks that the files neither declare nor ignore, without those `touched`.
+
+    Also those that `--only` does not select, because it may select only one of two names.
+    """
+    ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
+    names = {absent.name for absent in desired.absent}
+    ids = {absent.id for absent in desired.absent}
+    for webhook in desired.webhooks:
+        names.update((webhook.name, *webhook.previously))
+        ids.add(webhook.id)
+    for live_webhook in live.webhooks:
+        is_declared = live_webhook.name in names or live_webhook.id in ids
+        if is_declared or live_webhook.id in touched or live_webhook.type not in KINDS:
+            continue
+        if not ignore.match(live_webhook.name):
+            yield live_webhook
+
+
 def _second_webhooks(
     creates: Sequence[Create],
-    kept: Iterable[Kept],
-    live: Iterable[LiveWebhook],
+    others: Iterable[LiveWebhook],
     secrets: SecretValues,
     evidence: Evidence,
 ) -> Iterator[Finding]:
-    """Yield a hint for each create that equals a live webhook which no operation would touch.
+    """Yield a hint for each create that equals one of the others, which no operation changes.
 
-    It may have been renamed live to a name that is not managed, or to a protected one.
+    It may have been renamed live to a name outside the scope, or to a protected one.
     """
-    reasons = {
-        webhooks.webhooks[0].id: webhooks.reason
-        for webhooks in kept
-        if webhooks.reason in (Reason.OUT_OF_SCOPE, Reason.PRUNE_OFF, Reason.PROTECTED)
-    }
-    if not (creates and reasons):
+    if not creates:
         return
-    by_id = {webhook.id: webhook for webhook in live if webhook.id in reasons}
-    deletes = [Delete(before=snapshot(old), reason=Reason.NOT_DECLARED) for old in by_id.values()]
+    kept = list(others)
+    deletes = [Delete(before=snapshot(old), reason=Reason.NOT_DECLARED) for old in kept]
     for created, deleted in rename_pairs([*creates, *deletes]):
-        new, old = creates[created].after, by_id[deletes[deleted - len(creates)].before.id]
+        new, old = creates[created].after, kept[deleted - len(creates)]
         pair = compare(new, old, secrets, evidence)
         is_other = any(change.path != ("name",) for change in pair.fields)
         # If the destination is hidden, it may be another one.
         if is_other or KINDS[new.type].destination_field in pair.unread:
             continue
         written = json.dumps(old.name, ensure_ascii=False)
-        keys = f"`previously: [{written}]`"
-        if reasons[old.id] is Reason.OUT_OF_SCOPE:
-            keys += " and `adopt: true`"
         yield note(
             "live-under-another-name",
             f"{new.name!r} may be live under another name, {old.name!r}, which would stay: "
             "a create is a second webhook to the same destination",
-            f"rename the live webhook back, or add {keys} to {new.name!r}",
+            f"rename it back, or add `previously: [{written}]` to {new.name!r} (outside the scope "
+            "with `adopt: true`)",
             new.position,
         )
 

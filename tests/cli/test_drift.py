@@ -605,6 +605,7 @@ def test_a_rename_names_the_other_name(settings: str, other: str, noted: str, st
     assert noted in " ".join(done.out.split())
     planned = " ".join(story.run("plan").out.split())
     assert "looks-like-rename" in planned or noted in planned
+    expect(story.run("plan", "--only", "Deploys"), 0, "note[live-under-another-name]")
     markdown = story.run("drift", "--format", "markdown").out
     (webhook,) = json.loads(story.run("drift", "--format", "json").out)["organizations"][0][
         "drifted"
