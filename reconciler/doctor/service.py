@@ -18,8 +18,7 @@ from reconciler.checks import Check, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries.check import check_parameter
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
-from reconciler.kinds import FIELDS, KINDS, generic, slack
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, generic, slack
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
 from reconciler.planning.names import unexpected
 from reconciler.planning.readback import hides_destination, plausible

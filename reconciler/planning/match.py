@@ -25,8 +25,7 @@ from itertools import chain
 from typing import Final
 
 from reconciler.findings import Finding, Position, Related, error, note, warning
-from reconciler.kinds import KINDS
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, compare_live
 from reconciler.planning.names import Globs, lookalike_key

@@ -12,8 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from reconciler.findings import Position
-from reconciler.kinds import KINDS
-from reconciler.kinds.events import compress
+from reconciler.kinds import KINDS, compress
 from reconciler.model import DataPath, Secret, SecretRef, Unknown, Value, Webhook
 from reconciler.planning.plan import (
     Create,

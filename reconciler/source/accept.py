@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from reconciler.kinds.events import expand, ordered
+from reconciler.kinds import expand, ordered
 from reconciler.model import DataPath, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (

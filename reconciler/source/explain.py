@@ -20,8 +20,7 @@ from typing import Any, Final, NamedTuple
 from jsonschema import Draft7Validator, ValidationError, validators
 
 from reconciler.findings import Finding, Place, error
-from reconciler.kinds import KINDS
-from reconciler.kinds.events import EVENT_TYPES, EVENTS
+from reconciler.kinds import EVENT_TYPES, EVENTS, KINDS
 from reconciler.model import DataPath
 from reconciler.source.document import INHERITED, Document, listed, mapping
 from reconciler.source.position import is_known

@@ -23,8 +23,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Position, Severity
-from reconciler.kinds import FIELDS, KINDS, Field, slack
-from reconciler.kinds.events import EVENT_TYPES, ordered
+from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, Field, ordered, slack
 from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event

@@ -16,8 +16,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Severity, error, note, related, warning
-from reconciler.kinds import FIELDS, KINDS, Field
-from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
+from reconciler.kinds import EVENT_TYPES, EVENTS, FIELDS, GLOBS, KINDS, Field, expand
 from reconciler.model import SecretRef, is_international, origin_of
 from reconciler.planning import names
 from reconciler.planning.names import transport_notes

@@ -12,8 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Severity, distinct, has_errors
-from reconciler.kinds import FIELDS, Field
-from reconciler.kinds.events import expand
+from reconciler.kinds import FIELDS, Field, expand
 from reconciler.model import (
     LITERAL,
     Absent,

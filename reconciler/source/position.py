@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import yaml
 
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Related, error
-from reconciler.kinds import KINDS
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.model import DataPath
 from reconciler.source.schema import schema
 from reconciler.source.syntax import PARSER

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Position
-from reconciler.kinds import FIELDS, Field
-from reconciler.kinds.events import ordered
+from reconciler.kinds import FIELDS, Field, ordered
 from reconciler.model import (
     Absent,
     DataPath,

@@ -12,8 +12,7 @@ from reconciler.api.origin import Origin
 from reconciler.checks import Check
 from reconciler.doctor.service import check_network, check_server
 from reconciler.errors import UnreachableError
-from reconciler.kinds import KINDS
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES, KINDS
 from tests.api.support import EmulatedApi, Scripted, client, json_response
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
 from tests.emulated.variant import Variant

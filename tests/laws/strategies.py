@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from reconciler.findings import Position
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES
 from reconciler.model import (
     Absent,
     Desired,

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.kinds.events import EVENT_TYPES, expand
+from reconciler.kinds import EVENT_TYPES, expand
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.planner import PlanOptions
 from reconciler.source.rendered import scalar

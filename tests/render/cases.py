@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES
 from reconciler.model import Organization, SecretRef, Webhook
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Place, Position, Related
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES
 from reconciler.model import UNKNOWN, Organization, SecretRef, Unknown, Webhook
 from reconciler.planning.drift import WebhookStatus
 from reconciler.planning.plan import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.findings import Position, error
-from reconciler.kinds.events import EVENT_TYPES, compress, expand
+from reconciler.kinds import EVENT_TYPES, compress, expand
 from reconciler.model import SecretRef, Webhook
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View

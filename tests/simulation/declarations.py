@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES
 from reconciler.model import (
     Absent,
     Desired,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, get_args
 
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES
 from reconciler.model import Desired, SecretRef, Webhook
 from reconciler.planning.planner import PlanOptions
 from tests.emulated.variant import ErrorShape, EventOrder, HashSign, ReadBack, Uniqueness, Variant

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.findings import has_errors
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef
 from reconciler.planning.planner import plan
 from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export

@@ -11,8 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from reconciler.kinds import KINDS
-from reconciler.kinds.events import EVENT_TYPES
+from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.source.explain import _EXPLAINERS
 from reconciler.source.schema import schema_text
 from tests.folders import ROOT
