@@ -82,7 +82,7 @@ APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
         (responses, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal
-        (position, "_spans", lambda text, number: [],
+        (position, "_masked", lambda text, number: text.splitlines()[number],
          {"input": "misspelled key"}, "literal in YAML, raw, in output"),
     ],
 )  # fmt: skip
