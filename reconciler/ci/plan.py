@@ -116,9 +116,11 @@ def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
         planned = plan_all(identify(connected), allow_deletes=run.allow_deletes)
     require_single(sources, planned)
     if run.pull is None:
-        return JobResult(plan=guarded(run, planned), findings=findings)
+        return JobResult(
+            plan=guarded(run, planned), findings=findings, file_options=run.file_options
+        )
     labeled = _told_apart(run, run.pull, planned, findings)
-    result = JobResult(plan=guarded(run, labeled), findings=findings)
+    result = JobResult(plan=guarded(run, labeled), findings=findings, file_options=run.file_options)
     return _commented(run, run.pull, sources, labeled, result)
 
 
@@ -274,6 +276,7 @@ def _parts_of(
         max_pages=_MAX_PARTS,
         extra=lambda members: len(encode(marker_for(members))) - empty_size,
         foot=_foot(result, run, pull),
+        connection=run.file_options,
     )
     return [
         (marker_for(members)._replace(part=number, total=len(pages)), text)
@@ -398,7 +401,11 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
             stale += [quote(operation.name) for operation in comparison.stale]
             if not comparison.stale:
                 findings += unreviewed(organization.plan, comparison)
-    result = JobResult(plan=guarded(run, planned), findings=list(dict.fromkeys(findings)))
+    result = JobResult(
+        plan=guarded(run, planned),
+        findings=list(dict.fromkeys(findings)),
+        file_options=run.file_options,
+    )
     if not stale:
         return result
     problem = StalePlanError(

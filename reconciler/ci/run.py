@@ -26,7 +26,7 @@ from reconciler.render import FINDINGS_RENDERERS, RENDERERS, Renderer, View
 from reconciler.render.combined import combine, problems
 from reconciler.render.words import fallback_summary
 from reconciler.report import RunReport
-from reconciler.source.files import default_path
+from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.schemes import how_to_set
 from reconciler.source.text import in_quotes
 from reconciler.workflow import Inputs, Source, Target
@@ -163,6 +163,13 @@ class Run:
     def paths(self) -> tuple[str, ...]:
         """Return the paths of the configuration."""
         return self.inputs.paths or (default_path(self.inputs.directory),)
+
+    @property
+    def file_options(self) -> tuple[str, ...]:
+        """Return the options that name the files in commands; the default needs none."""
+        if self.inputs.paths == (DEFAULT_FILE,):
+            return ()
+        return tuple(word for path in self.inputs.paths for word in ("-f", path))
 
     def relative(self, names: Iterable[str]) -> tuple[str, ...]:
         """Make paths under the repository root relative to the working directory."""
@@ -306,8 +313,8 @@ class JobResult:
     failed; `report`, after an apply; `plan`; or only `heading`. If a report is incomplete,
     `remaining` are the plans that can be applied by their digest. `drift` is shown instead of the
     plans, with commands if there are `apply_options`. `status` is the output `result` if these do
-    not determine it; it is empty for a run that did not start. `extra_outputs` are additional
-    outputs.
+    not determine it; it is empty for a run that did not start. `file_options` name the files in
+    commands. `extra_outputs` are additional outputs.
     """
 
     status: str | None = None
@@ -318,6 +325,7 @@ class JobResult:
     remaining: RunPlan = NO_PLANS
     drift: DriftReport | None = None
     apply_options: tuple[str, ...] | None = None
+    file_options: tuple[str, ...] = ()
     problem: ReconcilerError | None = None
     extra_outputs: Mapping[str, str] = field(default_factory=dict)
 
@@ -420,7 +428,7 @@ class JobResult:
         if self.findings:
             parts.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
         room = limit - sum(len(part.encode("utf-8", "replace")) + 1 for part in parts)
-        view = View(limit=room, apply_options=self.apply_options)
+        view = View(limit=room, apply_options=self.apply_options, connection=self.file_options)
         parts[place:place] = self._shown_plans(renderer, view)
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))

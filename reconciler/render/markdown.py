@@ -153,16 +153,23 @@ def _list_row(row: Row, organizations: Sequence[str]) -> str:
 
 
 def paged_run(
-    run: RunPlan, *, limit: int, max_pages: int, extra: Callable[[Members], int], foot: str
+    run: RunPlan,
+    *,
+    limit: int,
+    max_pages: int,
+    extra: Callable[[Members], int],
+    foot: str,
+    connection: tuple[str, ...] = (),
 ) -> list[tuple[str, Members]]:
     """Render the plans of a run on at most `max_pages` pages, each with the operations on it.
 
     A page has at most `limit` characters. A change is on one page with all its details and all its
     organizations, or on none; `extra` returns the characters that the operations of a change need
     in addition to its text. The first page has `foot`, the kept webhooks and the notes, and lists
-    the changes on no page. No command suggests to apply the plan, because a merge does.
+    the changes on no page. `connection` is that of the view. No command suggests to apply the plan,
+    because a merge does.
     """
-    parts = _parts(run, View(apply_options=None))
+    parts = _parts(run, View(apply_options=None, connection=connection))
     changes = [part for change in parts.changes for part in _split(change)]
     # Everything except the changes gets at most a third of the first page.
     ending = _fit(

@@ -398,6 +398,7 @@ def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
 
 def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
     """The comment on a merge of a blocked plan has the digest and the number of deletes."""
+    here.file = "./webhooks.yaml"
     names = [f"hook-{number}" for number in range(8)]
     head = "prune: true\nscope: ['*']"
     here.merged(1, "Audit", *names, head=head)
@@ -408,7 +409,7 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
     for edit in (
         "`prune: false`",
         'ignore: ["hook-0", ',
-        "webhooks export --only hook-0 ",
+        "webhooks export -f ./webhooks.yaml --only hook-0 ",
         "limits: {max_deletes: 8}",
         "apply comments with the command that allows this plan once",
     ):
