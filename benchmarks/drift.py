@@ -33,7 +33,7 @@ def drift(workspace: Workspace) -> Iterator[Line]:
         name: workspace.command(
             folder, "/bin/sh", "-c", f"git checkout -q . && {program} {words} --local webhooks"
         )
-        for name, words in ((PROGRAM, "drift --accept"), ("plan", "plan"))
+        for name, words in ((PROGRAM, "drift --accept --base HEAD"), ("plan", "plan"))
     }
     samples = alternate(commands, workspace.rounds(5))
     yield compare(

@@ -47,7 +47,8 @@ from reconciler.workflow.run import Planned
 
 _INVALID: Final = "the edited file would be invalid"
 _ALSO_IN_FILES: Final = (
-    "the files change this webhook, too, which may not be applied yet: an apply does both"
+    "the files change this webhook, too, and an apply does both; if their last commit is applied, "
+    "add --base HEAD"
 )
 _UNPROVED: Final = "planning with the edited files does not give the live value"
 

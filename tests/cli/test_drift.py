@@ -385,6 +385,11 @@ def test_a_live_change_of_an_edited_webhook_is_drift(
     assert "by hand: the files change this webhook, too" in " ".join(done.out.split())
     assert '["*"]' in (tmp_path / "webhooks.yaml").read_text("utf-8")
     expect(story.run("status"), 0, "Drift (see webhooks drift): 1 differs.")
+    # Only the user knows that the commit is applied.
+    done = story.run("drift", "--accept", "--base", "HEAD")
+    assert ("Edited to accept 1 change" in done.out) == committed
+    if committed:
+        git(tmp_path, "checkout", "-q", "webhooks.yaml")
     expect(story.run("plan", "--base", "HEAD" if not committed else "HEAD^"), 0, "Partly drift: 1.")
 
 
