@@ -226,6 +226,8 @@ def test_an_export_uses_the_references_of_declared_webhooks(
         expect(done, 0, f"hidden: {assumed}\n", f"#   {assumed}\n", "token: {env: PAYMENTSBOT}")
         done = shell(*export, *options, "--token", "PaymentsBot=env:MINE", **server.environ)
         expect(done, 0, "token: {env: MINE}", without=("assumed", "PAYMENTSBOT"))
+    done = shell(*export, WEBHOOKS_FILE="o*.yaml", **server.environ)
+    expect(done, 0, "token: {env: PAYMENTSBOT}")
     file.write_text("webhooks: [")
     expect(shell(*export, "-f", "other.yaml", **server.environ), 3)
     write(tmp_path, {"webhooks.yaml": "webhooks: ["})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from reconciler import workflow
@@ -17,7 +18,13 @@ from reconciler.planning.names import unmatched
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
 from reconciler.source.export import SLACK_TOKEN, Export, Tokens, declared_tokens, export
-from reconciler.source.files import check_writable, default_path, write_atomically
+from reconciler.source.files import (
+    STDIN,
+    check_writable,
+    default_path,
+    is_glob,
+    write_atomically,
+)
 from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
 
 TOKEN: Final = Option(
@@ -98,7 +105,7 @@ def _sources(session: Session, tokens: Tokens) -> Sequence[workflow.Source]:
         return workflow.load_all(inputs)
     directory = session.process.directory
     paths = session.files or (default_path(directory),)
-    if not any(os.path.lexists(directory / path) for path in paths):
+    if not any(_may_exist(path, directory) for path in paths):
         return ()
     sources, _ = workflow.validate_all(inputs)
     # They may be what an export is to replace.
@@ -109,6 +116,11 @@ def _sources(session: Session, tokens: Tokens) -> Sequence[workflow.Source]:
             "`webhooks validate`",
         )
     return sources
+
+
+def _may_exist(path: str, directory: Path) -> bool:
+    """Return whether a path may have files: it exists, or is standard input or a glob."""
+    return path == STDIN or is_glob(path, directory) or os.path.lexists(directory / path)
 
 
 def _with_declared(
