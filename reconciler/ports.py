@@ -17,7 +17,7 @@ from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
 
 if TYPE_CHECKING:  # only for annotations: `validate` loads neither plans nor reports
-    from reconciler.planning.plan import Operation, Plan
+    from reconciler.planning.plan import Operation
     from reconciler.report import Outcome
 
 _T = TypeVar("_T")
@@ -136,7 +136,7 @@ class Watcher:
     def read(self) -> None:
         """Receive that one of several organizations was read."""
 
-    def applying(self, organization: str, number: int, count: int, plan: Plan) -> None:
+    def applying(self, organization: str, number: int, count: int) -> None:
         """Receive that one of several organizations is applied, the `number`th of `count`."""
 
     def starting(self, operation: Operation) -> None:

@@ -23,7 +23,7 @@ from reconciler.errors import (
 from reconciler.execute.workers import GRACE
 from reconciler.model import Live
 from reconciler.planning.names import require_matches
-from reconciler.planning.plan import Create, Delete, Operation, OrganizationResult, Plan, Update
+from reconciler.planning.plan import Create, Delete, Operation, OrganizationResult, Update
 from reconciler.ports import Watcher
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
@@ -235,7 +235,7 @@ class Progress(Watcher):
             text = f"read {self._read} of {plural(self._organizations, 'organization')}"
             self._console.status(text)
 
-    def applying(self, organization: str, number: int, count: int, plan: Plan) -> None:
+    def applying(self, organization: str, number: int, count: int) -> None:
         """Show the organization before each of the writes that follow."""
         with self._lock:
             self._organization = f"{quote(organization)} ({number} of {count}): "

@@ -255,29 +255,29 @@ class Block(NamedTuple):
 
 def drift_blocks(report: DriftReport, view: View) -> list[Block]:
     """Return the webhooks that drifted."""
-    groups: dict[Hashable, list[tuple[_Organization, Drifted, list[Row]]]] = {}
+    groups: dict[tuple[Hashable, str], list[tuple[_Organization, Drifted, list[Row]]]] = {}
     for organization, drift, rows in _drifts(report):
         for webhook in drift.drifted:
             shown = [rows[index] for index in webhook.operations]
             # Another line in the file of each organization makes no other block.
             unplaced = tuple(row._replace(place="") for row in shown)
             note = rename_note(drift.plan, webhook)
-            key = (unplaced, webhook.refusal, bool(webhook.files), note)
-            groups.setdefault(key, []).append((organization, webhook, shown))
-    return [_block(report, members, view) for members in groups.values()]
+            group = (unplaced, webhook.refusal, bool(webhook.files))
+            groups.setdefault((group, note), []).append((organization, webhook, shown))
+    return [_block(report, members, note, view) for (_, note), members in groups.items()]
 
 
 def _block(
-    report: DriftReport, members: Sequence[tuple[_Organization, Drifted, list[Row]]], view: View
+    report: DriftReport,
+    members: Sequence[tuple[_Organization, Drifted, list[Row]]],
+    note: str,
+    view: View,
 ) -> Block:
     organizations = [organization for organization, _, _ in members]
     names = [quote(organization.name) for organization in organizations]
     if len(report.organizations) == 1:
         names = []
     webhook = members[0][1]
-    drift = organizations[0].value
-    assert drift is not None
-    note = rename_note(drift.plan, webhook)
     revert = accept = ""
     # Accepted edits are in the files already, and a revert would undo them.
     if view.apply_options is not None and not (report.accepted and webhook.files):

@@ -287,7 +287,7 @@ def _carry_out(
                 assert stop is not None
                 if len(ready) > 1 and part.plan.operations:
                     number = len(results) + 1
-                    part.connection.watcher.applying(result.name, number, len(ready), part.plan)
+                    part.connection.watcher.applying(result.name, number, len(ready))
                 result = _applied(part, result, stop, reviewed=reviewed, is_only=len(ready) == 1)
                 stopped = stopped or stop.requested()
                 is_ended = is_ended or stopped is not None or _ends_run(result, keep_going)

@@ -193,7 +193,7 @@ def run(
     )
     if out is not None:
         view = view._replace(shows_digest=True)
-        _save(session, planned, targets[0].options, view, target)
+        _save(session, run, planned, targets[0].options, view, target)
     record_findings(session, run)
     is_ready = run.exit_code is ExitCode.OK
     session.show(
@@ -212,6 +212,7 @@ def record_findings(session: Session, run: workflow.RunPlan) -> None:
 
 def _save(
     session: Session,
+    run: workflow.RunPlan,
     planned: Sequence[workflow.Planned],
     options: workflow.PlanOptions,
     view: View,
@@ -221,7 +222,6 @@ def _save(
 
     If an organization failed, nothing is saved: the file is applied as it is.
     """
-    run = workflow.RunPlan(tuple(organization.result for organization in planned))
     if run.problems:
         session.console.error(
             OutputError(
