@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.kinds import expand, ordered
-from reconciler.model import DataPath, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
+from reconciler.model import DataPath, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
     Create,
@@ -30,7 +30,7 @@ from reconciler.planning.planner import rename_pairs
 from reconciler.source.document import Entry
 from reconciler.source.export import Export, declared_tokens, export
 from reconciler.source.load import Loaded
-from reconciler.source.secrets import public_url
+from reconciler.source.secrets import public_url, references
 from reconciler.source.splice import ChangeItems, Edit, Item, NotEditableError, SetValue
 
 _VISIBLE_CAUSES: Final = frozenset(
@@ -229,21 +229,24 @@ class _Proposer:
 
     def _new_references(self, configuration: Mapping[str, Any]) -> Iterator[str]:
         """Yield a comment for each reference that no declared webhook has: it may not be set."""
-        known = [
-            value.tree()
-            for webhook in self._desired.webhooks
-            for value in webhook.configuration.values()
-            if isinstance(value, SecretRef)
-        ]
         for name, value in configuration.items():
-            if isinstance(value, dict) and value not in known:
+            if isinstance(value, dict) and value not in self._declared_references:
                 reference = " ".join(map(str, next(iter(value.items()))))
                 yield f"set {reference} to its {name}"
 
     def _scopes(self, name: str) -> list[str]:
         """Return the files whose scope has a name."""
-        scopes = self._desired.policy.scopes
-        return [scope.file for scope in scopes if Globs(scope.globs).match(name)]
+        return [file for file, globs in self._globs if globs.match(name)]
+
+    @cached_property
+    def _declared_references(self) -> list[Mapping[str, object]]:
+        """The references of all declared webhooks, as files write them."""
+        return [reference.tree() for reference in references(self._desired.webhooks)]
+
+    @cached_property
+    def _globs(self) -> list[tuple[str, Globs]]:
+        """The scope of each file."""
+        return [(scope.file, Globs(scope.globs)) for scope in self._desired.policy.scopes]
 
     @cached_property
     def _export(self) -> Export:
@@ -294,7 +297,7 @@ def _plain_url(live: LiveWebhook, change: SecretChange) -> str:
     name = change.path[-1]
     if isinstance(change.after, SecretRef):
         raise NotEditableError(f"its {name} differs, which is a secret: no file may contain it")
-    secret = None if isinstance(live.configuration, Unknown) else live.configuration.get(name)
+    secret = live.value(name)
     url = public_url(secret) if isinstance(secret, Secret) else None
     if url is None:
         raise NotEditableError(f"the live {name} may contain a credential: use a reference")

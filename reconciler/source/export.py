@@ -577,13 +577,13 @@ def _shown(webhook: LiveWebhook) -> Mapping[str, LiveValue]:
 
 def _shown_secret(webhook: LiveWebhook, field: str) -> Secret | None:
     """Return a secret as it is shown, masked or not; None if it is missing or empty."""
-    value = _shown(webhook).get(field)
+    value = webhook.value(field)
     return value if isinstance(value, Secret) and value != Secret("") else None
 
 
 def _username(webhook: LiveWebhook) -> str:
     """Return the user name, empty without one."""
-    value = _shown(webhook).get("username")
+    value = webhook.value("username")
     return value if isinstance(value, str) else ""
 
 

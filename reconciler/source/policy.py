@@ -18,7 +18,7 @@ from reconciler.errors import RunConfigurationError, StalePlanError
 from reconciler.findings import Finding, Place, Position, error, sort_key
 from reconciler.model import Absent, DataPath, Desired, Organization, Webhook
 from reconciler.source.document import holds
-from reconciler.source.files import NotReadableError
+from reconciler.source.files import NotReadableError, limited
 from reconciler.source.load import Loaded
 from reconciler.source.position import add_positions
 from reconciler.source.rendered import configurations, shared_settings
@@ -104,10 +104,8 @@ def check_policies(
 def _policy(name: str, read: Callable[[str], bytes]) -> tuple[Any, str]:
     """Return a policy and its SHA-256."""
     try:
-        raw = read(name)
         # Before it is parsed, which takes many times the memory of the text.
-        if len(raw) > _MAX_BYTES:
-            raise NotReadableError(f"is larger than {_MAX_BYTES >> 20} MiB")
+        raw = limited(read(name), _MAX_BYTES)
         schema = json.loads(raw)
         json.dumps(schema, ensure_ascii=False).encode()  # fails for half of a surrogate pair
     except NotReadableError as refusal:
