@@ -26,16 +26,20 @@ from reconciler.planning.plan import (
     Delete,
     DeliveryState,
     FieldChange,
+    FieldRemoved,
     FieldResent,
     Kept,
     Operation,
+    OperationDigest,
     Plan,
     Reason,
     SecretCause,
     SecretChange,
     SecretUse,
+    SetChange,
     Snapshot,
     Update,
+    ValueChange,
     stage,
     webhook_key,
 )
@@ -135,9 +139,11 @@ def plan(
     if options.previous is not None:
         relaxations = tuple(relaxed(options.previous, desired))
         findings += new_notes(options.previous, desired, secrets)
-        operations = _attributed(operations, desired, options.previous, options, live, secrets)
-
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
+    if options.previous is not None:
+        operations = _attributed(
+            operations, reviewable, desired, options.previous, options, live, secrets
+        )
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
     uses = tuple(_sent_secrets(operations, hosts))
@@ -354,6 +360,8 @@ def _second_webhooks(
     if not creates:
         return
     kept = list(others)
+    if not kept:
+        return
     deletes = [Delete(before=snapshot(old), reason=Reason.NOT_DECLARED) for old in kept]
     for created, deleted in rename_pairs([*creates, *deletes]):
         new, old = creates[created].after, kept[deleted - len(creates)]
@@ -375,6 +383,7 @@ def _second_webhooks(
 
 def _attributed(
     operations: tuple[Operation, ...],
+    reviewable: Sequence[Sequence[OperationDigest]],
     desired: Desired,
     previous: Desired,
     options: PlanOptions,
@@ -402,12 +411,12 @@ def _attributed(
     earlier_operations: dict[str, Operation] = {}
     with suppress(ConfigurationError):
         drift = plan(previous, live, earlier, before)
-        drifting = {_identity(operation, hosts) for operation in drift.operations}
+        drifting = set(map(_identity, drift.operations, drift.digests))
         earlier_operations = {webhook_key(operation): operation for operation in drift.operations}
     attributed: list[Operation] = []
-    for operation in operations:
+    for operation, reviewed in zip(operations, reviewable, strict=True):
         attribution = attribute(operation, earlier_operations.get(webhook_key(operation)))
-        if _identity(operation, options.committed_hosts) in drifting:
+        if _identity(operation, reviewed) in drifting:
             attribution = Attribution.DRIFT
         attributed.append(replace(operation, attribution=attribution))
     return tuple(attributed)
@@ -443,24 +452,34 @@ def _differences(update: Update) -> dict[tuple[str, ...], object]:
 
     A hidden secret that is only sent along is none.
     """
+    kind = KINDS[update.after.type]
     differences: dict[tuple[str, ...], object] = {}
     for change in update.fields:
         match change:
             case FieldResent():
                 continue
-            case SecretChange(path=path, after=after, before=before):
-                differences[path] = (after, before)
-            case _:
-                differences[change.path] = change
+            case SetChange(path=path, added=added, removed=removed):
+                # Each member is one difference, because others may change live.
+                differences.update({(*path, member): True for member in added})
+                differences.update({(*path, member): False for member in removed})
+            case FieldRemoved(path=path):
+                # A configuration that is sent removes fields that this version does not know.
+                if kind.field(path[-1]) is not None:
+                    differences[path] = None
+            case ValueChange(path=path, after=after):
+                field = kind.field(path[-1]) if path[0] == "configuration" else None
+                if field is not None and isinstance(after, str):
+                    after = field.normalize(after)
+                differences[path] = after
+            case SecretChange(path=path, after=after):
+                differences[path] = after
     return differences
 
 
-def _identity(operation: Operation, hosts: Mapping[SecretRef, str]) -> object:
-    reviewed = digests(operation, hosts)
-    if not reviewed and isinstance(operation, Update):
-        # Only values of secrets differ, which a digest does not cover.
-        return (operation.before.id, tuple(change.path for change in operation.fields))
-    return reviewed
+def _identity(operation: Operation, reviewed: Sequence[OperationDigest]) -> object:
+    # A digest does not cover the values of secrets, so it may lack a field that is sent.
+    fields = operation.fields if isinstance(operation, Update) else ()
+    return webhook_key(operation), reviewed, tuple(change.path for change in fields)
 
 
 def _secret_uses(

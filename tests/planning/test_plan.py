@@ -158,6 +158,21 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
             {},
             ["A partly-drift", "B partly-drift"],
         ),
+        # Another member of a set, and a field that this version does not know, are no difference.
+        (
+            [slack("A", events=("value_created", "value_updated"))],
+            [slack("A", events=("value_created", "value_updated", "value_deleted"))],
+            [live_slack("A", events=("value_created", "value_deleted"))],
+            {},
+            ["A drift"],
+        ),
+        (
+            [slack("A", username="base")],
+            [slack("A", channel="#by-hand", username="now")],
+            [live_slack("A", channel="#by-hand", username="base", zzz="1")],
+            {},
+            ["A this-change"],
+        ),
         # The files declare what was added live, or change what was deleted live.
         (
             [slack("A")],
