@@ -59,8 +59,9 @@ from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.workflow import Planned, Source, Target, plan_all, previous
+from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
+from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import identify
 
 _MAX_REQUESTS: Final = 10
@@ -204,7 +205,7 @@ def _target(run: Run, source: Source, findings: list[Finding]) -> Target:
     commit = merge_base(run, run.base_commit)
     if commit is not None:
         try:
-            before = previous((commit,), source.checked)
+            before = previous_at(commit, source.checked)
             return target._replace(options=target.options._replace(previous=before))
         except ConfigurationError:
             problem = "the files of the base commit are not valid"

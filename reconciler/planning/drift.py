@@ -1,7 +1,7 @@
 """Drift: what changed live, apart from what the files change.
 
-An operation is drift if the previous configuration plans it, too. Every other operation is a change
-of the files that is not applied yet, and must never be undone.
+An operation is drift if the previous configuration plans it, too (`attribute` in `planner.py`).
+What the files change, completely or in part, and what waits to be applied must never be undone.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from reconciler.report import Applied, Report, RunReport
 from reconciler.source.history import Commit, commit_of
 from reconciler.workflow.applying import apply_all
 from reconciler.workflow.inputs import Checked, Gathered, Inputs, Source, load_all
-from reconciler.workflow.revisions import previous
+from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import Target, identify, plan_all
 
 _LONGEST_WAIT: Final = 3600.0
@@ -304,6 +304,6 @@ def _read(organization: str, checked: Checked) -> _Base | None:
     if commit is None:
         return None
     try:
-        return _Base(previous((commit,), checked), commit)
+        return _Base(previous_at(commit, checked), commit)
     except ConfigurationError:  # the files were invalid, or the clone is too shallow
         return None

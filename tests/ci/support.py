@@ -198,18 +198,16 @@ class World:
         *,
         branch: str = "main",
         base: str = "",
-        newest: str = "",
         home: str = "",
     ) -> dict[str, Any]:
         """Open a pull request of the checked-out branch, and return its event.
 
-        `base` is the commit of `branch` that the event names, `newest` the pull request's newest
-        commit if that is not the checked-out one, and `home` the repository it comes from.
+        `base` is the commit of `branch` that the event names, `home` the repository it comes from.
         """
         head = self.git("rev-parse", "HEAD")
         known = self.github.pulls.get(number)
         if known is None or known["state"] == "open":
-            self.github.open(number, newest or head, base=branch)
+            self.github.open(number, head, base=branch)
         return {
             "pull_request": {
                 "number": number,

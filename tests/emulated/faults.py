@@ -152,11 +152,6 @@ class Response(NamedTuple):
     body: bytes = b""
     fault: Fault | None = None
 
-    def header(self, name: str) -> str | None:
-        """Return the first header of that name (case-insensitive), or None."""
-        name = name.lower()
-        return next((value for key, value in self.headers if key == name), None)
-
     def json(self) -> Any:
         """Return the decoded body; ValueError if it is not JSON."""
         return json.loads(self.body)

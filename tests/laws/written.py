@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from reconciler.source.rendered import inline, scalar
 
 EVENTS = ("value_created", "value_updated", "parameter_deleted", "*_updated", "project_created")
-LONG = "long name " * 9 + "end"
 CHANNELS = st.sampled_from(("#ops", "yes", "1e3", "null", "ops-é", "C0123456", "on"))
 USERNAMES = st.sampled_from(
     (
