@@ -111,7 +111,7 @@ def declared_elsewhere(
     now = commit or commit_at("HEAD", directory, git)
     # Git has no history of standard input.
     if now is not None and STDIN not in paths:
-        candidates += _gone(now, paths, base, in_tree=commit is None)
+        candidates += _gone(now, read, paths, base, in_tree=commit is None)
     declared: list[DeclaredElsewhere] = []
     for document, state, removed_by in candidates:
         names = tuple(sorted(_declared_names(document).intersection(deleted)))
@@ -121,10 +121,13 @@ def declared_elsewhere(
 
 
 def _gone(
-    now: Commit, paths: Sequence[str], base: str | None, *, in_tree: bool
+    now: Commit, read: Collection[str], paths: Sequence[str], base: str | None, *, in_tree: bool
 ) -> Iterator[tuple[Document, FileState, str]]:
-    """Yield the files that `paths` included before; `in_tree` compares the working tree, too."""
-    committed = now.names(paths)
+    """Yield the files that `paths` included before, and those that were beside files `read`.
+
+    `in_tree` compares the working tree, too.
+    """
+    committed = now.names(paths) | _names_beside(now, read)
     # No commit removed these files, so no review has seen the removal: the plan is blocked.
     if in_tree:
         for name in sorted(committed):
@@ -135,7 +138,7 @@ def _gone(
     before = commit_at(base or f"{now.id}^", now.directory, now.git)
     if before is None:
         return
-    for name in sorted(before.names(paths) - committed):
+    for name in sorted((before.names(paths) | _names_beside(before, read)) - committed):
         removed_by = removal(before.id, name, now)
         if removed_by is not None:
             for document in _parsed(before, name):
@@ -150,11 +153,18 @@ def _parsed(commit: Commit, name: str) -> Iterator[Document]:
 
 def _beside_at(commit: Commit, read: Collection[str]) -> Iterator[Document]:
     """Yield what `beside` does, from a commit."""
+    for name in sorted(_names_beside(commit, read)):
+        yield from filter(_declared_names, _parsed(commit, name))
+
+
+def _names_beside(commit: Commit, read: Collection[str]) -> frozenset[str]:
+    """Return the names of a commit's files beside those that were `read`, without those."""
     folders = _folders(read)
     inner = [posixpath.join(folder, DEFAULT_FILES[2]) for folder in folders]
-    for name in sorted(commit.names([folder or "." for folder in (*folders, *inner)])):
-        is_beside = posixpath.dirname(name) in folders or any(
-            PurePath(name).is_relative_to(folder) for folder in inner
-        )
-        if is_beside and name not in read:
-            yield from filter(_declared_names, _parsed(commit, name))
+    names = commit.names([folder or "." for folder in (*folders, *inner)])
+    return frozenset(
+        name
+        for name in names.difference(read)
+        if posixpath.dirname(name) in folders
+        or any(PurePath(name).is_relative_to(folder) for folder in inner)
+    )

@@ -12,6 +12,7 @@ from tests.cli.conftest import Shell, command_in, expect
 from tests.folders import commit, git
 
 LOCAL = "--local"
+OTHERS = ("-f", "webhooks/platform.yaml", "-f", "webhooks/data.yaml")
 
 
 def declaring(*names: str, organization: str = "Acme", key: str = "webhooks") -> str:
@@ -122,13 +123,14 @@ def stage(directory: Path) -> None:
 def test_a_file_that_is_gone_without_a_commit_blocks_the_plan(
     shell: Shell, tmp_path: Path, change: Callable[[Path], None], gone: bool
 ) -> None:
-    """Half a checkout deletes nothing; a moved file is read."""
+    """Half a checkout deletes nothing, also if the other files are named; a moved file is read."""
     change(tmp_path)
     done = shell("plan", LOCAL)
     if not gone:
         expect(done, 0, "No changes.")
         return
     expect(done, 5, "error[file-gone]: webhooks/search.yaml is gone from the working tree")
+    expect(shell("plan", LOCAL, *OTHERS), 5, "error[file-gone]: webhooks/search.yaml is gone")
     expect(shell("apply", LOCAL, "--yes", "--allow-deletes", "4"), 0, "4 deleted")
 
 
@@ -140,6 +142,7 @@ def test_a_file_that_a_commit_removed_is_named(shell: Shell, tmp_path: Path) -> 
     removing = commit(tmp_path)[:12]
     note = f"commit {removing} removed webhooks/search.yaml, so this plan deletes 'search-0'"
     expect(shell("plan", LOCAL), 0, f"note[file-removed]: {note}", "4 to delete")
+    expect(shell("plan", LOCAL, *OTHERS), 0, f"note[file-removed]: {note}")
     commit(tmp_path, "another one")
     expect(shell("plan", LOCAL), 0, "4 to delete", without=("file-removed",))
     expect(shell("plan", LOCAL, "--base", base), 0, note)
