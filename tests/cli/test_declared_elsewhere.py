@@ -84,6 +84,9 @@ def test_a_file_beside_those_read_blocks_a_plan_that_deletes_its_webhooks(
     expect(shell(*unblocking), 0, "No changes.")
     only = ("apply", LOCAL, "-f", "webhooks/platform.yaml", "--yes")
     expect(shell(*only), 5, message)
+    shell("plan", LOCAL, "-f", "webhooks/platform.yaml", "-o", "plan.json")
+    both = "webhooks plan -f webhooks/platform.yaml -f webhooks/search.yaml"
+    expect(shell("apply", LOCAL, "plan.json", "--yes"), 5, f"read it, too: `{both}")
     expect(shell(*only, "--allow-deletes", "1"), 0, "1 deleted")
 
 

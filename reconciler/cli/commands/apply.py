@@ -22,7 +22,13 @@ from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import fallback_summary, plural
 from reconciler.report import State, state_of
-from reconciler.source.files import FileKind, check_writable, write_atomically
+from reconciler.source.files import (
+    STDIN,
+    STDIN_NAME,
+    FileKind,
+    check_writable,
+    write_atomically,
+)
 from reconciler.source.saved_plan import SavedPlan, is_saved_plan
 
 
@@ -192,7 +198,9 @@ def _saved_targets(
     """Return the organizations of a saved plan."""
     files = [document.file for document in saved.parsed.documents]
     words = apply_options(session, files, ())
-    session.inputs = session.inputs._replace(paths=(), parsed=saved.parsed)
+    # Advice about other files names these.
+    paths = tuple(STDIN if file == STDIN_NAME else file for file in files)
+    session.inputs = session.inputs._replace(paths=paths, parsed=saved.parsed)
     targets = []
     # Grouped by organization in the same order as when the plan was saved.
     for source, plan in zip(session.load_all(words), saved.organizations, strict=True):
