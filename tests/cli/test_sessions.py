@@ -2,8 +2,9 @@
 
 A session is `==== title`, a sentence, and steps: `@ FILE` writes the lines below into a file, and
 `$ COMMAND` is followed by its output, where `! ` precedes standard error. `--update-golden` writes
-the output. Besides `webhooks` and programs there are commands for the emulated CloudTruth: `live
-NAME FIELDS` changes a webhook, and `server CHOICES` makes it another server.
+the output. `type KEYS webhooks ...` runs on a terminal. Besides programs there are commands for the
+emulated CloudTruth: `live NAME FIELDS` changes a webhook, `organization NAME KEY` adds a key, and
+`server CHOICES` makes it another server.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ IDENTITY = {
     for role in ("AUTHOR", "COMMITTER")
     for what in ("NAME", "EMAIL")
 }
+ERASED = re.compile(r".*\r\x1b\[K")
+"""What is written on a terminal before its line is erased."""
 VARYING = {
     r"sha256:[0-9a-f]{64}": "sha256:…",
     r"(?<![-\w])[0-9a-f]{12}([0-9a-f]{28})?\b": "(commit)",
@@ -46,6 +49,7 @@ class Session:
     def __init__(self, folder: Path, cloud: Cloud) -> None:
         self.folder = folder
         self.cloud = cloud
+        folder.mkdir()
 
     def play(self, text: str) -> str:
         """Perform the steps of a text; return it with the output of its commands."""
@@ -76,12 +80,22 @@ class Session:
                 if receiver:
                     failed, out, more = self.run(receiver, out)
                     code, err = code or failed, err + more
+            case ["type", keys, "webhooks", *arguments]:
+                typed = keys.replace("\\n", "\n")
+                done = perform(
+                    *arguments, directory=self.folder, keys=typed, terminal=True, **environ
+                )
+                code, out, err = done.code, done.out, ERASED.sub("", done.err)
             case ["live", name, fields]:
                 self.change(name, yaml.safe_load(fields))
                 return ""
+            case ["organization", name, key]:
+                store = self.cloud.emulator.store
+                ids = {known.name: known.id for known in store.organizations()}
+                store.add_user(ids.get(name) or store.add_organization(name).id, key=key)
+                return ""
             case ["server", choices]:
-                behavior = Variant(any_key=True, **yaml.safe_load(choices))
-                self.cloud.emulator.behavior = behavior
+                self.cloud.emulator.behavior = Variant(**yaml.safe_load(choices))
                 return ""
             case _:
                 code, out, err = self.run(line)
@@ -120,6 +134,6 @@ def test_a_session_is_as_expected(
     path: Path, start: str, agreed: str, tmp_path: Path, cloud: MakeCloud, golden: Golden
 ) -> None:
     """Each command prints what the file has, with its exit code if that is not 0."""
-    session = Session(tmp_path, cloud(any_key=True))
+    session = Session(tmp_path / "work", cloud())
     session.play(start)
     golden.part(path, agreed, session.play(agreed) + "\n")
