@@ -37,6 +37,7 @@ IDENTITY = {
 ERASED = re.compile(r".*\r\x1b\[K")
 """What is written on a terminal before its line is erased."""
 VARYING = {
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "(id)",
     r"sha256:[0-9a-f]{64}": "sha256:…",
     r"(?<![-\w])[0-9a-f]{12}([0-9a-f]{28})?\b": "(commit)",
     r"127\.0\.0\.1:\d+": "127.0.0.1:(port)",
