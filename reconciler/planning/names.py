@@ -78,7 +78,7 @@ class Globs:
         for length in self._ends.lengths:
             yield self._ends, name[-length:]
         for length in self._parts.lengths:
-            for first in range(len(name) - length + 1):
+            for first in range(len(name) + 1):
                 yield self._parts, name[first : first + length]
 
 
@@ -244,13 +244,13 @@ def transport_notes(
     url = configuration.get("url")
     secret = declared_secret(url, secrets) if isinstance(url, (str, SecretRef)) else None
     origin = None if secret is None else secret.origin()
-    scheme, _, host = (origin or "").partition("://")
-    # Credentials are in danger in a private network, too.
-    has_credentials = not {"password", "token"}.isdisjoint(configuration)
-    if scheme == "http" and (has_credentials or not _is_private(host)):
-        what = "the credentials" if has_credentials else "messages"
-        message = f"{what} are sent over http, without encryption"
-        yield note("insecure-url", message, "use an https URL")
+    if origin is not None and origin.startswith("http://"):
+        # Credentials are in danger in a private network, too.
+        has_credentials = not {"password", "token"}.isdisjoint(configuration)
+        if has_credentials or not _is_private(origin.removeprefix("http://")):
+            what = "the credentials" if has_credentials else "messages"
+            message = f"{what} are sent over http, without encryption"
+            yield note("insecure-url", message, "use an https URL")
     if configuration.get("verify") is False:
         message = "the certificate of the receiver is not verified"
         hint = "remove `verify: false`, and use a certificate of a public authority"

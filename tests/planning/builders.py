@@ -23,7 +23,7 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import DeclaredElsewhere, Plan
 from reconciler.planning.planner import PlanOptions, plan
 
 ACME = Organization(id="org-1", name="Acme", role="ADMIN")
@@ -156,17 +156,18 @@ def make_plan(
     return plan(declaration, listing, secrets, PlanOptions(**options))
 
 
-def blocking_guards(
-    *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **more: Any
-) -> tuple[Finding, ...]:
-    """Return the guards that block a plan of this many deletes; `more` are fields of Counts."""
+def counted(
+    deletes: int, in_scope: int = 20, elsewhere: tuple[DeclaredElsewhere, ...] = (), **more: Any
+) -> Plan:
+    """Return a plan that deletes `w0`, `w1` and so on; `more` are fields of Counts."""
     found = make_plan(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
-    numbers: dict[str, Any] = {
-        "any_declared": True,
-        "any_declared_live": True,
-        "max_deletes": None,
-        **more,
-    }
+    numbers = {"any_declared": True, "any_declared_live": True, "max_deletes": None, **more}
     counts = found.counts._replace(in_scope=in_scope, **numbers)
-    found = found._replace(counts=counts)
-    return guard_all([found], allow_deletes)[0]
+    return found._replace(counts=counts, elsewhere=elsewhere, read_both="webhooks plan -f .")
+
+
+def blocking_guards(
+    *, deletes: int = 0, allow_deletes: int | None = None, **more: Any
+) -> tuple[Finding, ...]:
+    """Return the guards that block a plan of this many deletes, see `counted`."""
+    return guard_all([counted(deletes, **more)], allow_deletes)[0]

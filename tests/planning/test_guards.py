@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from reconciler.findings import Severity
+from reconciler.findings import Position, Severity
 from reconciler.model import Desired, FileScope, Pattern, Policy, Secret, SecretRef, Webhook
-from reconciler.planning.guards import relaxed
+from reconciler.planning.guards import guard_all, relaxed
 from reconciler.planning.match import Match
+from reconciler.planning.plan import DeclaredElsewhere, FileState
 from tests.planning.builders import (
     blocking_guards,
+    counted,
     desired,
     generic,
     live,
@@ -22,60 +24,51 @@ from tests.planning.builders import (
 
 INTENDED = "if this is intended, add --allow-deletes"
 OR_SET = ", or set limits.max_deletes in the file"
+EMPTY = {"any_declared": False, "any_declared_live": False}
+NOT_READ = DeclaredElsewhere("a.yaml", ("w0", "other"), FileState.NOT_READ)
+REMOVED = DeclaredElsewhere("b.yaml", ("w0",), FileState.REMOVED)
+GONE = DeclaredElsewhere("c d.yaml", ("w0", "w1"), FileState.GONE)
 
 
 @pytest.mark.parametrize(
     ("numbers", "message", "hint"),
     [
-        (
-            {"deletes": 6},
-            "too-many-deletes: 6 webhooks would be deleted, more than 5",
-            f"{INTENDED} 6{OR_SET}",
-        ),
-        (
-            {"deletes": 2, "in_scope": 3},
-            "too-many-deletes: 2 webhooks would be deleted, more than half of the 3 in scope",
-            f"{INTENDED} 2{OR_SET}",
-        ),
-        (
-            {"deletes": 5, "in_scope": 9},
-            "too-many-deletes: 5 webhooks would be deleted, more than half of the 9 in scope",
-            f"{INTENDED} 5{OR_SET}",
-        ),
-        (
-            {"deletes": 9, "max_deletes": 8},
-            "too-many-deletes: 9 webhooks would be deleted; limits.max_deletes is 8",
-            f"{INTENDED} 9",
-        ),
-        (
-            {"deletes": 1, "max_deletes": 0},
-            "too-many-deletes: 1 webhook would be deleted; limits.max_deletes is 0",
-            f"{INTENDED} 1",
-        ),
-        (
-            {"any_declared": False, "any_declared_live": False},
-            "nothing-declared: no webhooks are declared, but 20 are live in scope",
-            f"check that the right file was read; {INTENDED} 0",
-        ),
-        (
-            {"any_declared": False, "in_scope": 1},
-            "nothing-declared: no webhooks are declared, but 1 is live in scope",
-            f"check that the right file was read; {INTENDED} 0",
-        ),
-        (
-            {"deletes": 1, "any_declared_live": False},
-            "no-declared-live: no declared webhook is live, but 1 webhook would be deleted",
-            f"check that the key belongs to the right organization; {INTENDED} 1",
-        ),
-        (
-            {"deletes": 6, "allow_deletes": 5},
-            "allow-deletes-differs: --allow-deletes is 5, but the plan deletes 6",
-            "review the deletes, then use --allow-deletes 6",
-        ),
+        ({"deletes": 6}, "too-many-deletes: 6 webhooks would be deleted, more than 5",
+         f"{INTENDED} 6{OR_SET}"),
+        ({"deletes": 21}, "too-many-deletes: 21 webhooks would be deleted, more than 5",
+         f"{INTENDED} 21{OR_SET}"),
+        ({"deletes": 2, "in_scope": 3},
+         "too-many-deletes: 2 webhooks would be deleted, more than half of the 3 in scope",
+         f"{INTENDED} 2{OR_SET}"),
+        ({"deletes": 5, "in_scope": 9},
+         "too-many-deletes: 5 webhooks would be deleted, more than half of the 9 in scope",
+         f"{INTENDED} 5{OR_SET}"),
+        ({"deletes": 9, "max_deletes": 8},
+         "too-many-deletes: 9 webhooks would be deleted; limits.max_deletes is 8", f"{INTENDED} 9"),
+        ({"deletes": 1, "max_deletes": 0},
+         "too-many-deletes: 1 webhook would be deleted; limits.max_deletes is 0", f"{INTENDED} 1"),
+        (EMPTY, "nothing-declared: no webhooks are declared, but 20 are live in scope",
+         f"check that the right file was read; {INTENDED} 0"),
+        ({"any_declared": False, "in_scope": 1},
+         "nothing-declared: no webhooks are declared, but 1 is live in scope",
+         f"check that the right file was read; {INTENDED} 0"),
+        ({"deletes": 1, "any_declared_live": False},
+         "no-declared-live: no declared webhook is live, but 1 webhook would be deleted",
+         f"check that the key belongs to the right organization; {INTENDED} 1"),
+        ({"deletes": 6, "allow_deletes": 5},
+         "allow-deletes-differs: --allow-deletes is 5, but the plan deletes 6",
+         "review the deletes, then use --allow-deletes 6"),
+        ({"deletes": 1, "elsewhere": (REMOVED, NOT_READ)},
+         "declared-elsewhere: a.yaml was not read, and declares 1 webhook that this plan deletes",
+         f"read it, too: `webhooks plan -f .`; {INTENDED} 1"),
+        ({"deletes": 2, "elsewhere": (GONE,)},
+         "file-gone: c d.yaml is gone from the working tree without a commit; it declares "
+         "2 webhooks that this plan deletes",
+         f"restore it: `git checkout HEAD -- 'c d.yaml'`; {INTENDED} 2"),
     ],
-)
+)  # fmt: skip
 def test_a_guard_blocks_a_plan(numbers: dict[str, Any], message: str, hint: str) -> None:
-    """A guard checks limits, an empty configuration, the organization, or `--allow-deletes`."""
+    """A guard checks limits, what is declared, the organization, or `--allow-deletes`."""
     (block,) = blocking_guards(**numbers)
     assert (block.severity, block.hint) == (Severity.ERROR, hint)
     assert f"{block.rule}: {block.message}" == message
@@ -88,16 +81,50 @@ def test_a_guard_blocks_a_plan(numbers: dict[str, Any], message: str, hint: str)
         {"deletes": 2, "in_scope": 4},
         {"deletes": 8, "max_deletes": 8},
         {"deletes": 2, "in_scope": 3, "max_deletes": 2},
-        {"any_declared": False, "any_declared_live": False, "in_scope": 0},
+        {**EMPTY, "in_scope": 0},
         {"any_declared_live": False},
+        {"elsewhere": (NOT_READ, GONE)},
         {"deletes": 6, "allow_deletes": 6},
         {"deletes": 0, "allow_deletes": 1},
-        {"deletes": 3, "any_declared": False, "any_declared_live": False, "allow_deletes": 3},
+        {"deletes": 3, **EMPTY, "allow_deletes": 3, "elsewhere": (NOT_READ, GONE)},
     ],
 )
 def test_no_guard_blocks_below_its_limit(numbers: dict[str, Any]) -> None:
     """A guard that a user overrides does not block either."""
     assert blocking_guards(**numbers) == ()
+
+
+TOGETHER = (
+    "too-many-deletes: 21 webhooks would be deleted in 5 organizations, more than 20; if this is "
+    "intended, add --allow-deletes 51, or set `limits: {max_deletes: 5}` in a file that they extend"
+)
+
+
+@pytest.mark.parametrize(
+    ("deletes", "allow", "expected"),
+    [
+        ([5, 5, 5, 5], None, [0, 0, 0, 0]),
+        ([5, 5, 5, 5, 1, 0, -30], None, [1, 1, 1, 1, 1, 0, 0]),
+        ([11, 11], None, [2, 2]),
+        ([-15, -15], None, [0, 0]),
+        ([6, 0, -2], 8, [0, 0, 0]),
+        ([6, 0, -2], 6, [1, 0, 1]),
+    ],
+)
+def test_organizations_are_limited_together(
+    deletes: list[int], allow: int | None, expected: list[int]
+) -> None:
+    """Those with a limit in their files, here the negative numbers, are judged by that alone."""
+    plans = [counted(abs(n), max_deletes=-n if n < 0 else None, in_scope=99) for n in deletes]
+    blocks = guard_all(plans, allow)
+    assert list(map(len, blocks)) == expected
+    texts = {f"{each.rule}: {each.message}; {each.hint}" for block in blocks for each in block}
+    if len(deletes) == 7:
+        assert texts == {TOGETHER}
+    if allow == 6:
+        assert [text.partition(";")[0] for text in texts] == [
+            "allow-deletes-differs: --allow-deletes is 6, but all organizations together delete 8"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +148,7 @@ def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declar
 def test_a_review_shows_new_hosts_that_are_not_ascii() -> None:
     """Each host appears once, unless the previous configuration has it; credentials do not."""
     literal = SecretRef(scheme="literal", name="D/url")
+    at = Position(file="webhooks.yaml", line=1)
     old = generic("A", url="https://b\xfccher.example/a")
     now = desired(
         generic("B", url="https://xn--bcher-kva.example/b"),
@@ -130,8 +158,8 @@ def test_a_review_shows_new_hosts_that_are_not_ascii() -> None:
         slack("F", channel="#b\xfccher"),
     )._replace(literals={literal: Secret("https://a:4711@l\u00f8.example/")})
     notes = make_plan(now, previous=desired(old)).notes
-    assert [each.message for each in notes if each.rule == "url-host"] == [
-        f"'{name}' delivers to a host that is not written in ASCII: https://{host}"
+    assert [(each.message, each.position) for each in notes if each.rule == "url-host"] == [
+        (f"'{name}' delivers to a host that is not written in ASCII: https://{host}", at)
         for name, host in (("C", "xn--gd-fmca.example"), ("D", "xn--l-5ga.example"))
     ]
     assert all(each.rule != "url-host" for each in make_plan(now).notes)
@@ -144,6 +172,7 @@ RELAXED = [
     "relaxed-scope: the scope of c.yaml now includes 'b-*'",
     "relaxed-scope: the scope of c.yaml now includes 'd-*'",
     "relaxed-limits: limits.max_deletes {limit}",
+    "changed-environment: the GitHub environment changes from 'prod' to that of the workflow",
     "relaxed-organization: `organization` was removed: any key is accepted",
 ]
 STRICT = Policy(
@@ -179,14 +208,20 @@ def test_everything_that_relaxes_a_policy_is_listed(
     before: int | None, now: int | None, limit: str
 ) -> None:
     """Each relaxed setting is one warning; a new file relaxes nothing."""
-    old = Desired(policy=STRICT._replace(max_deletes=before), organization="Acme")
+    old = Desired(
+        policy=STRICT._replace(max_deletes=before), organization="Acme", environment="prod"
+    )
     found = relaxed(old, Desired(policy=LOOSE._replace(max_deletes=now)))
     expected = [each.format(limit=limit) for each in RELAXED]
     assert [f"{finding.rule}: {finding.message}" for finding in found] == expected
 
 
 def test_tightening_is_not_relaxing() -> None:
-    """Only changes that permit more are listed."""
-    tight = Desired(policy=STRICT._replace(max_deletes=1), organization="Acme")
+    """Only what permits more is listed, and another environment; a new file is no change."""
+    tight = Desired(policy=STRICT._replace(max_deletes=1), organization="Acme", environment="prod")
+    declaring = Desired(policy=LOOSE._replace(max_deletes=2), webhooks=(slack(),))
     assert list(relaxed(tight, tight)) == []
-    assert list(relaxed(Desired(policy=LOOSE._replace(max_deletes=2)), tight)) == []
+    assert list(relaxed(declaring._replace(webhooks=()), tight)) == []
+    assert [each.message for each in relaxed(declaring, tight)] == [
+        "the GitHub environment changes from that of the workflow to 'prod'"
+    ]

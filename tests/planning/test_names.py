@@ -1,26 +1,40 @@
-"""Globs over names."""
+"""Names and globs over them."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.planning.names import MAX_NORMALIZED_LENGTH, Globs, lookalike_key
+from reconciler.errors import UsageError
+from reconciler.planning.names import (
+    MAX_NORMALIZED_LENGTH,
+    Globs,
+    lookalike_key,
+    require_matches,
+    unexpected,
+)
+from tests.planning.builders import ACME
 
 GLOBS = st.lists(st.text("ab*?[]!-\n", min_size=1, max_size=6), max_size=6)
 
 
 @given(GLOBS, st.text("ab[]!-\n", max_size=6))
+@example(["*a*"], "ba")
+@example(["*ab*"], "abb")
 def test_globs_match_like_each_of_them(globs: list[str], name: str) -> None:
     """A name matches together what it matches alone."""
     assert Globs(globs).match(name) is any(fnmatchcase(name, glob) for glob in globs)
 
 
 @pytest.mark.parametrize(
-    "form", ["team-{:05}-*", "*-team-{:05}", "{:05}?", "[a-z]-{:05}", "*-{:05}-*", "?{:05}[a]"]
+    "form",
+    [
+        *("team-{:05}-*", "*-team-{:05}", "{:05}?", "[a-z]-{:05}", "*-{:05}-*", "?{:05}[a]"),
+        *("?-*-{:05}", "*a-{:05}-*z?"),
+    ],
 )
 def test_a_name_is_compared_with_few_of_many_globs(form: str) -> None:
     """Globs with different literal parts are not compared with the same name."""
@@ -35,3 +49,44 @@ def test_the_letters_of_very_long_names_are_not_compared(length: int, alike: boo
     """That would take quadratic time."""
     cyrillic, latin = (lookalike_key(letter * length) for letter in ("\u0430", "a"))
     assert (cyrillic == latin) is alike
+
+
+@pytest.mark.parametrize(
+    ("only", "names", "unmatched"),
+    [
+        ((), {"a"}, ""),
+        (("a", "A*"), {"a", "A1"}, ""),
+        (("a*", "b", "b"), {"a1", "B"}, "b"),
+        (("b", "b"), {"a"}, "b"),
+        (("b", "c"), set(), "bc"),
+    ],
+)
+def test_a_glob_that_matches_nothing_is_a_warning(
+    only: tuple[str, ...], names: set[str], unmatched: str
+) -> None:
+    """If none matches, it is an error; one that is given twice counts once."""
+    expected = [f"--only {glob!r} matches no live webhook" for glob in unmatched]
+    if set(only) - set(unmatched) or not only:
+        assert [each.message for each in require_matches(only, names, "live webhook")] == expected
+        return
+    with pytest.raises(UsageError, match="^" + "; ".join(expected)) as raised:
+        require_matches(only, names, "live webhook")
+    assert str(raised.value.hint).startswith("a glob must match the whole name")
+
+
+@pytest.mark.parametrize(
+    ("declared", "selected", "expected"),
+    [
+        *((name, (), None) for name in ("A[b]", "org-1", None)),
+        *((None, (name,), None) for name in ("A[b]", "org-1", "A*")),
+        ("B", (), "B"),
+        ("B", ("A*",), "B"),
+        ("A[b]", ("B", "C"), "B"),
+        (None, ("org-*",), "org-*"),  # globs are over names
+    ],
+)
+def test_the_organization_of_a_key_is_checked(
+    declared: str | None, selected: tuple[str, ...], expected: str | None
+) -> None:
+    """Files name it by name or id, `--organization` also by a glob."""
+    assert unexpected(ACME._replace(name="A[b]"), declared, selected) == expected

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.document import plain
+from reconciler.planning.drift import drift, not_applied, statuses
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.review import Resend
 from tests.planning.builders import (
@@ -220,3 +221,7 @@ def test_drift_is_distinguished_from_this_change(
     """An operation that the previous configuration also plans is drift."""
     result = make_plan(desired(*now), *found, previous=desired(*base), **options)
     assert [f"{each.name} {each.attribution}" for each in result.operations] == lines
+    shown = statuses(live(*found), result)
+    waiting = sum(line.endswith("this-change") for line in lines)
+    assert not_applied(shown, result) == waiting
+    assert sum(drift(shown, result).values()) == len(lines) - waiting

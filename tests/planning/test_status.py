@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.findings import Position
 from reconciler.model import Absent, LiveWebhook
-from reconciler.planning.drift import ManagementStatus, drift, statuses
+from reconciler.planning.drift import ManagementStatus, drift, names_of, statuses
 from tests.planning.builders import desired, live, live_slack, make_plan, slack
 
 FOUND = live(
@@ -74,4 +74,14 @@ def test_drift_is_counted() -> None:
         ManagementStatus.DUPLICATE: 3,
         ManagementStatus.UNDECLARED: 1,
     }
+    assert {each.state for each in statuses(FOUND, None)} == {ManagementStatus.UNCHECKED}
     assert drift(statuses(FOUND, None)) == {}
+
+
+def test_a_selection_contains_a_webhook_by_either_name() -> None:
+    """One that is to be renamed has two."""
+    found = live(live_slack("old", "1"), live_slack("gone", "2"))
+    result = make_plan(desired(slack("new", previously=("old",))), found)
+    assert [names_of(operation) for operation in result.operations] == [("old", "new"), ("gone",)]
+    for glob, ids in (("old", ["1"]), ("new", ["1"]), ("gone", ["2"]), ("other", [])):
+        assert [each.id for each in statuses(found, result, (glob,))] == ids

@@ -7,37 +7,44 @@ import pytest
 from reconciler.findings import Severity
 from reconciler.model import Secret, SecretRef
 from reconciler.planning.names import transport_notes
-from reconciler.planning.planner import PlanOptions, plan
 from tests.loading import load_text
-from tests.planning.builders import desired, generic, live
+from tests.planning.builders import desired, generic, make_plan
 
 URL = SecretRef(scheme="env", name="URL")
+MESSAGES = "insecure-url: messages are sent over http, without encryption (use an https URL)"
+CREDENTIALS = MESSAGES.replace("messages", "the credentials")
+NOT_VERIFIED = (
+    "tls-not-verified: the certificate of the receiver is not verified (remove `verify: false`, "
+    "and use a certificate of a public authority)"
+)
 
 
 @pytest.mark.parametrize(
-    ("url", "more", "rules"),
+    ("url", "more", "notes"),
     [
         ("https://a.example/x", {}, []),
-        ("http://a.example/x", {}, ["insecure-url"]),
-        ("http://8.8.8.8/x", {}, ["insecure-url"]),
+        ("http://a.example/x", {}, [MESSAGES]),
+        ("http://8.8.8.8/x", {}, [MESSAGES]),
         ("http://localhost:8080/x", {}, []),
         ("http://10.1.2.3/x", {}, []),
         ("http://[::1]/x", {}, []),
+        ("http://[2606:4700::1111]/x", {}, [MESSAGES]),
         ("http://receiver/x", {}, []),
         ("http://receiver.svc.cluster.LOCAL./x", {}, []),
-        ("http://localhost.example/x", {}, ["insecure-url"]),
-        ("http://localhost/x", {"password": "p"}, ["insecure-url"]),
-        ("http://localhost/x", {"token": "t"}, ["insecure-url"]),
-        ("https://a.example/x", {"verify": False}, ["tls-not-verified"]),
-        ("http://a.example/x", {"verify": False}, ["insecure-url", "tls-not-verified"]),
-        (URL, {}, ["insecure-url"]),
+        ("http://localhost.example/x", {}, [MESSAGES]),
+        ("http://localhost/x", {"password": "p"}, [CREDENTIALS]),
+        ("http://localhost/x", {"token": "t"}, [CREDENTIALS]),
+        ("https://a.example/x", {"verify": False}, [NOT_VERIFIED]),
+        ("http://a.example/x", {"verify": False}, [MESSAGES, NOT_VERIFIED]),
+        (URL, {}, [MESSAGES]),
         (SecretRef(scheme="env", name="OTHER"), {}, []),
     ],
 )
-def test_each_destination(url: object, more: dict[str, object], rules: list[str]) -> None:
+def test_each_destination(url: object, more: dict[str, object], notes: list[str]) -> None:
     """Plain http to a public host, or with credentials, and an unchecked certificate have notes."""
     values = {URL: Secret("http://a.example/x")}
-    assert [each.rule for each in transport_notes({"url": url, **more}, values)] == rules
+    found = transport_notes({"url": url, **more}, values)
+    assert [f"{each.rule}: {each.message} ({each.hint})" for each in found] == notes
 
 
 def test_a_file_has_the_notes_at_their_lines() -> None:
@@ -56,6 +63,6 @@ def test_a_plan_shows_notes_that_are_new_against_the_base() -> None:
     """A note that the previous configuration had is not repeated."""
     before, after = desired(generic()), desired(generic(verify=False))
     assert [
-        [each.rule for each in plan(after, live(), {}, PlanOptions(previous=previous)).notes]
+        [f"{each.position}: {each.message}" for each in make_plan(after, previous=previous).notes]
         for previous in (before, after, None)
-    ] == [["tls-not-verified"], [], []]
+    ] == [["webhooks.yaml:1: 'Pager': the certificate of the receiver is not verified"], [], []]
