@@ -47,7 +47,6 @@ class UnresolvedError(Exception):
     """A secret has no usable value; the finding has the reason, without the value."""
 
     def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
         self.finding = finding
 
 
@@ -127,7 +126,7 @@ def forbidden_variable(name: str) -> str | None:
 
 
 def _read_variable(name: str, machine: Machine, check: Check) -> str:
-    value = machine.environ.get(name, "")
+    value = machine.environ.get(name)
     if not value:
         problem = "empty" if name in machine.environ else "not set"
         raise UnresolvedError(
@@ -175,10 +174,9 @@ _READABLE: Final = "use a readable text file with only the value"
 
 def _forbidden_file(path: str) -> str | None:
     """Return what a path is if it is in a folder with credentials of the machine or the run."""
-    path = posixpath.normpath(path)
     # normpath keeps two leading slashes, which mean the same as one.
-    path = f"/{path.lstrip('/')}" if path.startswith("/") else path
-    path = path.removeprefix("/private").casefold()  # /private/var is /var on a Mac
+    path = posixpath.normpath(path).replace("//", "/").casefold()
+    path = path.removeprefix("/private")  # /private/var is /var on a Mac
     if path.startswith("/var/run/"):
         path = path.removeprefix("/var")
     parts = path.split("/")
@@ -271,8 +269,9 @@ ARGUMENT: Final = _listed(f"{key}:{scheme.placeholder}" for key, scheme in SCHEM
 
 def variables(references: Iterable[SecretRef]) -> set[str]:
     """Return the variables of the process that references name."""
-    named = [ref for ref in references if not ref.is_literal]
-    return {ref.name for ref in named if SCHEMES[ref.scheme].is_variable}
+    return {
+        ref.name for ref in references if not ref.is_literal and SCHEMES[ref.scheme].is_variable
+    }
 
 
 def paths(references: Iterable[SecretRef]) -> set[str]:
@@ -356,7 +355,7 @@ def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tup
         # An organization's name may have colons and spaces, so it ends only before a reference.
         limited = re.match(rf"(?!(?:{KEYS}):)(.+?):\s+(?=(?:{KEYS}):)", line)
         for pattern in re.split(r"[\s,]+", line[limited.end() if limited else 0 :].strip()):
-            if re.match(rf"(?:{KEYS}):(?s:.)", pattern) is None:
+            if re.match(rf"(?:{KEYS}):.", pattern) is None:
                 raise UsageError(
                     f"--allow-secret takes {ARGUMENT} (globs allowed), not '{pattern}'",
                     hint="for example --allow-secret 'env:SLACK_*'",
@@ -374,16 +373,16 @@ def _resolved(pattern: str, directory: Path) -> Iterator[str]:
     directory.
     """
     key, _, path = pattern.partition(":")
-    match = re.fullmatch(r"((?:[^*?\[]*/)?)(.*)", path, re.DOTALL)
-    if match is None or key not in SCHEMES or not SCHEMES[key].is_path:
+    match = re.fullmatch(r"((?:[^*?\[]*/)?)(.*)", path)
+    if match is None:
         return
     root = os.path.realpath(directory)
     folder = Path(os.path.realpath(directory / match[1]))
     has_no_link = folder == Path(os.path.normpath(Path(root, match[1])))
     if os.path.isabs(match[1]) or folder.is_relative_to(root) or has_no_link:
         # The path of the working directory is not a glob, even if it contains wildcards.
-        fixed = re.sub(r"[*?\[]", r"[\g<0>]", folder.as_posix().rstrip("/"))
-        yield f"{key}:{fixed}/{match[2]}"
+        fixed = re.sub(r"[*?\[]", r"[\g<0>]", folder.as_posix())
+        yield f"{key}:{posixpath.join(fixed, match[2])}"
 
 
 def pattern(ref: SecretRef) -> str:

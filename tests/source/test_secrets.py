@@ -14,18 +14,23 @@ import yaml
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Severity, error
 from reconciler.model import Secret, SecretRef, Webhook
+from reconciler.source.history import Commit, git_in
 from reconciler.source.lint import Rules
 from reconciler.source.schemes import (
     _FORBIDDEN_FOLDERS,
     _FORBIDDEN_VARIABLES,
     SCHEMES,
     allow_patterns,
+    parse_reference,
+    paths,
+    reference_in,
     refusal,
+    variables,
 )
 from reconciler.source.secrets import fetch, fetch_key
 from reconciler.workflow.inputs import Checked, Inputs, located
 from tests.cli.conftest import SECRETS, File, Shell, expect
-from tests.folders import ROOT, write
+from tests.folders import ROOT, commit, git, write
 from tests.goldens import Golden
 from tests.loading import load_text
 from tests.source.test_findings import NEXT, cases, check, format_findings
@@ -85,6 +90,7 @@ def folder(tmp_path: Path) -> Path:
     for name, raw in (
         ("../host/key", CANARY.encode()),
         ("real/a", CANARY.encode()),
+        ("real/c:d", CANARY.encode()),
         ("other", CANARY.encode()),
         ("bytes", b"\xff" + CANARY.encode()),
         ("big", b"x" * (64 * 1024 + 1)),
@@ -93,6 +99,7 @@ def folder(tmp_path: Path) -> Path:
     for name, target in (
         ("secrets", "real"),
         ("host", "../host"),
+        ("../link", "host"),
         ("real/deep", "../../host"),
         ("real/out", "../other"),
         ("environ", "/proc/self/environ"),
@@ -112,13 +119,21 @@ FETCHED = [
     # working directory
     *((file("secrets/a"), allow, "") for allow in ("env:X file:secrets/*", "file:secrets/a")),
     (file("secrets/a"), "file:s*/a file:rea[l]/a", ""),
-    (file("secrets/out"), "file:secrets/*", "a link in file secrets/out leads out of the list"),
+    (file("secrets/c:d"), "file:secrets/c:*", ""),
+    (file("secrets/out"), "file:secrets/*",
+     "secret-not-allowed: a link in file secrets/out leads out of the list of allowed secrets; "
+     "replace the link by the file, or add the path of its target to the list"),
     *((file("host/key"), allow, "a link in file host/key leads out of the list")
       for allow in ("file:host/*", "file:host/key", "file:*")),
     (file("secrets/deep/key"), "file:secrets/deep/*", "leads out of the list"),
-    (file("host/key"), "file:host/* file:@/host/*", ""),
+    *((file("host/key"), f"file:host/* file:{target}", "")
+      for target in ("@/host/*", "@/link/*", "/*")),
     (file("../host/key"), "file:../host/*", ""),
-    (env("TOKEN"), "env:TOKE file:*", "env TOKEN is not in the list"),
+    (env("TOKEN"), "env:TOKE file:*",
+     "secret-not-allowed: env TOKEN is not in the list of allowed secrets; if it may be sent, add "
+     "'env:TOKEN' to --allow-secret or WEBHOOKS_ALLOW_SECRETS; for GitHub's workflows, run "
+     "`webhooks init --github` again"),
+    (file("a, b*?["), "file:x", "add 'file:a??b???' to --allow-secret"),
     *((file(name), "", "credentials of other programs are never sent")
       for name in ("environ", "self/environ", "/proc/self/../self/environ")),
     # reading does not wait for a pipe
@@ -137,7 +152,8 @@ def test_references_are_resolved_or_rejected(
     patterns = [pattern.replace("@", folder.parent.as_posix()) for pattern in allow.split()]
     found = run(ref, directory=folder, environ={"TOKEN": CANARY}, allow=patterns)
     if problem:
-        assert problem in only_finding(found).message
+        finding = only_finding(found)
+        assert problem in f"{finding.rule}: {finding.message}; {finding.hint}"
     else:
         assert (dict(found.secrets), found.findings) == ({ref: Secret(CANARY)}, ())
         assert CANARY not in repr(found)
@@ -213,8 +229,10 @@ FORBIDDEN_FILES = """
 /var/run/secrets/kubernetes.io/serviceaccount/token
 /run/secrets/kubernetes.io/serviceaccount/token
 /home/me/.ssh/id_ed25519 ../.git/config /home/me/.config/gh/hosts.yml .npmrc
+/private/var/run/secrets/azure/token /Private/etc/ssh/ssh_host_rsa_key
 C:/Users/me/AppData/Roaming/CloudTruth/config/cli.yml
 """
+ALLOWED_FILES = "proc/token dev/token gh/token .config/token etc/private x/private/dev/token"
 
 
 @pytest.mark.parametrize(
@@ -230,12 +248,82 @@ def test_forbidden_references(ref: SecretRef) -> None:
     assert finding.rule == "forbidden-secret"
 
 
+def test_files_with_similar_paths_are_not_forbidden() -> None:
+    """A folder of the configuration may be called like one of the machine."""
+    assert [refusal(file(name)) for name in ALLOWED_FILES.split()] == [None] * 6
+
+
 @pytest.mark.parametrize("pattern", ["SLACK_*", "env:", "literal:x", "vault:x", ""])
 def test_useless_allow_patterns_are_rejected(pattern: str) -> None:
     """A pattern that can never match is a usage error."""
-    with pytest.raises(UsageError, match="--allow-secret"):
+    with pytest.raises(UsageError, match="--allow-secret") as raised:
         allow_patterns(("env:OK", pattern))
+    assert raised.value.hint == "for example --allow-secret 'env:SLACK_*'"
     assert allow_patterns(("env:A", "file:b/*")) == ("env:A", "file:b/*")
+
+
+INVALID = "invalid secret reference: use env:NAME or file:PATH; for example env:SLACK_BOT_TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("env:_A1", env("_A1")),
+        ("file:c:d", file("c:d")),
+        *((text, INVALID) for text in ("env", "env:", "env:1A", "file:", "vault:x", "literal:x")),
+        (
+            "env:GITHUB_TOKEN",
+            "GITHUB_* variables are never sent to a webhook: GITHUB_TOKEN; "
+            "store the value in a variable with another name",
+        ),
+    ],
+)
+def test_a_reference_is_an_argument(text: str, expected: SecretRef | str) -> None:
+    """Any other text may be the secret itself, so that no message shows it."""
+    if isinstance(expected, SecretRef):
+        assert parse_reference(text) == expected
+        return
+    with pytest.raises(UsageError) as raised:
+        parse_reference(text)
+    assert f"{raised.value}; {raised.value.hint}" == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "versioned", "expected"),
+    [
+        ({"env": "A", "version": 2}, True, env("A", 2)),
+        ({"env": "sub/A", "version": 2}, False, env("sub/A")),
+        ({"file": "../key"}, True, file("key")),
+        ({"file": "key", "version": 2}, False, file("in/key")),
+        *((data, True, None) for data in ("env:A", {"vault": "x"}, {"env": 1})),
+    ],
+)
+def test_a_reference_is_a_mapping(
+    data: object, versioned: bool, expected: SecretRef | None
+) -> None:
+    """A path is relative to the file; only fields of webhooks have versions."""
+    assert reference_in(data, "in/webhooks.yaml", versioned=versioned) == expected
+    if not versioned:
+        assert reference_in(data, "in/webhooks.yaml") == expected
+
+
+def test_references_name_variables_and_files() -> None:
+    """A literal is neither."""
+    refs = [env("A"), file("b"), SecretRef(scheme="literal", name="C/token")]
+    assert (variables(refs), paths(refs)) == ({"A"}, {"b"})
+
+
+def test_files_are_read_from_a_commit(tmp_path: Path) -> None:
+    """A file that the commit has is not read from the folder, others are."""
+    git(tmp_path, "init", "-q")
+    write(tmp_path, {"key": CANARY, "big": "x" * (64 * 1024 + 1)})
+    at = Commit(commit(tmp_path), tmp_path, git_in(tmp_path))
+    write(tmp_path, {"key": "edited", "big": "small", "new": CANARY})
+    found = run(file("key"), file("new"), environ={}, directory=tmp_path, commit=at)
+    assert found == ({file("key"): Secret(CANARY), file("new"): Secret(CANARY)}, ())
+    assert fetch_key(file("key"), environ={}, directory=tmp_path, commit=at) == Secret(CANARY)
+    problem = only_finding(run(file("big"), environ={}, directory=tmp_path, commit=at))
+    assert problem.message == "cannot read big: it is larger than 64 KiB"
 
 
 @pytest.mark.parametrize(
@@ -323,7 +411,9 @@ def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -
             environ={"TOKEN": value, "URL": url},
         )
         assert (env("TOKEN") in resolution.secrets) is sent
-        rules = {each.rule for each in resolution.findings} - {"malformed-secret"}
+        rules = {each.rule for each in resolution.findings}
+        if isinstance(where, SecretRef) and "\\" in url:
+            rules.remove("malformed-secret")
         assert rules == (set() if sent else {"slack-token-elsewhere"})
         assert value not in repr(resolution.findings)
 
