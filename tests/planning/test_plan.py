@@ -126,98 +126,48 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
     ("base", "now", "found", "options", "lines"),
     [
         # A difference from the previous configuration is drift, too.
-        (
-            [slack("A"), slack("B")],
-            [slack("A"), slack("B", channel="#b"), slack("C")],
-            [live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2")],
-            {},
-            ["A drift", "B this-change", "C this-change"],
-        ),
+        ([slack("A"), slack("B")], [slack("A"), slack("B", channel="#b"), slack("C")],
+         [live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2")], {},
+         ["A drift", "B this-change", "C this-change"]),
         # The file did not change; the secret's value did.
         ([slack("A")], [slack("A")], [live_slack("A", token=OTHER_TOKEN)], {}, ["A drift"]),
         # The base needs one create, and another value of the same field.
-        (
-            [slack("A"), slack("C", channel="#base")],
-            [slack("A"), slack("B"), slack("C", channel="#now")],
-            [live_slack("C", "id-1", channel="#by-hand")],
-            {},
-            ["C partly-drift", "A drift", "B this-change"],
-        ),
+        ([slack("A"), slack("C", channel="#base")],
+         [slack("A"), slack("B"), slack("C", channel="#now")],
+         [live_slack("C", "id-1", channel="#by-hand")], {},
+         ["C partly-drift", "A drift", "B this-change"]),
         # Of two fields that changed live, the files already have one.
-        (
-            [slack("A", events=("value_created",))],
-            [slack("A", events=("value_deleted",))],
-            [live_slack("A", events=("value_deleted",), channel="#by-hand")],
-            {},
-            ["A drift"],
-        ),
+        ([slack("A", events=("value_created",))], [slack("A", events=("value_deleted",))],
+         [live_slack("A", events=("value_deleted",), channel="#by-hand")], {}, ["A drift"]),
         # The files change another field of what changed live, or no longer declare it.
-        (
-            [slack("A"), slack("B")],
-            [slack("A", events=("value_deleted",))],
-            [live_slack("A", channel="#by-hand"), live_slack("B", "id-2", channel="#by-hand")],
-            {},
-            ["A partly-drift", "B partly-drift"],
-        ),
+        ([slack("A"), slack("B")], [slack("A", events=("value_deleted",))],
+         [live_slack("A", channel="#by-hand"), live_slack("B", "id-2", channel="#by-hand")], {},
+         ["A partly-drift", "B partly-drift"]),
         # Another member of a set, and a field that this version does not know, are no difference.
-        (
-            [slack("A", events=("value_created", "value_updated"))],
-            [slack("A", events=("value_created", "value_updated", "value_deleted"))],
-            [live_slack("A", events=("value_created", "value_deleted"))],
-            {},
-            ["A drift"],
-        ),
-        (
-            [slack("A", username="base")],
-            [slack("A", channel="#by-hand", username="now")],
-            [live_slack("A", channel="#by-hand", username="base", zzz="1")],
-            {},
-            ["A this-change"],
-        ),
+        ([slack("A", events=("value_created", "value_updated"))],
+         [slack("A", events=("value_created", "value_updated", "value_deleted"))],
+         [live_slack("A", events=("value_created", "value_deleted"))], {}, ["A drift"]),
+        ([slack("A", username="base")], [slack("A", channel="#by-hand", username="now")],
+         [live_slack("A", channel="#by-hand", username="base", zzz="1")], {}, ["A this-change"]),
         # The files declare what was added live, or change what was deleted live.
-        (
-            [slack("A")],
-            [slack("A", channel="#now"), slack("B")],
-            [live_slack("B", channel="#by-hand")],
-            {},
-            ["B this-change", "A partly-drift"],
-        ),
+        ([slack("A")], [slack("A", channel="#now"), slack("B")],
+         [live_slack("B", channel="#by-hand")], {}, ["B this-change", "A partly-drift"]),
         # Errors in other base entries do not hide drift of the selected webhook.
-        (
-            [slack("A"), slack("X", previously=("y", "z"))],
-            [slack("A")],
-            [live_slack("A", channel="#by-hand"), live_slack("y", "2"), live_slack("z", "3")],
-            {"only": ("A",)},
-            ["A drift"],
-        ),
+        ([slack("A"), slack("X", previously=("y", "z"))], [slack("A")],
+         [live_slack("A", channel="#by-hand"), live_slack("y", "2"), live_slack("z", "3")],
+         {"only": ("A",)}, ["A drift"]),
         # A resend was requested; the files do not contain it.
-        *(
-            (
-                [slack("A")],
-                [slack("A")],
-                [live_slack("A", token="*****")],
-                resend,
-                ["A this-change"],
-            )
-            for resend in ({"resend": ("*",)}, {"resend": ("A",)}, {"reviewed": (RESEND,)})
-        ),
+        *(([slack("A")], [slack("A")], [live_slack("A", token="*****")], resend, ["A this-change"])
+          for resend in ({"resend": ("*",)}, {"resend": ("A",)}, {"reviewed": (RESEND,)})),
         # A base that conflicts with the live webhooks is ignored.
-        (
-            [slack("A", previously=("a", "b"))],
-            [slack("A")],
-            [live_slack("a", "1"), live_slack("b", "2")],
-            {"prune": False},
-            ["A this-change"],
-        ),
+        ([slack("A", previously=("a", "b"))], [slack("A")],
+         [live_slack("a", "1"), live_slack("b", "2")], {"prune": False}, ["A this-change"]),
     ],
-)
+)  # fmt: skip
 def test_drift_is_distinguished_from_this_change(
-    base: list[Webhook],
-    now: list[Webhook],
-    found: list[LiveWebhook],
-    options: dict[str, Any],
+    base: list[Webhook], now: list[Webhook], found: list[LiveWebhook], options: dict[str, Any],
     lines: list[str],
-) -> None:
+) -> None:  # fmt: skip
     """An operation that the previous configuration also plans is drift."""
     result = make_plan(desired(*now), *found, previous=desired(*base), **options)
     assert [f"{each.name} {each.attribution}" for each in result.operations] == lines
