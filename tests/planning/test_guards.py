@@ -68,7 +68,7 @@ GONE = DeclaredElsewhere("c d.yaml", ("w0", "w1"), FileState.GONE)
     ],
 )  # fmt: skip
 def test_a_guard_blocks_a_plan(numbers: dict[str, Any], message: str, hint: str) -> None:
-    """A guard checks limits, what is declared, the organization, or `--allow-deletes`."""
+    """A guard checks limits, the configuration, the organization, or `--allow-deletes`."""
     (block,) = blocking_guards(**numbers)
     assert (block.severity, block.hint) == (Severity.ERROR, hint)
     assert f"{block.rule}: {block.message}" == message
