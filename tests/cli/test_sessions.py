@@ -3,8 +3,8 @@
 A session is `==== title`, a sentence, and steps: `@ FILE` writes the lines below into a file, and
 `$ COMMAND` is followed by its output, where `! ` precedes standard error. `--update-golden` writes
 the output. `type KEYS webhooks ...` runs on a terminal. Besides programs there are commands for the
-emulated CloudTruth: `live NAME FIELDS` changes a webhook, `organization NAME KEY` adds a key, and
-`server CHOICES` makes it another server.
+emulated CloudTruth: `live NAME FIELDS` changes a webhook, `organization NAME KEY` adds a key,
+`server CHOICES` makes it another server, and `writes` prints the methods of requests that write.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import os
 import re
 import shlex
 import subprocess
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from textwrap import indent
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.cli.conftest import Cloud, MakeCloud, perform
+from tests.cli.conftest import Cloud, Done, MakeCloud, perform
 from tests.emulated.variant import Variant
 from tests.folders import write
 from tests.goldens import Golden
@@ -50,6 +51,8 @@ class Session:
     def __init__(self, folder: Path, cloud: Cloud) -> None:
         self.folder = folder
         self.cloud = cloud
+        self.environ = {"HOME": str(folder), **cloud.environ}
+        self.store = cloud.emulator.store
         folder.mkdir()
 
     def play(self, text: str) -> str:
@@ -60,67 +63,83 @@ class Session:
             if step.startswith("@ "):
                 write(self.folder, {head[2:]: rest})
             if step.startswith("$ "):
-                step = f"{head}\n{self.perform(head[2:])}"
+                step = f"{head}\n{self.stable(self.perform(head[2:]))}"
             shown += step
+        return shown
+
+    def stable(self, output: str) -> str:
+        """Return an output without what differs from run to run."""
         for varying, name in VARYING.items():
-            shown = re.sub(varying, name, shown)
-        return shown.replace(self.folder.as_posix(), "(folder)")
+            output = re.sub(varying, name, output)
+        return output.replace(self.folder.as_posix(), "(folder)")
 
     def perform(self, line: str) -> str:
         """Run a command, and return its output and exit code."""
         first, _, receiver = line.partition(" | ")
-        words = shlex.split(first)
-        environ = {"HOME": str(self.folder), **self.cloud.environ}
+        words = shlex.split(first.removesuffix(" 2>/dev/null"))
+        environ = dict(self.environ)
         while "=" in words[0]:
             name, _, value = words.pop(0).partition("=")
             environ[name] = value
+        webhooks = partial(perform, directory=self.folder, **environ)
         match words:
+            case ["webhooks", *arguments, "<", name]:
+                done = webhooks(*arguments, keys=(self.folder / name).read_text("utf-8"))
             case ["webhooks", *arguments]:
-                done = perform(*arguments, directory=self.folder, **environ)
-                code, out, err = done.code, done.out, done.err
-                if receiver:
-                    failed, out, more = self.run(receiver, out)
-                    code, err = code or failed, err + more
+                done = webhooks(*arguments)
             case ["type", keys, "webhooks", *arguments]:
-                typed = keys.replace("\\n", "\n")
-                done = perform(
-                    *arguments, directory=self.folder, keys=typed, terminal=True, **environ
-                )
-                code, out, err = done.code, done.out, ERASED.sub("", done.err)
-            case ["live", name, fields]:
-                self.change(name, yaml.safe_load(fields))
+                done = webhooks(*arguments, keys=keys.replace("\\n", "\n"), terminal=True)
+            case ["export", *settings]:
+                self.environ |= dict(setting.split("=", 1) for setting in settings)
                 return ""
-            case ["organization", name, key]:
-                store = self.cloud.emulator.store
-                ids = {known.name: known.id for known in store.organizations()}
-                store.add_user(ids.get(name) or store.add_organization(name).id, key=key)
-                return ""
-            case ["server", choices]:
-                self.cloud.emulator.behavior = Variant(**yaml.safe_load(choices))
-                return ""
+            case ["live" | "organization" | "server" | "writes", *arguments]:
+                return str(getattr(self, words[0])(*arguments))
             case _:
-                code, out, err = self.run(line)
-        return out + indent(err, "! ") + (f"[exit {code}]\n" if code else "")
+                first, receiver = line, ""
+                done = self.run(line)
+        if receiver:
+            received = self.run(receiver, done.out)
+            done = replace(received, code=done.code or received.code, err=done.err + received.err)
+        errors = "" if first.endswith(" 2>/dev/null") else ERASED.sub("", done.err)
+        return done.out + indent(errors, "! ") + (f"[exit {done.code}]\n" if done.code else "")
 
-    def run(self, line: str, piped: str = "") -> tuple[int, str, str]:
-        """Run a line in a shell; return its exit code, its output and its errors."""
+    def run(self, line: str, piped: str = "") -> Done:
+        """Run a line in a shell."""
         ran = subprocess.run(
             ["bash", "-c", line], cwd=self.folder, env={**os.environ, **IDENTITY}, input=piped,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        return ran.returncode, ran.stdout, ran.stderr
+        return Done(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 
-    def change(self, name: str, fields: Any) -> None:
-        """Change a webhook live; one of a new name is `like` another, and `null` deletes."""
-        store = self.cloud.emulator.store
-        rows = {row["name"]: row for row in store.webhooks()}
-        if fields is None:
-            store.delete(rows[name]["id"])
-            return
-        row = rows.get(name) or {**rows[fields["like"]], "id": store.new_id(), "name": name}
-        merged = {**row["configuration"], **fields.get("configuration", {})}
+    # What happens in CloudTruth.
+
+    def live(self, name: str, fields: str) -> str:
+        """Change a webhook; one of a new name is `like` another, and `null` deletes it."""
+        rows = {row["name"]: row for row in self.store.webhooks()}
+        changed = yaml.safe_load(fields)
+        if changed is None:
+            self.store.delete(rows[name]["id"])
+            return ""
+        row = rows.get(name) or {**rows[changed["like"]], "id": None, "name": name}
+        merged = {**row["configuration"], **changed.get("configuration", {})}
         shown = {key: value for key, value in merged.items() if value is not None}
-        store.save({**row, **fields, "configuration": shown})
+        self.store.save({**row, **changed, "configuration": shown})
+        return ""
+
+    def organization(self, name: str, key: str) -> str:
+        """Add a key of an organization, which may be new."""
+        ids = {known.name: known.id for known in self.store.organizations()}
+        self.store.add_user(ids.get(name) or self.store.add_organization(name).id, key=key)
+        return ""
+
+    def server(self, choices: str) -> str:
+        """Make the choices of a server."""
+        self.cloud.emulator.behavior = Variant(**yaml.safe_load(choices))
+        return ""
+
+    def writes(self) -> str:
+        """Return the methods of all requests that write."""
+        return f"{' '.join(self.cloud.writes()) or 'none'}\n"
 
 
 @pytest.mark.parametrize(
