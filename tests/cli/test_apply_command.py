@@ -1,8 +1,9 @@
-"""`webhooks apply`, with and without a saved plan."""
+"""`webhooks plan` and `apply`, with and without a saved plan; see sessions/plan.txt."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,6 @@ def test_confirmation(shell: Shell, server: Cloud, keys: str, code: int) -> None
     expect(done, code, "2 to create", question)
     assert ("\r\x1b[K0/2 creating " in done.err) is (code == 0)
     assert server.names() == ([] if code else ["Deploys", "Pager"])
-
-
-def test_without_a_terminal_apply_needs_yes(shell: Shell, server: Cloud) -> None:
-    """Without --yes the plan is shown and nothing is written."""
-    expect(shell("apply", **server.environ), 8, "2 to create", "--yes")
-    assert server.writes() == []
 
 
 def test_expected_digest(shell: Shell, server: Cloud) -> None:
@@ -100,34 +95,6 @@ def test_a_saved_rotation_is_resent_if_it_is_hidden(
     assert server.writes().count("PATCH") == resent
 
 
-def test_plan_file_guards(shell: Shell, file: File, server: Cloud) -> None:
-    """A saved plan passes the same guards, and the same options allow it."""
-    assert shell("apply", "--yes", **server.environ).code == 0
-    file("webhooks: []\n")
-    assert shell("plan", "--out", "plan.json", **server.environ).code == 5
-    for more, code in (((), 5), (("--allow-deletes", "3"), 5), (("--allow-deletes", "2"), 0)):
-        assert shell("apply", "plan.json", "--yes", *more, **server.environ).code == code
-    assert server.names() == []
-
-
-def test_field_errors_have_their_position(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A server's error about a field is shown with the line that declares the field."""
-    file()
-    server = cloud(name_max=5)
-    expect(shell("apply", "--yes", **server.environ), 7, "webhooks.yaml:2")
-    assert server.names() == ["Pager"]
-
-
-def test_report_file(shell: Shell, file: File, server: Cloud, tmp_path: Path) -> None:
-    """The JSON report is also written to a file, for a failure too."""
-    saved, line = tmp_path / "report.json", ("apply", "--yes", "--report", "report.json")
-    assert shell(*line, **server.environ).code == 0
-    assert json.loads(saved.read_text())["organizations"][0]["counts"]["created"] == 2
-    file(value_updated="oops")
-    assert shell(*line, **server.environ).code == 3
-    assert json.loads(saved.read_text())["error"]["exit_code"] == 3
-
-
 class Vanishing:
     """Replaces a directory by a file at the first write to CloudTruth."""
 
@@ -155,16 +122,35 @@ def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path:
     assert "error[output]: cannot write " in done.err
 
 
-def test_only_secrets_that_are_sent_are_required(shell: Shell, file: File, server: Cloud) -> None:
-    """Each missing secret is listed, with exit 3 and no write; unused secrets may be missing."""
-    without = {**server.environ, "TOKEN": "", "PASSWORD": ""}
-    done = shell("apply", "--yes", **without)
-    expect(done, 3, "variable TOKEN is empty", "variable PASSWORD is empty")
-    assert server.writes() == []
-    assert shell("apply", "--yes", **server.environ).code == 0
-    file(**{"#deploys": "#elsewhere"})
-    found = ("variable TOKEN is empty", "set them, then run the same command again")
-    expect(shell("apply", "--yes", **without), 3, *found, without=("PASSWORD",))
-    file(**{"[value_updated]": "[value_created]"})
-    assert shell("apply", "--yes", **without).code == 0
-    assert server.writes()[2:] == ["PATCH"]
+def test_a_plan_shows_the_host_of_a_literal_url(shell: Shell, file: File) -> None:
+    """Another host is another digest, another key is not; neither shows the key."""
+    digests = []
+    for url in ("a.example/?k=c4n4ry1", "a.example/?k=c4n4ry2", "u:c4n4ry1@b.example/"):
+        file(f"""webhooks: [{{name: A, type: generic, event_types: ["*"],
+            configuration: {{url: "https://{url}"}}}}]""")
+        done = shell("plan", "--local")
+        host = url.partition("@")[2] or url
+        expect(done, 0, f"+ A  generic https://{host[:9]}/***  *", without=("c4n4ry",))
+        digests.append(digest(done))
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "shown"),
+    [
+        ("plan", {}, 0),
+        ("plan -v", {}, 1),
+        ("plan --out plan.json", {}, 1),
+        ("plan", {"CI": "true"}, 1),
+        ("apply", {}, 0),
+    ],
+)
+def test_on_a_terminal_the_digest_is_shown_only_for_a_later_apply(
+    shell: Shell, server: Cloud, line: str, environ: dict[str, str], shown: int
+) -> None:
+    """It is shown once and dimmed; the summary is bold."""
+    environ = {**server.environ, **environ}
+    done = shell(*line.split(), keys="no\n", terminal=True, TERM="xterm", **environ)
+    dimmed = re.findall(r"\x1b\[2m[^\x1b]*sha256:[0-9a-f]{64}\x1b\[0m", done.out + done.err)
+    assert len(dimmed) == (done.out + done.err).count("sha256:") == shown
+    assert "\x1b[1mPlan: 2 to create" in done.out + done.err

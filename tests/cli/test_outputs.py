@@ -78,16 +78,6 @@ def test_a_result_does_not_replace_an_input(
         assert shell("plan", *DB, "-f", "dir", "--out", name).code == 0
 
 
-@pytest.mark.parametrize("glob", ["d/*.yaml", "d/**/*.yaml", "**", "d/**", "[d]", "*/p*", "d*/"])
-def test_a_result_is_not_written_where_a_glob_reads(shell: Shell, file: File, glob: str) -> None:
-    """The next run would read the new file with the glob, or in a directory of it."""
-    file(name="d/pa.yaml")
-    done = shell("plan", *DB, "-f", glob, "-o", "d/plan.yaml", **SECRETS)
-    expect(done, 64, "as a configuration file")
-    assert shell("plan", *DB, "-f", glob, "-o", "e.yaml.json", **SECRETS).code == 0
-    assert shell("plan", *DB, "-f", "d/*[!n].yaml", "-o", "d/plan.yaml", **SECRETS).code == 0
-
-
 def test_every_option_with_a_file_is_in_this_test() -> None:
     """A new option must be an input, or be rejected like the others."""
     group = program()

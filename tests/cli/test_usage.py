@@ -1,4 +1,4 @@
-"""Usage errors, options that every command has, and internal errors."""
+"""Errors as JSON, internal errors, schemas and standard input."""
 
 from __future__ import annotations
 
@@ -8,26 +8,6 @@ from typing import NoReturn
 import pytest
 
 from tests.cli.conftest import File, Shell, expect
-
-
-@pytest.mark.parametrize("command", ["validate", "plan --local", "status --local"])
-def test_paths_need_no_option(shell: Shell, file: File, command: str) -> None:
-    """A path is read with and without -f; both are combined, and override the variable."""
-    file("webhooks: []\n", "a/one.yaml")
-    file("webhooks: [{}]\n", "b.yaml")
-    for line, named, code in (("a", "", 0), ("a -f b.yaml", "", 3), ("", "b.yaml", 3),
-                              ("a", "b.yaml", 0)):  # fmt: skip
-        assert shell(*command.split(), *line.split(), WEBHOOKS_FILE=named).code == code
-
-
-def test_common_options_are_accepted_anywhere(shell: Shell, file: File) -> None:
-    """Options before and after the command mean the same; the later one wins."""
-    file()
-    wrong = ("--server-url", "ftp://x")
-    before, after = shell(*wrong, "plan"), shell("plan", *wrong)
-    both = shell("--server-url", "https://ok.example.com", "plan", *wrong)
-    assert before.code == after.code == both.code == 64
-    assert before.err == after.err == both.err
 
 
 @pytest.mark.parametrize(
@@ -59,3 +39,50 @@ def test_schemas(shell: Shell, name: str) -> None:
     done = shell("schema", name)
     assert (done.code, "$schema" in json.loads(done.out)) == (0, True)
     assert name != "webhooks" or shell("schema").out == done.out
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("plan", 4),
+        ("plan --local --out missing/plan.json", 1),
+        ("plan --local -f bad.yaml", 3),
+        ("plan --server-url ftp://x", 64),
+        ("plan --foo", 64),
+        ("show missing.json", 3),
+    ],
+)
+def test_a_failure_is_json_if_the_result_would_be(
+    shell: Shell, file: File, line: str, code: int
+) -> None:
+    """A failure is JSON even if parsing ends before the option; organizations have their own."""
+    file()
+    file(name="bad.yaml", value_updated="value_updatd")
+    for form in (("--format", "json"), ("--format=json",)):
+        done = shell(*line.split(), *form)
+        document = json.loads(done.out)
+        (document,) = document.get("organizations", [document])
+        assert document["error"]["exit_code"] == done.code == code
+    assert shell(*line.split(), "--only", "the --format json team").out == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("slack", "check"),
+        ("doctor", "--server-url", "http://127.0.0.1:1"),
+        ("ci", "validate"),
+        ("ci", "plan"),
+    ],
+    ids=" ".join,
+)
+def test_commands_read_standard_input_once(
+    shell: Shell, file: File, command: tuple[str, ...]
+) -> None:
+    """A second read finds no file; a missing key value does not cause another read."""
+    text = file().read_text()
+    for keyed in (text, f"api_key: {{env: ABSENT}}\n{text}"):
+        done = shell(*command, "-f", "-", keys=keyed)
+        printed = done.out + done.err
+        assert "empty-document" not in printed
+        assert "invalid: " not in printed

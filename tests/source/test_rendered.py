@@ -9,7 +9,6 @@ from hypothesis import given
 from reconciler.findings import Position
 from reconciler.model import Desired, FileScope, Pattern
 from reconciler.source.rendered import configurations, yaml_text
-from tests.cli.conftest import File, Shell
 from tests.laws import strategies
 from tests.loading import load_texts
 
@@ -53,18 +52,3 @@ def in_one_file(desired: Desired) -> Desired:
             protect=written(policy.protect),
         ),
     )
-
-
-def test_a_literal_secret_is_not_shown(shell: Shell, file: File) -> None:
-    """A literal is replaced by a name that is invalid in a file."""
-    file(
-        "webhooks:\n"
-        "  - name: A\n"
-        "    type: generic\n"
-        "    event_types: ['*']\n"
-        "    configuration: {url: https://a.example.com/, username: u, password: canary-4711}\n"
-    )
-    done = shell("render", "--allow-literal-secrets")
-    assert done.code == 0, done.err
-    assert "password: {literal: A/password}" in done.out.replace('"', "")
-    assert "canary-4711" not in done.out + done.err
