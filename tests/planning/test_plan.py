@@ -60,21 +60,12 @@ def test_operations_are_sorted_by_name_and_id() -> None:
 
 def test_the_sent_secrets_have_their_destinations() -> None:
     """Only secrets of creates, and of updates that send configuration, are listed."""
-    declared = desired(
-        slack("a"),
-        generic("b", url=HOOK, token=BEARER),
-        slack("c", channel="#c"),
-        slack("d"),
-        slack("e"),
-    )
-    found = live(
-        live_slack("c", "3", channel="#x"),
-        live_slack("d", "4", events=("value_created",)),
-        live_slack("e", "5"),
-        live_slack("z", "6"),
-    )
+    others = (slack("c", channel="#c"), slack("d"), slack("e"))
+    declared = desired(slack("a"), generic("b", url=HOOK, token=BEARER), *others)
+    found = [live_slack("e", "5"), live_slack("z", "6"), live_slack("c", "3", channel="#x")]
+    found.append(live_slack("d", "4", events=("value_created",)))
 
-    assert make_plan(declared, found).secrets == (
+    assert make_plan(declared, *found).secrets == (
         SecretUse(reference=TOKEN_REF, webhook="c", field="token", destination="slack #c"),
         SecretUse(reference=TOKEN_REF, webhook="a", field="token", destination="slack #deploys"),
         SecretUse(reference=BEARER, webhook="b", field="token", destination="generic env HOOK"),
@@ -88,12 +79,8 @@ def test_unreadable_fields_are_listed_by_webhook() -> None:
 
     result = make_plan(desired(slack("b"), slack("a")), found)
 
-    assert set(result.not_shown) == {
-        ("a", "token"),
-        ("a", "channel"),
-        ("a", "username"),
-        ("b", "token"),
-    }
+    fields = [("a", "token"), ("a", "channel"), ("a", "username"), ("b", "token")]
+    assert set(result.not_shown) == set(fields)
 
 
 def test_an_update_includes_requested_resends() -> None:

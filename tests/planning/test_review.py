@@ -182,19 +182,16 @@ def test_a_change_of_only_a_value_needs_a_review_unless_allowed() -> None:
     assert classify(result, review) == (["B"], ["A"], [])
     assert classify(result, review, values=True) == (["A", "B"], [], [])
     other = live(live_slack("A", channel="#x", token=OTHER_TOKEN))
-    assert classify(make_plan(TWO, other), approve_all(make_plan(TWO, other, secrets={})))[0] == [
-        "A",
-        "B",
-    ]
+    review = approve_all(make_plan(TWO, other, secrets={}))
+    assert classify(make_plan(TWO, other), review)[0] == ["A", "B"]
 
 
 def test_a_change_of_only_a_value_removes_no_field_unseen() -> None:
     """No digest covers it, so no review can show a field that it removes along with the change."""
     rotated = live(live_slack("A", channel="#a", token=OTHER_TOKEN, note="by hand"))
     result = make_plan(desired(slack("A", channel="#a")), rotated)
-    (why,) = compare_with_review(
-        result, approve_all(result), allow_value_changes=True
-    ).unreviewed.values()
+    compared = compare_with_review(result, approve_all(result), allow_value_changes=True)
+    (why,) = compared.unreviewed.values()
     assert why.startswith("it also removes note, which no review shows: bump its `version`")
 
 
@@ -217,11 +214,10 @@ def test_bumping_the_version_makes_a_new_host_reviewable() -> None:
     """A reviewer sees the reference and its version in place of the host."""
     bumped = HOOK._replace(version=2)
     declared = desired(generic(url=bumped))
-    options = PlanOptions(previous=desired(generic(url=HOOK)))
-    planned = plan(declared, live(live_generic()), {}, options)
-    review = approve_all(planned)
-    again = PlanOptions(reviewed=review.resends)
-    result = plan(declared, live(live_generic()), {bumped: MOVED[HOOK]}, again)
+    before = desired(generic(url=HOOK))
+    review = approve_all(make_plan(declared, live_generic(), secrets={}, previous=before))
+    values = {bumped: MOVED[HOOK]}
+    result = make_plan(declared, live_generic(), secrets=values, reviewed=review.resends)
     assert classify(result, review) == (["Pager"], [], [])
 
 
@@ -243,9 +239,9 @@ def test_a_host_visible_in_the_commit_is_reviewed() -> None:
     assert isinstance(change, SecretChange)
     assert change.cause is SecretCause.DESTINATION
     resent = plan(declared, found, MOVED, shown._replace(resend=("*",)))
-    assert [getattr(each, "cause", None) for each in resent.updates[0].fields] == [
-        SecretCause.REQUESTED
-    ]
+    (change,) = resent.updates[0].fields
+    assert isinstance(change, SecretChange)
+    assert change.cause is SecretCause.REQUESTED
     assert classify(result, approve_all(result)) == (["Pager"], [], [])
     elsewhere = live(live_generic(url="https://third.example.com/x"))
     assert plan(declared, elsewhere, MOVED, shown).digests != ((operation,),)
@@ -265,14 +261,10 @@ def test_a_create_with_another_visible_host_has_another_digest() -> None:
 
 def test_a_half_done_resend_is_still_reviewed() -> None:
     """The visible part of an update is done; the resend, which cannot be verified, is repeated."""
-    options = PlanOptions(resend=("A",))
     declared = desired(slack("A", channel="#a"))
-    review = approve_all(
-        plan(declared, live(live_slack("A", channel="#x", token="***")), {}, options)
-    )
-    result = make_plan(
-        declared, live_slack("A", channel="#a", token="***"), reviewed=review.resends
-    )
+    before, half = (live_slack("A", channel=channel, token="***") for channel in ("#x", "#a"))
+    review = approve_all(make_plan(declared, before, secrets={}, resend=("A",)))
+    result = make_plan(declared, half, reviewed=review.resends)
     assert len(review.operations) == 3  # the channel, the resend, and that the token is hidden
     assert classify(result, review) == (["A"], [], [])
 
