@@ -116,16 +116,6 @@ def related(message: str, place: Place) -> tuple[Related, ...]:
     return (Related(message=message, place=place),)
 
 
-def warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return `findings` with warnings changed to errors."""
-    # Notes stay notes: they only inform, also in a strict run.
-    graded = {Severity.WARNING: Severity.ERROR}
-    return tuple(
-        finding._replace(severity=graded.get(finding.severity, finding.severity))
-        for finding in findings
-    )
-
-
 def distinct(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings sorted, each once: several overlays may inherit the same mistake."""
     first: dict[Finding, Finding] = {}

@@ -12,8 +12,6 @@ from reconciler.planning.plan import Operation, OrganizationResult, Plan
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of an operation that was skipped because no review includes it."""
 
-WITHHELD: Final = "withheld"
-"""The code of an operation that needs a person to decide."""
 
 SUSPENDED: Final = "suspended"
 """The code of an operation that is not repeated for some time."""

@@ -37,9 +37,9 @@ from reconciler.kinds import KINDS
 from reconciler.model import LiveWebhook, Organization, Secret
 from reconciler.ports import Draft, Workers
 
-WEBHOOKS: Final = "/api/v1/webhooks/"
+_WEBHOOKS: Final = "/api/v1/webhooks/"
 SCHEMA: Final = "/api/schema/"
-ORGANIZATIONS: Final = "/api/v1/organizations/"
+_ORGANIZATIONS: Final = "/api/v1/organizations/"
 _CURRENT_USER: Final = "/api/v1/users/current/"
 _MEMBERSHIPS: Final = "/api/v1/memberships/"
 _PAGE_SIZE: Final = 1000
@@ -102,7 +102,7 @@ class Client:
 
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         """Create a webhook. Raises AmbiguousWriteError if it may have been created."""
-        return self._send("POST", WEBHOOKS, draft, wire.full_body(draft, organization))
+        return self._send("POST", _WEBHOOKS, draft, wire.full_body(draft, organization))
 
     def update(self, id: str, draft: Draft, fields: frozenset[str]) -> LiveWebhook:
         """Change the top-level fields named in `fields`.
@@ -155,7 +155,7 @@ class Client:
 
     def _rows(self) -> tuple[LiveWebhook, ...]:
         return read_all(
-            self.transport, WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
+            self.transport, _WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
         )
 
     def _checked(self, webhook: LiveWebhook) -> LiveWebhook:
@@ -187,7 +187,7 @@ class Client:
 
 
 def _path(id: str) -> str:
-    return f"{WEBHOOKS}{quote(id, safe='')}/"
+    return f"{_WEBHOOKS}{quote(id, safe='')}/"
 
 
 def _has_id(id: str) -> Callable[[Any], bool]:
@@ -215,7 +215,7 @@ def _find_organization(
     Raises OrganizationError if there is none. Raises ApiError.
     """
     try:
-        rows = read_all(transport, ORGANIZATIONS, _row, lambda row: row[0].id, workers)
+        rows = read_all(transport, _ORGANIZATIONS, _row, lambda row: row[0].id, workers)
     except PermissionDeniedError:
         rows = ()  # the other ways below need no list
     # A key may see several; only one of them is that of its requests.

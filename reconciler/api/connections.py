@@ -327,15 +327,6 @@ class InProcess(httpx.BaseTransport):
         )
 
 
-def response_headers(response: httpx.Response) -> dict[str, str]:
-    """Return a response's headers, names in lower case, without cookies."""
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    headers.pop("set-cookie", None)
-    if "location" in response.extensions:
-        headers["location"] = response.extensions["location"]
-    return headers
-
-
 def _keep_location(response: httpx.Response) -> None:
     # Removed, because the library would parse the URL, and quote it in an error.
     location = response.headers.pop("location", None)

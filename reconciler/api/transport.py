@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, Final
 
+import httpx
+
 from reconciler import __version__
 from reconciler.api.attempt import (
     MORE_TIME_HINT,
@@ -31,7 +33,7 @@ from reconciler.api.attempt import (
     Reply,
     failed_attempt,
 )
-from reconciler.api.connections import Connections, Deadline, Shared, response_headers
+from reconciler.api.connections import Connections, Deadline, Shared
 from reconciler.api.origin import Credential, Network, Origin, Pause, authorization
 from reconciler.api.responses import classify, encode, read_body
 from reconciler.errors import (
@@ -300,7 +302,7 @@ class Transport:
                 self._connections.watching(watched, end),
                 closing(client.send(request, stream=True)) as response,
             ):
-                status, headers = response.status_code, response_headers(response)
+                status, headers = response.status_code, _response_headers(response)
                 # An error needs no more room than its message, also for a listing.
                 cap = call.cap if status < 300 else _MAX_BYTES
                 # Raw, because the library would decompress without a limit.
@@ -403,3 +405,12 @@ class Transport:
             status=status,
             hint="run again later, or allow more time with --deadline",
         )
+
+
+def _response_headers(response: httpx.Response) -> dict[str, str]:
+    """Return a response's headers, names in lower case, without cookies."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    headers.pop("set-cookie", None)
+    if "location" in response.extensions:
+        headers["location"] = response.extensions["location"]
+    return headers

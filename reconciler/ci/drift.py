@@ -15,7 +15,6 @@ from reconciler.ci.organizations import (
     check,
     files_only,
     guarded,
-    listed_environments,
     require_single,
 )
 from reconciler.ci.reviews import bases
@@ -85,7 +84,6 @@ def drift(run: Run) -> JobResult:
 
 def _ways_to_revert(run: Run, planned: Sequence[Planned], report: DriftReport) -> list[str]:
     """Return the command that applies the files, for each environment with drift, as Markdown."""
-    run = replace(run, environments=listed_environments(run))
     # A job applies one environment, so each needs a separate command.
     environments = by_environment(run, planned)
     ways: list[str] = []

@@ -132,6 +132,9 @@ class Post(NamedTuple):
     title: str = ""
 
 
+RESOLVED: Final = "resolved"
+"""The code in the marker of a failure that was resolved."""
+
 NOT_RUN: Final = Marker(kind=MarkerKind.FAILURE, code="not-run")
 """The marker in webhooks.yml: a job failed before its command started. The title has the label."""
 

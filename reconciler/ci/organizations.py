@@ -12,14 +12,15 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
 from reconciler.ci.github import Pull
-from reconciler.ci.marker import MarkerKind, Post, Subject
+from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import merged_pulls, read_reviews, subject_of
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.ci.workflows import CALLER, WORKFLOWS, environments_in
+from reconciler.ci.workflows import CALLER, WORKFLOWS, environments_in, not_triggering
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import Desired
@@ -34,9 +35,6 @@ from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow import Planned, Source, gather, load_all
 from reconciler.workflow.inputs import OrganizationFiles, organizations
-
-RESOLVED: Final = "resolved"
-"""The code in the marker of a failure that was resolved."""
 
 _MAX_JOBS: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
@@ -82,7 +80,7 @@ def _require_environments(run: Run, sources: Iterable[Source]) -> None:
 
     GitHub would create it, without reviewers.
     """
-    known = {name.casefold() for name in listed_environments(run)}
+    known = {name.casefold() for name in _listed_environments(run)}
     paths = "".join(f" -f {path}" for path in run.paths)
     unknown = {
         error(
@@ -99,18 +97,30 @@ def _require_environments(run: Run, sources: Iterable[Source]) -> None:
         raise ConfigurationError("the files are invalid", findings=tuple(unknown))
 
 
-def listed_environments(run: Run) -> tuple[str, ...]:
+def _listed_environments(run: Run) -> tuple[str, ...]:
     """Return the environments of apply, the default one first; () if they are not known."""
-    return run.environments or environments_in(apply_workflow(run))
+    return run.environments or environments_in(_apply_workflow(run))
 
 
-def apply_workflow(run: Run) -> str:
+def _apply_workflow(run: Run) -> str:
     """Return the text of the workflow that applies pushes, empty without it."""
     workflow = run.inputs.directory / CALLER
     # A repository may call the action in a workflow with another name.
     if not workflow.is_file():
         return ""
     return workflow.read_text(encoding="utf-8")
+
+
+def require_trigger(run: Run, sources: Iterable[Source]) -> None:
+    """Raise ConfigurationError if a later change of one of the files would not start the apply."""
+    # Checked on the pull request: after the merge, no run would start to report it.
+    missing = not_triggering(_apply_workflow(run), _read_files(run, sources))
+    if missing:
+        raise ConfigurationError(
+            f"{CALLER} does not run if {' or '.join(missing)} changes, so the change would not be "
+            "applied",
+            hint="run `webhooks init --github` again, or add the file to `paths` in the workflow",
+        )
 
 
 def files_only(sources: Sequence[Source], *why: Finding, status: str = "validated") -> JobResult:
@@ -147,6 +157,7 @@ def of_environment(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
 
 def by_environment(run: Run, planned: Sequence[Planned]) -> dict[str, list[int]]:
     """Return the indexes of organizations by environment, whose names have no case on GitHub."""
+    run = replace(run, environments=_listed_environments(run))
     names: dict[str, str] = {}
     indexes: dict[str, list[int]] = {}
     for index, organization in enumerate(planned):
@@ -242,7 +253,7 @@ def concerned_by_push(
         posts += run.github.open_issues()
     failed: list[Subject] = []
     for post in posts:
-        if is_failure(run, post):
+        if run.is_failure(post):
             failed += post.marker.subjects
 
     def is_waiting(subject: Subject) -> bool:
@@ -252,15 +263,6 @@ def concerned_by_push(
     # The oldest pull request is the last one that was settled: later pushes may have had no run.
     bases = [run.base_commit, *(pull.merge_commit for pull in pulls[-1:])]
     return _concerned(run, sources, bases, is_waiting)
-
-
-def is_failure(run: Run, post: Post) -> bool:
-    """Return whether a comment or issue of this setup is about a failure that is not resolved."""
-    marker = post.marker
-    if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
-        return False
-    # Of all environments: an organization may have moved since.
-    return marker._replace(environment="").same_subject(run.marker(MarkerKind.PLAN))
 
 
 def concerned_by_change(
@@ -385,14 +387,14 @@ def changed_since(run: Run, base: str) -> frozenset[str] | None:
     return frozenset(run.relative(filter(None, os.fsdecode(listing).split("\0"))))
 
 
-def input_matcher(run: Run, sources: Iterable[Source] = ()) -> Callable[[str], bool]:
+def input_matcher(run: Run, sources: Iterable[Source]) -> Callable[[str], bool]:
     """Return a predicate for files in the paths of the configuration, and those that it reads."""
-    names = read_files(run, sources)
+    names = _read_files(run, sources)
     folders = [file_matcher(path, run.inputs.directory) for path in run.paths]
     return lambda name: name in names or any(matches(name) for matches in folders)
 
 
-def read_files(run: Run, sources: Iterable[Source]) -> frozenset[str]:
+def _read_files(run: Run, sources: Iterable[Source]) -> frozenset[str]:
     """Return all files that a run reads: the configuration, its parents, secrets and policies."""
     names = set(run.inputs.policies)
     for source in sources:

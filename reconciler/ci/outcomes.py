@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import Final, NamedTuple
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple
 from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import (
     COMMENT_CHARACTERS,
+    RESOLVED,
     Marker,
     MarkerKind,
     Outcome,
@@ -22,10 +24,15 @@ from reconciler.ci.marker import (
     Subject,
     find,
 )
-from reconciler.ci.organizations import RESOLVED, is_failure
-from reconciler.ci.reviews import EDITED, Merged, newest_merged
+from reconciler.ci.reviews import EDITED, Merged, history
 from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
-from reconciler.errors import ConfigurationError, ExitCode, NotReviewedError, ReconcilerError
+from reconciler.errors import (
+    ConfigurationError,
+    ExitCode,
+    NotReviewedError,
+    ReconcilerError,
+    UsageError,
+)
 from reconciler.findings import Finding
 from reconciler.model import Desired, Value, frozen
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason, RunPlan
@@ -371,7 +378,7 @@ def _is_resolved(run: Run, post: Post, organizations: Sequence[Subject]) -> bool
 
     Also one of another environment, if all of its failed organizations have moved to this one.
     """
-    if not is_failure(run, post):
+    if not run.is_failure(post):
         return False
     failed = post.marker.subjects
     have_moved = all(any(map(subject.is_same, organizations)) for subject in failed)
@@ -396,7 +403,7 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     # The deadline of the run may be what failed.
     github.extend_deadline(_REPORT_SECONDS)
     with reporting(warnings, "could not comment on the pull request"):
-        pull = ended.pending or next(iter(ended.pulls), None) or newest_merged(run, github)
+        pull = ended.pending or next(iter(ended.pulls), None) or _newest_merged(run, github)
         if pull is not None:
             github.comment(pull.number, marker, text, find(pull.comments, marker))
             return warnings
@@ -418,3 +425,16 @@ def _failure_text(run: Run, ended: Ended) -> str:
     # The command must be complete: the report gets what room is left.
     room = COMMENT_CHARACTERS - len(head) - len(end)
     return head + result.render("markdown", room) + end
+
+
+def _newest_merged(run: Run, github: GitHub) -> Pull | None:
+    """Return the newest merged pull request with its comments, if possible of this checkout."""
+    pulls, _ = github.merged_pulls(run.branch)
+    commits: Collection[str] = ()
+    # Without the history, a comment on the newest one is better than none.
+    with suppress(UsageError):
+        commits = history(run)
+    contained = [pull for pull in pulls if pull.merge_commit in commits]
+    for pull in contained or pulls:
+        return pull._replace(comments=github.comments(pull.number))
+    return None

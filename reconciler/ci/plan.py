@@ -24,7 +24,6 @@ from reconciler.ci.marker import (
     find,
 )
 from reconciler.ci.organizations import (
-    apply_workflow,
     changed_since,
     check,
     concerned_by_change,
@@ -33,8 +32,8 @@ from reconciler.ci.organizations import (
     input_matcher,
     merge_base,
     organizations_before,
-    read_files,
     require_single,
+    require_trigger,
 )
 from reconciler.ci.reviews import (
     NO_TOKEN,
@@ -48,7 +47,7 @@ from reconciler.ci.reviews import (
     unreviewed,
 )
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.ci.workflows import CALLER, WORKFLOWS, not_triggering
+from reconciler.ci.workflows import WORKFLOWS
 from reconciler.errors import ConfigurationError, Interrupted, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, note, warning
 from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
@@ -80,7 +79,7 @@ def plan(run: Run) -> JobResult:
     """Plan, and comment on the pull request. A plan that a guard blocks fails the check."""
     try:
         sources = check(run)
-        _require_trigger(run, sources)
+        require_trigger(run, sources)
         why = run.files_only_reason(sources)
         if why is not None:
             return files_only(sources, why)
@@ -91,17 +90,6 @@ def plan(run: Run) -> JobResult:
         raise
     except ReconcilerError as problem:
         return JobResult(problem=problem, findings=_invalidate(run, problem))
-
-
-def _require_trigger(run: Run, sources: Iterable[Source]) -> None:
-    """Raise ConfigurationError if a later change of one of the files would not start the apply."""
-    # Checked on the pull request: after the merge, no run would start to report it.
-    if missing := not_triggering(apply_workflow(run), read_files(run, sources)):
-        raise ConfigurationError(
-            f"{CALLER} does not run if {' or '.join(missing)} changes, so the change would not be "
-            "applied",
-            hint="run `webhooks init --github` again, or add the file to `paths` in the workflow",
-        )
 
 
 def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:

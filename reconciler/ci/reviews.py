@@ -132,19 +132,6 @@ def _merges(
             yield pull
 
 
-def newest_merged(run: Run, github: GitHub) -> Pull | None:
-    """Return the newest merged pull request with its comments, if possible of this checkout."""
-    pulls, _ = github.merged_pulls(run.branch)
-    commits: Collection[str] = ()
-    # Without the history, a comment on the newest one is better than none.
-    with suppress(UsageError):
-        commits = history(run)
-    contained = [pull for pull in pulls if pull.merge_commit in commits]
-    for pull in contained or pulls:
-        return pull._replace(comments=github.comments(pull.number))
-    return None
-
-
 def _ends_search(run: Run, pull: Pull, subject: Subject) -> bool:
     """Return whether no earlier review of an organization is pending."""
     outcomes = _outcomes(pull, _plan_subject(run, pull, subject), subject)

@@ -15,7 +15,7 @@ from dataclasses import field
 from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
-from reconciler.ci.marker import NOT_RUN, Marker, MarkerKind, Post
+from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
 from reconciler.model import frozen
@@ -151,6 +151,16 @@ class Run:
         # A shell script in webhooks.yml writes it, so only the title differs between setups.
         title = self.title(f"{command} did not start (not-run)")
         return issue.marker == NOT_RUN and issue.title == title
+
+    def is_failure(self, post: Post) -> bool:
+        """Return whether a comment or issue of this setup is about a failure that is not resolved.
+
+        It may be of another environment, because an organization may have moved since.
+        """
+        marker = post.marker
+        if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
+            return False
+        return marker._replace(environment="").same_subject(self.marker(MarkerKind.PLAN))
 
     @property
     def rerun_command(self) -> str | None:

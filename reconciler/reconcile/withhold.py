@@ -22,7 +22,7 @@ from reconciler.model import (
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
 from reconciler.planning.readback import destination, hides_destination
 from reconciler.render.quote import quote
-from reconciler.report import NOT_CONVERGED, SUSPENDED, WITHHELD, Failed, Report, Skipped
+from reconciler.report import NOT_CONVERGED, SUSPENDED, Failed, Report, Skipped
 from reconciler.workflow.inputs import Gathered
 
 _HOUR: Final = 3600.0
@@ -40,6 +40,10 @@ class _History(NamedTuple):
     writes: tuple[float, ...] = ()
     until: float = 0.0
     reason: str = ""
+
+
+_WITHHELD: Final = "withheld"
+"""The code of an operation that needs a person to decide."""
 
 
 class Suspensions:
@@ -114,14 +118,14 @@ def withheld(
             if not _has_same_destination(operation.after, webhook, gathered.secrets):
                 continue
             reasons[index] = (
-                WITHHELD,
+                _WITHHELD,
                 f"{quote(webhook.name)} is not declared and has the same type and destination; if "
                 f"a script renamed it, name it {quote(operation.name)} again, else declare it",
             )
             # Without the create, its delete would leave no webhook that sends there.
             for other, delete in operations:
                 if isinstance(delete, Delete) and delete.before.id == webhook.id:
-                    reasons[other] = WITHHELD, "it may be a declared webhook that a script renamed"
+                    reasons[other] = _WITHHELD, "it may be a declared webhook that a script renamed"
     reasons |= suspended
     return reasons | _dependents(operations, reasons)
 
@@ -138,7 +142,7 @@ def _dependents(operations: Sequence[tuple[int, Operation]], reasons: Reasons) -
         if isinstance(operation, Delete) and index in reasons
     }
     return {
-        index: (WITHHELD, "its duplicate is not deleted")
+        index: (_WITHHELD, "its duplicate is not deleted")
         for index, operation in operations
         if index not in reasons and isinstance(operation, Update) and operation.before.id in waiting
     }

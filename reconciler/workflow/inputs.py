@@ -9,15 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from reconciler.errors import ConfigurationError, NoKeyError, RunConfigurationError
-from reconciler.findings import (
-    Finding,
-    Place,
-    distinct,
-    error,
-    has_errors,
-    warning,
-    warnings_as_errors,
-)
+from reconciler.findings import Finding, Place, Severity, distinct, error, has_errors, warning
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
@@ -84,7 +76,7 @@ class Inputs(NamedTuple):
 
     def graded(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """Return the findings; with `strict`, warnings are errors."""
-        return warnings_as_errors(findings) if self.strict else tuple(findings)
+        return _warnings_as_errors(findings) if self.strict else tuple(findings)
 
 
 class Checked(NamedTuple):
@@ -441,3 +433,13 @@ def _unlisted(
     if writing or inputs.strict:
         raise RunConfigurationError(message, hint=hint)
     return (warning("no-allow-list", message, hint),)
+
+
+def _warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return `findings` with warnings changed to errors."""
+    # Notes stay notes: they only inform, also in a strict run.
+    graded = {Severity.WARNING: Severity.ERROR}
+    return tuple(
+        finding._replace(severity=graded.get(finding.severity, finding.severity))
+        for finding in findings
+    )

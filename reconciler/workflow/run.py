@@ -37,7 +37,7 @@ from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, Source, gather
 from reconciler.workflow.planning import plan_of_live, read_live
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _CONCURRENT: Final = 8
 """The number of organizations that are read at once."""
@@ -355,13 +355,13 @@ def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
 
 
 def call_all(
-    targets: Sequence[Target], action: Callable[[int, Connection], T]
-) -> list[T | ReconcilerError]:
+    targets: Sequence[Target], action: Callable[[int, Connection], _T]
+) -> list[_T | ReconcilerError]:
     """Call `action` with the index of each target and its connection, concurrently.
 
     The problem of a target takes the place of its result.
     """
-    results: dict[int, T | ReconcilerError] = {}
+    results: dict[int, _T | ReconcilerError] = {}
     waiting = deque(range(len(targets)))
 
     def work() -> None:
@@ -406,7 +406,7 @@ def _with_first_contact(targets: Sequence[Target]) -> Sequence[Target]:
     return result
 
 
-def _attempt(target: Target, action: Callable[[Connection], T]) -> T | ReconcilerError:
+def _attempt(target: Target, action: Callable[[Connection], _T]) -> _T | ReconcilerError:
     connection = target.connection
     if connection is None:
         assert target.problem is not None
