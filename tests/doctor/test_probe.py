@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.checks import Section
-from reconciler.doctor.service import probe
+from reconciler.doctor import probe
 from reconciler.execute.operation import draft
 from reconciler.model import Secret
 from tests.api import support

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.api.origin import Origin
 from reconciler.checks import Check
-from reconciler.doctor.service import check_network, check_server
+from reconciler.doctor import check_network, check_server
 from reconciler.errors import UnreachableError
 from reconciler.kinds import EVENT_TYPES, KINDS
 from tests.api.support import EmulatedApi, Scripted, client, json_response

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
-from collections.abc import Sequence
+import ssl
+import sys
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Final, NamedTuple
 
-from reconciler import workflow
+from reconciler import __version__, doctor, workflow
 from reconciler.api.client import Client
-from reconciler.checks import Check, Checklist, Section, Status, unknown
+from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown
 from reconciler.cli.commands.check import prove
 from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
-from reconciler.doctor import service
-from reconciler.doctor.local import check_files, check_settings
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.model import Desired
+from reconciler.findings import Finding, Severity
+from reconciler.model import Desired, Secret
 from reconciler.render.quote import quote
-from reconciler.render.words import shorten
-from reconciler.settings import Settings
+from reconciler.render.words import plural, shorten
+from reconciler.settings import LOCAL_SERVER, Setting, Settings
+from reconciler.source.files import default_path, suggestion
+from reconciler.source.load import Loaded
+from reconciler.source.schemes import is_file
 from reconciler.workflow.inputs import OrganizationFiles, organizations
 from reconciler.workflow.run import call_all
 
 _MAX_NAMES: Final = 10
+_EMPTY: Final = "CI passes a secret that is missing, or not available to the job, as an empty value"
 
 
 class _Diagnosis(NamedTuple):
@@ -106,12 +112,12 @@ def _diagnose(
     key = None
     if isinstance(settings, Settings) and settings.key is not None:
         key = settings.key.value
-    files, loaded = check_files(organization.inputs, key, words)
+    files, loaded = _files_section(organization.inputs, key, words)
     # Invalid files do not prevent the checks of the connection.
     checked = workflow.Checked(loaded.desired or Desired(), loaded, organization.inputs)
     target = workflow.Target(workflow.Source(organization, checked))
     is_valid = isinstance(settings, Settings)
-    return target, _Diagnosis(target.source.name, is_valid, check_settings(settings), files)
+    return target, _Diagnosis(target.source.name, is_valid, _settings_section(settings), files)
 
 
 def _settings(session: Session, organization: OrganizationFiles) -> Settings | ReconcilerError:
@@ -119,6 +125,103 @@ def _settings(session: Session, organization: OrganizationFiles) -> Settings | R
         return session.settings_of(organization)
     except ReconcilerError as problem:
         return problem
+
+
+# The checks that need no network
+
+
+def _settings_section(settings: Settings | ReconcilerError) -> Section:
+    """Check the settings, each with its source; an error if they could not be resolved."""
+    python, tls = platform.python_version(), ssl.OPENSSL_VERSION.split("  ")[0]
+    version = f"webhooks {__version__}, Python {python}, {sys.platform}, {tls}"
+    return Section(name="Settings", checks=(ok("version", version), *_checked_settings(settings)))
+
+
+def _files_section(
+    inputs: workflow.Inputs, key: Secret | None, file_options: Sequence[str]
+) -> tuple[Section, Loaded]:
+    """Check the files of an organization and the secrets that `apply` needs.
+
+    Return also what they declare. `file_options` name the files in suggested commands.
+    """
+    default = default_path(inputs.directory)
+    # A directory without files is no failure: doctor also helps before `init`.
+    if not inputs.paths and not (inputs.directory / default).exists():
+        fix = suggestion(inputs.directory / default, inputs.directory)
+        fix = fix or "create one with `webhooks init`, or name files with -f"
+        check = unknown("files", f"no {default} in the working directory", fix=fix)
+        return Section(name="Files", checks=(check,)), Loaded(None)
+    declared = workflow.validate(inputs)
+    options = "".join(f" {shlex.quote(option)}" for option in file_options)
+    # Private, because the output is made to be pasted into issues.
+    names = ", ".join(map(quote, declared.documents or inputs.paths)) or default
+    if declared.desired is None:
+        errors = sum(finding.severity is Severity.ERROR for finding in declared.findings)
+        fix = f"run `webhooks validate{options}`"
+        check = fail("files", f"invalid: {plural(errors, 'error')}", private=names, fix=fix)
+        return Section(name="Files", checks=(check,)), declared
+    count = plural(len(declared.desired.webhooks), "webhook")
+    check = ok("files", f"valid, {count} declared", private=names)
+    try:
+        secrets = _secrets(workflow.gather(workflow.accept(declared, inputs), key))
+    except ReconcilerError as problem:
+        fix = f"run `webhooks validate{options}` and `webhooks plan{options}` for details"
+        secrets = fail("secrets", problem.message, fix=fix)
+    return Section(name="Files", checks=(check, secrets)), declared
+
+
+def _checked_settings(settings: Settings | ReconcilerError) -> Iterator[Check]:
+    if isinstance(settings, ReconcilerError):
+        cause: ReconcilerError | Finding = settings
+        if settings.findings:  # for a key that a file names
+            cause = settings.findings[0]
+        fix = cause.hint or "set a valid value"
+        yield fail("settings", "a setting is invalid", fix=fix, private=quote(cause.message))
+        return
+    if settings.server_url.value == LOCAL_SERVER:
+        yield ok("server", "the emulator in this process (--local), no key")
+        return
+    yield ok("server", _source(settings.server_url), private=quote(settings.server_url.value))
+    yield ok("profile", _source(settings.profile), private=quote(settings.profile.value))
+    # Only its source: no part of a key is ever shown.
+    if settings.key is not None:
+        yield ok("key", f"set, {_source(settings.key)}")
+    else:
+        yield fail("key", "no CloudTruth API key", fix=f"{settings.key_hint}. {_EMPTY}")
+    yield ok("timeout", f"{settings.timeout.value:g} s per request, {_source(settings.timeout)}")
+    yield ok("deadline", f"{settings.deadline.value:g} s per run, {_source(settings.deadline)}")
+
+
+def _source(setting: Setting[str] | Setting[float] | Setting[Secret]) -> str:
+    """Return the source of a setting, without the name of a profile or a file."""
+    if setting.source == "default":
+        return "by default"
+    if setting.source.startswith(("profile ", "api_key in ")):
+        return "from a profile or a file"
+    return f"from {setting.source}"
+
+
+def _secrets(gathered: workflow.Gathered) -> Check:
+    missing = sorted(gathered.missing_references, key=str)
+    if not missing:
+        count = len(gathered.references)
+        if not count:
+            return ok("secrets", "none declared")
+        return ok("secrets", f"all {count} available")
+    shown = [quote(str(reference)) for reference in missing if not is_file(reference)]
+    # Paths are private, so files are only counted.
+    files = len(missing) - len(shown)
+    if files:
+        shown.append(plural(files, "file"))
+    return unknown(
+        "secrets",
+        f"not set here, or empty: {', '.join(shown)}",
+        fix="set them before apply creates a webhook or changes its configuration; "
+        f"nothing else needs them. {_EMPTY}",
+    )
+
+
+# The checks of the server
 
 
 def _remote(
@@ -152,7 +255,7 @@ def _remote(
             if session.local:  # the emulator accepts any organization
                 declared, selected = None, ()
             return tuple(
-                service.check_server(
+                doctor.check_server(
                     _client(connection),
                     has_key=connection.key is not None,
                     declared=declared,
@@ -186,13 +289,13 @@ def _sections(
     if isinstance(checks, ReconcilerError):
         # Without a connection the key is malformed; else other organizations did not reach it.
         if connection is None:
-            checks = (service.failure(None, "key", checks),)
+            checks = (doctor.failure(None, "key", checks),)
         else:
-            checks = (service.failure(_client(connection), "http", checks),)
+            checks = (doctor.failure(_client(connection), "http", checks),)
     sections = [Section("CloudTruth", checks)]
     if connection is not None and not session.local:
         origin = _client(connection).transport.origin
-        network = tuple(service.check_network(origin, session.process.environ))
+        network = tuple(doctor.check_network(origin, session.process.environ))
         sections.insert(0, Section("Network", network))
     return sections
 
@@ -226,7 +329,7 @@ def _probe(
         )
     progress.phase("probing")
     connection.restart()  # the user may have taken a while to confirm
-    sections = [service.probe(api, connection.clock, organization)]
+    sections = [doctor.probe(api, connection.clock, organization)]
     if project is None:
         return sections
     progress.phase("")
@@ -236,7 +339,7 @@ def _probe(
     except UsageError as problem:  # nothing listens
         unproved = unknown("last-run", problem.message, fix=problem.hint)
         return [*sections, Section("Deliveries", (unproved,))]
-    return [*sections, service.learned(proof)]
+    return [*sections, doctor.learned(proof)]
 
 
 def _together(diagnoses: Sequence[_Diagnosis]) -> tuple[Section, ...]:

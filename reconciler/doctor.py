@@ -1,4 +1,9 @@
-"""Checks of the connection and of CloudTruth, and a probe: a test with one webhook."""
+"""The checks of `webhooks doctor` that use the network, and a probe: a test with one webhook.
+
+The checks are read-only, except the probe. `detail` and `fix` of a check contain no key, secret,
+host or live name, so that the JSON can be pasted into a bug report; details for the screen only are
+in `private`.
+"""
 
 from __future__ import annotations
 
