@@ -546,17 +546,3 @@ def read_resend(tree: Mapping[str, Any]) -> Resend:
         (scheme,) = value.keys() - {"version"}
         value = SecretRef(scheme, value[scheme], value.get("version"))
     return Resend(tree["webhook"], tree["field"], value, SecretCause(tree["cause"]))
-
-
-def read_review(tree: Mapping[str, Any]) -> Review:
-    """Return the review of a plan document that conforms to its schema."""
-    operations: set[OperationDigest] = set()
-    for operation in tree["operations"]:
-        for digest in operation["digests"]:
-            operations.add(OperationDigest(digest, operation["id"], operation["name"]))
-    return Review(
-        origin=tree["origin"],
-        organization=tree["organization"]["id"],
-        operations=frozenset(operations),
-        resends=tuple(map(read_resend, tree["resends"])),
-    )

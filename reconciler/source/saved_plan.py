@@ -20,9 +20,9 @@ from reconciler.findings import Position, error
 from reconciler.model import Desired
 from reconciler.planning.document import FORMAT_VERSION, checksum, run_tree, write_json
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import Plan, RunPlan, run_digest
+from reconciler.planning.plan import OperationDigest, Plan, RunPlan, run_digest
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Review, read_review
+from reconciler.planning.review import Review, read_resend
 from reconciler.source.document import LISTED, Document
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
@@ -37,37 +37,20 @@ _SCHEMA: Final = "plan.schema.json"
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
 
 
-class SavedOrganization(NamedTuple):
-    """The plan of one organization in a plan file: its configuration and the review.
+class SavedPlan(NamedTuple):
+    """A plan file: its configuration, and the review of each organization.
 
-    `parsed` is the configuration, with the policies that it met.
+    `parsed` is the configuration of all organizations, with the policies that it met. `options` has
+    the command line options of planning. `text` is the plan as it was shown, `document` the
+    complete plan as JSON.
     """
 
     parsed: Parsed
-    review: Review
-
-
-class SavedPlan(NamedTuple):
-    """A plan file: the plan of each organization, and the options of planning.
-
-    `options` has the command line options of planning. `text` is the plan as it was shown,
-    `document` the complete plan as JSON.
-    """
-
-    organizations: tuple[SavedOrganization, ...]
+    reviews: tuple[Review, ...]
     options: PlanOptions
     digest: str
     text: str
     document: str
-
-    @property
-    def parsed(self) -> Parsed:
-        """Return the configuration of all organizations."""
-        parts = [organization.parsed for organization in self.organizations]
-        return Parsed(
-            documents=tuple(document for part in parts for document in part.documents),
-            policies={name: digest for part in parts for name, digest in part.policies.items()},
-        )
 
 
 def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> bytes:
@@ -137,14 +120,20 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
     _check_schema(tree, file)
-    organizations = [_organization(organization, file) for organization in tree["organizations"]]
-    reviews = [organization.review for organization in organizations]
+    documents: list[Document] = []
+    policies: dict[str, str] = {}
+    reviews: list[Review] = []
+    for organization in tree["organizations"]:
+        reviews.append(_review(organization, file))
+        documents += map(_to_document, organization["configuration"])
+        policies |= organization.get("policies", {})
     # No single review shows that an organization was removed; the digest of the run does.
     digest = run_digest((plan.origin, plan.organization, plan.digest) for plan in reviews)
     if digest != tree["digest"]:
         _refuse_edited(file)
     return SavedPlan(
-        organizations=tuple(organizations),
+        parsed=Parsed(documents=tuple(documents), policies=policies),
+        reviews=tuple(reviews),
         options=PlanOptions(only=tuple(tree["options"]["only"]), prune=tree["options"]["prune"]),
         digest=digest,
         text=tree["text"],
@@ -161,12 +150,22 @@ def _check_schema(tree: Mapping[str, Any], file: str) -> None:
         raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
 
 
-def _organization(tree: Mapping[str, Any], file: str) -> SavedOrganization:
-    review = read_review(tree)
+def _review(tree: Mapping[str, Any], file: str) -> Review:
+    """Return the review of an organization in a plan document that conforms to its schema."""
+    operations = {
+        OperationDigest(digest, operation["id"], operation["name"])
+        for operation in tree["operations"]
+        for digest in operation["digests"]
+    }
+    review = Review(
+        origin=tree["origin"],
+        organization=tree["organization"]["id"],
+        operations=frozenset(operations),
+        resends=tuple(map(read_resend, tree["resends"])),
+    )
     if review.digest != tree["digest"]:
         _refuse_edited(file)
-    documents = tuple(map(_to_document, tree["configuration"]))
-    return SavedOrganization(Parsed(documents=documents, policies=tree.get("policies", {})), review)
+    return review
 
 
 def _document(raw: bytes, file: str) -> dict[str, Any]:

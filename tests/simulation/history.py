@@ -73,7 +73,7 @@ class Program:
         document = save_plan(made, loaded(process.team.desired), process.team.options)
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
-        if parse_plan(document, "plan.json").organizations[0].review != approve_all(made):
+        if parse_plan(document, "plan.json").reviews[0] != approve_all(made):
             raise Violation("a saved plan differs after loading")
         return document
 
@@ -89,7 +89,7 @@ class Program:
             raise Violation(f"a saved plan cannot be loaded: {found.findings}")
         checked = _checked(process)._replace(desired=found.desired)
         options = saved.options._replace(allow_deletes=process.team.options.allow_deletes)
-        self._apply(process, checked, options, saved.organizations[0].review)
+        self._apply(process, checked, options, saved.reviews[0])
 
     def _apply(
         self,

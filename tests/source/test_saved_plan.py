@@ -145,7 +145,7 @@ def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
         assert {each.severity for each in loaded.findings} >= {Severity.ERROR}
         return
     assert loaded.desired == desired
-    assert parse_plan(raw, FILE).organizations[0].review == approve_all(plan(desired, found, {}))
+    assert parse_plan(raw, FILE).reviews[0] == approve_all(plan(desired, found, {}))
 
 
 def test_the_review_and_the_options_round_trip() -> None:
@@ -156,9 +156,9 @@ def test_the_review_and_the_options_round_trip() -> None:
     raw = saved(desired, found, resend=("*",), only=("Dep*", "Pager"), prune=False)
     loaded = parse_plan(raw, FILE)
     planned = plan(desired, found, {}, PlanOptions(resend=("*",)))
-    assert loaded.organizations[0].review == approve_all(planned)
-    assert loaded.organizations[0].review.digest == planned.digest
-    values = [each.value for each in loaded.organizations[0].review.resends]
+    assert loaded.reviews[0] == approve_all(planned)
+    assert loaded.reviews[0].digest == planned.digest
+    values = [each.value for each in loaded.reviews[0].resends]
     assert values == [bumped, "https://hooks.example.com/ct"]
     assert loaded.options == PlanOptions(only=("Dep*", "Pager"), prune=False)
 

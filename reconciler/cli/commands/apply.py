@@ -203,9 +203,9 @@ def _saved_targets(
     session.inputs = session.inputs._replace(paths=paths, parsed=saved.parsed)
     targets = []
     # Grouped by organization in the same order as when the plan was saved.
-    for source, plan in zip(session.load_all(words), saved.organizations, strict=True):
+    for source, review in zip(session.load_all(words), saved.reviews, strict=True):
         check_output(report, source.checked)
-        targets.append(workflow.Target(source, options=saved.options, review=plan.review))
+        targets.append(workflow.Target(source, options=saved.options, review=review))
     return targets
 
 
