@@ -21,7 +21,7 @@ from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.model import SecretRef, frozen
 from reconciler.source.history import Git, git_in
-from reconciler.source.schemes import paths, pattern, variables
+from reconciler.source.schemes import SCHEMES, paths, pattern
 
 _FOLDER: Final = ".github/workflows"
 CALLER: Final = f"{_FOLDER}/apply-webhooks.yml"
@@ -81,7 +81,8 @@ class RequiredSecrets:
     @property
     def variables(self) -> tuple[str, ...]:
         """Return the variables that its files refer to."""
-        return tuple(sorted(variables(self.references)))
+        named = [ref for ref in self.references if not ref.is_literal]
+        return tuple(sorted({ref.name for ref in named if SCHEMES[ref.scheme].is_variable}))
 
 
 @frozen

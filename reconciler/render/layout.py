@@ -83,13 +83,6 @@ def paragraphs(texts: Iterable[str], view: View) -> list[str]:
     return [line for text in texts for line in flow(sentence(text), view, start="")]
 
 
-def listed(items: Iterable[str], end: str = "") -> list[Atom]:
-    """Return items as the atoms of a list; `end` follows the last one."""
-    shown = [*items]
-    last = shown[-1:]
-    return [*(Atom(f"{item},") for item in shown[:-1]), *(Atom(f"{item}{end}") for item in last)]
-
-
 def joined(*sections: Sequence[str]) -> str:
     """Join the sections that have lines with an empty line between them."""
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"

@@ -24,7 +24,7 @@ from reconciler.render.combined import (
     drift_others,
     sections,
 )
-from reconciler.render.layout import columns, flow, joined, lay_out, listed, paint, paragraphs
+from reconciler.render.layout import columns, flow, joined, lay_out, paint, paragraphs
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
@@ -60,7 +60,7 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     ]
     end = paragraphs([f"{line}." for line in words.outside_digest(run.plans)], view)
     if failed:
-        end += flow(listed(failed, end="."), view, start="Failed:")
+        end += flow(_listed(failed, end="."), view, start="Failed:")
     totals = run.totals
     # An organization that is blocked or failed stops an apply of all.
     if run.digest:
@@ -97,7 +97,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     mark = paint("Problem:", "error", view)
     end = paragraphs([f"{mark} {problem}" for problem in words.report_problems(run)], view)
     for reason, names in words.not_as_declared(run).items():
-        end += flow(listed(names, end="."), view, start=f"{reason}:")
+        end += flow(_listed(names, end="."), view, start=f"{reason}:")
     texts = words.conclusion(run)
     if any(plan.operations for plan in plans):
         texts.insert(0, f"{words.applied(run.reports).capitalize()}.")
@@ -124,7 +124,7 @@ def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:
     if about:  # nothing is known if no organization could be planned
         about[0] = f"({about[0]}"
     start = f"CloudTruth webhooks for {paint(name, 'strong', view)}"
-    return flow(listed(about, end=")"), view, start=start)
+    return flow(_listed(about, end=")"), view, start=start)
 
 
 def _tables(entries: Iterable[Entry], view: View) -> Iterator[list[str]]:
@@ -133,7 +133,7 @@ def _tables(entries: Iterable[Entry], view: View) -> Iterator[list[str]]:
         lines = lay_out(rows, view)
         if names:
             start = words.in_organizations(names)
-            lines[:0] = flow(listed(names, end=":"), view, start=start)
+            lines[:0] = flow(_listed(names, end=":"), view, start=start)
         yield lines
 
 
@@ -226,7 +226,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     if plan.secrets:
         lines.append("Secrets that apply needs:")
     for ref, destinations in words.secret_destinations(plan).items():
-        first, *others = listed(destinations)
+        first, *others = _listed(destinations)
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
         lines += flow(atoms, view, start=f"  {quote(str(ref))}", indent=6)
     yield lines + paragraphs([f"{line}." for line in words.reminders(plan, view)], view)
@@ -330,3 +330,10 @@ def _window(line: str, start: int, room: int) -> tuple[str, str, int]:
             last -= 1
         else:
             return before, after, last
+
+
+def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
+    """Return items as the atoms of a list; `end` follows the last one."""
+    shown = [*items]
+    last = shown[-1:]
+    return [*(Atom(f"{item},") for item in shown[:-1]), *(Atom(f"{item}{end}") for item in last)]

@@ -267,13 +267,6 @@ ARGUMENT: Final = _listed(f"{key}:{scheme.placeholder}" for key, scheme in SCHEM
 """The forms of a reference on the command line."""
 
 
-def variables(references: Iterable[SecretRef]) -> set[str]:
-    """Return the variables of the process that references name."""
-    return {
-        ref.name for ref in references if not ref.is_literal and SCHEMES[ref.scheme].is_variable
-    }
-
-
 def paths(references: Iterable[SecretRef]) -> set[str]:
     """Return the files that references name, relative to the working directory."""
     return {ref.name for ref in references if is_file(ref)}

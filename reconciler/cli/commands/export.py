@@ -12,9 +12,9 @@ from reconciler import workflow
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ReconcilerError, UsageError
+from reconciler.errors import UsageError
 from reconciler.model import Organization, SecretRef
-from reconciler.planning.names import unmatched
+from reconciler.planning.names import require_matches
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
 from reconciler.source.export import SLACK_TOKEN, Export, Tokens, declared_tokens, export
@@ -73,12 +73,8 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
     sources = _sources(session, tokens)
     with connected(session) as connection:
         live = workflow.read_live(connection.api, session.organizations)
-    notes = list(unmatched(only, {webhook.name for webhook in live.webhooks}, "live webhook"))
-    if only and len(notes) == len(set(only)):  # an empty file would look like success
-        raise ReconcilerError(
-            f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
-            hint=notes[0].hint,
-        )
+    # An empty file would look like success.
+    notes = require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
     # Before the file is written: a misspelled user name would leave its token assumed.
     exported = export(live, only=only, tokens=_with_declared(tokens, sources, live.organization))
     require_usernames(tokens, exported)
