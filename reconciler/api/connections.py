@@ -76,7 +76,7 @@ class Shared:
 
     def __init__(self, network: Network) -> None:
         self.deadline = Deadline(network.clock, network.deadline)
-        self.watchdog = Watchdog(network.clock) if network.adapter is None else None
+        self.watchdog = _Watchdog(network.clock) if network.adapter is None else None
         self._environment = network.environment
         self._contexts: dict[bool, ssl.SSLContext] = {}
         self._lock = threading.Lock()
@@ -240,7 +240,7 @@ class WatchedSocket:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
-class Watchdog:
+class _Watchdog:
     """Watches the requests in flight. `close` ends its thread."""
 
     def __init__(self, clock: Clock) -> None:

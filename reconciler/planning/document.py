@@ -25,7 +25,6 @@ from reconciler.planning.plan import (
     RunPlan,
     SecretChange,
     SetChange,
-    T,
     ValueChange,
     digest_of,
 )
@@ -61,7 +60,7 @@ def run_tree(run: RunPlan, version: str, extra: Sequence[Tree] = ()) -> Tree:
     }
 
 
-def failed_tree(result: OrganizationResult[T]) -> Tree:
+def failed_tree(result: OrganizationResult[Any]) -> Tree:
     """Return an organization that failed, with its error."""
     tree: Tree = {"organization": {"id": None, "name": result.name}}
     if result.problem is not None:

@@ -514,10 +514,10 @@ class Plan(NamedTuple):
         return len(self.deletes) - len(harmless)
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-class OrganizationResult(NamedTuple, Generic[T]):
+class OrganizationResult(NamedTuple, Generic[_T]):
     """The result for one organization of a run: a value, or the problem because of which it failed.
 
     With neither, the run ended before it started with this organization. `name` is the real name
@@ -526,7 +526,7 @@ class OrganizationResult(NamedTuple, Generic[T]):
 
     name: str
     files: tuple[str, ...] = ()
-    value: T | None = None
+    value: _T | None = None
     problem: ReconcilerError | None = None
 
 

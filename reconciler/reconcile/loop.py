@@ -22,7 +22,7 @@ from reconciler.model import Desired, Live, Organization
 from reconciler.planning.plan import OrganizationResult, Plan, RunPlan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Clock
-from reconciler.reconcile.withhold import Reasons, Suspensions, withheld
+from reconciler.reconcile.withhold import Suspensions, withheld
 from reconciler.render.quote import quote
 from reconciler.report import Applied, Report, RunReport
 from reconciler.source.history import Commit, commit_of
@@ -152,7 +152,7 @@ class _Reconciler:
         clock, bases, suspensions = self._clock, self._bases, self._suspensions
         ready = [_with_base(target, bases) for target in targets]
 
-        def withhold(plan: Plan, live: Live, gathered: Gathered) -> Reasons:
+        def withhold(plan: Plan, live: Live, gathered: Gathered) -> Mapping[int, tuple[str, str]]:
             base = bases.get(plan.organization, gathered.checked)
             suspended = suspensions.reasons(plan, clock.monotonic())
             earlier = () if base is None else base.desired.webhooks

@@ -7,7 +7,7 @@ write for ever, nor create a second webhook that sends every message twice.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import (
@@ -29,8 +29,10 @@ _HOUR: Final = 3600.0
 _MAX_WRITES: Final = 3
 """The maximum number of writes of one declaration of a webhook within an hour."""
 
+_WITHHELD: Final = "withheld"
+"""The code of an operation that needs a person to decide."""
 
-Reasons = dict[int, tuple[str, str]]
+_Reasons: TypeAlias = dict[int, tuple[str, str]]
 """Code and reason of the operations of a plan that are not written, by index."""
 
 
@@ -42,19 +44,15 @@ class _History(NamedTuple):
     reason: str = ""
 
 
-_WITHHELD: Final = "withheld"
-"""The code of an operation that needs a person to decide."""
-
-
 class Suspensions:
     """The webhooks that this process does not write for an hour. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._histories: dict[Hashable, _History] = {}
 
-    def reasons(self, plan: Plan, now: float) -> Reasons:
+    def reasons(self, plan: Plan, now: float) -> _Reasons:
         """Return why operations are suspended, by index."""
-        reasons: Reasons = {}
+        reasons: _Reasons = {}
         for index, operation in enumerate(plan.operations):
             history = self._histories.get(_key(plan, operation), _History())
             if now < history.until:
@@ -100,15 +98,15 @@ def _key(plan: Plan, operation: Operation) -> Hashable:
 
 
 def withheld(
-    plan: Plan, live: Live, gathered: Gathered, *, earlier: Sequence[Webhook], suspended: Reasons
-) -> Reasons:
+    plan: Plan, live: Live, gathered: Gathered, *, earlier: Sequence[Webhook], suspended: _Reasons
+) -> _Reasons:
     """Return why operations are withheld or suspended, by index.
 
     A create is withheld if an undeclared live webhook has its type and destination: it is probably
     the same webhook under another name. The names of `earlier` declarations were removed by a
     commit: they are deleted as planned.
     """
-    reasons: Reasons = {}
+    reasons: _Reasons = {}
     undeclared = _undeclared(plan, live, gathered.checked.desired, earlier)
     operations = list(enumerate(plan.operations))
     for index, operation in operations:
@@ -130,7 +128,7 @@ def withheld(
     return reasons | _dependents(operations, reasons)
 
 
-def _dependents(operations: Sequence[tuple[int, Operation]], reasons: Reasons) -> Reasons:
+def _dependents(operations: Sequence[tuple[int, Operation]], reasons: _Reasons) -> _Reasons:
     """Return the reasons of the operations that must wait for one of `reasons`.
 
     A webhook whose duplicate is not deleted is not updated: otherwise both would differ, and no

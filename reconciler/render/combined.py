@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import replace
 from glob import escape
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
@@ -22,7 +22,6 @@ from reconciler.planning.plan import (
     Plan,
     RunPlan,
     Snapshot,
-    T,
 )
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
@@ -202,7 +201,7 @@ def _findings(
     )
 
 
-def problems(results: Sequence[OrganizationResult[T]]) -> list[ReconcilerError]:
+def problems(results: Sequence[OrganizationResult[Any]]) -> list[ReconcilerError]:
     """Return the problems of organizations, equal ones once; the message names all of them."""
     # Exceptions are equal only if they are the same object, and each organization has its own.
     groups: dict[Hashable, tuple[ReconcilerError, list[str]]] = {}

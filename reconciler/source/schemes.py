@@ -50,7 +50,7 @@ class UnresolvedError(Exception):
         self.finding = finding
 
 
-Check = Callable[[Path], None]
+_Check = Callable[[Path], None]
 """Raises UnresolvedError if a file, with links resolved, may not be used."""
 
 
@@ -77,7 +77,7 @@ class Scheme(NamedTuple):
     name_description: str
     plan_description: str
     example: str
-    read: Callable[[str, Machine, Check], str]
+    read: Callable[[str, Machine, _Check], str]
     has_value: Callable[[str, Machine], bool]
     forbidden: Callable[[str], str | None] = lambda name: None
     another: str = "another place"
@@ -125,7 +125,7 @@ def forbidden_variable(name: str) -> str | None:
     return None
 
 
-def _read_variable(name: str, machine: Machine, check: Check) -> str:
+def _read_variable(name: str, machine: Machine, check: _Check) -> str:
     value = machine.environ.get(name)
     if not value:
         problem = "empty" if name in machine.environ else "not set"
@@ -191,7 +191,7 @@ def _forbidden_file(path: str) -> str | None:
     return "system files and credentials of other programs" if is_forbidden else None
 
 
-def _read_file(name: str, machine: Machine, check: Check) -> str:
+def _read_file(name: str, machine: Machine, check: _Check) -> str:
     shown = masked(name)
     try:
         if machine.commit is not None:

@@ -53,7 +53,7 @@ from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Sou
 from reconciler.workflow.run import Planned, Target, plan_all
 
 _Reasons: TypeAlias = Mapping[int, tuple[str, str]]
-Withhold: TypeAlias = Callable[[Plan, Live, Gathered], _Reasons]
+_Withhold: TypeAlias = Callable[[Plan, Live, Gathered], _Reasons]
 """Returns the operations of a plan that must not be applied: code and reason, by index."""
 
 
@@ -127,7 +127,7 @@ def apply_all(
     expect_digest: str | None = None,
     values: bool = False,
     keep_going: bool = False,
-    withhold: Withhold = lambda plan, live, gathered: {},
+    withhold: _Withhold = lambda plan, live, gathered: {},
 ) -> RunReport:
     """Apply all targets one after another, if `confirm` returns true for what will be applied.
 
@@ -182,7 +182,7 @@ def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
 
 
 def _prepared(
-    planned: Planned, withhold: Withhold, *, approve: bool, values: bool
+    planned: Planned, withhold: _Withhold, *, approve: bool, values: bool
 ) -> _Ready | ReconcilerError:
     """Return the part of a plan that is applied, or why none is.
 
