@@ -290,12 +290,13 @@ def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
 def pinned(commit: str | None) -> tuple[str, str]:
     """Return the requirement for pip in a workflow, and the URL of its locked dependencies.
 
-    Both are those of this version, or of the repository at a commit. Raises UsageError if no commit
-    is known.
+    Both are those of this version, or of the repository at a commit, by default that which this
+    package was installed from. Raises UsageError if no commit is known.
     """
     lock = f"{_REPOSITORY}/raw/{{}}/requirements/action.lock"
     if _RELEASED:
         return f"{_PACKAGE}=={__version__}", lock.format(f"v{__version__}")
+    commit = commit or _installed_commit()
     if commit is None:
         raise UsageError(
             "cannot determine which commit of cloudtruth-webhooks the workflows should install",
@@ -304,7 +305,7 @@ def pinned(commit: str | None) -> tuple[str, str]:
     return f"{_PACKAGE} @ git+{_REPOSITORY}@{commit}", lock.format(commit)
 
 
-def installed_commit() -> str | None:
+def _installed_commit() -> str | None:
     """Return the commit that this package was installed from, as pip recorded it (PEP 610)."""
     try:
         text = distribution(_PACKAGE).read_text("direct_url.json")

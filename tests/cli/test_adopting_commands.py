@@ -87,7 +87,7 @@ def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
 
 def test_init_rejects_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The program's commit is unknown, or a name is already that of another file or folder."""
-    monkeypatch.setattr("reconciler.ci.workflows.installed_commit", lambda: None)
+    monkeypatch.setattr("reconciler.ci.workflows._installed_commit", lambda: None)
     done = shell("init", "--github")
     assert (done.code, done.out, "--commit" in done.err) == (64, "", True)
     write(tmp_path, {".github/workflows/webhooks.yml": "on: push"})

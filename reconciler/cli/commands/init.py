@@ -124,7 +124,7 @@ def run(
     if github:
         _require_top(directory, target)
         # An unknown commit is an error before a write.
-        installed = workflows.pinned(commit or workflows.installed_commit())
+        installed = workflows.pinned(commit)
     steps: list[str] = []
     if is_new:
         steps = _write_configuration(session, target, file, tokens, yes=yes)
