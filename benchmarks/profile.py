@@ -1,4 +1,4 @@
-"""The profile of `plan`, and why its largest shares are necessary."""
+"""The profile of `plan`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,6 @@ from pathlib import Path
 
 from benchmarks.measure import run
 from benchmarks.workspace import Workspace, serving
-
-WHY = {
-    "YAML": "libyaml's events are turned directly into data. `validate` takes about a quarter of "
-    "the time of PyYAML's CSafeLoader.",
-    "checks and values of the file": "every field of every webhook is checked once. `jsonschema`, "
-    "about forty times as slow as jsonschema-rs, is only imported to explain a rejected file.",
-    "HTTP and decoding of the listing": "every row is one frozen value, with its token wrapped "
-    "so that it cannot be printed.",
-    "comparison": "every pair is compared field by field, secrets in constant time.",
-    "imports": "a fixed cost: click, PyYAML and httpx. Modules that a run does not need are not "
-    "imported.",
-    "rendering": "one pass over the output.",
-    "the rest": "startup and exit of the interpreter, garbage collection, the sampling itself.",
-}
 
 
 def shares(workspace: Workspace, count: int) -> list[tuple[str, float]]:

@@ -26,7 +26,7 @@ section](#webhooks-help-options).
 """
 _SHARED: Final = re.compile(
     r"  (-f, --file PATH|--local) .*\n(?: {5,}.*\n)*|Common options: webhooks help options\n+"
-    r"|Examples:\n(?:  .*\n)*"
+    r"|Examples:\n(?:  .*\n)*|  Exit codes:\n(?:    .*\n|   64 .*\n)*"
 )
 _EMPTY_GROUP: Final = re.compile(r"^\w+:\n\n", re.M)
 
@@ -60,14 +60,15 @@ def page() -> str:
 
 
 def shortened(text: str) -> str:
-    """Return the help of a command without examples and the options that the last section has."""
-    return _EMPTY_GROUP.sub("", _SHARED.sub("", f"{text}\n")).rstrip()
+    """Return the help of a command without examples and what the last sections have."""
+    text = _EMPTY_GROUP.sub("", _SHARED.sub("", f"{text}\n"))
+    return text.replace("\n\n\n", "\n\n").rstrip()
 
 
 def _helps() -> Iterator[tuple[str, str]]:
     root = program()
     with _context(root, None, "webhooks") as context:
-        yield "`webhooks`", root.get_help(context)
+        yield "`webhooks`", shortened(root.get_help(context))
         yield from _group_helps(root, context)
         yield "`webhooks help options`", options_page(context)
 

@@ -43,7 +43,7 @@ def test_help(shell: Shell, words: str) -> None:
     """
     done = shell(*words.split())
     assert (done.code, done.err) == (0, "")
-    text = done.out if words in ("--help", "help options") else shortened(done.out)
+    text = done.out if words == "help options" else shortened(done.out)
     assert f"```text {' '.join(text.split())} ```" in PAGE
 
 

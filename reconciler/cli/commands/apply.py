@@ -51,8 +51,8 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     """PATH is a file or a directory, as for `plan`, or a saved plan. Shows the plan and asks for
     confirmation. Checks files, organization, listing, secrets and guards before the first write.
     Deletes last (except duplicates), and only if everything else succeeded. If a run is incomplete,
-    run the same command again; with --allow-deletes, use the number of deletes that `webhooks plan`
-    then shows; with --expect-digest, use its digest.
+    run the same command again, with the values of --allow-deletes and --expect-digest that
+    `webhooks plan` then shows.
 
     Examples:
         # plan, confirm, apply

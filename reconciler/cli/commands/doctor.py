@@ -61,11 +61,9 @@ class _Diagnosis(NamedTuple):
     ),
 )  # fmt: skip
 def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bool) -> int:
-    """Checks settings and their sources, files, secrets, proxy, certificates, the connection, key,
-    organization, role, maintenance, the API schema, and how secrets read back. Exit code 1 if a
-    check failed. --format json contains no key, secret, host or live name: paste it into a bug
-    report. --probe also creates, changes and deletes one webhook, to find out how this server
-    behaves.
+    """Exits with 1 if a check failed. --format json contains no key, secret, host or live name:
+    paste it into a bug report. --probe also creates, changes and deletes one webhook, to find out
+    how this server behaves.
 
     Examples:
         # check everything

@@ -31,9 +31,8 @@ def run(
 ) -> int:
     """Drift is a change that was made in CloudTruth, not in the files: the configuration that was
     applied last would also revert it. Your own edits are listed separately, and never undone. For
-    each webhook, the output has the command that reverts the change, and the one that accepts it by
-    an edit of the files. `git apply` takes the edits as a patch. They are offered only if planning
-    with them gives no difference. Exits with 2 if there is drift.
+    each webhook, the output has the command that reverts the change, the one that accepts it, and
+    its edit of the files as a patch for `git apply`. Exits with 2 if there is drift.
 
     Examples:
         # what changed live, and how to revert or accept it

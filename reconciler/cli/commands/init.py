@@ -81,10 +81,9 @@ def run(
     commit: str | None,
     yes: bool,
 ) -> None:
-    """With an API key, exports the live webhooks and plans the file, which should show no changes.
-    Without one, writes a commented starter file; a later run replaces it if you have not edited
-    it. Other existing files are kept. Nothing is written beside files that declare webhooks, or
-    with -f, webhooks of the same organization.
+    """With an API key, exports the live webhooks and plans the file. Without one, writes a
+    commented starter file, which a later run replaces if you have not edited it. Nothing is written
+    beside files that declare webhooks, or with -f, webhooks of the same organization.
 
     Examples:
         # start

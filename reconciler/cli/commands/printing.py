@@ -85,7 +85,7 @@ def completion(session: Session, shell: str) -> None:
 
 @command(options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND|RULE]"),))
 def help(session: Session, words: tuple[str, ...]) -> int:  # noqa: A001 - the command's name
-    """Common options are those that several commands have. A rule is the name in `error[RULE]`.
+    """A rule is the name in `error[RULE]`.
 
     Examples:
         # the options that commands share

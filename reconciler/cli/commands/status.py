@@ -29,9 +29,8 @@ from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 )  # fmt: skip
 def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> int:
     """With files (default: webhooks.yaml, if it exists), also lists declared webhooks that are not
-    live, and counts the drift in the last line. A webhook is failing if its last delivery failed;
-    an error before a later delivery is shown as failed earlier. Ids, events and complete errors are
-    listed with -v.
+    live, and counts the drift. A webhook is failing if its last delivery failed; an error before a
+    later delivery is shown as failed earlier. -v lists ids, events and complete errors.
 
     Examples:
         # show everything

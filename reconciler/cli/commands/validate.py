@@ -16,9 +16,8 @@ from reconciler.workflow.inputs import organizations, parse
 
 @command(paths=True, formats=tuple(FINDINGS_RENDERERS))
 def run(session: Session, format: str) -> int:
-    """Reports all errors in all files, each with its position and a fix. Only a plan reports that
-    `ignore` matches a declared webhook. Needs no secrets: apply needs them only to create a
-    webhook or change its configuration.
+    """Reports all errors in all files, each with its position and a fix. Needs no key and no
+    secrets.
 
     Examples:
         # check webhooks.yaml
