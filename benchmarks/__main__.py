@@ -50,7 +50,6 @@ def main() -> None:
         profiled = 1000 if given.quick else 10_000
         written = page(
             lines,
-            measure_growth(workspace),
             shares(workspace, profiled),
             profiled,
             known_reasons(lines),

@@ -265,10 +265,6 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     "docs/deliveries.md: Create the Slack app": BlockSetup(
         prints=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
     ),
-    "docs/deliveries.md: In a pipeline": BlockSetup(
-        files={"webhooks.yaml": EXAMPLE}, live=EXAMPLE,
-        prints=('"format_version": "3"', '"channel"'),
-    ),
 }  # fmt: skip
 """Every block of type `sh`, and every workflow with commands, by its name."""
 

@@ -161,8 +161,6 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
 DRAWINGS = {
     "docs/architecture.md: Architecture",
     "docs/organizations.md: Brands and environments",
-    "docs/organizations.md: Policies",
-    "docs/organizations.md: Profiles",
 }
 """Texts that no program prints."""
 

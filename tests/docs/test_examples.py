@@ -29,9 +29,9 @@ ORGANIZATIONS = sorted(name for name, text in TEXTS.items() if "\norganization:"
 
 
 def test_the_page_lists_the_public_names() -> None:
-    """The table on the page and `__all__` have the same names."""
+    """The list on the page and `__all__` have the same names."""
     section = PAGE.partition("## Public names")[2]
-    named = re.findall(r"^\| `(\w+)` \|", section, flags=re.M)
+    named = re.findall(r"^- `(\w+)`:", section, flags=re.M)
     assert sorted(named) == sorted(reconciler.workflow.__all__)
     imported = re.findall(r"from (reconciler[\w.]*) import", PAGE)
     assert set(imported) == {"reconciler.workflow"}
