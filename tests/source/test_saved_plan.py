@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -31,7 +29,6 @@ from tests.planning.builders import TOKEN_REF, generic, live, live_generic, live
 from tests.planning.builders import desired as declared
 
 FILE = "plan.json"
-Edit = Callable[[dict[str, Any]], object]
 few = settings(
     max_examples=60,
     deadline=None,
@@ -84,19 +81,21 @@ def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:
     )
 
 
-def edit_plan(raw: bytes, edit: Edit, *, sealed: bool = True) -> bytes:
-    """Return an edited saved plan, with the checksum corrected if `sealed`."""
-    tree = json.loads(raw)
-    edit(tree)
+def edit_plan(raw: bytes, path: str, value: Any, *, sealed: bool = True) -> bytes:
+    """Return a saved plan with another value at a path, or without it if that is an ellipsis.
+
+    The checksum is corrected if the plan is `sealed`.
+    """
+    tree = node = json.loads(raw)
+    *keys, last = path.split(".")
+    for key in keys:
+        node = node[int(key) if key.isdigit() else key]
+    node[last] = value
+    if value is ...:
+        del node[last]
     if sealed:
         tree["checksum"] = checksum(tree)
     return json.dumps(tree).encode()
-
-
-def only(tree: dict[str, Any]) -> dict[str, Any]:
-    """Return the only organization of a document."""
-    (organization,) = tree["organizations"]
-    return organization
 
 
 def reread(raw: bytes, allow: tuple[str, ...] = ()) -> Loaded:
@@ -107,10 +106,6 @@ def reread(raw: bytes, allow: tuple[str, ...] = ()) -> Loaded:
 JSON = RENDERERS["json"]()
 ONE = declared(slack())
 SAVED = saved(ONE)
-
-
-def part(tree: dict[str, Any]) -> Any:
-    return only(tree)["configuration"][0]
 
 
 def positions(desired: Desired) -> list[str]:
@@ -173,53 +168,36 @@ def test_formatting_does_not_matter() -> None:
 
 
 CHANGED = r"^plan\.json was changed after it was saved$"
+PART = "organizations.0.configuration.0"
 NO_PLAN = r"^plan\.json is not a saved plan"
-UNSEALED: tuple[Edit, ...] = (
-    lambda tree: tree.update(tool_version="0"),
-    lambda tree: only(tree).update(organization={**only(tree)["organization"], "id": "o-2"}),
-    lambda tree: only(tree)["operations"].pop(),
-    lambda tree: only(tree)["configuration"].pop(),
-    lambda tree: tree.update(checksum=None),
-    lambda tree: tree.update(extra=1),
-    lambda tree: tree.pop("checksum"),
+UNSEALED: tuple[tuple[str, Any], ...] = (
+    ("tool_version", "0"),
+    ("organizations.0.organization.id", "o-2"),
+    ("organizations.0.operations", []),
+    ("organizations.0.configuration", []),
+    ("checksum", None),
+    ("checksum", ...),
+    ("extra", 1),
 )
-"""Changes that leave the old checksum."""
+"""Changes that leave the old checksum: the keys to a value, and the new value, if any."""
 
-SEALED: tuple[tuple[Edit, str], ...] = (
-    (lambda tree: tree.update(digest=f"sha256:{'0' * 64}"), CHANGED),
-    (lambda tree: only(tree)["operations"][0].update(digests=[]), CHANGED),
-    (lambda tree: only(tree).update(origin="https://elsewhere.example"), CHANGED),
-    *(
-        (partial(dict.update, format_version=version), "is not in plan format")
-        for version in ("1", "0", 2, None)
-    ),
-    (lambda tree: only(tree).update(origin=1), f"{NO_PLAN}: organizations.0.origin"),
-    (lambda tree: only(tree).pop("counts"), rf"{NO_PLAN}: organizations\.0"),
-    (lambda tree: tree.update(extra=1), f"{NO_PLAN}: it has missing or unknown keys"),
-    (lambda tree: tree.pop("options"), f"{NO_PLAN}$"),
-    (
-        lambda tree: only(tree)["counts"].update(live=-1),
-        rf"{NO_PLAN}: organizations.0.counts\.live",
-    ),
-    (lambda tree: only(tree)["operations"].append(1), rf"{NO_PLAN}: organizations.0.operations\.1"),
-    (
-        lambda tree: only(tree)["operations"][0].update(digests=["x"]),
-        rf"{NO_PLAN}: organizations.0.operations\.0",
-    ),
-    (lambda tree: only(tree).update(resends=[{}]), rf"{NO_PLAN}: organizations.0.resends\.0"),
-    (
-        lambda tree: part(tree).update(content=[]),
-        rf"{NO_PLAN}: organizations.0.configuration\.0\.content",
-    ),
-    (
-        lambda tree: part(tree)["content"].pop("webhooks"),
-        rf"{NO_PLAN}: organizations.0.configuration\.0",
-    ),
-    (
-        lambda tree: part(tree).update(lines=[10**9]),
-        rf"{NO_PLAN}: organizations.0.configuration\.0\.lines",
-    ),
-    (lambda tree: tree["options"].update(prune="no"), rf"{NO_PLAN}: options\.prune"),
+SEALED: tuple[tuple[str, Any, str], ...] = (
+    ("digest", f"sha256:{'0' * 64}", CHANGED),
+    ("organizations.0.operations.0.digests", [], CHANGED),
+    ("organizations.0.origin", "https://elsewhere.example", CHANGED),
+    *(("format_version", version, "is not in plan format") for version in ("1", "0", 2, None)),
+    ("organizations.0.origin", 1, f"{NO_PLAN}: organizations.0.origin"),
+    ("organizations.0.counts", ..., rf"{NO_PLAN}: organizations\.0"),
+    ("extra", 1, f"{NO_PLAN}: it has missing or unknown keys"),
+    ("options", ..., f"{NO_PLAN}$"),
+    ("organizations.0.counts.live", -1, rf"{NO_PLAN}: organizations.0.counts\.live"),
+    ("organizations.0.operations", [1], rf"{NO_PLAN}: organizations.0.operations\.0"),
+    ("organizations.0.operations.0.digests", ["x"], rf"{NO_PLAN}: organizations.0.operations\.0"),
+    ("organizations.0.resends", [{}], rf"{NO_PLAN}: organizations.0.resends\.0"),
+    (f"{PART}.content", [], rf"{NO_PLAN}: {PART}\.content"),
+    (f"{PART}.content.webhooks", ..., rf"{NO_PLAN}: {PART}"),
+    (f"{PART}.lines", [10**9], rf"{NO_PLAN}: {PART}\.lines"),
+    ("options.prune", "no", rf"{NO_PLAN}: options\.prune"),
 )
 """Changes with a correct checksum."""
 
@@ -235,8 +213,8 @@ OTHERS = [
     (JSON.render_run(RunPlan.of(plan(ONE, live(), {}))).encode(), ""),
 ]
 INVALID = [
-    *((edit_plan(SAVED, each, sealed=False), CHANGED) for each in UNSEALED),
-    *((edit_plan(SAVED, each), message) for each, message in SEALED),
+    *((edit_plan(SAVED, path, value, sealed=False), CHANGED) for path, value in UNSEALED),
+    *((edit_plan(SAVED, path, value), message) for path, value, message in SEALED),
     *((raw, f"{NO_PLAN}{why}$") for raw, why in OTHERS),
 ]
 
@@ -307,12 +285,9 @@ def test_a_saved_plan_declares_only_what_a_file_may(
 ) -> None:
     """A saved plan that was edited is checked like a file, and not shown."""
 
-    def edit(tree: dict[str, Any]) -> None:
-        webhook = part(tree)["content"]["webhooks"][0]
-        webhook["name"] = name
-        webhook["configuration"]["token"] = token
-
-    loaded = reread(edit_plan(SAVED, edit), allow)
+    raw = edit_plan(SAVED, f"{PART}.content.webhooks.0.name", name)
+    raw = edit_plan(raw, f"{PART}.content.webhooks.0.configuration.token", token)
+    loaded = reread(raw, allow)
     assert [each.rule for each in loaded.findings] == rules
     assert (loaded.desired is None) == bool(rules)
     assert str(token) not in repr(loaded.findings)
