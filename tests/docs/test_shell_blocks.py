@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import MakeCloud, Shell
-from tests.deliveries.fake_slack import FakeSlack
+from tests.deliveries.fake_slack import GOOD, FakeSlack
 from tests.docs.block_setups import ELSEWHERE, SECRETS, SETUPS, STAND_INS, BlockSetup
 from tests.docs.test_code_blocks import BLOCKS
 from tests.folders import ROOT, copy_parts, git, write
@@ -103,9 +103,10 @@ def prepare(setup: BlockSetup, folder: Path, stand_ins: Path) -> None:
     if setup.before:
         commit(folder, setup.before)
     write(folder, setup.files)
-    write(stand_ins, {**STAND_INS, "python3": STAND_INS["python"]})
-    for each in stand_ins.iterdir():
-        each.chmod(0o755)
+    programs = {path.name: path.read_text("utf-8") for path in STAND_INS.iterdir()}
+    write(stand_ins, {**programs, "python3": programs["python"]})
+    for path in stand_ins.iterdir():
+        path.chmod(0o755)
 
 
 def commit(folder: Path, files: Mapping[str, str]) -> None:
@@ -122,6 +123,8 @@ def stand_in_environment(place: Path) -> dict[str, str]:
         "PATH": os.pathsep.join(folders),
         "HOME": str(place),
         "CALLS": str(place / "calls"),
+        "GOOD": GOOD,
+        "PYTHON": sys.executable,
         "PYTHONDONTWRITEBYTECODE": "1",
         "TERM": "dumb",
         "COLUMNS": "100",
