@@ -4,6 +4,7 @@ check cannot run.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -191,7 +192,8 @@ def _failing_text(failing: Sequence[Snapshot], since: Mapping[str, str]) -> str:
         return ""
     text = "\n### Failing deliveries\n\n"
     for webhook in failing[:_MAX_FAILING]:
-        what = delivery_error(webhook.last_error)[:300]
+        # Whole words, because a part of a secret could not be found and hidden.
+        what = textwrap.shorten(delivery_error(webhook.last_error), 300, placeholder=" ...")
         text += f"- {code(quote(webhook.name))}: {code(quote(what))}"
         if since[webhook.id]:
             text += f", since {code(quote(since[webhook.id]))}"

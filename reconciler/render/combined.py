@@ -34,7 +34,7 @@ from reconciler.render.rows import (
     outcome_row,
     plan_rows,
 )
-from reconciler.render.words import apply_command, between, plural, shorten
+from reconciler.render.words import apply_command, between, organization_counts, plural, shorten
 from reconciler.report import Applied, RunReport
 
 if TYPE_CHECKING:
@@ -377,16 +377,25 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
 
 def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     """Return the number of webhooks that drifted, and the command that accepts all of it."""
+    compared, total = len(report.drifts), len(report.organizations)
+    # Nothing is known about the drift of an organization that failed.
+    failures = ""
+    if compared < total:
+        failures = organization_counts(total, f"{compared} compared", total - compared)
     if report.unknown and report.remains:
-        texts = [f"Drift cannot be told from changes of the files: {prose(report.unknown)}."]
+        reason = f"Drift cannot be told from changes of the files: {prose(report.unknown)}."
+        texts = [reason + between(" ", failures)]
         if not report.reverted_together:
             texts.append("Name the previous configuration with --base.")
         return texts, ""
     drifted = list(report.webhooks)
     number = len(drifted) + sum(len(drift.unapplied) for drift in report.drifts)
-    if not number:
-        return ["No drift."], ""
+    if not number and not compared:
+        return [failures], ""
     count = f"Drift: {plural(number, 'webhook')} changed live."
+    if not number:
+        count = "No drift."
+    count += between(" ", failures)
     editable = plural(sum(bool(webhook.files) for webhook in drifted), "change")
     if not report.diffs:
         return [count], ""

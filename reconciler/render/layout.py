@@ -1,9 +1,9 @@
 """Lay out rows in columns, wrap lines to the width of the terminal, and add color.
 
 A row that fits is one line, with its cells aligned to those of the other rows. A row that does not
-fit keeps its first cell and wraps the others. Text is never truncated and atoms are never split: an
-atom wider than the terminal overflows. SGR codes for color are the only control characters in any
-output.
+fit keeps its first cell and wraps the others, or ends in three dots. Atoms are never split, because
+a part of a secret could not be found and hidden: an atom wider than the terminal overflows. SGR
+codes for color are the only control characters in any output.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from reconciler.render.rows import Atom, Row, sentence
 
 _INDENT = 2
 _FIELDS = 6
+_CUT: Final = " ..."
 _CODES: Final = {
     "+": "32",
     "~": "33",
@@ -98,16 +99,19 @@ class _Columns(NamedTuple):
     field_indent: int
 
 
-def lay_out(rows: Sequence[Row], view: View) -> list[str]:
+def lay_out(rows: Sequence[Row], view: View, *, cut: bool = False) -> list[str]:
     """Return the lines of `rows`, their fields below them.
 
     Columns (action, details, position) are aligned over all rows, each at most its share of the
-    width.
+    width. With `cut`, a row that does not fit is one line, not aligned, without its last words.
     """
     table = _columns_of(rows, view.width)
     lines: list[str] = []
     for row in rows:
-        lines += _row_lines(row, table, view)
+        row_lines = _row_lines(row, table, view)
+        if cut and len(row_lines) > 1:
+            row_lines = _cut_row(row, view)
+        lines += row_lines
         for field in row.fields:
             start = _pad_to(" " * _FIELDS + paint(field.label, field.sign, view), table.what)
             atoms = [
@@ -152,10 +156,23 @@ def _row_lines(row: Row, table: _Columns, view: View) -> list[str]:
         return [line.rstrip(" ")]
     atoms = [Atom(piece) for piece in row.pieces]
     if row.what:  # the spaces separate what would be columns
-        atoms.insert(0, Atom(f"{row.what}   "))
+        atoms.insert(0, Atom(f"{row.what}  "))
     if place:
         atoms.append(Atom(place, gap="   "))
     return flow(atoms, view, start=head, indent=table.row_indent)
+
+
+def _cut_row(row: Row, view: View) -> list[str]:
+    """Return a row in one line, without alignment and without the last words if it is too long."""
+    first, *others = (re.sub(" +$", " ", piece) for piece in row.details)
+    table = _Columns(0, 0, 0, 0, 0)
+    lines = _row_lines(row._replace(details=(first, *others)), table, view)
+    if len(lines) == 1:
+        return lines
+    # The first detail is aligned because it is in every row; what is special comes before it.
+    row = row._replace(details=(*others, f" {first}"))
+    start, *_ = _row_lines(row, table, view._replace(width=view.width - len(_CUT)))
+    return [start + _CUT]
 
 
 def _indent(row: Row) -> int:

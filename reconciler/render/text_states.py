@@ -24,6 +24,8 @@ from reconciler.render.rows import (
 _MAX_SUBJECTS: Final = 10
 _MAX_DESTINATION: Final = 40
 """The columns up to which destinations are aligned in a status."""
+_MIN_CUT: Final = 80
+"""The columns from which each webhook of a status is one line."""
 
 
 def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
@@ -34,10 +36,9 @@ def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: Vi
     if len(statuses) > 1:
         live = words.plural(sum(status.live_count for status in planned), "live webhook")
         drifted = sum(bool(status.drift) for status in planned)
-        total = f"{words.plural(len(statuses), 'organization')}: {live}, drift in {drifted}"
-        if len(planned) < len(statuses):
-            total += f", {len(statuses) - len(planned)} failed"
-        texts.append(joined(paragraphs([f"{total}."], view)))
+        failed = len(statuses) - len(planned)
+        total = words.organization_counts(len(statuses), f"{live}, drift in {drifted}", failed)
+        texts.append(joined(paragraphs([total], view)))
     return "\n".join(texts)
 
 
@@ -63,7 +64,9 @@ def _status(status: LiveStatus, view: View) -> str:
     width = max((size for size in widths if size <= _MAX_DESTINATION), default=0)
     rows = [_status_row(webhook, width, view) for webhook in shown]
     title = f"CloudTruth webhooks for {quote(status.organization.name)}"
-    return joined([title], lay_out(rows, view) or ["  none"], end)
+    # With -v everything is shown, and on a narrow screen a cut row would only have the name.
+    lines = lay_out(rows, view, cut=view.verbosity <= 0 and view.width >= _MIN_CUT)
+    return joined([title], lines or ["  none"], end)
 
 
 def _status_row(status: WebhookStatus, width: int, view: View) -> Row:

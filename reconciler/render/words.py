@@ -133,15 +133,20 @@ def _numbers(counted: Iterable[tuple[int, str]]) -> str:
     return ", ".join(f"{number} {what}" for number, what in counted if number)
 
 
+def organization_counts(number: int, states: str, failed: int) -> str:
+    """Return the number of organizations of a run, their states, and how many failed."""
+    shown = [states, _numbers([(failed, "failed")])]
+    return f"{plural(number, 'organization')}: {', '.join(filter(None, shown))}."
+
+
 def run_summary(totals: Totals) -> str:
     """Return the numbers of organizations of a run, and of their operations."""
     states = [
         (totals.to_change, "to change"),
         (totals.unchanged, "unchanged"),
         (totals.blocked, "blocked"),
-        (totals.failed, "failed"),
     ]
-    summary = f"{plural(totals.organizations, 'organization')}: {_numbers(states)}."
+    summary = organization_counts(totals.organizations, _numbers(states), totals.failed)
     if totals.to_change:
         others = _numbers([(totals.create, "to create"), (totals.update, "to update")])
         return f"{summary} {between('', others, ', ')}{totals.delete} to delete."

@@ -29,7 +29,6 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import PlanOptions, attribute
 from reconciler.planning.review import mentions
-from reconciler.settings import LOCAL_SERVER
 from reconciler.source.history import (
     NoBaseError,
     commit_before,
@@ -40,7 +39,7 @@ from reconciler.source.history import (
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import Checked, Gathered, gather
-from reconciler.workflow.planning import check_organization, plan_listed
+from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import Planned
 
@@ -161,13 +160,11 @@ def status(
 ) -> tuple[tuple[WebhookStatus, ...], Plan | None]:
     """Return the management status of each webhook whose name matches `only`, and the plan.
 
-    Without files, no webhook is checked and there is no plan. Raises OrganizationError, and
-    ConfigurationError if the configuration conflicts with the live webhooks.
+    Without files, no webhook is checked and there is no plan. Raises ConfigurationError if the
+    configuration conflicts with the live webhooks.
     """
     if checked is None:
         return statuses(live, None, only), None
-    if live.origin != LOCAL_SERVER:  # the emulator accepts any organization
-        check_organization(live.organization, declared=checked.desired.organization)
     base, gathered = base_of(checked), gather(checked)
     plan = plan_listed(gathered, live, PlanOptions(previous=base.desired))
     plan = _labeled(plan, live, gathered, base)

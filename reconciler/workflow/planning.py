@@ -73,13 +73,7 @@ def plan_of_live(
     """
     checked = gathered.checked
     organization = organization or reader.organization()
-    is_local = reader.origin == LOCAL_SERVER  # the emulator accepts any organization
-    if not is_local:
-        check_organization(
-            organization,
-            declared=checked.desired.organization,
-            selected=checked.inputs.selected,
-        )
+    _check_organization(reader, organization, checked.desired.organization, checked.inputs.selected)
     # A review for another server or organization approves nothing here.
     if review is not None:
         _check_review_target(review, reader.origin, organization)
@@ -91,7 +85,7 @@ def plan_of_live(
             hint="try again after the maintenance; `webhooks plan` still works",
         )
     # `validate` has judged the files with the name that they write, which may be an id.
-    if not is_local:
+    if reader.origin != LOCAL_SERVER:
         _check_policies(checked, organization)
     webhooks = _with_pinned(checked.desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
@@ -235,13 +229,15 @@ def read_live(
     reader: WebhookReader,
     selected: Sequence[str] = (),
     organization: Organization | None = None,
+    declared: str | None = None,
 ) -> Live:
-    """Return the live webhooks of a selected organization: its name, id or a glob; () for any.
+    """Return the live webhooks of the key's organization.
 
+    It must be the `declared` one, and match one of `selected`: names, ids or globs; () for any.
     `organization` is that of the key, if it was read before. Raises OrganizationError, ApiError.
     """
     organization = organization or reader.organization()
-    check_organization(organization, selected=selected)
+    _check_organization(reader, organization, declared, selected)
     return Live(origin=reader.origin, organization=organization, webhooks=reader.list())
 
 
@@ -259,12 +255,13 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
     return (*listing, *(webhook for webhook in read if webhook is not None))
 
 
-def check_organization(
-    organization: Organization, *, declared: str | None = None, selected: Sequence[str] = ()
+def _check_organization(
+    reader: WebhookReader, organization: Organization, declared: str | None, selected: Sequence[str]
 ) -> None:
     """Raise OrganizationError unless the key's organization is that of the files and options."""
     expected = unexpected(organization, declared, selected)
-    if expected is None:
+    # The emulator accepts any organization.
+    if expected is None or reader.origin == LOCAL_SERVER:
         return
     otherwise = "set another one with --organization or WEBHOOKS_ORGANIZATION"
     if expected == declared:

@@ -322,7 +322,12 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
 
     def read(number: int, connection: Connection) -> Live:
         target = targets[number]
-        return read_live(connection.api, target.checked.inputs.selected, target.organization)
+        return read_live(
+            connection.api,
+            target.checked.inputs.selected,
+            target.organization,
+            target.checked.desired.organization,
+        )
 
     results = call_all(targets, read)
     _require_distinct(
