@@ -1,16 +1,18 @@
 """Drift: what changed live, apart from what the files change.
 
-An operation is drift if the previous configuration plans it, too (`attribute` in `planner.py`).
+An operation is drift if the previous configuration plans it, too (`attribute`).
 What the files change, completely or in part, and what waits to be applied must never be undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.findings import Position
+from reconciler.kinds import KINDS
 from reconciler.model import Live
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
@@ -18,13 +20,19 @@ from reconciler.planning.plan import (
     Create,
     Delete,
     DeliveryState,
+    FieldRemoved,
+    FieldResent,
     Kept,
     Operation,
+    OperationDigest,
     OrganizationResult,
     Plan,
     Reason,
+    SecretChange,
+    SetChange,
     Snapshot,
     Update,
+    ValueChange,
     webhook_key,
 )
 from reconciler.planning.readback import snapshot
@@ -114,6 +122,133 @@ class DriftReport(NamedTuple):
             return True
         # What the edited files accept no longer differs from them.
         return any(not (self.accepted and webhook.files) for webhook in self.webhooks)
+
+
+def attributed(
+    operations: Iterable[Operation],
+    reviewable: Iterable[Sequence[OperationDigest]],
+    renamed: Mapping[str, Snapshot],
+    earlier: Plan | None,
+) -> tuple[Operation, ...]:
+    """Label each operation: it is drift if the previous configuration also plans it.
+
+    `earlier` is the plan of that configuration; None if it has the same operations.
+    """
+    if earlier is None:
+        return tuple(replace(operation, attribution=Attribution.DRIFT) for operation in operations)
+    before = by_webhook(earlier)
+    drifting = {
+        _identity(operation, digests)
+        for operation, digests in zip(earlier.operations, earlier.digests, strict=True)
+        if before[webhook_key(operation)] is operation  # not the delete of a rename
+    }
+    labeled: list[Operation] = []
+    label_by_id: dict[str, Attribution] = {}
+    for operation, reviewed in zip(operations, reviewable, strict=True):
+        label = attribute(operation, before, renamed)
+        if _identity(operation, reviewed) in drifting:
+            label = Attribution.DRIFT
+        # A rename is one change. Its create precedes its delete.
+        if isinstance(operation, Create):
+            if operation.name in renamed and label is not Attribution.THIS_CHANGE:
+                label_by_id[renamed[operation.name].id] = label
+        else:
+            label = label_by_id.get(operation.before.id, label)
+        labeled.append(replace(operation, attribution=label))
+    return tuple(labeled)
+
+
+def by_webhook(plan: Plan) -> dict[str, Operation]:
+    """Return the operations by `webhook_key`, and for a renamed live webhook its create."""
+    operations = {webhook_key(operation): operation for operation in plan.operations}
+    for create in plan.creates:
+        if create.name in plan.renamed:
+            operations[plan.renamed[create.name].id] = create
+    return operations
+
+
+def attribute(
+    operation: Operation, earlier: Mapping[str, Operation], renamed: Mapping[str, Snapshot]
+) -> Attribution:
+    """Return why a webhook differs, given what an earlier configuration plans, `by_webhook`.
+
+    A field that both set to the same value was changed live. One that only this operation sets
+    equals the earlier configuration, so the files changed it.
+    """
+    before = earlier.get(webhook_key(operation))
+    # The files may have renamed the entry of a webhook that was renamed live.
+    if before is None and operation.name in renamed:
+        before = earlier.get(renamed[operation.name].id)
+    match operation, before:
+        case _, None:
+            return Attribution.THIS_CHANGE
+        case Update(), Update():
+            now, then = _differences(operation), _differences(before)
+            if not now.keys() & then.keys():
+                return Attribution.THIS_CHANGE
+            is_drift = all(then.get(path) == change for path, change in now.items())
+            return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
+        case Create(), Create():
+            is_drift = operation.after == before.after
+            return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
+        # The files no longer declare what was changed live, or no longer with its id.
+        case (Delete(), Update() | Create()) | (Create(), Update()):
+            return Attribution.PARTLY_DRIFT
+        case Delete(), Delete():
+            return Attribution.DRIFT
+    return Attribution.THIS_CHANGE  # a webhook that was added live is now declared
+
+
+def _differences(update: Update) -> dict[tuple[str, ...], object]:
+    """Return the fields that an update changes, by path, with what it makes of them.
+
+    A hidden secret that is only sent along is none.
+    """
+    kind = KINDS[update.after.type]
+    differences: dict[tuple[str, ...], object] = {}
+    for change in update.fields:
+        match change:
+            case FieldResent():
+                continue
+            case SetChange(path=path, added=added, removed=removed):
+                # Each member is one difference, because others may change live.
+                differences.update({(*path, member): True for member in added})
+                differences.update({(*path, member): False for member in removed})
+            case FieldRemoved(path=path):
+                # A configuration that is sent removes fields that this version does not know.
+                if kind.field(path[-1]) is not None:
+                    differences[path] = None
+            case ValueChange(path=path, after=after):
+                field = kind.field(path[-1]) if path[0] == "configuration" else None
+                if field is not None and isinstance(after, str):
+                    after = field.normalize(after)
+                differences[path] = after
+            case SecretChange(path=path, after=after):
+                differences[path] = after
+    return differences
+
+
+def _identity(operation: Operation, reviewed: Sequence[OperationDigest]) -> object:
+    # A digest does not cover the values of secrets, so it may lack a field that is sent.
+    fields = operation.fields if isinstance(operation, Update) else ()
+    return webhook_key(operation), reviewed, tuple(change.path for change in fields)
+
+
+def still_renamed(
+    creates: Iterable[Create], earlier: Plan, undeclared: Iterable[Snapshot]
+) -> dict[str, Snapshot]:
+    """Return the renames of an earlier plan that concern the creates and webhooks of another one.
+
+    See `Plan.renamed`.
+    """
+    ids = {webhook.id for webhook in undeclared}
+    renamed: dict[str, Snapshot] = {}
+    for create in creates:
+        for name in (create.name, *create.after.previously):
+            webhook = earlier.renamed.get(name)
+            if webhook is not None and webhook.id in ids:
+                renamed[create.name] = webhook
+    return renamed
 
 
 def names_of(operation: Operation) -> tuple[str, ...]:

@@ -408,7 +408,8 @@ class Plan(NamedTuple):
     webhook that stays first could leave webhooks that differ), updates and renames, creates, all
     other deletes; each group by name, then id. `digests` holds the digests of each operation, none
     if only the value of a secret differs. `digest` covers what a reviewer sees
-    (planning/review.py). `matched` are the declared webhooks that equal the live ones, by id,
+    (planning/review.py). `renamed` has, by the name of a created webhook, the live one that it may
+    be under another name. `matched` are the declared webhooks that equal the live ones, by id,
     `unmanaged` the webhooks that are neither declared nor pruned.
 
     `blocked` holds the findings of the guards, which depend on `counts`. `notes` are warnings and
@@ -424,6 +425,7 @@ class Plan(NamedTuple):
     origin: str
     organization: Organization
     operations: tuple[Operation, ...] = ()
+    renamed: Mapping[str, Snapshot] = MappingProxyType({})
     left_out: tuple[Update | Delete, ...] = ()
     matched: Mapping[str, Webhook] = MappingProxyType({})
     kept: tuple[Kept, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
@@ -16,32 +17,26 @@ from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
+from reconciler.planning.drift import attributed, still_renamed
 from reconciler.planning.guards import guard_all, new_notes, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import Globs, unmatched, unused
 from reconciler.planning.plan import (
-    Attribution,
     Counts,
     Create,
     Delete,
     DeliveryState,
     FieldChange,
-    FieldRemoved,
-    FieldResent,
     Kept,
     Operation,
-    OperationDigest,
     Plan,
     Reason,
     SecretCause,
     SecretChange,
     SecretUse,
-    SetChange,
     Snapshot,
     Update,
-    ValueChange,
     stage,
-    webhook_key,
 )
 from reconciler.planning.readback import (
     Evidence,
@@ -131,19 +126,18 @@ def plan(
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
     operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
     operations = tuple(sorted(operations, key=stage))
-    findings += _rename_hints(operations)
+    earlier = _earlier_plan(desired, live, secrets, options)
     touched = {*paired, *(delete.before.id for delete in deletes)}
     others = _undeclared(desired, live, touched)
-    findings += _second_webhooks(creates, others, secrets, evidence)
+    renamed = _renamed(creates, deletes, others, secrets, evidence, earlier)
+    findings += _rename_hints(creates, renamed, touched, desired)
     relaxations: tuple[Finding, ...] = ()
     if options.previous is not None:
         relaxations = tuple(relaxed(options.previous, desired))
         findings += new_notes(options.previous, desired, secrets)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     if options.previous is not None:
-        operations = _attributed(
-            operations, reviewable, desired, options.previous, options, live, secrets
-        )
+        operations = attributed(operations, reviewable, renamed, earlier)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
     uses = tuple(_sent_secrets(operations, hosts))
@@ -151,6 +145,7 @@ def plan(
         origin=live.origin,
         organization=live.organization,
         operations=operations,
+        renamed=renamed,
         matched=matched,
         kept=tuple(sorted(table.kept, key=_name_and_id)),
         unmanaged=tuple(sorted(table.unmanaged, key=_name_and_id)),
@@ -296,42 +291,98 @@ def _malformed_secrets(pair: Comparison, options: PlanOptions) -> Iterator[Findi
         )
 
 
-def rename_pairs(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:
-    """Yield the indexes of each create and delete that look like a rename.
+def _renamed(
+    creates: Sequence[Create],
+    deletes: Iterable[Delete],
+    others: Iterable[LiveWebhook],
+    secrets: SecretValues,
+    evidence: Evidence,
+    earlier: Plan | None,
+) -> dict[str, Snapshot]:
+    """Return the live webhooks that may be created ones under another name, for `Plan.renamed`.
 
-    Only if exactly one delete and one create have the same type, events and visible configuration.
+    No operation changes the `others`: they may have been renamed live to a name outside the scope,
+    to a protected one, or to that of another declaration. `earlier` is the plan of the previous
+    configuration.
     """
-    alike: dict[Hashable, list[int]] = {}
-    for index, operation in enumerate(operations):  # creates precede these deletes
-        match operation:
-            case Create(after=webhook) | Delete(reason=Reason.NOT_DECLARED, before=webhook):
-                values = tuple(sorted(visible(webhook).items()))
-                key = (webhook.type, webhook.event_types, values)
-                alike.setdefault(key, []).append(index)
-    for group in alike.values():  # with several candidates, a hint would be a guess
-        match [operations[index] for index in group]:
-            case [Create(), Delete()]:
-                yield group[0], group[1]
+    renamed: dict[str, Snapshot] = {}
+    if not creates:
+        return renamed  # most plans
+    deleted = [delete.before for delete in deletes if delete.reason is Reason.NOT_DECLARED]
+    by_id = {webhook.id: webhook for webhook in others}
+    kept = [snapshot(webhook) for webhook in by_id.values()]
+    # First: an edit of the files hides that a declared and a renamed webhook were alike.
+    if earlier is not None:
+        renamed = still_renamed(creates, earlier, (*deleted, *kept))
+    renamed.update((new.name, old) for new, old in _alike(creates, deleted, renamed))
+    for new, old in _alike(creates, kept, renamed):
+        pair = compare(new, by_id[old.id], secrets, evidence)
+        is_other = any(change.path != ("name",) for change in pair.fields)
+        # If the destination is hidden, it may be another one.
+        if not is_other and KINDS[new.type].destination_field not in pair.unread:
+            renamed[new.name] = old
+    return renamed
 
 
-def _rename_hints(operations: Sequence[Operation]) -> Iterator[Finding]:
-    """Yield a hint for each delete and create that look like a rename."""
-    for created, deleted in rename_pairs(operations):
-        match operations[created], operations[deleted]:
-            case Create(after=new), Delete(before=old):
-                written = json.dumps(old.name, ensure_ascii=False)  # YAML reads the same text
-                yield note(
-                    "looks-like-rename",
-                    f"deleting {old.name!r} and creating {new.name!r} looks like a rename",
-                    f"to rename it, add `previously: [{written}]` to {new.name!r}",
-                    new.position,
-                )
+def _alike(
+    creates: Iterable[Create], candidates: Iterable[Snapshot], renamed: Mapping[str, Snapshot]
+) -> Iterator[tuple[Webhook, Snapshot]]:
+    """Yield each created and live webhook with the same type, events and visible configuration.
+
+    Only if exactly one of each has them, without those that are known to be renamed.
+    """
+
+    def key(webhook: Webhook | Snapshot) -> Hashable:
+        return webhook.type, webhook.event_types, tuple(sorted(visible(webhook).items()))
+
+    known = {webhook.id for webhook in renamed.values()}
+    live: defaultdict[Hashable, list[Snapshot]] = defaultdict(list)
+    for candidate in candidates:
+        if candidate.id not in known:
+            live[key(candidate)].append(candidate)
+    new: defaultdict[Hashable, list[Webhook]] = defaultdict(list)
+    for create in creates:
+        if create.name not in renamed:
+            new[key(create.after)].append(create.after)
+    for look, webhooks in new.items():  # with several candidates, a hint would be a guess
+        if len(webhooks) == len(live[look]) == 1:
+            yield webhooks[0], live[look][0]
+
+
+def _rename_hints(
+    creates: Iterable[Create],
+    renamed: Mapping[str, Snapshot],
+    touched: Set[str],
+    desired: Desired,
+) -> Iterator[Finding]:
+    """Yield a hint for each create whose webhook may be live under another name."""
+    for create in creates:
+        old, new = renamed.get(create.name), create.name
+        if old is None:
+            continue
+        written = json.dumps(old.name, ensure_ascii=False)  # YAML reads the same text
+        add = f"add `previously: [{written}]` to {new!r}"
+        position = create.after.position
+        if old.id in touched:
+            message = f"deleting {old.name!r} and creating {new!r} looks like a rename"
+            yield note("looks-like-rename", message, f"to rename it, {add}", position)
+            continue
+        hint = f"rename it back, or {add} (outside the scope with `adopt: true`)"
+        # No entry may take the name of another one.
+        if any(webhook.name == old.name for webhook in desired.webhooks):
+            hint = "rename it back"
+        message = (
+            f"{new!r} may be live under another name, {old.name!r}, which would stay: a create is "
+            "a second webhook"
+        )
+        yield note("live-under-another-name", message, hint, position)
 
 
 def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[LiveWebhook]:
     """Yield the live webhooks that the files neither declare nor ignore, without those `touched`.
 
-    Also those that `--only` does not select, because it may select only one of two names.
+    Also those that `--only` does not select, because it may select only one of two names, and those
+    that share the name of a declared one.
     """
     ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
     names = {absent.name for absent in desired.absent}
@@ -339,61 +390,27 @@ def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[Liv
     for webhook in desired.webhooks:
         names.update((webhook.name, *webhook.previously))
         ids.add(webhook.id)
+    count_by_name = Counter(webhook.name for webhook in live.webhooks)
     for live_webhook in live.webhooks:
-        is_declared = live_webhook.name in names or live_webhook.id in ids
+        # Which of several with a declared name is the declared one is not known.
+        is_named = live_webhook.name in names and count_by_name[live_webhook.name] == 1
+        is_declared = is_named or live_webhook.id in ids
         if is_declared or live_webhook.id in touched or live_webhook.type not in KINDS:
             continue
         if not ignore.match(live_webhook.name):
             yield live_webhook
 
 
-def _second_webhooks(
-    creates: Sequence[Create],
-    others: Iterable[LiveWebhook],
-    secrets: SecretValues,
-    evidence: Evidence,
-) -> Iterator[Finding]:
-    """Yield a hint for each create that equals one of the others, which no operation changes.
+def _earlier_plan(
+    desired: Desired, live: Live, secrets: SecretValues, options: PlanOptions
+) -> Plan | None:
+    """Return the plan of the previous configuration; None if it has the same operations.
 
-    It may have been renamed live to a name outside the scope, or to a protected one.
+    A previous configuration that conflicts with the live webhooks plans nothing.
     """
-    if not creates:
-        return
-    kept = list(others)
-    if not kept:
-        return
-    deletes = [Delete(before=snapshot(old), reason=Reason.NOT_DECLARED) for old in kept]
-    for created, deleted in rename_pairs([*creates, *deletes]):
-        new, old = creates[created].after, kept[deleted - len(creates)]
-        pair = compare(new, old, secrets, evidence)
-        is_other = any(change.path != ("name",) for change in pair.fields)
-        # If the destination is hidden, it may be another one.
-        if is_other or KINDS[new.type].destination_field in pair.unread:
-            continue
-        written = json.dumps(old.name, ensure_ascii=False)
-        yield note(
-            "live-under-another-name",
-            f"{new.name!r} may be live under another name, {old.name!r}, which would stay: "
-            "a create is a second webhook to the same destination",
-            f"rename it back, or add `previously: [{written}]` to {new.name!r} (outside the scope "
-            "with `adopt: true`)",
-            new.position,
-        )
-
-
-def _attributed(
-    operations: tuple[Operation, ...],
-    reviewable: Sequence[Sequence[OperationDigest]],
-    desired: Desired,
-    previous: Desired,
-    options: PlanOptions,
-    live: Live,
-    secrets: SecretValues,
-) -> tuple[Operation, ...]:
-    """Label each operation: it is drift if the previous configuration also plans it.
-
-    A previous configuration that conflicts with the live webhooks is ignored.
-    """
+    previous = options.previous
+    if previous is None:
+        return None
     # Values in the files of that revision are as they were, others as they are now.
     earlier = {**secrets, **previous.literals, **previous.committed}
     # Its URLs lead to the hosts that its commit shows.
@@ -405,81 +422,11 @@ def _attributed(
         desired._replace(committed=previous.committed) == previous
         and secrets == earlier
         and options == before._replace(previous=previous)
-    ):  # a second plan would have the same operations
-        return tuple(replace(operation, attribution=Attribution.DRIFT) for operation in operations)
-    drifting: set[object] = set()
-    earlier_operations: dict[str, Operation] = {}
+    ):
+        return None
     with suppress(ConfigurationError):
-        drift = plan(previous, live, earlier, before)
-        drifting = set(map(_identity, drift.operations, drift.digests))
-        earlier_operations = {webhook_key(operation): operation for operation in drift.operations}
-    attributed: list[Operation] = []
-    for operation, reviewed in zip(operations, reviewable, strict=True):
-        attribution = attribute(operation, earlier_operations.get(webhook_key(operation)))
-        if _identity(operation, reviewed) in drifting:
-            attribution = Attribution.DRIFT
-        attributed.append(replace(operation, attribution=attribution))
-    return tuple(attributed)
-
-
-def attribute(operation: Operation, earlier: Operation | None) -> Attribution:
-    """Return why a webhook differs, given what an earlier configuration plans for it.
-
-    A field that both set to the same value was changed live. One that only this operation sets
-    equals the earlier configuration, so the files changed it.
-    """
-    match operation, earlier:
-        case _, None:
-            return Attribution.THIS_CHANGE
-        case Update(), Update():
-            now, before = _differences(operation), _differences(earlier)
-            if not now.keys() & before.keys():
-                return Attribution.THIS_CHANGE
-            is_drift = all(before.get(path) == change for path, change in now.items())
-            return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
-        case Create(), Create():
-            is_drift = operation.after == earlier.after
-            return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
-        case Delete(), Update():  # the files no longer declare what was changed live
-            return Attribution.PARTLY_DRIFT
-        case Delete(), Delete():
-            return Attribution.DRIFT
-    return Attribution.THIS_CHANGE  # a webhook that was added live is now declared
-
-
-def _differences(update: Update) -> dict[tuple[str, ...], object]:
-    """Return the fields that an update changes, by path, with what it makes of them.
-
-    A hidden secret that is only sent along is none.
-    """
-    kind = KINDS[update.after.type]
-    differences: dict[tuple[str, ...], object] = {}
-    for change in update.fields:
-        match change:
-            case FieldResent():
-                continue
-            case SetChange(path=path, added=added, removed=removed):
-                # Each member is one difference, because others may change live.
-                differences.update({(*path, member): True for member in added})
-                differences.update({(*path, member): False for member in removed})
-            case FieldRemoved(path=path):
-                # A configuration that is sent removes fields that this version does not know.
-                if kind.field(path[-1]) is not None:
-                    differences[path] = None
-            case ValueChange(path=path, after=after):
-                field = kind.field(path[-1]) if path[0] == "configuration" else None
-                if field is not None and isinstance(after, str):
-                    after = field.normalize(after)
-                differences[path] = after
-            case SecretChange(path=path, after=after):
-                differences[path] = after
-    return differences
-
-
-def _identity(operation: Operation, reviewed: Sequence[OperationDigest]) -> object:
-    # A digest does not cover the values of secrets, so it may lack a field that is sent.
-    fields = operation.fields if isinstance(operation, Update) else ()
-    return webhook_key(operation), reviewed, tuple(change.path for change in fields)
+        return plan(previous, live, earlier, before)
+    return Plan(live.origin, live.organization)
 
 
 def _secret_uses(

@@ -295,11 +295,9 @@ def rename_note(plan: Plan, webhook: Drifted) -> str:
     match [plan.operations[index] for index in webhook.operations]:
         case [Create(after=declared), Delete(before=live)]:
             return f"renamed live: {quote(declared.name)} -> {quote(live.name)}"
-        case [Create(after=declared)]:
-            for finding in plan.notes:
-                is_about_it = finding.position == declared.position
-                if finding.rule == "live-under-another-name" and is_about_it:
-                    return finding.message
+        case [Create(after=declared)] if declared.name in plan.renamed:
+            other = plan.renamed[declared.name].name
+            return f"may be live under another name, {other!r}, which would stay"
     return ""
 
 
@@ -320,7 +318,10 @@ def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDr
 def drift_commands(
     report: DriftReport, organizations: Sequence[_Organization], webhook: Drifted, view: View
 ) -> tuple[str, str]:
-    """Return the commands that revert and accept a webhook in the organizations."""
+    """Return the commands that revert and accept a webhook in the organizations.
+
+    None reverts a webhook that is live under another name, which would stay.
+    """
     drift = organizations[0].value
     assert drift is not None
     operations = [drift.plan.operations[index] for index in webhook.operations]
@@ -337,7 +338,11 @@ def drift_commands(
         for organization in organizations:
             files += [word for path in organization.files for word in ("-f", path)]
     accept = apply_command(view, *files, "--accept", *report.base, *only, command="drift")
-    return apply_command(view, *files, *only, *allowed), accept
+    revert = apply_command(view, *files, *only, *allowed)
+    match operations:
+        case [Create(after=declared)] if declared.name in drift.plan.renamed:
+            revert = ""  # it would create a second one
+    return revert, accept
 
 
 def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[Entry]]]:

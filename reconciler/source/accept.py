@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.kinds import expand, ordered
 from reconciler.model import DataPath, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
+    Attribution,
     Create,
     Delete,
     Operation,
@@ -23,10 +25,11 @@ from reconciler.planning.plan import (
     SecretCause,
     SecretChange,
     SetChange,
+    Snapshot,
     Update,
     ValueChange,
+    webhook_key,
 )
-from reconciler.planning.planner import rename_pairs
 from reconciler.source.document import Entry
 from reconciler.source.export import Export, declared_tokens, export
 from reconciler.source.load import Loaded
@@ -41,6 +44,13 @@ _VISIBLE_CAUSES: Final = frozenset(
 _Value: TypeAlias = "str | bool | frozenset[str]"
 """A plain value, or a set of events."""
 
+_ALSO_IN_FILES: Final = (
+    "the files change this webhook, too, and an apply does both; if their last commit is applied, "
+    "add --base HEAD"
+)
+_SECOND: Final = (
+    "rename it back, or declare it under its live name (outside the scope with `adopt: true`)"
+)
 _UNDECLARABLE: Final = {
     Reason.ABSENT: "a file declares `state: absent` for it: remove that entry, or delete it",
     Reason.DUPLICATE: "it duplicates a declared webhook: declare both with `id`, or delete it",
@@ -50,43 +60,42 @@ _UNDECLARABLE: Final = {
 class Proposal(NamedTuple):
     """What accepts the operations at these indexes of a plan: edits, or why there are none.
 
-    Usually it is one operation. A webhook that was renamed live is a create and a delete.
+    Usually it is one operation. A webhook that was renamed live is a create and a delete. `edits`
+    are those of each file.
     """
 
     operations: tuple[int, ...]
-    file: str = ""
-    edits: tuple[Edit, ...] = ()
+    edits: Mapping[str, Sequence[Edit]] = MappingProxyType({})
     refusal: str = ""
 
 
 def propose(
-    plan: Plan, drifted: Sequence[int], live: Live, loaded: Loaded, named: Collection[str] = ()
+    plan: Plan, live: Live, loaded: Loaded, named: Collection[str] = ()
 ) -> Iterator[Proposal]:
-    """Yield a proposal for each webhook with drift, in the order of the indexes `drifted`.
+    """Yield a proposal for each webhook with drift, in the order of the plan.
 
     If several files may declare an added webhook, it is declared in the one of them that is
     `named`.
     """
     proposer = _Proposer(plan, live, loaded, named)
-    drift = frozenset(drifted)
-    # If only one half of a rename is drift, the other may be an edit that is not applied yet.
-    partners = {
-        created: deleted
-        for created, deleted in rename_pairs(plan.operations)
-        if drift.issuperset((created, deleted))
-        if proposer.can_rename(plan.operations[created], plan.operations[deleted])
-    }
+    labels = [operation.attribution for operation in plan.operations]
+    indexes = {webhook_key(operation): index for index, operation in enumerate(plan.operations)}
+    partners: dict[int, int] = {}
+    for name, webhook in plan.renamed.items():
+        created, deleted = indexes[name], indexes.get(webhook.id)
+        # If only one half of a rename is drift, the other is an edit that is not applied yet.
+        if deleted is not None and labels[created] is labels[deleted]:
+            partners[created] = deleted
     replaced = set(partners.values())
-    for index in drifted:
-        if index in replaced:
+    for index, label in enumerate(labels):
+        if label not in (Attribution.DRIFT, Attribution.PARTLY_DRIFT) or index in replaced:
             continue
-        indexes = (index, partners[index]) if index in partners else (index,)
-        operations = [plan.operations[number] for number in indexes]
+        numbers = (index, partners[index]) if index in partners else (index,)
         try:
-            file, edits = proposer.edits(operations)
-            yield Proposal(indexes, file, tuple(edits))
+            edits = proposer.edits([plan.operations[number] for number in numbers])
+            yield Proposal(numbers, {file: tuple(edits[file]) for file in edits})
         except NotEditableError as refusal:
-            yield Proposal(indexes, refusal=str(refusal))
+            yield Proposal(numbers, refusal=str(refusal))
 
 
 class _Proposer:
@@ -98,36 +107,46 @@ class _Proposer:
         assert loaded.desired is not None  # it was planned
         self._loaded, self._desired = loaded, loaded.desired
         self._named = named
+        self._renamed = plan.renamed
         # Webhooks that a file declares which was not read were not added live.
         self._elsewhere = {name: other.file for other in plan.elsewhere for name in other.names}
 
-    def can_rename(self, created: Operation, deleted: Operation) -> bool:
-        """Return whether the file that declares a webhook alone may declare the other name."""
-        match created, deleted:
-            case Create(after=webhook), Delete(before=before):
-                # A parent's entry would be renamed for every file that extends it.
-                is_alone = len(self._declaring(webhook)) == len(self._entries(webhook)) == 1
-                return is_alone and webhook.file in self._scopes(before.name)
-        return False
-
-    def edits(self, operations: Sequence[Operation]) -> tuple[str, Iterable[Edit]]:
-        """Return the file and the edits that accept one operation, or a rename.
+    def edits(self, operations: Sequence[Operation]) -> Mapping[str, Iterable[Edit]]:
+        """Return the edits that accept one operation, or a rename, by file.
 
         Raises NotEditableError, also while the edits are read.
         """
         match operations:
+            case [Create(after=webhook)] if webhook.name in self._renamed:
+                raise NotEditableError(_SECOND)
+            # An edit of the rest could undo a change that is not applied yet.
+            case [operation, *_] if operation.attribution is Attribution.PARTLY_DRIFT:
+                raise NotEditableError(_ALSO_IN_FILES)
             case [Create(after=webhook), Delete(before=before)]:
-                return webhook.file, self._set(webhook, {("name",): before.name})
+                return self._rename(webhook, before)
             case [Create(after=webhook)]:
-                return webhook.file, [self._remove(webhook)]
+                return {webhook.file: [self._remove(webhook)]}
             case [Update(before=before, after=webhook) as update]:
                 values = _live_values(update, self._by_id[before.id])
-                return webhook.file, self._set(webhook, values)
+                return {webhook.file: self._set(webhook, values)}
             case [Delete(before=before, reason=Reason.NOT_DECLARED)]:
-                return self._add(self._by_id[before.id])
+                file, added = self._add(self._by_id[before.id])
+                return {file: [added]}
             case [Delete(reason=reason)]:
                 raise NotEditableError(_UNDECLARABLE[reason])
         raise AssertionError(operations)  # only a rename is more than one operation
+
+    def _rename(self, webhook: Webhook, live: Snapshot) -> Mapping[str, Iterable[Edit]]:
+        """Return the edits that declare a webhook under its live name."""
+        # A parent's entry would be renamed for every file that extends it.
+        is_alone = len(self._declaring(webhook)) == len(self._entries(webhook)) == 1
+        if is_alone and webhook.file in self._scopes(live.name):
+            return {webhook.file: self._set(webhook, {("name",): live.name})}
+        removed = self._remove(webhook)
+        file, added = self._add(self._by_id[live.id])
+        if file == webhook.file:
+            return {file: [removed, added]}
+        return {webhook.file: [removed], file: [added]}
 
     def _set(self, webhook: Webhook, values: Mapping[DataPath, _Value]) -> Iterator[Edit]:
         """Yield the edits that give a declaration other values.
@@ -200,8 +219,8 @@ class _Proposer:
             excluded = (Item({"name": webhook.name, "exclude": True}),)
         return ChangeItems(("webhooks",), removed, excluded)
 
-    def _add(self, live: LiveWebhook) -> tuple[str, Iterable[Edit]]:
-        """Return the edit that declares a live webhook, and the only file whose scope has it."""
+    def _add(self, live: LiveWebhook) -> tuple[str, Edit]:
+        """Return the only file whose scope has a live webhook, and the edit that declares it."""
         if live.name in self._elsewhere:
             raise NotEditableError(
                 f"{self._elsewhere[live.name]} declares it, which was not read: add it with -f"
@@ -225,7 +244,7 @@ class _Proposer:
             check = f"CloudTruth hides its token: check that it is {declaration.assumed}"
             comments.insert(0, check)
         item = Item(entry, "; ".join(filter(None, comments)))
-        return chosen[0], [ChangeItems(("webhooks",), added=(item,))]
+        return chosen[0], ChangeItems(("webhooks",), added=(item,))
 
     def _new_references(self, configuration: Mapping[str, Any]) -> Iterator[str]:
         """Yield a comment for each reference that no declared webhook has: it may not be set."""

@@ -46,10 +46,6 @@ from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
 
 _INVALID: Final = "the edited file would be invalid"
-_ALSO_IN_FILES: Final = (
-    "the files change this webhook, too, and an apply does both; if their last commit is applied, "
-    "add --base HEAD"
-)
 _UNPROVED: Final = "planning with the edited files does not give the live value"
 
 
@@ -139,7 +135,7 @@ def _results(
     webhooks: defaultdict[int, list[Drifted]] = defaultdict(list)
     for candidate in candidates:
         proposal, refusal = candidate.proposal, refusals.get(candidate, "")
-        edited_files = () if refusal else (proposal.file,)
+        edited_files = () if refusal else tuple(proposal.edits)
         webhook = Drifted(proposal.operations, edited_files, refusal)
         webhooks[candidate.organization].append(webhook)
     for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
@@ -196,18 +192,10 @@ def _proposals(
     organization: Planned, drift: OrganizationDrift, globs: Globs, named: Sequence[str]
 ) -> Iterator[Proposal]:
     """Yield a proposal for each drifted webhook."""
-    checked, live = organization.target.checked, organization.live
+    loaded, live = organization.target.checked.loaded, organization.live
     assert live is not None
     operations = drift.plan.operations
-    # To accept others could undo a change that is not applied yet.
-    drifted: list[int] = []
-    for index, operation in enumerate(operations):
-        is_selected = any(map(globs.match, names_of(operation)))
-        if operation.attribution is Attribution.DRIFT:
-            drifted.append(index)
-        elif operation.attribution is Attribution.PARTLY_DRIFT and is_selected:
-            yield Proposal((index,), refusal=_ALSO_IN_FILES)
-    for proposal in propose(drift.plan, drifted, live, checked.loaded, named):
+    for proposal in propose(drift.plan, live, loaded, named):
         # Selected only now, because a rename has two names, and one that matches is enough.
         names = (name for index in proposal.operations for name in names_of(operations[index]))
         if any(map(globs.match, names)):
@@ -304,7 +292,8 @@ class _Proof:
         """Return the files with the edits of candidates. Raises NotEditableError."""
         edits: defaultdict[str, list[Edit]] = defaultdict(list)
         for candidate in candidates:
-            edits[candidate.proposal.file] += candidate.proposal.edits
+            for file, edits_of_candidate in candidate.proposal.edits.items():
+                edits[file] += edits_of_candidate
         edited: list[EditedFile] = []
         for file, edits_of_file in edits.items():
             if file not in self._raw:

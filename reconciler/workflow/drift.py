@@ -9,7 +9,7 @@ not be applied yet explains it: the webhook was changed live. Everything else is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -17,17 +17,21 @@ from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, Live
 from reconciler.planning.drift import (
     WebhookStatus,
+    attribute,
+    by_webhook,
     statuses,
+    still_renamed,
 )
 from reconciler.planning.plan import (
     Attribution,
     Create,
+    Delete,
     Operation,
     OperationDigest,
     Plan,
-    webhook_key,
+    Snapshot,
 )
-from reconciler.planning.planner import PlanOptions, attribute
+from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import mentions
 from reconciler.source.history import (
     NoBaseError,
@@ -102,22 +106,40 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Plan:
     if not may_be_drift(plan):
         return plan  # most plans
     is_merged = mentions(base.merged)
-    label_of = _labels(plan, live, gathered, base)
+    label_of, renamed = _labels(plan, live, gathered, base)
+    # The create and the delete of a webhook that was renamed live are one change.
+    creates = {
+        renamed[create.name].id: create
+        for create in plan.creates
+        if create.name in renamed and create.attribution in _DRIFT
+    }
     operations: list[Operation] = []
     for operation in plan.operations:
-        # A webhook that is created has no id yet.
-        id_ = None if isinstance(operation, Create) else operation.before.id
-        label = operation.attribution
-        is_partly = label is Attribution.PARTLY_DRIFT
-        # First: nothing may undo a review whose apply is still to come.
-        if label in _DRIFT and is_merged(id_, operation.name):
-            label = Attribution.THIS_CHANGE if is_partly else Attribution.WAITING
-        elif label in _DRIFT:
-            label = label_of(operation)
-            if is_partly and label is Attribution.DRIFT:
+        change, label = operation, operation.attribution
+        if isinstance(operation, Delete):
+            change = creates.get(operation.before.id, operation)
+        if label in _DRIFT:
+            is_partly = change.attribution is Attribution.PARTLY_DRIFT
+            label = label_of(change)
+            # First: nothing may undo a review whose apply is still to come.
+            if any(is_merged(*webhook) for webhook in _webhooks(change, renamed)):
+                label = Attribution.THIS_CHANGE if is_partly else Attribution.WAITING
+            elif is_partly and label is Attribution.DRIFT:
                 label = Attribution.PARTLY_DRIFT
         operations.append(replace(operation, attribution=label))
-    return plan._replace(operations=tuple(operations))
+    return plan._replace(operations=tuple(operations), renamed=renamed)
+
+
+def _webhooks(
+    operation: Operation, renamed: Mapping[str, Snapshot]
+) -> Iterator[tuple[str | None, str]]:
+    """Yield the id and name of the webhook of an operation, and of the live one of a rename."""
+    if not isinstance(operation, Create):
+        yield operation.before.id, operation.name
+        return
+    yield None, operation.name  # a webhook that is created has no id yet
+    if operation.name in renamed:
+        yield renamed[operation.name].id, renamed[operation.name].name
 
 
 def may_be_drift(plan: Plan) -> bool:
@@ -127,32 +149,37 @@ def may_be_drift(plan: Plan) -> bool:
 
 def _labels(
     plan: Plan, live: Live, gathered: Gathered, base: Base
-) -> Callable[[Operation], Attribution]:
-    """Return what labels an operation that the last commit plans, too.
+) -> tuple[Callable[[Operation], Attribution], Mapping[str, Snapshot]]:
+    """Return what labels an operation that the last commit plans, too, and `Plan.renamed`.
 
-    It may wait, completely or in part, if the configuration before the last change explains it.
+    The operation may wait, completely or in part, if the configuration before the last change
+    explains it. That configuration may also explain what a created webhook is live as.
     """
     recent, perhaps = base.recent, Attribution.PERHAPS_WAITING
     if base.unknown:
-        return lambda operation: perhaps
+        return lambda operation: perhaps, plan.renamed
     if recent is None or recent == base.desired:
-        return lambda operation: Attribution.DRIFT
+        return lambda operation: Attribution.DRIFT, plan.renamed
     if not recent.policy.scopes:  # the change added the files
         added = Attribution.DRIFT if plan.counts.any_declared_live else perhaps
-        return lambda operation: added
+        return lambda operation: added, plan.renamed
     secrets = {**gathered.secrets, **recent.literals, **recent.committed}
     earlier = gathered._replace(checked=gathered.checked._replace(desired=recent), secrets=secrets)
     try:
         planned = plan_listed(earlier, live, PlanOptions())
     except ConfigurationError:
-        return lambda operation: perhaps
-    earlier_operations = {webhook_key(operation): operation for operation in planned.operations}
+        return lambda operation: perhaps, plan.renamed
+    undeclared = [delete.before for delete in plan.deletes]
+    for kept in (*plan.kept, *plan.unmanaged):
+        undeclared += kept.webhooks
+    renamed = {**plan.renamed, **still_renamed(plan.creates, planned, undeclared)}
+    before = by_webhook(planned)
 
     def label(operation: Operation) -> Attribution:
-        label = attribute(operation, earlier_operations.get(webhook_key(operation)))
+        label = attribute(operation, before, renamed)
         return perhaps if label is Attribution.THIS_CHANGE else label
 
-    return label
+    return label, renamed
 
 
 def status(
