@@ -95,7 +95,7 @@ class Shared:
             if secure not in self._contexts:
                 # Plain http needs no certificates, and reading them takes time.
                 if secure:
-                    context = tls_context(self._environment)
+                    context = _tls_context(self._environment)
                 else:
                     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 self._contexts[secure] = context
@@ -334,7 +334,7 @@ def _keep_location(response: httpx.Response) -> None:
         response.extensions["location"] = location
 
 
-def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
+def _tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
     """Return a context that trusts the system's certificates, or those that a variable names.
 
     Raises UsageError for an unusable variable.

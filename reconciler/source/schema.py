@@ -45,7 +45,7 @@ class Part(NamedTuple):
 
     def is_valid(self) -> bool:
         """Return whether the definition accepts the data."""
-        return self.definition is not None and validator(self.definition).is_valid(self.data)
+        return self.definition is not None and _validator(self.definition).is_valid(self.data)
 
 
 def schema_text(name: str) -> str:
@@ -69,7 +69,7 @@ def definition_schema(definition: str) -> dict[str, Any]:
 
 
 @cache
-def validator(definition: str = _ROOT) -> Draft7Validator:
+def _validator(definition: str = _ROOT) -> Draft7Validator:
     """Return the validator for a definition, which takes time linear in the length of a text."""
     return Draft7Validator(definition_schema(definition), pattern_options=RegexOptions())
 

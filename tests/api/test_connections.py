@@ -8,8 +8,16 @@ from pathlib import Path
 import certifi
 import pytest
 
-from reconciler.api.connections import CA_VARIABLES, tls_context
+from reconciler.api.connections import CA_VARIABLES, Shared
+from reconciler.api.origin import Network
 from reconciler.errors import UsageError
+from reconciler.ports import SystemClock
+
+
+def tls_context(environment: dict[str, str]) -> ssl.SSLContext:
+    """Return the context of a run with these variables."""
+    network = Network(clock=SystemClock(), environment=environment)
+    return Shared(network).tls_context(secure=True)
 
 
 def test_system_certificates_are_trusted_and_verification_is_on() -> None:
