@@ -15,10 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from reconciler.api.client import SCHEMA, Client
+from reconciler.api.client import Client
 from reconciler.api.connections import CA_VARIABLES, PROXY_VARIABLES, proxy_for
 from reconciler.api.origin import Origin
-from reconciler.api.transport import MAX_LISTING_BYTES
 from reconciler.checks import Check, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries.check import check_parameter
 from reconciler.deliveries.proof import Observation, Proof, Verdict
@@ -86,9 +85,7 @@ def check_server(
     `has_key` is false if the client has no key; `declared` and `selected` are as for `unexpected`.
     """
     try:
-        reply = api.transport.request(
-            "GET", SCHEMA, params={"format": "json"}, expect=200, cap=MAX_LISTING_BYTES
-        )
+        description = api.schema()
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
             yield failure(api, "http", problem)
@@ -98,7 +95,7 @@ def check_server(
         yield unknown("schema", "the server publishes no description of its API")
     else:
         yield ok("http", "the server responds")
-        yield from _compare_schema(reply.data)
+        yield from _compare_schema(description)
     if has_key:
         yield from _run_checks(api, "key", _with_key(api, declared, selected))
 

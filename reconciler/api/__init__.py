@@ -3,5 +3,3 @@
 `client.connect` connects to CloudTruth; all clients use `transport`. Nothing is imported here, so
 that commands without requests do not load the HTTP library.
 """
-
-from __future__ import annotations

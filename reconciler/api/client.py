@@ -38,7 +38,7 @@ from reconciler.model import LiveWebhook, Organization, Secret
 from reconciler.ports import Draft, Workers
 
 _WEBHOOKS: Final = "/api/v1/webhooks/"
-SCHEMA: Final = "/api/schema/"
+_SCHEMA: Final = "/api/schema/"
 _ORGANIZATIONS: Final = "/api/v1/organizations/"
 _CURRENT_USER: Final = "/api/v1/users/current/"
 _MEMBERSHIPS: Final = "/api/v1/memberships/"
@@ -91,6 +91,13 @@ class Client:
         except NotFoundError:
             return None
         return self._checked(wire.live_webhook(data))
+
+    def schema(self) -> Any:
+        """Return the OpenAPI description that the server publishes. Raises ApiError."""
+        params = {"format": "json"}
+        return self.transport.request(
+            "GET", _SCHEMA, params=params, expect=200, cap=MAX_LISTING_BYTES
+        ).data
 
     def left(self) -> float:
         """Return the seconds until the run's deadline; negative when it is over."""
