@@ -20,7 +20,7 @@ from reconciler.ci.github import Pull
 from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import merged_pulls, read_reviews, subject_of
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.ci.workflows import CALLER, WORKFLOWS, environments_in, not_triggering
+from reconciler.ci.workflows import CALLER, WORKFLOWS, not_triggering, settings_in
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import Desired
@@ -99,7 +99,10 @@ def _require_environments(run: Run, sources: Iterable[Source]) -> None:
 
 def _listed_environments(run: Run) -> tuple[str, ...]:
     """Return the environments of apply, the default one first; () if they are not known."""
-    return run.environments or environments_in(_apply_workflow(run))
+    if run.environments:
+        return run.environments
+    settings = settings_in([_apply_workflow(run)])
+    return (*settings.get("apply", "").split(), *settings.get("environments", "").split())
 
 
 def _apply_workflow(run: Run) -> str:

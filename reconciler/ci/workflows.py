@@ -263,13 +263,6 @@ def settings_in(texts: Iterable[str]) -> Mapping[str, str]:
     return settings
 
 
-def environments_in(workflow: str) -> tuple[str, ...]:
-    """Return the environments that the apply workflow lists; () if it lists none."""
-    settings = settings_in([workflow])
-    names = (settings.get("apply", ""), *settings.get("environments", "").split())
-    return tuple(filter(None, names))
-
-
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
     """Return the files whose change does not start a workflow, because its `paths` lack them."""
     try:
