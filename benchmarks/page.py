@@ -72,11 +72,7 @@ def page(
 ) -> str:
     missed = sum(not line.met for line in lines)
     verdict = f"{missed} budgets are not met: bold." if missed else "Every budget is met."
-    profile = [
-        "| share | stage |",
-        "|---|---|",
-        *(f"| {share:.0%} | {name} |" for name, share in shares),
-    ]
+    profile = [f"- {share:.0%}: {name}" for name, share in shares]
     parts = [
         _INTRODUCTION,
         f"## Budgets\n\n{machine()} {verdict}\n\n{table(lines)}{reasons}",

@@ -50,13 +50,11 @@ _PRINTING: Final = ("show", "schema", "completion", "help")
 
 _SINGLE_DASH: Final = re.compile(r"-[a-z][a-z-]+")
 _SHARED_TEXT: Final = """\
-Several commands share these options. Pass them before or after the command's name. A command \
-accepts only the options that it uses: `validate` has no connection options, `schema` has no -f.
+Several commands share these options. Pass them before or after the command's name.
 
-An option overrides its environment variable. An empty variable is treated as not set. If a \
-command fails, a note lists the variables that set its options. In a variable, write the values of \
-a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, spaces and commas also separate \
-them."""
+An option overrides its environment variable; an empty variable is not set. In a variable, write \
+the values of a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, spaces and commas \
+also separate them."""
 
 
 class Option(click.Option):
