@@ -63,10 +63,10 @@ def run(
     slack_url: str,
     format: str,
 ) -> int:
-    """For each declared webhook, shows whether its last delivery failed. For Slack, checks that the
-    token is set, is the right kind, has the scopes and is known to Slack, and that the bot can post
-    in the channel. Sends nothing to the URL of a generic webhook. Without an API key, the
-    deliveries are not read. Exits with 1 if a check failed.
+    """For each declared webhook, shows whether its last delivery failed. For Slack, checks the
+    token, its scopes, and whether the bot can post in the channel. Sends nothing to the URL of a
+    generic webhook. Without an API key, the deliveries are not read. Exits with 1 if a check
+    failed.
 
     --deliver makes CloudTruth itself deliver: it creates, changes and deletes one parameter in a
     scratch project, and reports which webhooks ran within a minute. Every webhook of the

@@ -62,8 +62,7 @@ class _Diagnosis(NamedTuple):
 )  # fmt: skip
 def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bool) -> int:
     """Exits with 1 if a check failed. --format json contains no key, secret, host or live name:
-    paste it into a bug report. --probe also creates, changes and deletes one webhook, to find out
-    how this server behaves.
+    paste it into a bug report. --probe finds out how this server behaves.
 
     Examples:
         # check everything

@@ -145,8 +145,8 @@ def apply_options(
 def run(
     session: Session, out: str | None, format: str, detailed_exitcode: bool, **options: Any
 ) -> int:
-    """Works without the secrets, and lists those that apply needs. The digest at the end
-    identifies this plan. If a guard blocks the plan, it is still shown and saved; the exit code is
+    """Works without the secrets, and lists those that apply needs. -v shows the digest that
+    identifies the plan. If a guard blocks the plan, it is still shown and saved; the exit code is
     5.
 
     Examples:
