@@ -27,6 +27,10 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "several-documents": ("a second document starts here", "put it into a separate file"),
     "key-not-text": ("a key must be text", "put it in quotes; `{{ ... }}` is not rendered"),
     "number-too-large": ("this number is too large to be exact", "put it in quotes if it is text"),
+    "tab": (
+        "a tab outside of comments and text: YAML parsers disagree about it",
+        "use spaces; if the tab is part of text, put the text in quotes",
+    ),
     "tag": (
         "YAML tags (`!`) are not supported",
         "put the text in quotes if the `!` is part of it; write a secret as `{env: NAME}`",

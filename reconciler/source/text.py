@@ -62,14 +62,6 @@ _CHECKS: Final[tuple[_Check, ...]] = (
         "\\",
     ),
     _check(
-        "tab",
-        # A tab is certainly in a comment only if no quoted text can start before the `#`.
-        r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
-        "a tab outside of a comment: YAML parsers disagree about tabs",
-        'indent with spaces; in double quotes write "\\t"',
-        "\t",
-    ),
-    _check(
         "directive",
         r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
         "a line that starts with % is a YAML directive, which is not supported",

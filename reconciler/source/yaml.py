@@ -44,6 +44,8 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+
 def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
     """Parse one file. Never raises."""
     text, problem = decode(raw, file)
+    if problem is None and "\t" in text:
+        problem = _misplaced_tab(text, file)
     if problem is not None:
         return Document(file=file, text=text, data={}, usable=False, findings=(problem,))
     reader = _Reader(text, file, parser)
@@ -69,6 +71,31 @@ def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
         items={key: reader.positions[id(data[key])] for key in listed},
         findings=tuple(reader.findings),
     )
+
+
+def _misplaced_tab(text: str, file: str) -> Finding | None:
+    """Return the error for the first tab outside of comments and of text in quotes or blocks."""
+    last = text.rindex("\t")
+    index = last + 1  # none
+    try:
+        # libyaml accepts some tabs between tokens, the pure parser none.
+        for token in yaml.scan(text, yaml.SafeLoader):
+            start, end = token.start_mark.index, token.end_mark.index
+            if isinstance(token, yaml.ScalarToken) and token.style in ("|", ">"):
+                # At the start of a line, it accepts one, and libyaml not always.
+                leading = re.compile(r"(?m)^ *(\t)").search(text, start, end)
+                if leading is not None:
+                    index = leading.start(1)
+                    break
+            if start > last:
+                break
+    except yaml.MarkedYAMLError as cause:
+        if cause.problem_mark is not None:
+            index = cause.problem_mark.index
+    if text[index : index + 1] != "\t":
+        return None  # other errors are explained where the text is read
+    start = text.rfind("\n", 0, index)
+    return fault("tab", Position(file, text.count("\n", 0, index) + 1, index - start))
 
 
 class _Stopped(Exception):  # noqa: N818 - the error is the finding
