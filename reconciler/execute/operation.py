@@ -225,7 +225,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
             if run.api.delete(before.id):
                 run.ledger.count_write()
                 return Applied(operation, id=before.id)
-            if _is_live_duplicate(operation, run.api.get(before.id), run):
+            if _is_live_duplicate(operation, run):
                 raise ConflictError(
                     "CloudTruth reports that the duplicate does not exist, but still shows it",
                     hint="run the same command again",
@@ -233,7 +233,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
             return Applied(operation, id=before.id, note="it was already deleted")
 
 
-def _is_live_duplicate(operation: Update | Delete, live: LiveWebhook | None, run: Run) -> bool:
+def _is_live_duplicate(operation: Update | Delete, run: Run) -> bool:
     """Return whether a duplicate is still live, according to its row by id or to the listing.
 
     The webhook that stays is updated next. If the next plan showed the duplicate, they would
@@ -241,7 +241,8 @@ def _is_live_duplicate(operation: Update | Delete, live: LiveWebhook | None, run
     """
     if not isinstance(operation, Delete) or operation.kept_id is None:
         return False
-    return live is not None or operation.before.id in {row.id for row in run.api.list()}
+    id_ = operation.before.id
+    return run.api.get(id_) is not None or id_ in {row.id for row in run.api.list()}
 
 
 def draft(webhook: Webhook, secrets: SecretValues) -> Draft:
@@ -352,7 +353,7 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
     live = run.api.get(operation.before.id)
     if live is None and isinstance(operation, Update):
         return _vanished(operation, run)
-    if live is None and _is_live_duplicate(operation, live, run):
+    if live is None and _is_live_duplicate(operation, run):
         return None
     now = run.before.compare(operation, live)
     match now.state:
@@ -426,8 +427,7 @@ def confirm_created(
             if isinstance(error, AmbiguousWriteError):
                 run.ledger.count_write()
             message = f"{note}, but sending its hidden configuration again failed: {error.message}"
-            command = f"--resend-secret {shlex.quote(operation.name)}"
-            hint = f"apply again with {command}"
+            hint = f"apply again with --resend-secret {shlex.quote(operation.name)}"
             return failed(operation, error)._replace(message=message, hint=hint)
         run.ledger.count_write()
         note = f"{note}; its configuration is hidden and was sent again"

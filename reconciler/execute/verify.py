@@ -40,7 +40,7 @@ from reconciler.report import (
 )
 
 _PAUSES: Final = 3  # before a listing that contradicts the responses to writes is believed
-_MAX_LISTINGS: Final = 12  # each removed duplicate needs another listing
+_RENEWALS: Final = 8  # the listings that show another duplicate, after which the pauses start again
 
 _Waiting = list[tuple[int, Outcome]]
 
@@ -85,8 +85,8 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
     Duplicates are removed and recorded in `tried`. Raises ApiError.
     """
     # A listing may lag behind writes that the server has confirmed.
-    pauses = _PAUSES
-    for remaining in reversed(range(_MAX_LISTINGS)):
+    pauses, renewals = _PAUSES, _RENEWALS
+    while True:
         try:
             listing = Listing(run.plan, run.api.list(), run.secrets)
         except IncompleteListingError:
@@ -94,20 +94,20 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
                 raise
         else:
             extra, waiting = _duplicates(listing, run), _unconfirmed(listing, run)
-            untried = {gone.id for gone, _ in extra} - tried.keys()
-            # After the pauses, only a duplicate that was not removed before is.
+            tried_before = set(tried)
+            # After the pauses, only a duplicate that was not removed before is. Another listing
+            # must follow, which shows whether it is gone.
             for gone, kept in extra:
-                if pauses or gone.id in untried:
+                if pauses or (renewals and gone.id not in tried_before):
                     _remove(gone, kept, listing, run, tried)
-            if remaining and untried & tried.keys():
-                pauses = _PAUSES  # the listing may lag behind these deletes, too
+            if renewals and tried.keys() > tried_before:
+                # The listing may lag behind these deletes, too.
+                pauses, renewals = _PAUSES, renewals - 1
                 continue
-            is_as_expected = not extra and not waiting
-            if is_as_expected or not pauses or run.ledger.stopping:
+            if not (pauses and (extra or waiting)) or run.ledger.stopping:
                 return _LastListing(listing, extra, waiting, settled=not pauses)
         pauses -= 1
         run.pause(SPACING)
-    raise AssertionError("the last listing is always returned")
 
 
 def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) -> None:
@@ -181,9 +181,11 @@ def _id(outcome: Outcome) -> str | None:
 
 def _listed(outcome: Outcome, listing: Listing, run: Run) -> LiveWebhook | None:
     """Return the webhook of an operation as the listing shows it."""
-    webhook = listing.by_id.get(_id(outcome) or "")
-    if webhook is not None or not isinstance(outcome.operation, Create):
-        return webhook
+    id_ = _id(outcome)
+    if id_ in listing.by_id:
+        return listing.by_id[id_]
+    if not isinstance(outcome.operation, Create):
+        return None
     candidates = run.new_equal(outcome.operation, listing)
     if isinstance(outcome, Applied):
         # The response has another id, so one with a hidden destination may be another user's.
@@ -214,7 +216,7 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
     if isinstance(outcome, Unconfirmed):
         return outcome
     if isinstance(outcome, Skipped):
-        return _not_found(operation, run) if last.settled else outcome
+        return _not_found(outcome, run) if last.settled else outcome
     if isinstance(outcome, Failed):
         return _final_failure(outcome, listed, last)
     if outcome.id is None:
@@ -227,17 +229,15 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
         return _contradicted(operation, "it still exists", "run the same command again")
     # Without the pauses, which a signal ends, the listing may lag behind the delete.
     if last.settled:
-        return _not_found(operation, run)
+        return _not_found(outcome, run)
     return Unconfirmed(operation, "the last listing still shows it")
 
 
 def _final_failure(outcome: Failed, listed: LiveWebhook | None, last: _LastListing) -> Failed:
     """Return the outcome of a failed operation, with the fields that the last listing shows."""
     operation = outcome.operation
-    if isinstance(operation, Delete) or listed is None:
-        return outcome
     differing = last.listing.compare(operation, listed).differing
-    if not differing:
+    if not differing or isinstance(operation, Delete):
         return outcome
     return stored_differently(operation, differing)
 
@@ -255,7 +255,7 @@ def _final_write(
         if listed is None:
             message = "it was deleted after it was written"
             return Failed(operation, code="vanished", message=message, hint="plan again")
-        return _not_found(operation, run) if last.settled else outcome
+        return _not_found(outcome, run) if last.settled else outcome
     differing = last.listing.compare(operation, live).differing
     if differing:
         return stored_differently(operation, differing)
@@ -289,14 +289,11 @@ def _contradicted(operation: Operation, message: str, hint: str = _ASK) -> Faile
     return Failed(operation, code=NOT_CONVERGED, message=message, hint=hint)
 
 
-def _not_found(operation: Operation, run: Run) -> Failed:
+def _not_found(outcome: Applied | Skipped, run: Run) -> Failed:
     """Return the failure of an operation on a webhook that is listed, but has no row by id."""
     run.ledger.count_write()  # its request was sent, and may have changed something
-    id_ = None if isinstance(operation, Create) else operation.before.id
-    which = "its id" if id_ is None else f"its id {id_}"
-    return _contradicted(
-        operation, f"the listing shows it, but CloudTruth has no webhook with {which}"
-    )
+    message = f"the listing shows it, but CloudTruth has no webhook with its id {_id(outcome)}"
+    return _contradicted(outcome.operation, message)
 
 
 def _unlisted(operation: Operation, id: str) -> Failed:

@@ -126,6 +126,21 @@ def test_a_rejected_request_has_the_message_of_the_server() -> None:
     )
 
 
+def test_a_hidden_create_that_could_not_be_sent_again_has_a_next_step() -> None:
+    """A resend of its secrets does what the run could not."""
+    found = replace(LOST, happens=True)
+    hidden = memory(
+        faults=[found, Fault(call="update", error=ServerError)],
+        stores=lambda each: row(each.name, each.id, "*****", token="*****"),
+    )
+    check_failed(
+        outcome_of(hidden, slack("a b")),
+        ServerError.code,
+        f"{LIVE}, but sending its hidden configuration again failed: it failed",
+        "apply again with --resend-secret 'a b'",
+    )
+
+
 def test_a_different_stored_value_lists_every_field() -> None:
     """The outcome also has the two ways to fix it."""
     api = memory(row("a", "1"), stores=lambda each: row("b", each.id, "#else"))

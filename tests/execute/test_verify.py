@@ -10,9 +10,11 @@ import pytest
 
 from reconciler.errors import (
     AmbiguousWriteError,
+    ApiError,
     ExitCode,
     IncompleteListingError,
     InvalidRequestError,
+    NotFoundError,
     ServerError,
     StalePlanError,
 )
@@ -71,44 +73,61 @@ def test_an_incomplete_listing_costs_one_round_of_the_final_verification(
     assert (api.count("list"), clock.slept) == (listings, slept)
 
 
-def test_after_a_signal_duplicates_are_still_removed() -> None:
-    """A run that was stopped removes its duplicates if it can."""
-    api, clock = memory(faults=[LATE]), VirtualClock()
-    report = run(api, planned(api, slack("a")), clock=clock, stop=1)
-    assert (list(api.rows), len(report.duplicates_removed), clock.slept) == (["a-late"], 1, [])
+UNREMOVED = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in range(1, 9)]
+INCOMPLETE = [Fault(call="list", nth=n, error=IncompleteListingError) for n in (2, 3, 4)]
 
 
-def test_duplicates_found_one_after_another_are_all_reported() -> None:
-    """Each listing may show another duplicate."""
-    later = Fault(call="list", nth=3, interfere=appear(row("a", "b-late")))
-    api = memory(faults=[LATE, later])
-    report = run(api, planned(api, slack("a")))
-    assert list(api.rows) == ["a-late"]
-    assert [each.removed for each in report.duplicates_removed] == ["id-101", "b-late"]
+def later(nth: int) -> Fault:
+    return Fault(call="list", nth=nth, interfere=appear(row("a", f"b-late-{nth:02}")))
 
 
-def test_removed_duplicates_are_reported_even_if_the_last_listing_fails() -> None:
-    """Completed operations are reported even if nothing more can be read."""
-    api = memory(faults=[LATE, Fault(call="list", nth=3, error=ServerError)])
-    report = run(api, planned(api, slack("a")))
-    assert [each.removed for each in report.duplicates_removed] == ["id-101"]
-    assert report.problem == "final verification failed: it failed"
-    assert report.exit_code is ExitCode.PARTIAL
+@pytest.mark.parametrize(
+    ("faults", "stop", "removed", "problem", "left"),
+    [
+        ([LATE], 1, 1, None, (1, 1)),
+        ([LATE, *UNREMOVED], 1, 0, "duplicates still exist: id-101", (2, 2)),
+        ([LATE, *UNREMOVED], None, 0, "duplicates still exist: id-101", (4, 2)),
+        ([LATE, later(3)], None, 2, None, (2, 1)),
+        ([*INCOMPLETE, later(5)], None, 1, None, (1, 1)),
+        (list(map(later, range(2, 30))), None, 11, "duplicates still exist: b-late-13", (11, 2)),
+        (
+            [LATE, Fault(call="list", nth=3, error=ServerError)],
+            None,
+            1,
+            "final verification failed: it failed",
+            (1, 1),
+        ),
+    ],
+    ids=["a signal", "and lost", "lost", "later", "last", "always another", "a failed listing"],
+)
+def test_duplicates_are_removed_and_reported(
+    faults: list[Fault], stop: int | None, removed: int, problem: str | None, left: tuple[int, int]
+) -> None:
+    """Each listing may show another duplicate, also after a signal; what is left is a problem."""
+    api = memory(faults=faults)
+    report = run(api, planned(api, slack("a")), stop=stop)
+    assert (len(report.duplicates_removed), report.problem) == (removed, problem)
+    assert (api.count("delete"), len(api.rows)) == left
+    assert (report.exit_code is ExitCode.OK) is (problem is stop is None)
 
 
-def test_a_failure_does_not_hide_later_ones() -> None:
-    """Operations after a failed one are verified too."""
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(InvalidRequestError, "failed invalid-request"), (NotFoundError, "skipped vanished")],
+)
+def test_a_failure_does_not_hide_later_ones(error: type[ApiError], outcome: str) -> None:
+    """Operations after one that was not applied are verified too."""
 
     def revert(api: Memory) -> None:
-        api.rows["2"] = row("b", "2")
+        api.rows = {"2": row("b", "2")}
 
     api = memory(row("a", "1"), row("b", "2"))
     api.faults = [
-        Fault(call="update", error=InvalidRequestError),
+        Fault(call="update", error=error),
         Fault(call="list", nth=2, interfere=revert),
     ]
     report = run(api, planned(api, slack("a", "#new"), slack("b", "#new")))
-    assert outcomes(report) == {"a": "failed invalid-request", "b": "failed does-not-converge"}
+    assert outcomes(report) == {"a": outcome, "b": "failed does-not-converge"}
 
 
 def test_a_create_confirmed_by_the_last_listing_has_its_id() -> None:
@@ -300,37 +319,58 @@ def test_an_operation_whose_name_was_taken_since_the_plan_is_skipped(
     assert api.names() == left, outcomes(report)
 
 
-OLD, NEW = row("a", "1"), row("a", "1", "#new")
+OLD, NEW, THIRD = (row("a", "1", channel, token="*****") for channel in ("#ops", "#new", "#x"))
+EVENTS = row("a", "1", "#new", token="*****", events=("value_created",))
+CHANGE, RESEND = (slack("a", "#new"),), (slack("a"),)
+NOT_FOUND = "the listing shows it, but CloudTruth has no webhook with its id 1"
+STORED = "CloudTruth stored different values: "
+CONFIRMED = "the listing shows other values than CloudTruth confirmed: configuration.channel"
 
 
 @pytest.mark.parametrize(
-    ("by_id", "listed", "declared", "stores", "outcome", "message"),
+    ("declared", "stored", "read", "listed", "stop", "outcome", "message"),
     [
-        ((), (OLD,), (), NEW, NOT_CONVERGED, "the listing shows it, but"),
-        ((), (OLD,), (slack("a", "#new"),), NEW, NOT_CONVERGED, "the listing shows it, but"),
-        ((OLD,), (OLD,), (slack("a", "#new"),), NEW, NOT_CONVERGED, "configuration.channel"),
-        ((OLD,), (NEW,), (slack("a", "#new"),), OLD, "applied", "confirmed by"),
-        ((OLD,), (OLD,), (slack("a", "#new"),), OLD, NOT_CONVERGED, "stored different values"),
+        ((), None, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
+        ((), None, None, OLD, 1, "unconfirmed", "the last listing still shows it"),
+        (CHANGE, None, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
+        (CHANGE, None, None, OLD, 1, "skipped vanished", "it was deleted since the plan"),
+        (CHANGE, NEW, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
+        (CHANGE, NEW, None, OLD, 1, "applied", ""),
+        (CHANGE, NEW, NEW, OLD, None, NOT_CONVERGED, CONFIRMED),
+        (CHANGE, NEW, THIRD, THIRD, None, NOT_CONVERGED, f"{STORED}configuration.channel"),
+        (CHANGE, OLD, OLD, NEW, None, "applied", "confirmed by the final verification"),
+        (CHANGE, OLD, OLD, OLD, None, NOT_CONVERGED, f"{STORED}configuration.channel"),
+        (CHANGE, OLD, OLD, EVENTS, None, NOT_CONVERGED, f"{STORED}event_types"),
+        (RESEND, NEW, NEW, OLD, None, NOT_CONVERGED, f"{STORED}configuration.channel"),
     ],
-    ids=["a deleted row", "a row without an id", "old values", "stale responses", "both old"],
 )
 def test_the_last_listing_decides(
-    by_id: tuple[LiveWebhook, ...],
-    listed: tuple[LiveWebhook, ...],
     declared: tuple[Webhook, ...],
-    stores: LiveWebhook,
+    stored: LiveWebhook | None,
+    read: LiveWebhook | None,
+    listed: LiveWebhook,
+    stop: int | None,
     outcome: str,
     message: str,
 ) -> None:
-    """The next plan is made from the listing, whatever responses and rows by id show."""
-    plan = planned(memory(OLD), *declared)
-    api = memory(*by_id, stores=lambda _: stores)
-    api.lists = lambda _, nth: listed if nth > 1 else (OLD,)
-    report = run(api, plan)
-    assert outcomes(report)["a"].removeprefix("failed ") == outcome
+    """The next plan is made from the listing, whatever responses and rows by id show.
+
+    After a signal the listing is not read again, so it may be old.
+    """
+
+    def listing(api: Memory, nth: int) -> tuple[LiveWebhook, ...]:
+        if nth == 1:
+            return (OLD,)
+        api.rows = {} if read is None else {"1": read}
+        return (listed,)
+
+    plan = make_plan(desired(*declared), OLD, resend=("*",))
+    api = memory(*([OLD] if stored else ()), stores=lambda row: stored or row, lists=listing)
+    report = run(api, plan, stop=stop)
     (result,) = report.outcomes
-    assert message in str(getattr(result, "message", None) or getattr(result, "note", None))
-    assert report.exit_code is (ExitCode.OK if outcome == "applied" else ExitCode.PARTIAL)
+    assert outcomes(report)["a"].removeprefix("failed ") == outcome
+    assert (getattr(result, "message", None) or getattr(result, "note", None) or "") == message
+    assert report.exit_code is not ExitCode.OK or (outcome, stop) == ("applied", None)
 
 
 def test_a_created_webhook_that_is_never_listed_is_reported_with_its_id() -> None:
@@ -342,12 +382,28 @@ def test_a_created_webhook_that_is_never_listed_is_reported_with_its_id() -> Non
     assert "creates it again" in str(outcome.hint)
 
 
-def test_a_duplicate_that_is_still_listed_is_not_believed_to_be_deleted() -> None:
+@pytest.mark.parametrize(
+    ("by_id", "listed", "expected"),
+    [
+        (False, True, ["Failed", "Skipped"]),
+        (True, False, ["Failed", "Skipped"]),
+        (False, False, ["Applied", "Applied"]),
+    ],
+)
+def test_a_duplicate_that_is_still_shown_is_not_believed_to_be_deleted(
+    by_id: bool, listed: bool, expected: list[str]
+) -> None:
     """Otherwise the update would make the duplicates differ, and no later run could choose one."""
-    rows = (row("a", "1"), row("a", "2"))
-    plan = planned(memory(*rows), slack("a", "#new"))
-    api = memory(rows[0], lists=lambda api, nth: (*api.rows.values(), rows[1]))
-    report = run(api, plan)
-    assert list(outcomes(report).values()) == ["skipped after-failure"]
-    assert [type(outcome).__name__ for outcome in report.outcomes] == ["Failed", "Skipped"]
-    assert api.rows["1"] == rows[0]
+    old, other = row("a", "1"), row("a", "2")
+
+    class Denying(Memory):
+        """A server that does not delete, and responds that nothing has the id."""
+
+        def delete(self, id: str) -> bool:
+            return False
+
+    api = Denying(rows={"1": old, **({"2": other} if by_id else {})})
+    api.lists = lambda api, nth: (api.rows["1"], other)[: 1 + (nth == 1 or listed)]
+    report = run(api, planned(memory(old, other), slack("a", "#new")))
+    assert [type(outcome).__name__ for outcome in report.outcomes] == expected
+    assert (api.rows["1"] == old) is ("Failed" in expected)
