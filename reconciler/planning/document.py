@@ -93,7 +93,6 @@ def error_tree(error: ReconcilerError) -> Tree:
 
 def _plan_tree(plan: Plan) -> Tree:
     """Return the plan of one organization."""
-    digests = plan.digests or ((),) * len(plan.operations)
     return {
         "origin": plan.origin,
         "organization": plain(plan.organization),
@@ -115,9 +114,9 @@ def _plan_tree(plan: Plan) -> Tree:
             {
                 **operation_summary(operation),
                 **plain(operation),
-                "digests": [reviewed.digest for reviewed in reviewable],
+                "digests": [reviewed.digest for reviewed in plan.digests[index]],
             }
-            for operation, reviewable in zip(plan.operations, digests, strict=True)
+            for index, operation in enumerate(plan.operations)
         ],
         "resends": plain(resends(plan.operations)),
         "kept": [{"name": kept.name, **plain(kept)} for kept in plan.kept],
@@ -207,7 +206,7 @@ def plain(value: Any) -> Any:
 def _plain_fields(value: Any) -> Tree:
     """Return the fields of a dataclass or a named tuple, without those that are omitted."""
     kind = type(value)
-    names = getattr(kind, "_fields", ())
+    names = getattr(kind, "_fields", None)
     if is_dataclass(kind):
         names = tuple(field.name for field in fields(kind))
     # A secret has no fields on purpose, so that no document can contain it.
@@ -235,5 +234,5 @@ def operation_summary(operation: Operation) -> Tree:
         "name": operation.name,
         "id": None if isinstance(operation, Create) else operation.before.id,
         "reason": str(operation.reason),
-        "attribution": None if operation.attribution is None else str(operation.attribution),
+        "attribution": plain(operation.attribution),
     }

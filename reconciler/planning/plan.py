@@ -97,14 +97,14 @@ def delivery_state(last_run: str | None, last_error: DeliveryError | None) -> De
     if last_run is None:
         return DeliveryState.FAILING
     try:
-        age = _time(last_run) - _time(last_error.timestamp or "")
+        age = _time(last_run) - _time(last_error.timestamp)
     except (ValueError, TypeError):  # TypeError: only one of them has a time zone
         return DeliveryState.UNKNOWN
     return DeliveryState.FAILED_EARLIER if age > _SAME_RUN else DeliveryState.FAILING
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.upper())  # RFC 3339 allows `t` and `z`
+def _time(text: str | None) -> datetime:
+    return datetime.fromisoformat(str(text).upper())  # RFC 3339 allows `t` and `z`
 
 
 @frozen
@@ -619,8 +619,11 @@ def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
     """Return the digest of plans, each with origin, organization and digest."""
     # What needs no change needs no approval, and may be read or left out by a later run.
     changed = sorted(plan for plan in plans if plan[2])
-    if len(changed) < 2:
-        return "".join(digest for _, _, digest in changed)
+    match changed:
+        case []:
+            return ""
+        case [(_, _, digest)]:
+            return digest
     return f"sha256:{digest_of(changed)}"
 
 

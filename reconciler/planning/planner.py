@@ -278,17 +278,16 @@ def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:
 def _malformed_secrets(pair: Comparison, options: PlanOptions) -> Iterator[Finding]:
     """Warn about each visible live secret that cannot be a valid value."""
     webhook = pair.webhook
+    resend = ["webhooks", "apply", *options.apply_options, "--resend-secret", webhook.name]
     for name, reading in pair.unread.items():
-        if reading is not Reading.MALFORMED:
-            continue
-        resend = ["webhooks", "apply", *options.apply_options, "--resend-secret", webhook.name]
-        noun = FIELDS[webhook.type][name].noun
-        yield warning(
-            "live-secret-malformed",
-            f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
-            f"resend the secret: `{shlex.join(resend)}`",
-            webhook.position,
-        )
+        if reading is Reading.MALFORMED:
+            noun = FIELDS[webhook.type][name].noun
+            yield warning(
+                "live-secret-malformed",
+                f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
+                f"resend the secret: `{shlex.join(resend)}`",
+                webhook.position,
+            )
 
 
 def _renamed(

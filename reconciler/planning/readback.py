@@ -30,17 +30,18 @@ from reconciler.model import (
 )
 from reconciler.planning.plan import Snapshot
 
-_ENCRYPTED: Final = (
+_ENCRYPTED: Final = re.compile(
     r"(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"
     r"|\$[A-Za-z0-9_]+[;$].*"  # $ANSIBLE_VAULT;1.1, $2b$12$...
     r"|gAAAA[A-Za-z0-9_=-]{40,}"  # a Fernet token
     r"|AQICA[A-Za-z0-9+/=]{40,}"  # a KMS blob
-    r"|-----BEGIN .*"
+    r"|-----BEGIN .*",
+    re.DOTALL,
 )
 _MASKED: Final = re.compile(
     r".*(?:[*\u2022\u25cf\u2219\u00b7]{3}|[xX]{8}|\u2026).*"  # stars, bullets, x's, an ellipsis
     r"|\[?(?i:redacted|masked|hidden|encrypted)\]?"
-    rf"|{_ENCRYPTED}",
+    rf"|{_ENCRYPTED.pattern}",
     re.DOTALL,
 )
 
@@ -141,7 +142,7 @@ def is_malformed(field: Field, live: LiveValue) -> bool:
     """
     if not isinstance(live, Secret) or not plausible(live) or _has_form(field, live):
         return False
-    return live.matches(re.compile(_STORED_BY_MISTAKE, re.DOTALL))
+    return live.matches(_STORED_BY_MISTAKE)
 
 
 def _has_form(field: Field, live: LiveValue) -> bool:
@@ -151,9 +152,10 @@ def _has_form(field: Field, live: LiveValue) -> bool:
     return field.secret_pattern is None or live.matches(field.secret_pattern)
 
 
-_STORED_BY_MISTAKE: Final = (
+_STORED_BY_MISTAKE: Final = re.compile(
     r"[A-Za-z]+(?:[_ .-]+[A-Za-z0-9]+)*"  # a variable's name, changeme, xoxb-your-token
-    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s"  # a reference, quotes, spaces around a value
+    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, spaces around a value
+    re.DOTALL,
 )
 
 
@@ -170,8 +172,7 @@ def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
         return Reading.DIFFERENT
     if a != b:
         # The same value may be encrypted differently each time.
-        pattern = re.compile(_ENCRYPTED, re.DOTALL)
-        encrypted = a.matches(pattern) and b.matches(pattern)
+        encrypted = a.matches(_ENCRYPTED) and b.matches(_ENCRYPTED)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
     # Different values may have the same mask.
     return Reading.SAME if _has_form(field, a) else Reading.UNKNOWN
@@ -258,16 +259,16 @@ def destination(
     value: Any = configuration.get(address.name)
     if isinstance(value, SecretRef):
         value = secrets.get(value, value)
-    text = ""
     if isinstance(value, Secret):
         text = value.shown_url()  # a masked URL may show its host
     elif isinstance(webhook, LiveWebhook) and is_hidden(address, value):
         return kind.type
     elif isinstance(value, SecretRef):
         text = str(value)
-    elif isinstance(value, str):
-        text = Secret(value).shown_url() if address.secret else address.display(value)
-    return f"{kind.type} {text}" if text else kind.type
+    else:
+        text = str(value)
+        text = Secret(text).shown_url() if address.secret else address.display(text)
+    return f"{kind.type} {text}"
 
 
 def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) -> Snapshot:

@@ -99,7 +99,7 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     configuration = after["configuration"]
     target = configuration.get(KINDS[operation.after.type].destination_field)
     for change in resent:
-        name = change.path[-1]
+        _, name = change.path
         yield ["resend", *webhook, name, configuration.get(name), target]
         yield from _previous_hosts(operation, change)
 
@@ -147,14 +147,13 @@ def _reached_hosts(operation: Operation) -> set[str]:
     When a review is applied again, the live URL has the new host, which the review did not show.
     """
     reached: set[str] = set()
-    if isinstance(operation, Update):
-        for change in operation.fields:
-            if not isinstance(change, SecretChange):
-                continue
-            if change.destination == f"{operation.after.type} {change.before}":
-                for content in _previous_hosts(operation, change):
-                    shown = digest_of(content)[:_DIGEST_LENGTH]
-                    reached.add(operation_digest(shown, operation.before.id, "").digest)
+    if not isinstance(operation, Update):
+        return reached
+    for change, _ in _sent_references(operation):
+        if change.destination == f"{operation.after.type} {change.before}":
+            for content in _previous_hosts(operation, change):
+                shown = digest_of(content)[:_DIGEST_LENGTH]
+                reached.add(operation_digest(shown, operation.before.id, operation.name).digest)
     return reached
 
 
@@ -255,7 +254,7 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
             continue
         for change in operation.fields:
             if change.not_shown:
-                name = change.path[-1]
+                _, name = change.path
                 value = operation.after.configuration.get(name)
                 # A plain or removed field is only resent because its declaration changed.
                 cause = SecretCause.REFERENCE_CHANGED

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reconciler.model import Absent, LiveWebhook, Secret, SecretRef
+from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Plan
 from tests.planning.builders import (
+    EVENTS,
     OTHER_TOKEN,
     SECRETS,
     desired,
@@ -191,6 +193,31 @@ def test_a_rotation_is_not_done_while_the_old_secret_is_live() -> None:
 
     assert states(result, (same, before), secrets) == [State.PENDING]
     assert checks(result, (same, half), secrets) == [stale(EDITED_SINCE)]
+    third = live_generic("B", "id-2", username="before", password="a third password")
+    listing = Listing(result, (same, third), secrets, {"id-2": before})
+    assert listing.check(result.operations[0]).state is State.STALE
+
+
+FEWER = EVENTS[:1]
+HIDDEN_PAGER = replace(unshown(live_generic()), event_types=frozenset(FEWER))
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "secrets", "expected"),
+    [
+        (slack(channel="#other"), live_slack(token="*****"), SECRETS, ()),
+        (slack(), live_slack(events=FEWER), SECRETS, ()),
+        (slack(), live_slack(events=FEWER, token="*****"), SECRETS, ("token",)),
+        (slack(), live_slack(events=FEWER, token=OTHER_TOKEN, note="x"), {}, ("note", "token")),
+        (generic(), HIDDEN_PAGER, {}, ("password", "token", "url")),
+    ],
+)
+def test_what_a_complete_replacement_would_change_is_known(
+    declared: Webhook, found: LiveWebhook, secrets: Any, expected: tuple[str, ...]
+) -> None:
+    """A server may replace the configuration, although an update does not send it."""
+    result = make_plan(desired(declared), found, secrets=secrets)
+    assert Listing(result, (found,), SECRETS).unplanned(result.updates[0]) == expected
 
 
 def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:

@@ -14,6 +14,7 @@ from reconciler.planning.readback import (
     Evidence,
     Reading,
     destination,
+    gather_evidence,
     is_hidden,
     plausible,
     snapshot,
@@ -176,6 +177,9 @@ def test_a_snapshot_contains_no_secret() -> None:
     shots = [snapshot(each) for each in (live_slack(), live_generic(token="abc"))]
     shots.append(snapshot(live_generic(url=None)))
 
+    declared = (generic(), generic(url="https://hooks.example.com/other"))
+    urls = [snapshot(live_generic(), webhook).configuration.get("url") for webhook in declared]
+    assert urls == ["https://hooks.example.com/ct", None]
     assert TOKEN not in repr(shots)
     assert "ct" not in repr(shots[1].configuration)
     assert [shot.destination for shot in shots] == [
@@ -197,11 +201,26 @@ def test_a_destination_does_not_show_the_url() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("ops", "#ops"), ("#ops", "#ops"), ("C0123", "C0123"), ("@me", "@me")]
+    ("value", "text"),
+    [
+        ("ops", "#ops"),
+        ("#ops", "#ops"),
+        ("#Audit Log!", "#Audit Log!"),
+        ("C0123", "C0123"),
+        ("@me", "@me"),
+        (123, "#123"),
+    ],
 )
-def test_a_channel_has_its_usual_form(value: str, text: str) -> None:
-    """A name has a `#`; an id or a user has none."""
+def test_a_channel_has_its_usual_form(value: Any, text: str) -> None:
+    """A name has a `#`, also one that a user wrote wrongly; an id or a user has none."""
     assert destination(slack(channel=value)) == f"slack {text}"
+    assert destination(live_slack(channel=value)) == f"slack {text}"
+
+
+def test_only_webhooks_of_the_declared_type_are_evidence() -> None:
+    """Each field of a webhook that gets another type is new."""
+    pairs = [(slack("Pager"), live_generic()), (slack(), live_slack())]
+    assert gather_evidence(pairs, (), SECRETS).readable == {("slack", "token")}
 
 
 def test_only_values_that_are_not_hidden_are_plausible() -> None:

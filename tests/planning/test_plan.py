@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import ConflictError, StalePlanError
 from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.document import plain
+from reconciler.planning.document import error_tree, operation_summary, plain
 from reconciler.planning.drift import drift, not_applied, statuses
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.review import Resend
@@ -100,6 +101,17 @@ def test_no_document_contains_a_secret() -> None:
         plain((Secret("xoxb-0000000000-AAAAAAAA"),))
 
 
+def test_a_document_has_what_an_error_knows() -> None:
+    """The request of an error of the API, and the differences of a stale plan."""
+    request = {"method": "POST", "path": "/x/", "status": 409, "detail": "No."}
+    taken = ConflictError("taken", fields=[(("name",), "in use")], **request)  # type: ignore[arg-type]
+    fields = [{"path": ["name"], "message": "in use"}]
+    assert error_tree(taken)["request"] == {**request, "fields": fields}
+    assert error_tree(StalePlanError("stale", differences=["a: gone"]))["differences"] == [
+        "a: gone"
+    ]
+
+
 def test_the_base_makes_no_difference_to_the_digest() -> None:
     """The base only changes labels, which are displayed but not part of the digest."""
     declaration, found = desired(slack()), live()
@@ -157,7 +169,8 @@ def test_drift_is_distinguished_from_this_change(
 ) -> None:  # fmt: skip
     """An operation that the previous configuration also plans is drift."""
     result = make_plan(desired(*now), *found, previous=desired(*base), **options)
-    assert [f"{each.name} {each.attribution}" for each in result.operations] == lines
+    summaries = map(operation_summary, result.operations)
+    assert [f"{summary['name']} {summary['attribution']}" for summary in summaries] == lines
     shown = statuses(live(*found), result)
     waiting = sum(line.endswith("this-change") for line in lines)
     assert not_applied(shown, result) == waiting

@@ -8,9 +8,23 @@ import pytest
 
 from reconciler.findings import Position
 from reconciler.model import Absent, Desired, Live, Secret, SecretRef
-from reconciler.planning.plan import Create, Plan, SecretCause, SecretChange, Update
+from reconciler.planning.plan import (
+    Create,
+    OrganizationResult,
+    Plan,
+    RunPlan,
+    SecretCause,
+    SecretChange,
+    Update,
+)
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.review import Review, ReviewComparison, approve_all, compare_with_review
+from reconciler.planning.review import (
+    Review,
+    ReviewComparison,
+    approve_all,
+    compare_with_review,
+    operation_digest,
+)
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -74,6 +88,19 @@ def test_every_visible_difference_changes_the_digest() -> None:
     assert len({digest(*each) for each in PLANS}) == len(PLANS)
 
 
+def test_the_digest_of_a_run_covers_each_plan_with_operations() -> None:
+    """The order of the plans, and plans without operations, do not matter."""
+    one, two, three = (make_plan(desired(slack(name))) for name in ("a", "b", "c"))
+    nothing = make_plan(desired(slack()), live_slack())
+
+    def of(*plans: Plan) -> str:
+        return RunPlan(tuple(OrganizationResult("Acme", value=result) for result in plans)).digest
+
+    assert (of(), of(nothing), of(one, nothing)) == ("", "", one.digest)
+    assert of(one, two) == of(two, nothing, one)
+    assert len({of(one), of(one, two), of(one, three), of(one, two, three)}) == 4
+
+
 def test_the_digest_covers_a_removed_field_with_and_without_secrets() -> None:
     """A reviewer sees that a field is removed; its value does not matter."""
     reference = SecretRef(scheme="env", name="BEARER")
@@ -94,23 +121,46 @@ HOOK = SecretRef(scheme="file", name="hooks/pager")
 OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 
 
+ENCRYPTED = {"url": f"{OLD}/a", "token": "*****", "extra": "x"}
+RESENT = desired(generic(url=HOOK._replace(version=2), token=BUMPED))
+
+
 @pytest.mark.parametrize(
-    ("declaration", "found", "digest"),
+    ("declaration", "found", "expected"),
     [
         (desired(slack(token=LITERAL)), live(), "8755800799b8d729222667fc3903c2ec"),
         (desired(slack(token=BUMPED)), live(), "61fce0b8ef2986ad17dba2ac85dc0b76"),
         (desired(slack()), live(HALF_HIDDEN), "8b8618672ef5e49ed8ece97a4a39f9be"),
         (REMOVED, live(live_slack(channel="#x")), "56b3d3bf0f8ef8db8c3ccb74ec12a6ed"),
         (desired(generic(url=HOOK)), live(), "b58e22d180f56262a45ad2f492271b6e"),
+        (
+            desired(generic(url=f"{OLD}/b")),
+            live(live_generic(token="t")),
+            "4c6ef528f28501b7386ac63cbdf94abf",
+        ),
+        (
+            RESENT,
+            live(live_generic(**ENCRYPTED)),
+            "1905d6a6c680495a6d5c3980eff850b6 fd1917b52443408c1b95a9cb1e82d322 "
+            "70e54707024d846ce5edff134e562b15 a1bff9150245e745a2675c62e8d6cd58",
+        ),
     ],
-    ids=["a literal", "a version", "a field that is not shown", "a delete", "a committed host"],
+    ids=["literal", "version", "not shown", "delete", "committed host", "another path", "resent"],
 )
-def test_a_digest_never_changes_between_versions(declaration: Desired, found: Live, digest: str):
-    """A plan reviewed with one version of the program can be applied with the next."""
-    planned = make_plan(declaration, found, secrets={}, committed_hosts={HOOK: OLD})
-    ((operation,),) = planned.digests
+def test_a_digest_never_changes_between_versions(
+    declaration: Desired, found: Live, expected: str
+) -> None:
+    """A plan reviewed with one version of the program can be applied with the next.
 
-    assert operation.digest == digest
+    A comment has only the contents, from which the digests follow.
+    """
+    options = {"committed_hosts": {HOOK: OLD}, "previous": desired(generic(url=HOOK, token=BUMPED))}
+    planned = make_plan(declaration, found, secrets={}, **options)
+    (reviewed,) = planned.digests
+
+    assert " ".join(shown.digest for shown in reviewed) == expected
+    for shown in reviewed:
+        assert operation_digest(shown.content, shown.id, shown.name) == shown
 
 
 MOVED = {HOOK: Secret(f"{NEW}/secret")}
@@ -210,15 +260,30 @@ def test_another_host_behind_a_reference_is_not_reviewed(reference: SecretRef, e
     assert classify(make_plan(declared, found, secrets=same), review)[0] == ["Pager"]
 
 
-def test_bumping_the_version_makes_a_new_host_reviewable() -> None:
-    """A reviewer sees the reference and its version in place of the host."""
-    bumped = HOOK._replace(version=2)
-    declared = desired(generic(url=bumped))
-    before = desired(generic(url=HOOK))
-    review = approve_all(make_plan(declared, live_generic(), secrets={}, previous=before))
-    values = {bumped: MOVED[HOOK]}
-    result = make_plan(declared, live_generic(), secrets=values, reviewed=review.resends)
-    assert classify(result, review) == (["Pager"], [], [])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"{OLD}/ct", (["Pager"], [], [])),
+        (f"{NEW}/secret", (["Pager"], [], [])),
+        ("https://third.example.com/ct", ([], [], ["Pager"])),
+    ],
+    ids=["first", "again", "another host"],
+)
+def test_bumping_the_version_makes_a_new_host_reviewable(
+    url: str, expected: tuple[list[str], ...]
+) -> None:
+    """A reviewer sees the reference and its version in place of the host.
+
+    A review that is applied again finds the new host, but a third one was not reviewed.
+    """
+    bumped, other = HOOK._replace(version=2), live_generic("Other", "1")
+    declared = desired(generic("Other"), generic(url=bumped))
+    found = (other, live_generic("Other", "2"), live_generic())
+    before = desired(generic("Other"), generic(url=HOOK))
+    review = approve_all(make_plan(declared, *found, secrets={}, previous=before))
+    now = {"secrets": {bumped: MOVED[HOOK]}, "reviewed": review.resends}
+    result = make_plan(declared, other, live_generic(url=url), **now)
+    assert classify(result, review) == expected
 
 
 def test_a_resend_request_does_not_review_another_host() -> None:
