@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from reconciler.ci.workflows import RequiredSecrets
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Severity, error
 from reconciler.model import Secret, SecretRef, Webhook
@@ -25,7 +26,6 @@ from reconciler.source.schemes import (
     paths,
     reference_in,
     refusal,
-    variables,
 )
 from reconciler.source.secrets import fetch, fetch_key
 from reconciler.workflow.inputs import Checked, Inputs, located
@@ -310,7 +310,7 @@ def test_a_reference_is_a_mapping(
 def test_references_name_variables_and_files() -> None:
     """A literal is neither."""
     refs = [env("A"), file("b"), SecretRef(scheme="literal", name="C/token")]
-    assert (variables(refs), paths(refs)) == ({"A"}, {"b"})
+    assert (RequiredSecrets(references=refs).variables, paths(refs)) == (("A",), {"b"})
 
 
 def test_files_are_read_from_a_commit(tmp_path: Path) -> None:
