@@ -52,6 +52,26 @@ class Comparison(NamedTuple):
     fields: tuple[FieldChange, ...]
     unread: Mapping[str, Reading]
 
+    def with_side_effects(self) -> tuple[FieldChange, ...]:
+        """Add what a new configuration also does: it sends hidden fields, and removes unknown ones.
+
+        Neither is a difference by itself: the server may set a field that this version does not
+        know.
+        """
+        webhook, live, fields, _ = self
+        changed = {change.path[-1] for change in fields if change.path[0] == "configuration"}
+        # Another type replaces every field, which the changes already show.
+        if not changed or live.type != webhook.type:
+            return fields
+        resent: list[FieldResent] = []
+        for name, field in FIELDS[webhook.type].items():
+            if name not in webhook.configuration or name in changed:
+                continue
+            if is_hidden(field, live.value(name)):
+                path = ("configuration", name)
+                resent.append(FieldResent(path=path, after=webhook.configuration[name]))
+        return (*fields, *resent, *_undeclared(webhook, live, known=False))
+
 
 def compare(
     webhook: Webhook,
@@ -254,26 +274,6 @@ def _secret_change(
             differs = live_value.differing_parts(wanted)
     moved = None not in (old_host, new_host) and old_host != new_host
     return change._replace(before=live_value.shown_url(), moved=moved, differs=differs)
-
-
-def with_side_effects(comparison: Comparison) -> tuple[FieldChange, ...]:
-    """Add what a new configuration also does: it sends hidden fields, and removes unknown ones.
-
-    Neither is a difference by itself: the server may set a field that this version does not know.
-    """
-    webhook, live, fields, _ = comparison
-    changed = {change.path[-1] for change in fields if change.path[0] == "configuration"}
-    # Another type replaces every field, which the changes already show.
-    if not changed or live.type != webhook.type:
-        return fields
-    resent: list[FieldResent] = []
-    for name, field in FIELDS[webhook.type].items():
-        if name not in webhook.configuration or name in changed:
-            continue
-        if is_hidden(field, live.value(name)):
-            path = ("configuration", name)
-            resent.append(FieldResent(path=path, after=webhook.configuration[name]))
-    return (*fields, *resent, *_undeclared(webhook, live, known=False))
 
 
 def compare_live(first: LiveWebhook, second: LiveWebhook) -> Reading:

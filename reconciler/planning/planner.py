@@ -16,7 +16,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
-from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
+from reconciler.planning.compare import Comparison, compare, visible
 from reconciler.planning.drift import attributed, still_renamed
 from reconciler.planning.guards import guard_all, new_notes, relaxed
 from reconciler.planning.match import Match
@@ -109,9 +109,8 @@ def plan(
     matched: dict[str, Webhook] = {}
     for pair in pairs:
         after = _with_free_former_names(pair.webhook, unpaired)
-        fields = tuple(
-            _with_shown_host(change, options.committed_hosts) for change in with_side_effects(pair)
-        )
+        changes = pair.with_side_effects()
+        fields = tuple(_with_shown_host(change, options.committed_hosts) for change in changes)
         if fields:
             before = snapshot(pair.live, pair.webhook)
             reason = _reason(pair, table.adopted)

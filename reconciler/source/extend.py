@@ -90,13 +90,8 @@ class _Reader:
         if layer.document.usable:
             # Two branches can only contradict each other here, where both are known.
             linear = (*layer.ancestors, layer)
-            findings = [
-                *findings,
-                *overlay.add_conflicts(linear, self._below_layer),
-                *overlay.relaxations(linear),
-            ]
-            below = self._below_layer(layer)
-            document = merge.document(merge.add_layer(below, layer, directory))
+            findings = [*findings, *overlay.check_linear(linear, self._below_layer)]
+            document = merge.document(self._below_layer(layer), layer, directory)
         # Also those of a file with errors: its parents may have more of them.
         members = (layer, *reversed(layer.ancestors))
         layers = tuple(member.document for member in members)
@@ -139,10 +134,7 @@ class _Reader:
 
     def _checked(self, layer: Layer) -> Layer:
         """Return a layer with the findings about what it writes, and its entries without errors."""
-        if "extends" in layer.document.data:
-            findings = list(overlay.check_overlay(layer, self._below_layer(layer)))
-        else:
-            findings = list(overlay.check_base(layer))
+        findings = list(overlay.check_layer(layer, self._below_layer(layer)))
         # An entry with an error is not merged, so that files above do not report it again.
         skipped: set[int] = set()
         for finding in findings:

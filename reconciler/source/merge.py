@@ -107,10 +107,10 @@ class Merged(NamedTuple):
 def merge(layers: Sequence[Layer], directory: str) -> Merged:
     """Merge layers in their order; `directory` is that of the file to which paths are relative."""
     # Each file is here once, whatever the number of paths to it, so time grows with the files.
-    return reduce(lambda below, layer: add_layer(below, layer, directory), layers, Merged())
+    return reduce(lambda below, layer: _with_layer(below, layer, directory), layers, Merged())
 
 
-def add_layer(below: Merged, layer: Layer, directory: str) -> Merged:
+def _with_layer(below: Merged, layer: Layer, directory: str) -> Merged:
     """Merge one more layer."""
     values = _moved(layer.values, posixpath.dirname(layer.file), directory)
     plain = {key: value for key, value in values.items() if key not in _APART}
@@ -192,8 +192,9 @@ def _merge_values(key: str, old: Any, new: Any) -> Any:
 # The result
 
 
-def document(merged: Merged) -> Document:
-    """Return the merged file as a document, under the name of the last layer."""
+def document(below: Merged, layer: Layer, directory: str) -> Document:
+    """Return a layer merged with what it extends, as a document under the name of the layer."""
+    merged = _with_layer(below, layer, directory)
     data = dict(merged.root)
     for key in ("ignore", "protect"):
         if any(key in layer.values for layer in merged.layers):
@@ -202,7 +203,7 @@ def document(merged: Merged) -> Document:
     if isinstance(data.get("webhooks"), list):
         webhooks = [_effective(webhook) for webhook in merged.webhooks if not webhook.is_excluded]
         data["webhooks"] = [webhook.data for webhook in webhooks]
-    return merged.layers[-1].document._replace(
+    return layer.document._replace(
         data=data,
         merged=tuple(webhook.entries for webhook in webhooks),
     )

@@ -76,18 +76,11 @@ def _holds_none(value: Any) -> bool:
     return value is None
 
 
-def check_base(layer: Layer) -> Iterator[Finding]:
-    """Yield the errors of a parent without `extends`."""
-    if "unprotect" in layer.values:
-        yield overlay_only("unprotect", Place(layer.file, ("unprotect",), key=True))
-    for entry in layer.document.written:
-        for key in ("add", "exclude"):
-            if key in entry.data:
-                yield overlay_only(key, entry.place(key)._replace(key=True))
-
-
-def check_overlay(layer: Layer, below: Merged) -> Iterator[Finding]:
-    """Yield the findings of a file with `extends`; `below` is what it extends, merged."""
+def check_layer(layer: Layer, below: Merged) -> Iterator[Finding]:
+    """Yield the findings of a file; `below` is what it extends, merged."""
+    if "extends" not in layer.document.data:
+        yield from _base_findings(layer)
+        return
     yield from _root_findings(layer, below)
     checks = _Entries(layer, below)
     for entry in layer.document.written:
@@ -98,11 +91,27 @@ def check_overlay(layer: Layer, below: Merged) -> Iterator[Finding]:
             yield error("exclude-unknown", message, "write `name: ...`", entry.place("name"))
 
 
-def add_conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> Iterator[Finding]:
-    """Yield the names that are added in one branch and declared in another one.
+def check_linear(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> Iterator[Finding]:
+    """Yield what only an overlay with all that it extends shows, in the order of precedence.
 
     `below` returns what a layer extends, merged.
     """
+    yield from _conflicts(layers, below)
+    yield from _relaxations(layers)
+
+
+def _base_findings(layer: Layer) -> Iterator[Finding]:
+    """Yield the errors of a parent without `extends`."""
+    if "unprotect" in layer.values:
+        yield overlay_only("unprotect", Place(layer.file, ("unprotect",), key=True))
+    for entry in layer.document.written:
+        for key in ("add", "exclude"):
+            if key in entry.data:
+                yield overlay_only(key, entry.place(key)._replace(key=True))
+
+
+def _conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> Iterator[Finding]:
+    """Yield the names that are added in one branch and declared in another one."""
     if not any(_added(layer) for layer in layers):
         return
     # What a layer extends does not have these names.
@@ -126,7 +135,7 @@ def add_conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> 
             yield error("bad-add", message, hint, declared[later][name].place("name"), other)
 
 
-def relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
+def _relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
     """Yield notes about limits and `prune: false` of a layer that a later one relaxes."""
     for earlier, later, old, new in _overridden(layers, ("limits", "max_deletes")):
         if isinstance(old, int) and isinstance(new, int) and new > old:
