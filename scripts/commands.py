@@ -81,9 +81,10 @@ def _group_helps(group: Group, context: click.Context) -> Iterator[tuple[str, st
     for name in group.list_commands(context):
         command = group.load(name)
         with _context(command, context, name) as inner:
-            yield f"`{inner.command_path}`", shortened(command.get_help(inner))
             if isinstance(command, Group):
                 yield from _group_helps(command, inner)
+            else:
+                yield f"`{inner.command_path}`", shortened(command.get_help(inner))
 
 
 def _context(command: click.Command, parent: click.Context | None, name: str) -> click.Context:

@@ -31,9 +31,10 @@ def commands(group: Group, before: str = "") -> Iterator[tuple[str, click.Comman
 
 
 COMMANDS = dict(commands(program()))
+RUNNABLE = [name for name, command in COMMANDS.items() if not isinstance(command, Group)]
 
 
-@pytest.mark.parametrize("words", ["help options", *(f"{each} --help" for each in COMMANDS)])
+@pytest.mark.parametrize("words", ["help options", *(f"{name} --help" for name in RUNNABLE)])
 def test_help(shell: Shell, words: str) -> None:
     """The help of each command is in docs/commands.md, wrapped to another width.
 
@@ -94,12 +95,11 @@ def test_help_is_as_wide_as_the_terminal(shell: Shell, columns: str, widest: int
 
 def test_the_surface_is_small() -> None:
     """The program has at most 17 commands, 55 options and 20 variables: `pytest -s` prints them."""
-    names = [name for name, command in COMMANDS.items() if not isinstance(command, Group)]
     parameters = [option for command in COMMANDS.values() for option in command.params]
     options = [option for option in (*program().params, *parameters) if isinstance(option, Option)]
     variables = {str(option.envvar) for option in options if option.envvar is not None}
     surface = {
-        "commands": (sorted(names), 17),
+        "commands": (sorted(RUNNABLE), 17),
         "options": (sorted({option.opts[-1] for option in options}), 55),
         # Neither is the variable of an option.
         "variables": (sorted({*variables, "CLOUDTRUTH_API_KEY", "WEBHOOKS_COMMAND"}), 20),
