@@ -71,7 +71,7 @@ def page(
     reasons: str,
 ) -> str:
     missed = sum(not line.met for line in lines)
-    verdict = f"{missed} budgets are not met: bold." if missed else "Every budget is met."
+    verdict = f"Not met, in bold: {missed}." if missed else "Every budget is met."
     profile = [f"- {share:.0%}: {name}" for name, share in shares]
     parts = [
         _INTRODUCTION,
