@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
@@ -30,6 +31,7 @@ webhooks:
   - {name: Projects, event_types: [project_created], configuration: {url: "https://b.example.com"}}
   - {name: Mail, event_types: [value_updated], configuration: {url: "https://mail.example.com"}}
 """
+WRITES = ["POST", "PATCH", "POST", "PATCH", "DELETE", "DELETE"]
 Start = Callable[..., Cloud]
 
 
@@ -79,7 +81,7 @@ def test_the_requests_of_a_proof(shell: Shell, start: Start) -> None:
     methods = [entry.method for entry in site.emulator.log]
     first, last = methods.index("POST"), len(methods) - methods[::-1].index("DELETE")
     assert first <= 6
-    assert methods[first:last] == ["POST", "PATCH", "POST", "PATCH", "DELETE", "DELETE"]
+    assert methods[first:last] == WRITES
     assert {entry.path for entry in site.emulator.log[last:]} == {"/api/v1/webhooks/"}
 
 
@@ -90,6 +92,7 @@ ENDS: list[tuple[dict[str, Any], tuple[str, ...], int, str]] = [
     ({"failing": ("mail.example.com",)}, ("--only", "Pager"), 0, "✓ delivered"),
     ({}, ("--only", "Projects"), 64, "none of the webhooks listens to events of parameters"),
     ({"projects": {}}, (), 1, "organization 'Acme' has no project 'Scratch'"),
+    ({}, ("--deliver", "scratch"), 1, "organization 'Acme' has no project 'scratch'"),
     ({"projects": {"Scratch": "[A-Z]+"}}, (), 1, "names in this project must match [A-Z]+"),
     ({"project_role": "VIEWER"}, (), 4, "this key's role in it is VIEWER"),
 ]  # fmt: skip
@@ -130,18 +133,11 @@ def test_leftovers_are_named(shell: Shell, start: Start) -> None:
     """Parameters of earlier runs are named with their commands: deleting them causes messages."""
     site = start()
     name = "webhooks-check-20200101T000000Z-abcd"
-    (project,) = shell_project(site)
-    site.emulator.store.save_parameter(project, {"id": "p", "name": name, "values": {}})
+    project = uuid5(NAMESPACE_URL, f"{site.emulator.organization}/projects/Scratch")
+    site.emulator.store.save_parameter(str(project), {"id": "p", "name": name, "values": {}})
     command = f"cloudtruth --project Scratch param delete -y {name}"
     expect(shell(*DELIVER, "--yes", **site.environ), 0, "left by earlier runs", command)
     assert parameters(site) == [name]
-
-
-def shell_project(site: Cloud) -> list[str]:
-    """Return the id of the project that a proof used."""
-    from uuid import NAMESPACE_URL, uuid5
-
-    return [str(uuid5(NAMESPACE_URL, f"{site.emulator.organization}/projects/Scratch"))]
 
 
 class Signals:
@@ -168,6 +164,8 @@ def test_ctrl_c_deletes_the_parameter(
     site.emulator.faults = Signals(at, fault)
     done = shell(*DELIVER, "--yes", **site.environ)
     expect(done, 130, "stopped by a signal; parameter webhooks-check-")
+    if fault is None:
+        assert site.writes() == [*WRITES[:5][: at + 1], "DELETE"]
     assert parameters(site) == []
 
 

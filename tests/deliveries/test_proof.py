@@ -21,7 +21,7 @@ from reconciler.deliveries.proof import (
     prepare,
     watch,
 )
-from reconciler.errors import ExitCode, PermissionDeniedError, ReconcilerError
+from reconciler.errors import ExitCode
 from tests.api.support import EmulatedApi
 from tests.emulated.faults import Fault, Wire, drop, hang, html, refuse, status
 
@@ -86,18 +86,6 @@ def writes(emulated: EmulatedApi) -> list[str]:
     return [entry.method for entry in emulated.emulator.log if entry.method != "GET"]
 
 
-def test_a_proof_writes_six_times_after_three_reads() -> None:
-    """Each event is caused by one write, and nothing is left."""
-    proof = Server()
-    before = len(proof.api.requests())
-    scratch = proof.prepare()
-    organization = 1
-    assert len(proof.api.requests()) - before == organization + 3
-    assert proof.cause(scratch) == Proof(scratch, EVENTS)
-    assert tuple(writes(proof.api)) == WRITES
-    assert proof.names() == []
-
-
 FAULTS: list[Callable[[], Fault]] = [
     lambda: drop(commit=True),
     drop,
@@ -121,7 +109,7 @@ def test_after_one_fault_the_parameter_is_deleted(fault: Callable[[], Fault], at
     """After a failed write, or one without an answer, nothing is left, or the result names it."""
     proof = Server()
     scratch = proof.prepare()
-    proof.api.emulator.faults = At(fault(), WRITES[at], WRITES[:at].count(WRITES[at]))
+    proof.api.emulator.faults = Failing(fault(), at)
     written = proof.cause(scratch)
     proof.api.clock.sleep(10)
     proof.api.emulator.commit_due_writes()
@@ -130,6 +118,19 @@ def test_after_one_fault_the_parameter_is_deleted(fault: Callable[[], Fault], at
     assert not written.remains or (at == 0 and written.events == ())
     assert written.problem is not None or written.events == EVENTS
     assert len(writes(proof.api)) <= 8
+
+
+class Failing:
+    """A fault at the write number `at`, from 0; with `stays` at every request from there on."""
+
+    def __init__(self, fault: Fault, at: int, *, stays: bool = False) -> None:
+        self._fault, self._left, self._stays = fault, at, stays
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        self._left -= method != "GET"
+        if self._stays:
+            return self._fault if self._left < 0 or (self._left == 0 and method == "GET") else None
+        return self._fault if self._left == -1 and method != "GET" else None
 
 
 class Randomly:
@@ -184,84 +185,17 @@ def test_an_interrupted_proof_deletes_its_parameter(at: int, before: bool) -> No
     assert proof.names() == ([scratch.name] if (at, before) == (5, True) else [])
 
 
-@pytest.mark.parametrize("stop", range(1, len(WRITES)))
-def test_a_signal_ends_the_writes(stop: int) -> None:
-    """After a signal the next write is the delete."""
-    proof = Server()
-    scratch = proof.prepare()
-    assert proof.cause(scratch, stop) == Proof(scratch, (*EVENTS[:stop], EVENTS[-1]))
-    assert tuple(writes(proof.api)) == (*WRITES[:stop], "DELETE")
-    assert proof.names() == []
-
-
 @pytest.mark.parametrize("make", [lambda: drop(commit=True), lambda: status(403), hang, refuse])
 @pytest.mark.parametrize("at", range(len(WRITES) + 1))
 def test_a_server_that_stays_broken(make: Callable[[], Fault], at: int) -> None:
     """If every request from some write on fails, the result says that the parameter remains."""
     proof = Server()
     scratch = proof.prepare()
-    proof.api.emulator.faults = After(make(), at)
+    proof.api.emulator.faults = Failing(make(), at, stays=True)
     written = proof.cause(scratch)
     assert written.remains or proof.names() == []
     assert written.problem is not None or at == len(WRITES)
     assert written.remains is (0 < at < len(WRITES) or (at == 0 and make().wire != Wire.REFUSE))
-
-
-class After:
-    """A fault at every request after a number of writes."""
-
-    def __init__(self, fault: Fault, writes: int) -> None:
-        self._fault, self._left = fault, writes
-
-    def take(self, method: str, path: str, body: bytes) -> Fault | None:
-        self._left -= method != "GET"
-        return self._fault if self._left < 0 or (self._left == 0 and method == "GET") else None
-
-
-class At:
-    """A fault at one request of a method: the number `index`, from 0, or at all from there on."""
-
-    def __init__(self, fault: Fault, method: str, index: int, *, times: int = 1) -> None:
-        self._fault, self._method, self._numbers = fault, method, range(index, index + times)
-        self._seen = -1
-
-    def take(self, method: str, path: str, body: bytes) -> Fault | None:
-        self._seen += method == self._method
-        return self._fault if method == self._method and self._seen in self._numbers else None
-
-
-REFUSED: list[tuple[dict[str, Any], str, type[ReconcilerError], str]] = [
-    ({"projects": {}}, PROJECT, ReconcilerError, "has no project 'Scratch'"),
-    ({}, "scratch", ReconcilerError, "has no project 'scratch'"),
-    ({"project_role": "VIEWER"}, PROJECT, PermissionDeniedError, "role in it is VIEWER"),
-]
-
-
-@pytest.mark.parametrize(("choices", "project", "error", "message"), REFUSED)
-def test_a_project_that_cannot_be_used(
-    choices: dict[str, Any], project: str, error: type[ReconcilerError], message: str
-) -> None:
-    """A missing project, or one that the key cannot write to, is an error before any write."""
-    proof = Server(**choices)
-    with pytest.raises(error, match=message):
-        prepare(proof.parameters, proof.api.client.organization(), proof.api.clock, project)
-    assert writes(proof.api) == []
-
-
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"projects": {PROJECT: "[A-Z_]+"}}, "rejected the request"),
-        ({"shown_role": "VIEWER"}, "lacks permission"),
-    ],
-)
-def test_a_create_that_is_refused(choices: dict[str, Any], message: str) -> None:
-    """A name pattern or a role that refuses the parameter ends the proof with one write."""
-    proof = Server(**choices)
-    written = proof.cause(proof.prepare())
-    assert written.problem is not None
-    assert message in written.problem.message
-    assert (written.events, written.remains, len(writes(proof.api))) == ((), False, 1)
 
 
 class Dated(httpx.BaseTransport):
