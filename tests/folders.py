@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -72,6 +73,23 @@ def python(folder: Path, *arguments: str, **environ: str) -> subprocess.Complete
         timeout=TIMEOUT,
         check=False,
     )
+
+
+@contextmanager
+def running(folder: Path, *command: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program, which may import this repository, in a block; yield its process.
+
+    Its output and its errors are one stream.
+    """
+    kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=folder, env={**kept, **environ}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 Edit = Callable[[str], str]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +19,7 @@ from tests.deliveries.fake_slack import GOOD, SEEING, FakeSlack, channel
 from tests.doctor.test_doctor_command import document
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, drop
-from tests.folders import write
+from tests.folders import python, running, write
 from tests.served import PauseAtWrite, served
 
 DELIVER = ("check", "--deliver", "Scratch")
@@ -175,17 +174,13 @@ def test_a_killed_run_has_named_its_parameter(tmp_path: Path) -> None:
     hold = PauseAtWrite()
     emulator = Emulator(listener=hold)
     write(tmp_path, {"webhooks.yaml": FILE})
-    arguments = [sys.executable, "-m", "reconciler"]
+    program = (sys.executable, "-m", "reconciler")
     with served(emulator) as url:
-        site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": url}
-        environ = {"PATH": os.environ.get("PATH", ""), **site}
-        subprocess.run([*arguments, "apply", "--yes"], cwd=tmp_path, env=environ, check=True)
+        environ = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": url}
+        assert python(tmp_path, *program[1:], "apply", "--yes", **environ).returncode == 0
         for at in range(1, 7):
             hold.after(at)
-            with subprocess.Popen(
-                [*arguments, *DELIVER, "--yes"], cwd=tmp_path, env=environ, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            ) as process:  # fmt: skip
+            with running(tmp_path, *program, *DELIVER, "--yes", **environ) as process:
                 hold.wait(process)
                 process.kill()
                 output, _ = process.communicate()

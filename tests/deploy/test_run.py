@@ -12,15 +12,14 @@ import sysconfig
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.git_sync import GitSync
-from tests.deploy.manifests import container, patches, pod
+from tests.deploy.test_manifests import container, patches, pod
 from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry
-from tests.folders import ROOT, commit, git, write
+from tests.folders import ROOT, commit, git, running, write
 from tests.reconcile.test_command import until
 from tests.reconcile.world import configuration, slack
 from tests.served import served
@@ -54,6 +53,53 @@ def _can_isolate() -> bool:
     return subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
 
 
+class GitSync:
+    """git-sync with `--root` and `--link=current`, with the least patience for old worktrees.
+
+    `sync` follows `SyncRepo` of its main.go: fetch one commit, add a worktree with a relative link
+    to the repository, move the link, then remove the previous worktree and collect garbage.
+    """
+
+    def __init__(self, root: Path, repository: Path, *, ref: str = "main") -> None:
+        self.root, self.repository, self.ref = root, repository, ref
+        self.link = root / "current"
+        root.mkdir(exist_ok=True)
+        git(root, "init", "-q", "-b", "git-sync")
+
+    def sync(self) -> str:
+        """Publish the newest commit, and return it."""
+        source = f"file://{self.repository}"
+        options = ("--prune", "--no-auto-gc", "--depth", "1")
+        _git(self.root, "fetch", source, self.ref, *options)
+        commit = _git(self.root, "rev-parse", "FETCH_HEAD^{}")
+        worktree = self.root / ".worktrees" / commit
+        if worktree.exists():
+            return commit
+        _git(self.root, "reset", "--soft", commit, "--")
+        add = ("worktree", "add", "--force", "--detach", str(worktree), commit, "--no-checkout")
+        _git(self.root, *add)
+        (worktree / ".git").write_text(f"gitdir: ../../.git/worktrees/{commit}\n")
+        _git(worktree, "reset", "--hard", commit, "--")
+        temporary = self.root / "tmp-link"
+        temporary.symlink_to(Path(".worktrees") / commit)
+        temporary.replace(self.link)
+        self._clean(commit)
+        return commit
+
+    def _clean(self, commit: str) -> None:
+        for worktree in (self.root / ".worktrees").iterdir():
+            if worktree.name != commit:
+                shutil.rmtree(worktree)
+        _git(self.root, "worktree", "prune")
+        _git(self.root, "reflog", "expire", "--expire-unreachable=all", "--all")
+        _git(self.root, "-c", "gc.pruneExpire=now", "gc", "-q")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Run git as the user of git-sync, to whom the volume belongs."""
+    return git(folder, "-c", "safe.directory=*", *arguments)
+
+
 class Cluster:
     """A pod: a volume that git-sync fills, and the reconciler beside it.
 
@@ -72,8 +118,6 @@ class Cluster:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         self.environ = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{folder}/program:{folder}/packages",
             "CLOUDTRUTH_API_KEY": LOCAL_KEY,
             "CLOUDTRUTH_SERVER_URL": url,
             "SLACK_BOT_TOKEN": TOKEN,
@@ -102,7 +146,7 @@ class Cluster:
     def start(self, *more: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """Start it as this user."""
         command = [sys.executable, "-m", "reconciler", *self._arguments(*more)]
-        return self._process(command, self.environ | {"PYTHONPATH": str(ROOT)})
+        return running(self.folder, *command, **self.environ)
 
     def start_isolated(self) -> AbstractContextManager[subprocess.Popen[str]]:
         """Start it as the manifest's user, without a capability or a writable file system."""
@@ -118,24 +162,8 @@ class Cluster:
         executable = self.folder / "python" / "bin" / Path(sys.executable).resolve().name
         command = ["unshare", "--mount", "sh", "-c", ISOLATED, "sh", str(executable)]
         arguments = ["-m", "reconciler", *self._arguments()]
-        return self._process([*command, *arguments], {**self.environ, **places})
-
-    @contextmanager
-    def _process(
-        self, command: list[str], environ: dict[str, str]
-    ) -> Iterator[subprocess.Popen[str]]:
-        with subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
+        places["PYTHONPATH"] = f"{self.folder}/program:{self.folder}/packages"
+        return running(self.folder, *command, *arguments, **self.environ, **places)
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=TIMEOUT) as response:

@@ -10,7 +10,6 @@ import argparse
 import gc
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,15 +20,15 @@ from typing import NamedTuple
 
 from reconciler.cli.console import Process
 from reconciler.cli.main import run
-from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry
-from tests.folders import ROOT, commit, git, write
+from tests.emulated.emulator import Emulator, LogEntry
+from tests.folders import commit, running, write
 from tests.ports import SkippingClock
 from tests.reconcile.history import check_month
-from tests.reconcile.world import ENVIRON, configuration, slack
+from tests.reconcile.test_command import RECONCILE, Site
+from tests.reconcile.world import configuration, slack
 from tests.served import served
 
 _SKIPPING = "from tests.reconcile.__main__ import skipping; skipping()"
-_RECONCILE = ("reconcile", "--rev", "HEAD", "--every", "10s", "--apply")
 _WEBHOOKS = 10
 
 
@@ -40,15 +39,13 @@ def skipping() -> None:
     sys.exit(run(sys.argv[1:], process))
 
 
-class Site:
+class CheckedSite(Site):
     """An emulator over HTTP and a clone; every write is checked for duplicates."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder = folder
         self.duplicates: list[str] = []
-        self.emulator = Emulator(listener=self._check)
-        self.url = stack.enter_context(served(self.emulator))
-        git(folder, "init", "-q")
+        emulator = Emulator(listener=self._check)
+        super().__init__(folder, stack.enter_context(served(emulator)), emulator)
         self.numbers = dict.fromkeys(range(_WEBHOOKS), 0)
         self.commit()
 
@@ -57,22 +54,6 @@ class Site:
         webhooks = (slack(f"w-{name}", f"c-{number}") for name, number in self.numbers.items())
         write(self.folder, configuration(*webhooks, head="limits: {max_deletes: 100}\n"))
         commit(self.folder)
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(ROOT),
-                "HOME": str(self.folder),
-                "CLOUDTRUTH_API_KEY": LOCAL_KEY,
-                "CLOUDTRUTH_SERVER_URL": self.url,
-                **ENVIRON,
-            },
-            stdout=subprocess.PIPE,
-            text=True,
-        )
 
     def _check(self, entry: LogEntry) -> None:
         self.emulator.log.clear()
@@ -96,9 +77,10 @@ def usage(pid: int) -> Usage:
     return Usage(int(fields["VmRSS"].split()[0]), descriptors, int(fields["Threads"]))
 
 
-def run_rounds(site: Site, count: int) -> bool:
+def run_rounds(site: CheckedSite, stack: ExitStack, count: int) -> bool:
     """Run rounds, a write in one of a hundred; print the usage; return whether it stays flat."""
-    process = site.start("-c", _SKIPPING, *_RECONCILE, "--metrics-address", "0")
+    command = (sys.executable, "-c", _SKIPPING, *RECONCILE, "--metrics-address", "0")
+    process = stack.enter_context(running(site.folder, *command, **site.environ))
     assert process.stdout is not None
     done, used, began = 0, list[Usage](), time.monotonic()
     while done < count:
@@ -147,10 +129,8 @@ def main() -> int:
     if options.run == "histories":
         return not run_histories(options.seeds, options.start)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        clone = Path(folder, "clone")
-        clone.mkdir()
-        site = Site(clone, stack)
-        return not run_rounds(site, options.rounds)
+        site = CheckedSite(Path(folder, "clone"), stack)
+        return not run_rounds(site, stack, options.rounds)
 
 
 if __name__ == "__main__":

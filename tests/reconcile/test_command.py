@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,25 @@ import pytest
 from reconciler.errors import ExitCode, Interrupted
 from tests.cli.conftest import Done, Shell, expect, perform
 from tests.emulated.emulator import LOCAL_KEY, Emulator
-from tests.folders import commit, git, write
+from tests.folders import commit, git, running, write
 from tests.ports import SkippingClock
 from tests.reconcile.world import ENVIRON, configuration, slack
 from tests.served import PauseAtWrite, served
 from tests.waiting import TIMEOUT
 
+RECONCILE = ("reconcile", "--rev", "HEAD", "--every", "10s", "--apply")
 FILES = configuration(slack("alpha", "a"), slack("beta", "b"))
 
 
 class Site:
-    """A clone, and a server that can pause at a write."""
+    """A repository, and a server that may pause at a write."""
 
-    def __init__(self, folder: Path, url: str, emulator: Emulator, hold: PauseAtWrite) -> None:
-        self.folder, self.emulator, self.hold = folder, emulator, hold
+    def __init__(
+        self, folder: Path, url: str, emulator: Emulator, hold: PauseAtWrite | None = None
+    ) -> None:
+        self.folder, self.emulator, self.hold = folder, emulator, hold or PauseAtWrite()
+        folder.mkdir()
+        git(folder, "init", "-q")
         self.environ = {
             "CLOUDTRUTH_API_KEY": LOCAL_KEY,
             "CLOUDTRUTH_SERVER_URL": url,
@@ -45,16 +50,9 @@ class Site:
     def names(self) -> list[str]:
         return sorted(row["name"] for row in self.emulator.store.webhooks())
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = ["reconcile", "--rev", "HEAD", "--every", "10s", "--apply", *arguments]
-        return subprocess.Popen(
-            [sys.executable, "-m", "reconciler", *command],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"], **self.environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(self, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        program = (sys.executable, "-m", "reconciler", *RECONCILE, *arguments)
+        return running(self.folder, *program, **self.environ)
 
 
 Action = Callable[[Site], object]
@@ -87,14 +85,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Serve an emulator, and make a clone with a commit."""
     hold = PauseAtWrite()
     emulator = Emulator(listener=hold)
-    folder = tmp_path / "clone"
-    folder.mkdir()
-    git(folder, "init", "-q")
-    write(folder, FILES)
-    commit(folder)
     with served(emulator) as url, ExitStack() as stack:
         stack.callback(hold.release)
-        yield Site(folder, url, emulator, hold)
+        site = Site(tmp_path / "clone", url, emulator, hold)
+        write(site.folder, FILES)
+        commit(site.folder)
+        yield site
 
 
 def until(process: subprocess.Popen[str], text: str) -> str:
@@ -146,6 +142,10 @@ def _without_organization(site: Site) -> None:
         ("--rev HEAD --every 9s", None, 64, "at least 10s"),
         ("--rev HEAD --every soon", None, 64, "at least 10s"),
         ("", None, 64, "--rev"),
+        *(
+            (f"--rev HEAD --every 10s --metrics-address {address}", None, 64, "PORT or HOST:PORT")
+            for address in ("here", "1:2:x", "70000", "localhost:")
+        ),
     ],
 )
 def test_what_cannot_be_reconciled_is_an_error(
@@ -213,10 +213,13 @@ ALL = (ALPHA, BETA, GAMMA)
         ("HEAD", _commit(organization=""), _commit(*ALL), "names no organization"),
         ("HEAD", lambda site: git(site.folder, "rm", "-q", "webhooks.yaml") or commit(site.folder),
          _commit(*ALL), "there is no file webhooks.yaml in commit"),
+        ("HEAD", _commit(ALPHA, organization="Globex"), _commit(*ALL), "'Globex'"),
+        ("HEAD", _commit(head="scope: ['*']\n"), _commit(*ALL), "blocked"),
         ("HEAD", _set_aside, _restore, "git finds no commit HEAD"),
         ("HEAD", _half_deleted, _commit(*ALL), "Acme: unchanged"),
     ],
-    ids=["not-fetched", "invalid", "no-organization", "no-file", "removed", "half-deleted"],
+    ids=["not-fetched", "invalid", "no-organization", "no-file", "other-organization", "guard",
+         "removed", "half-deleted"],
 )  # fmt: skip
 def test_a_bad_commit_or_clone_is_reported_until_it_is_good(
     site: Site, rev: str, bad: Action, good: Action, text: str

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ConfigurationError
 from reconciler.planning.plan import RunPlan
 from reconciler.reconcile.loop import Round
 from reconciler.report import RunReport, Skipped
 from tests.emulated import faults
 from tests.emulated.faults import Script
 from tests.emulated.variant import ReadBack, Variant
+from tests.reconcile.history import check_month
 from tests.reconcile.world import Process, World, configuration, slack
 
 MINUTE = 60.0
@@ -135,9 +135,7 @@ def test_a_rotation_is_sent_once(world: World) -> None:
     world.emulator.behavior = Variant(read_back=ReadBack.MASK)
     world.repository.commit(configuration(version(1), B))
     process = reconciled(world)
-    script = world.emulator.faults
-    assert isinstance(script, Script)
-    script.add(faults.status(400), method="PATCH", name="beta", times=2)
+    world.faults.add(faults.status(400), method="PATCH", name="beta", times=2)
     world.repository.commit(configuration(version(2), slack("beta", "c")))
     results = [outcomes(result) for result in process.next_rounds(4)]
     assert [found.get("alpha") for found in results] == ["applied", None, None, None]
@@ -153,9 +151,7 @@ def test_a_first_round_that_fails_in_part_writes_the_ref_later(world: World) -> 
     """A restarted process has the base of a commit that took two rounds."""
     world.emulator.behavior = Variant(read_back=ReadBack.MASK)
     world.repository.commit(configuration(version(1), B))
-    script = world.emulator.faults
-    assert isinstance(script, Script)
-    script.add(faults.status(400), method="POST", name="beta")
+    world.faults.add(faults.status(400), method="POST", name="beta")
     process = reconciled(world)
     assert outcomes(process.rounds[0][1]) == {"alpha": "applied", "beta": "failed"}
     assert outcomes(process.next_rounds(1)[0]) == {"beta": "applied"}
@@ -178,43 +174,10 @@ def test_without_a_ref_nothing_is_resent_and_this_is_said(world: World) -> None:
     assert outcomes(again.next_rounds(1)[0]) == {}
 
 
-@pytest.mark.parametrize(
-    "files",
-    [
-        configuration(A, organization=""),
-        {"webhooks.yaml": "webhooks: ["},
-        {"other.yaml": "webhooks: []"},
-        configuration(A, organization="Somebody Else"),
-        configuration(head="scope: ['*']\n"),
-    ],
-    ids=["no-organization", "invalid", "no-file", "other-organization", "guard"],
-)
-def test_a_bad_commit_writes_nothing_until_the_next(world: World, files: dict[str, str]) -> None:
-    """Each round reports it; the next good commit is applied."""
-    process = reconciled(world)
-    writes = len(world.writes)
-    world.repository.commit(files)
-    for result in process.next_rounds(2):
-        assert result.problem is not None or "problem" in outcomes(result)
-    assert len(world.writes) == writes
-    world.repository.commit(configuration(A, slack("beta", "c")))
-    assert outcomes(process.next_rounds(1)[0]) == {"beta": "applied"}
-
-
-def test_a_file_without_organization_is_an_error_for_every_key(world: World) -> None:
-    """Otherwise the wrong key would see everything as missing."""
-    world.repository.commit(configuration(A, organization=""))
-    (result,) = Process(world, "once", every=None, apply=False).next_rounds(1)
-    assert isinstance(result.problem, ConfigurationError)
-    assert "names no organization" in result.problem.message
-
-
 def test_an_outage_backs_off_up_to_an_hour(world: World) -> None:
     """Rounds go on, but the server gets fewer requests; after the outage all is applied."""
     process = reconciled(world)
-    script = world.emulator.faults
-    assert isinstance(script, Script)
-    script.add(faults.refuse(), times=None)
+    world.faults.add(faults.refuse(), times=None)
     world.repository.commit(configuration(slack("alpha", "new"), B))
     began, before = world.scheduler.now, len(world.emulator.log)
     while world.scheduler.now < began + 6 * 3600:
@@ -235,9 +198,7 @@ def outcomes_or_none(result: Round) -> dict[str, str] | None:
 def test_a_revoked_key_writes_nothing_and_is_reported_each_time(world: World) -> None:
     """A rejected key needs a person, so it is no reason to wait longer."""
     process = reconciled(world)
-    script = world.emulator.faults
-    assert isinstance(script, Script)
-    script.add(faults.status(401), times=None)
+    world.faults.add(faults.status(401), times=None)
     world.repository.commit(configuration(slack("alpha", "new"), B))
     for result in process.next_rounds(4):
         assert "problem" in outcomes(result)
@@ -261,13 +222,19 @@ def test_two_reconcilers_make_no_duplicate(world: World) -> None:
 
 def test_a_long_round_pauses_before_the_next(world: World) -> None:
     """A round longer than the interval does not keep the server busy all the time."""
-    world.emulator.faults = Script()
     process = reconciled(world)
-    world.emulator.faults.add(faults.delay(20), times=None)
+    world.faults.add(faults.delay(20), times=None)
     slow = Process(world, "slow", every=10.0)
     slow.next_rounds(3)
     ends = [when for when, _ in slow.rounds]
     assert all(end - begin >= 41 for begin, end in pairwise(ends)), process.rounds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 9, 12])
+def test_a_month_of_faults(seed: int) -> None:
+    """Every promise holds at each moment; `python -m tests.reconcile histories` runs more."""
+    assert check_month(seed) == []
 
 
 def channels(world: World) -> dict[str, str]:

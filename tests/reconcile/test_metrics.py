@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import urllib.error
 import urllib.request
-from contextlib import closing
 
 import pytest
 
-from reconciler.errors import OutputError
-from tests.cli.conftest import Shell, expect
 from tests.emulated.variant import Variant
 from tests.reconcile.world import Process, World, configuration, slack
 
@@ -66,19 +62,3 @@ def test_series_are_by_organization_and_result() -> None:
         assert health(port) == 503
         metrics.begin()
         assert health(port) == 200
-
-
-def test_a_port_in_use_is_an_error() -> None:
-    """The message has the address."""
-    metrics = Metrics(Process(World(), "first", every=60.0).clock, 60.0)
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(OutputError, match=f"cannot listen on 127.0.0.1:{port}"):
-            serve(metrics, "127.0.0.1", port).__enter__()
-
-
-@pytest.mark.parametrize("address", ["here", "1:2:x", "70000", "localhost:"])
-def test_an_address_is_checked(shell: Shell, address: str) -> None:
-    """PORT or HOST:PORT."""
-    options = ("--every", "10s", "--metrics-address", address)
-    expect(shell("reconcile", "--rev", "HEAD", *options), 64, "takes PORT or HOST:PORT")

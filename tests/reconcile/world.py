@@ -16,7 +16,7 @@ from reconciler.reconcile.loop import Round, Settings, rounds
 from reconciler.source.history import commit_at
 from reconciler.workflow import Connection, Inputs, Target, connect_all
 from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry, Request, Response
-from tests.emulated.faults import FaultSource
+from tests.emulated.faults import Script
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
 from tests.ports import InlineWorkers
@@ -106,7 +106,6 @@ class World:
     def __init__(
         self,
         *,
-        faults: FaultSource | None = None,
         seed: int = 1,
         variant: Variant | None = None,
     ) -> None:
@@ -116,8 +115,9 @@ class World:
         self.seed = seed
         self.writes: list[tuple[float, LogEntry]] = []
         self.check: Callable[[Process, Request, int], None] = lambda process, request, when: None
+        self.faults = Script()
         self.emulator = Emulator(
-            faults=faults,
+            faults=self.faults,
             seed=seed,
             behavior=variant,
             clock=lambda: self.scheduler.now,
