@@ -37,7 +37,6 @@ from tests.api.wire_server import (
     trickles,
 )
 from tests.ports import SkippingClock, VirtualClock
-from tests.served import closed_port
 from tests.waiting import TIMEOUT, wait_until
 
 TRICKLE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
@@ -204,20 +203,6 @@ def test_a_redirect_to_any_location_is_a_redirect(location: str) -> None:
         pytest.raises((ProtocolError, ServerError)),
     ):
         send(server)
-
-
-def test_refused_connections_count_as_not_sent() -> None:
-    """A closed port results in four attempts, even for a create, and a clear error."""
-    clock = VirtualClock()
-    with (
-        closed_port() as url,
-        transport_to(url, clock=clock) as transport,
-        pytest.raises(
-            UnreachableError, match=r"^127\.0\.0\.1:\d+ cannot be reached: connection refused"
-        ),
-    ):
-        transport.request("POST", "/", json={})
-    assert clock.highs == [0.5, 1.0, 2.0]
 
 
 def test_the_key_is_not_sent_to_a_server_without_tls() -> None:

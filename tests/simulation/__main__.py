@@ -6,13 +6,15 @@ import argparse
 import gc
 import sys
 import time
+from collections.abc import Callable
 
 from tests.simulation.history import run_seed
+from tests.simulation.invariants import Result
 
 
-def main() -> int:
+def main(run_seed: Callable[[int], Result], module: str) -> int:
     """Run seeds; return 0 if every guarantee holds, 1 after the first violation."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="number of seeds (1000)")
     parser.add_argument("--start", type=int, default=0, help="first seed (0)")
     parser.add_argument("--seed", type=int, help="only this seed")
@@ -30,7 +32,7 @@ def main() -> int:
             print("\n".join(result.trace))
         if failed:
             print(f"seed {seed}: {result.violation}")
-            print(f"again: python -m tests.simulation --seed {seed} --trace")
+            print(f"again: python -m {module} --seed {seed} --trace")
             if not options.keep_going:
                 break
     seconds = time.perf_counter() - began
@@ -44,4 +46,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run_seed, "tests.simulation"))

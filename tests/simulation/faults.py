@@ -11,9 +11,8 @@ from reconciler.emulator.store import Store
 from tests.emulated import faults
 from tests.emulated.faults import Fault
 from tests.emulated.variant import ReadBack
-from tests.simulation.case import Case, Contradiction
+from tests.simulation.case import Case, Contradiction, can_change_type
 from tests.simulation.declarations import CANARY, IGNORED, content, value_of
-from tests.simulation.team import can_change_type
 
 
 class SeededFaults:

@@ -27,13 +27,11 @@ from reconciler.source.load import Loaded, load_parsed
 from reconciler.source.saved_plan import parse_plan, save_plan
 from reconciler.workflow import Checked, Connection, Inputs, applying, gather, plan
 from tests.loading import loaded
-from tests.simulation.case import ApplyMode, Case, case
+from tests.simulation.case import ApplyMode, Case, Team, can_change_type, case
 from tests.simulation.declarations import CANARY, ENVIRONMENT
-from tests.simulation.invariants import Violation
-from tests.simulation.process import Process, Result
+from tests.simulation.invariants import Process, Result, Violation
 from tests.simulation.report_checks import ReportChecks, reveals_secret
 from tests.simulation.scheduler import Crash
-from tests.simulation.team import Team, can_change_type
 from tests.simulation.world import KEY, World
 
 _MAX_REQUESTS = 500

@@ -6,12 +6,12 @@ rejected key, a signal or a crash at any request, and sometimes two runs at once
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,7 @@ from reconciler.api.client import connect
 from reconciler.api.connections import Shared
 from reconciler.api.origin import Network
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.execute.workers import GRACE
 from reconciler.model import Secret
-from reconciler.planning.plan import RunPlan
 from reconciler.planning.planner import PlanOptions
 from reconciler.report import RunReport, exit_code_of
 from reconciler.source.load import Parsed
@@ -34,13 +32,15 @@ from tests.emulated import faults
 from tests.emulated.emulator import Emulator, Request, Response
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
-from tests.simulation.invariants import Violation
+from tests.simulation.__main__ import main
+from tests.simulation.invariants import Result, Violation
 from tests.simulation.scheduler import (
     Crash,
     ProcessState,
     Scheduler,
     SeededClock,
     SeededWorkers,
+    Signal,
 )
 
 _SERVERS = ("https://one.example.com", "https://two.example.com")
@@ -123,30 +123,16 @@ class _Faults:
         )
 
 
-class _Run:
-    """One run: its signal, what it wrote, and where it is killed. It is its own Stop port."""
+@dataclass(slots=True)
+class _Run(Signal):
+    """One run: its signal, what it wrote, and where it is killed."""
 
-    def __init__(self, world: World, name: str, *, disturbed: bool) -> None:
-        self.world, self.name, self.disturbed = world, name, disturbed
-        self.state = ProcessState()
-        self.requests = 0
-        self.written: list[int] = []
-        self.since: float | None = None
-        self._armed = False
-        self.shorten: Callable[[float], None] = lambda seconds: None
-
-    def __enter__(self) -> _Run:
-        self._armed = True
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._armed = False
-
-    def requested(self) -> ExitCode | None:
-        return None if self.since is None else ExitCode.SIGTERM
-
-    def halted(self) -> bool:
-        return self.since is not None and self.world.scheduler.now - self.since >= GRACE
+    world: World
+    name: str
+    disturbed: bool = False
+    state: ProcessState = field(default_factory=ProcessState)
+    requests: int = 0
+    written: list[int] = field(default_factory=list)
 
     def step(self) -> None:
         """Count a request; the signal or the crash may come with it."""
@@ -155,12 +141,10 @@ class _Run:
         if not self.disturbed:
             return
         if drawn.crash is not None and self.requests > drawn.crash:
-            self.state.killed = True
+            self.world.crashed = self.state.killed = True
             raise Crash
-        due = drawn.signal is not None and self.requests > drawn.signal
-        if due and self._armed and self.since is None:
-            self.since = self.world.scheduler.now
-            self.shorten(GRACE - 1.0)
+        if drawn.signal is not None and self.requests > drawn.signal:
+            self.come()
 
 
 class World:
@@ -185,6 +169,7 @@ class World:
             for name in live:
                 store.save({"organization": id_, **_row(name)})
         self.trace: list[str] = []
+        self.crashed = False
 
     def rows(self, number: int) -> list[dict[str, Any]]:
         return self.emulator.store.webhooks(self.ids[number])
@@ -205,7 +190,7 @@ class World:
         network = Network(clock=clock, adapter=adapter)
         network = network._replace(shared=Shared(network))
         assert network.shared is not None
-        run.shorten = network.shared.deadline_in
+        run.now, run.shorten_deadline = clock.monotonic, network.shared.deadline_in
 
         def connect_one(target: Target) -> tuple[Connection, None]:
             number = int(target.source.name.rpartition(" ")[2])
@@ -233,14 +218,14 @@ class World:
 
     def serve(self, run: _Run, request: Request) -> Response:
         """Pass a request to the server, and check it."""
-        is_after_signal = run.since is not None
+        is_after_signal = run.requested() is not None
         self.scheduler.sleep(0.01)
         run.step()
         key = request.headers["authorization"].rpartition(" ")[2]
         number = int(key.rpartition("-")[2]) if key.startswith("key-of") else -1
         host = f"https://{request.headers['host']}"
         if self.faults.active and self.case.down is not None and host == _SERVERS[self.case.down]:
-            return _refused()
+            return Response(502, (("content-length", "0"),), b"", fault=faults.refuse())
         if request.method != "GET":
             self._check_write(run, number, is_after_signal=is_after_signal)
         response = self.emulator.handle(request)
@@ -267,10 +252,6 @@ class World:
         run.written.append(number)
 
 
-def _refused() -> Response:
-    return Response(status=502, headers=(("content-length", "0"),), body=b"", fault=faults.refuse())
-
-
 def _row(name: str) -> dict[str, Any]:
     configuration = {"url": "https://hooks.example.com/x"}
     fields = {"name": name, "type": "generic", "event_types": ["value_created"]}
@@ -291,19 +272,21 @@ def _file(number: int, names: tuple[str, ...]) -> str:
     return json.dumps(data)
 
 
-def run_seed(seed: int) -> tuple[str | None, World]:
-    """Run one seed; return the violation, None if there is none."""
+def run_seed(seed: int) -> Result:
+    """Run the history of a seed."""
     world = World(case(seed))
+    violation = None
     try:
         _history(world)
-    except Violation as violation:
-        return str(violation), world
-    return None, world
+    except Violation as error:
+        violation = str(error)
+    trace = (str(world.case), *world.trace)
+    return Result(seed, violation, trace, requests=len(world.trace), crashed=world.crashed)
 
 
 def _history(world: World) -> None:
     drawn = world.case
-    runs = [_Run(world, f"run-{index}", disturbed=True) for index in range(drawn.runs)]
+    runs = [_Run(world, f"run-{index}", True) for index in range(drawn.runs)]
     tasks = [
         world.scheduler.spawn(run.state, lambda run=run: _apply(world, run))  # type: ignore[misc]
         for run in runs[1:]
@@ -316,7 +299,7 @@ def _history(world: World) -> None:
     world.faults.active = False
     world.scheduler.sleep(60.0)
     for index in range(3):
-        last = _apply(world, _Run(world, f"clean-{index}", disturbed=False))
+        last = _apply(world, _Run(world, f"clean-{index}"))
     if not isinstance(last, RunReport) or last.exit_code is not ExitCode.OK or last.writes:
         raise Violation(f"the third clean run does not end with nothing to do: {last}")
     for number in range(len(drawn.names)):
@@ -339,7 +322,7 @@ def _apply(world: World, run: _Run) -> RunReport | ReconcilerError:
         with world.targets(run) as targets:
             report = apply_all(
                 targets,
-                confirm=lambda plans: _confirm(plans),
+                confirm=lambda plans: plans.totals.blocked == 0,
                 keep_going=drawn.keep_going,
             )
     except ReconcilerError as problem:
@@ -358,28 +341,5 @@ def _apply(world: World, run: _Run) -> RunReport | ReconcilerError:
     return report
 
 
-def _confirm(plans: RunPlan) -> bool:
-    return plans.totals.blocked == 0
-
-
-def main() -> int:
-    """Run seeds; return 1 after the first violation."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1000)
-    parser.add_argument("--start", type=int, default=0)
-    given = parser.parse_args()
-    requests = 0
-    for seed in range(given.start, given.start + given.seeds):
-        violation, world = run_seed(seed)
-        requests += len(world.trace)
-        if violation is not None:
-            print("\n".join(world.trace))
-            print(world.case)
-            print(f"seed {seed}: {violation}")
-            return 1
-    print(f"{given.seeds} seeds, {requests} requests, 0 violations")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run_seed, "tests.simulation.organizations"))

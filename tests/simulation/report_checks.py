@@ -22,11 +22,17 @@ from reconciler.report import (
     Skipped,
 )
 from tests.emulated.variant import ReadBack
-from tests.simulation.case import ApplyMode, Case, Contradiction
+from tests.simulation.case import (
+    ApplyMode,
+    Case,
+    Contradiction,
+    Team,
+    hides,
+    hides_destination,
+    stored_name,
+)
 from tests.simulation.declarations import CANARY, Row, secrets, value_of
-from tests.simulation.invariants import Invariants, Violation
-from tests.simulation.process import Process
-from tests.simulation.team import Team, hides, hides_destination, stored_name
+from tests.simulation.invariants import Invariants, Process, Violation
 
 _CLEAN = (1, 3, 4, 5, 6, 8)
 _LATE = ("does-not-converge", "vanished", "conflict")

@@ -11,10 +11,12 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from reconciler.execute.workers import Halted
+from reconciler.errors import ExitCode
+from reconciler.execute.workers import GRACE, Halted
 
 T = TypeVar("T")
 
@@ -31,6 +33,37 @@ class ProcessState:
 
     def __init__(self) -> None:
         self.killed = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Signal:
+    """A signal to a process, and its Stop port; it comes only while this is entered."""
+
+    now: Callable[[], float] = lambda: 0.0
+    shorten_deadline: Callable[[float], None] = lambda seconds: None
+    _armed: bool = False
+    _since: float | None = None
+
+    def __enter__(self) -> Self:
+        self._armed = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._armed = False
+
+    def come(self) -> None:
+        """Let the signal come, unless it came before."""
+        if self._armed and self._since is None:
+            self._since = self.now()
+            self.shorten_deadline(GRACE - 1.0)
+
+    def requested(self) -> ExitCode | None:
+        """Return the signal's exit code once it has come."""
+        return None if self._since is None else ExitCode.SIGTERM
+
+    def halted(self) -> bool:
+        """Return whether the grace period is over."""
+        return self._since is not None and self.now() - self._since >= GRACE
 
 
 class Task:

@@ -4,32 +4,40 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tests.folders import ProgramCopy, replacing
+from tests.simulation import history, organizations
 from tests.simulation.bugs import BUGS, SEEDS, Bug
 from tests.simulation.case import case
-from tests.simulation.history import run_case, run_seed
+from tests.simulation.history import run_case
 
-_BLOCK = 50
+_BLOCK = 40
 
 
-@pytest.mark.parametrize("start", range(0, SEEDS, _BLOCK))
-def test_no_history_breaks_a_guarantee(start: int) -> None:
-    """No history breaks a guarantee."""
+@pytest.mark.parametrize(
+    ("simulation", "start"),
+    [
+        *((history, start) for start in range(0, SEEDS, _BLOCK)),
+        *((organizations, start) for start in range(0, 120, _BLOCK)),
+    ],
+)
+def test_no_history_breaks_a_guarantee(simulation: ModuleType, start: int) -> None:
+    """No history breaks a guarantee, with one organization or with several."""
     for seed in range(start, start + _BLOCK):
-        result = run_seed(seed)
+        result = simulation.run_seed(seed)
         if result.violation is not None:
-            again = f"python -m tests.simulation --seed {seed} --trace"
             trace = "\n".join(result.trace)
-            pytest.fail(f"{result.violation}\nagain: {again}\n{trace}", pytrace=False)
+            pytest.fail(f"seed {seed}: {result.violation}\n{trace}", pytrace=False)
 
 
-def test_a_seed_always_gives_the_same_history() -> None:
+@pytest.mark.parametrize(("simulation", "seeds"), [(history, 40), (organizations, 10)])
+def test_a_seed_always_gives_the_same_history(simulation: ModuleType, seeds: int) -> None:
     """A failing seed can be run again."""
-    for seed in range(40):
-        assert run_seed(seed) == run_seed(seed)
+    for seed in range(seeds):
+        assert simulation.run_seed(seed) == simulation.run_seed(seed)
 
 
 @pytest.mark.parametrize("seed", [16, 34, 58, 72, 84, 94])  # saved plans, a base, ...

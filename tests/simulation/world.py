@@ -16,8 +16,7 @@ from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry, Request, Resp
 from tests.emulated.in_process import InProcess
 from tests.simulation.case import Case, Contradiction
 from tests.simulation.faults import ConsoleUser, SeededFaults
-from tests.simulation.invariants import Invariants
-from tests.simulation.process import Process, WatchedClient
+from tests.simulation.invariants import Invariants, Process, WatchedClient
 from tests.simulation.scheduler import Crash, Scheduler, SeededClock, SeededWorkers
 
 KEY = Secret(LOCAL_KEY)
