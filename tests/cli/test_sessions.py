@@ -5,6 +5,7 @@ A session is `==== title`, a sentence, and steps: `@ FILE` writes the lines belo
 the output. `type KEYS webhooks ...` runs on a terminal. Besides programs there are commands for the
 emulated CloudTruth: `live NAME FIELDS` changes a webhook, `organization NAME KEY` adds a key,
 `server CHOICES` makes it another server, and `writes` prints the methods of requests that write.
+A commit or a digest in a command is the last one shown.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ VARYING = {
     r"sha256:[0-9a-f]{64}": "sha256:…",
     r"(?<![-\w])[0-9a-f]{12}([0-9a-f]{28})?\b": "(commit)",
     r"127\.0\.0\.1:\d+": "127.0.0.1:(port)",
+    r"webhooks \d\S+ Python .* OpenSSL .*": "webhooks (versions)",
 }
 
 
@@ -53,6 +55,7 @@ class Session:
         self.cloud = cloud
         self.environ = {"HOME": str(folder), **cloud.environ}
         self.store = cloud.emulator.store
+        self.last: dict[str, str] = {}
         folder.mkdir()
 
     def play(self, text: str) -> str:
@@ -70,11 +73,15 @@ class Session:
     def stable(self, output: str) -> str:
         """Return an output without what differs from run to run."""
         for varying, name in VARYING.items():
+            for found in re.finditer(varying, output):
+                self.last[name] = found[0]
             output = re.sub(varying, name, output)
         return output.replace(self.folder.as_posix(), "(folder)")
 
     def perform(self, line: str) -> str:
         """Run a command, and return its output and exit code."""
+        for name, value in self.last.items():
+            line = line.replace(name, value)
         first, _, receiver = line.partition(" | ")
         words = shlex.split(first.removesuffix(" 2>/dev/null"))
         environ = dict(self.environ)

@@ -7,7 +7,7 @@ import pytest
 from tests.cli.conftest import SECRETS, File, Shell
 from tests.deliveries.fake_slack import GOOD, FakeSlack
 from tests.doctor.test_doctor_command import document
-from tests.served import closed_port, served
+from tests.served import served
 
 
 def test_json_matches_its_schema_without_tokens(shell: Shell, file: File) -> None:
@@ -60,27 +60,3 @@ def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
         done = shell("check", "--slack-url", url, TOKEN=GOOD, CLOUDTRUTH_API_KEY=GOOD)
     assert done.code == 3
     assert slack.log == []
-
-
-def test_an_unreachable_slack(shell: Shell, file: File) -> None:
-    """The fix names the settings of Slack, not those of CloudTruth."""
-    file()
-    with closed_port() as url:
-        done = shell("check", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
-    assert done.code == 1
-    assert "connection refused" in done.out
-    assert (
-        "fix: check the host and the port in the Slack URL (--slack-url, WEBHOOKS_SLACK_URL)"
-        in done.out
-    )
-
-
-@pytest.mark.parametrize(
-    "url", ["http://slack.example.com/api", "ftp://x", "https://u:p@slack.com", ""]
-)
-def test_tokens_are_not_sent_to_an_invalid_url(shell: Shell, file: File, url: str) -> None:
-    """Plain http to another host, or an invalid URL, is a usage error that does not quote it."""
-    file()
-    done = shell("check", "--slack-url", url or "x", **SECRETS)
-    assert done.code == 64
-    assert "u:p" not in done.out + done.err

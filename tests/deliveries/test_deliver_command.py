@@ -257,21 +257,6 @@ def test_each_fault_is_named_and_its_cure_makes_the_check_green(
         expect(done, 0, "✓ delivered", "✓ channel", without=("✗", "!"))
 
 
-def test_states_need_a_key(shell: Shell, start: Start) -> None:
-    """Without an API key the deliveries are not read, and everything else is checked."""
-    site = start()
-    site.emulator.change("Pager", last_error=BROKEN)
-    expect(shell("check", **site.environ), 1, "✗ failing", "webhooks: Pager (webhooks.yaml:3)")
-    done = shell("check")
-    expect(
-        done,
-        0,
-        "? state not read: there is no CloudTruth API key",
-        "(3 webhooks)",
-        without=("failing",),
-    )
-
-
 def test_one_run_checks_several_organizations(
     shell: Shell, cloud: MakeCloud, tmp_path: Path
 ) -> None:

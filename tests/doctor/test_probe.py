@@ -12,7 +12,7 @@ from reconciler.execute.operation import draft
 from reconciler.model import Secret
 from tests.api import support
 from tests.api.support import EmulatedApi
-from tests.cli.conftest import File, MakeCloud, Shell
+from tests.cli.conftest import MakeCloud, Shell
 from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack
 from tests.planning.builders import generic
@@ -101,16 +101,6 @@ def test_a_failed_slack_probe_leaves_no_webhook() -> None:
     assert "fail slack: " in found
     assert "ok clean-up: deleted 1 probe webhook" in found
     assert emulated.client.list() == ()
-
-
-def test_a_probe_needs_confirmation(shell: Shell, file: File) -> None:
-    """Without a terminal the probe needs `--yes`; its section comes last."""
-    file()
-    rejected = shell("doctor", "--probe", "--local")
-    assert rejected.code == 8
-    assert "add --yes" in rejected.err
-    done = shell("doctor", "--probe", "--local", "--yes")
-    assert "Probe\n  ✓ create         accepted" in done.out
 
 
 DELIVER = ("doctor", "--probe", "--deliver", "Scratch", "--yes")

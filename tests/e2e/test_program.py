@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import MakeCloud, Shell
+from tests.cli.conftest import Shell
 from tests.docs.block_setups import EXAMPLE, SECRETS
 from tests.folders import python, write
 from tests.waiting import TIMEOUT
@@ -45,36 +45,6 @@ def test_a_run_in_the_background_of_a_terminal_asks_nothing(tmp_path: Path) -> N
     line = f"set -m; {' '.join(PROGRAM)} apply --local & wait $!"
     done = python(tmp_path, "-c", f"import pty; pty.spawn(['bash', '-c', {line!r}])", **SECRETS)
     assert "no terminal to confirm on: nothing was written" in done.stdout
-
-
-def test_everyday_changes(shell: Shell, cloud: MakeCloud, tmp_path: Path) -> None:
-    """Each change of events, channel, name or presence makes exactly the necessary writes."""
-    site = cloud()
-    environ = {**site.environ, **SECRETS}
-
-    def apply(text: str) -> list[str]:
-        write(tmp_path, {"webhooks.yaml": text})
-        before = len(site.writes())
-        done = shell("apply", "--yes", **environ)
-        assert done.code == 0, done.err + done.out
-        assert shell("plan", "--detailed-exitcode", **environ).code == 0
-        return site.writes()[before:]
-
-    text = EXAMPLE
-    assert apply(text) == ["POST", "POST", "POST"]
-    reads = site.reads()
-    assert "No changes. 3 webhooks match." in shell("apply", "--yes", **environ).out
-    assert site.reads() - reads == 2
-    for old, new in (
-        ("value_updated, ", ""),
-        ('"#deploys"', '"#releases"'),
-        ("name: Deploys", "name: Releases\n    previously: [Deploys]"),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-        assert apply(text) == ["PATCH"], old
-    start = text.index("  - name: Audit")
-    assert apply(text[:start] + text[text.index("  - name: prod-pager") :]) == ["DELETE"]
 
 
 @pytest.mark.slow

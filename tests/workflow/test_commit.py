@@ -39,12 +39,12 @@ def inputs(tmp_path: Path) -> Inputs:
     return inputs_at(tmp_path)
 
 
-def inputs_at(folder: Path, *paths: str, inside: str = "team") -> Inputs:
-    directory, policies = folder / inside, ("../policy.json",) if inside == "team" else ()
+def inputs_at(folder: Path) -> Inputs:
+    directory = folder / "team"
     run = git_in(directory)
     at = commit_at("HEAD", directory, run)
     assert at is not None
-    inputs = Inputs(directory, {}, bytes, paths, git=run, policies=policies)
+    inputs = Inputs(directory, {}, bytes, git=run, policies=("../policy.json",))
     return inputs._replace(commit=at)
 
 
@@ -86,14 +86,10 @@ def test_a_commit_without_the_files_is_an_error(
     assert any(message in text for text in texts)
 
 
-def test_an_empty_default_is_an_error(tmp_path: Path) -> None:
-    """A commit without webhooks.yaml declares nothing that could be planned."""
-    git(tmp_path, "init", "-q")
-    commit(tmp_path)
-    write(tmp_path, {"webhooks.yaml": "webhooks: []\n"})
-    with pytest.raises(ConfigurationError) as problem:
-        load(inputs_at(tmp_path, inside="."))
-    assert "there is no file webhooks.yaml in commit" in problem.value.findings[0].message
+def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the program is not installed, it is as if the folder had no history."""
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    assert git_in(tmp_path)(["--version"]) is None
 
 
 def test_a_secret_behind_a_link_of_the_commit_is_refused(inputs: Inputs) -> None:
