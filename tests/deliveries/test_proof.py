@@ -256,14 +256,6 @@ def test_each_way_to_deliver(hook: dict[str, Any], choices: dict[str, Any], expe
     assert verdicts(proof) == {"Pager": expected}
 
 
-def test_one_of_two_hosts_fails() -> None:
-    """A failure is that of its webhook only; another one that was deleted has its own verdict."""
-    proof = Server(
-        generic("Good"), generic("Bad", "down.invalid"), generic("Deaf", event_types=["x"])
-    )
-    assert verdicts(proof) == {"Good": "delivered", "Bad": "failed", "Deaf": "not run"}
-
-
 @pytest.mark.parametrize(("seconds", "most"), [(0.0, 4), (50.0, 30)])
 def test_listings_are_two_seconds_apart(seconds: float, most: int) -> None:
     """The watch ends once nothing changes, and lists at most every two seconds."""

@@ -1,11 +1,14 @@
-"""What an editor shows: diagnostics, completions and hover texts; ajv accepts the schema, too."""
+"""What an editor shows: diagnostics and completions; ajv accepts the schema, too."""
 
 from __future__ import annotations
 
 import json
+import os
+import queue
 import re
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,111 @@ import pytest
 from reconciler.findings import has_errors
 from reconciler.kinds import KINDS
 from reconciler.source.yaml import parse
-from tests.editors.language_server import LanguageServer
 from tests.folders import ROOT
 from tests.loading import load_text
 from tests.node import packages
 from tests.source.test_schema_file import BAD, FILE, GOOD
+from tests.waiting import TIMEOUT
+
+
+class LanguageServer:
+    """The server, with the schema for every file.
+
+    Lines and characters count from 0. Documents are unsaved files of `folder`; they may contain the
+    path of a schema.
+    """
+
+    def __init__(self, tools: Path, schema: Path, folder: Path) -> None:
+        self._folder = folder
+        self._process = subprocess.Popen(
+            ["node", tools / "node_modules/yaml-language-server/bin/yaml-language-server",
+             "--stdio"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, "NODE_NO_WARNINGS": "1"},
+        )  # fmt: skip
+        yaml = {"schemas": {schema.as_uri(): "*.yaml"}, "schemaStore": {"enable": False}}
+        on = dict.fromkeys(("validate", "completion"), True)
+        self._settings = {"yaml": {**yaml, **on}, "http": {}}
+        self._results: queue.Queue[Any] = queue.Queue()
+        self._diagnostics: queue.Queue[Mapping[str, Any]] = queue.Queue()
+        self._documents = 0
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        item = {"snippetSupport": True, "documentationFormat": ["markdown"]}
+        document = {"completion": {"completionItem": item}, "publishDiagnostics": {}}
+        capabilities = {"workspace": {"configuration": True}, "textDocument": document}
+        about = {"processId": None, "rootUri": None, "capabilities": capabilities}
+        self._request("initialize", about)
+        self._notify("initialized", {})
+        self._notify("workspace/didChangeConfiguration", {"settings": self._settings})
+
+    def _open(self, text: str, folder: Path | None = None) -> str:
+        self._documents += 1
+        uri = ((folder or self._folder) / f"unsaved-{self._documents}.yaml").as_uri()
+        item = {"uri": uri, "languageId": "yaml", "version": 1, "text": text}
+        self._notify("textDocument/didOpen", {"textDocument": item})
+        return uri
+
+    def diagnostics(self, text: str, folder: Path | None = None) -> list[dict[str, Any]]:
+        """Return the diagnostics of a document, which may be in another folder."""
+        uri = self._open(text, folder)
+        while (published := self._diagnostics.get(timeout=TIMEOUT))["uri"] != uri:
+            pass
+        diagnostics: list[dict[str, Any]] = published["diagnostics"]
+        return diagnostics
+
+    def complete(self, text: str) -> list[dict[str, Any]]:
+        """Return the completions at the `|` in a document."""
+        before, bar, after = text.partition("|")
+        assert bar, "no | says where"
+        position = {"line": before.count("\n"), "character": len(before.rpartition("\n")[2])}
+        params = {"textDocument": {"uri": self._open(before + after)}, "position": position}
+        items: list[dict[str, Any]] = self._request("textDocument/completion", params)["items"]
+        return items
+
+    def _request(self, method: str, params: Any) -> Any:
+        self._send({"id": 0, "method": method, "params": params})
+        return self._results.get(timeout=TIMEOUT)
+
+    def close(self) -> None:
+        """End the server."""
+        with self._process:  # closes the pipes and waits
+            self._process.kill()
+            self._thread.join(timeout=TIMEOUT)
+
+    def _notify(self, method: str, params: Any) -> None:
+        self._send({"method": method, "params": params})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        while head := stream.readline():
+            length = 0
+            while head.strip():
+                name, _, value = head.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+                head = stream.readline()
+            self._receive(json.loads(stream.read(length)))
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"method": "workspace/configuration", "id": id, "params": {"items": items}}:
+                wanted = [self._settings.get(each.get("section", ""), {}) for each in items]
+                self._send({"id": id, "result": wanted})
+            case {"method": "textDocument/publishDiagnostics", "params": published}:
+                self._diagnostics.put(published)
+            case {"method": _, "id": id}:
+                self._send({"id": id, "result": None})
+            case {"id": _, **rest}:
+                self._results.put(rest.get("result"))
+
 
 EXAMPLES = [
     path
@@ -79,13 +182,6 @@ def test_completions(editor: LanguageServer, kind: Any) -> None:
     fields = editor.complete(f"webhooks:\n  - type: {kind.type}\n    configuration:\n      |\n")
     assert {item["label"] for item in fields} == {field.name for field in kind.fields}
     assert all(item["documentation"] for item in fields)
-
-
-def test_hover_texts(editor: LanguageServer) -> None:
-    """Hovering over a key shows its name and meaning."""
-    shown = editor.hover("|prune: true\nwebhooks: []\n")
-    assert shown.startswith("#### Delete undeclared webhooks\n")
-    assert "webhooks plan" in shown
 
 
 def test_ajv_in_strict_mode(tools: Path) -> None:

@@ -52,19 +52,6 @@ def test_the_sdist_contains_the_repository(release: Release) -> None:
     assert {"README.md", "LICENSE", "pyproject.toml"} <= found
 
 
-def test_metadata(release: Release) -> None:
-    """The metadata for PyPI has name, version, license, home page and Python version."""
-    metadata = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
-    assert metadata["Name"] == "cloudtruth-webhooks"
-    assert metadata["Version"] == __version__
-    assert metadata["Requires-Python"] == ">=3.11"
-    assert metadata["License-Expression"] == "Apache-2.0"
-    assert metadata["Description-Content-Type"] == "text/markdown"
-    scripts = inside(release.wheel, ".dist-info/entry_points.txt")
-    assert "webhooks = reconciler.__main__:main" in scripts
-    assert "cloudtruth-webhooks = reconciler.__main__:main" in scripts
-
-
 def test_links_and_pictures_of_the_long_description(release: Release) -> None:
     """Links and pictures on PyPI point to the files of this version in the repository."""
     metadata = message_from_string(inside(release.wheel, ".dist-info/METADATA"))

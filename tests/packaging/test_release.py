@@ -126,7 +126,7 @@ def test_the_documents_of_a_release(clone: Clone) -> None:
     for version in ("0.2.0", "0.3.0"):
         done = clone.prepare(version)
         assert done.returncode == 0, done.stderr
-        tests = "tests/packaging/test_install_source.py", "tests/ci/test_templates.py"
+        tests = "tests/packaging/test_supply_chain.py", "tests/ci/test_templates.py"
         python = (sys.executable, "-m", "pytest", "-q", "-m", "not slow")
         done = run(*python, *tests, cwd=clone.folder)
         assert done.returncode == 0, done.stdout
