@@ -104,6 +104,7 @@ def test_a_leak_is_found(
     ("environ", "files"),
     [
         ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\nX-More: 1"}, {}),
+        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\0x"}, {}),
         ({"CLOUDTRUTH_SERVER_URL": f"https://ann:{c.KEY.value}@127.0.0.1:9"}, {}),
         ({"CLOUDTRUTH_SERVER_URL": f"https://127.0.0.1:9/?key={c.KEY.value}"}, {}),
         ({}, {PROFILES: f"profiles: {{default: {{api_key: {c.KEY.value}"}),
