@@ -43,6 +43,7 @@ VARYING = {
     r"sha256:[0-9a-f]{64}": "sha256:…",
     r"(?<![-\w])[0-9a-f]{12}([0-9a-f]{28})?\b": "(commit)",
     r"127\.0\.0\.1:\d+": "127.0.0.1:(port)",
+    r"webhooks-check-\d\w+-\w{8}": "webhooks-check-(time)",
     r"webhooks \d\S+ Python .* OpenSSL .*": "webhooks (versions)",
 }
 

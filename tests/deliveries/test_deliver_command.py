@@ -58,21 +58,6 @@ def parameters(site: Cloud) -> list[str]:
     return [row["name"] for row in site.emulator.store.parameters()]
 
 
-def test_a_proof_asks_first(shell: Shell, start: Start) -> None:
-    """All receivers are listed before the question; without a terminal nothing is written."""
-    site = start()
-    site.emulator.store.save({**site.emulator.webhook("Mail"), "id": "x", "name": "Unmanaged"})
-    listed = ("causes 8 messages", "Pager generic https://pager.example.com/*** 6 messages",
-              "Unmanaged generic https://mail.example.com/*** 1 message")  # fmt: skip
-    expect(shell(*DELIVER, **site.environ), 8, *listed, without=("Projects generic",))
-    expect(shell(*DELIVER, terminal=True, keys="no\n", **site.environ), 8, *listed)
-    assert site.writes() == []
-    done = shell(*DELIVER, terminal=True, keys="yes\n", **site.environ)
-    expect(done, 0, "delivered", "(2 webhooks)", "6 events", without=("Unmanaged (",))
-    assert "not covered" in done.out
-    assert parameters(site) == []
-
-
 def test_the_requests_of_a_proof(shell: Shell, start: Start) -> None:
     """A proof needs six writes, at most six reads before them, and then lists every two seconds."""
     site = start()
@@ -82,39 +67,6 @@ def test_the_requests_of_a_proof(shell: Shell, start: Start) -> None:
     assert first <= 6
     assert methods[first:last] == WRITES
     assert {entry.path for entry in site.emulator.log[last:]} == {"/api/v1/webhooks/"}
-
-
-ENDS: list[tuple[dict[str, Any], tuple[str, ...], int, str]] = [
-    ({"delivered_events": ()}, (), 1, "✗ not run CloudTruth reports no run"),
-    ({"failing": ("value_updated",)}, (), 1, "✗ failed connection_error delivery of"),
-    ({"failing": ("mail.example.com",)}, (), 1, "webhooks: Mail (webhooks.yaml:5)"),
-    ({"failing": ("mail.example.com",)}, ("--only", "Pager"), 0, "✓ delivered"),
-    ({}, ("--only", "Projects"), 64, "none of the webhooks listens to events of parameters"),
-    ({"projects": {}}, (), 1, "organization 'Acme' has no project 'Scratch'"),
-    ({}, ("--deliver", "scratch"), 1, "organization 'Acme' has no project 'scratch'"),
-    ({"projects": {"Scratch": "[A-Z]+"}}, (), 1, "names in this project must match [A-Z]+"),
-    ({"project_role": "VIEWER"}, (), 4, "this key's role in it is VIEWER"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("choices", "arguments", "code", "text"), ENDS)
-def test_each_result(
-    shell: Shell, start: Start, choices: dict[str, Any], arguments: tuple[str, ...], code: int,
-    text: str,
-) -> None:  # fmt: skip
-    """Each way to deliver, and each project that cannot be used, has its line and exit code."""
-    site = start(**choices)
-    expect(shell(*DELIVER, "--yes", *arguments, **site.environ), code, text)
-    assert parameters(site) == []
-
-
-def test_a_key_that_may_not_write(shell: Shell, start: Start) -> None:
-    """The role is the result, and nothing is created."""
-    site = start()
-    site.emulator.store.add_user(site.emulator.organization, key="viewer-key", role="VIEWER")
-    done = shell(*DELIVER, "--yes", **{**site.environ, "CLOUDTRUTH_API_KEY": "viewer-key"})
-    expect(done, 1, "✗ parameter 0 events only: the API key lacks permission")
-    assert site.writes() == ["POST"]
 
 
 def test_json_is_valid_and_has_no_url(shell: Shell, start: Start) -> None:
@@ -309,20 +261,6 @@ def test_send(shell: Shell, file: File) -> None:
         assert slack.posted == []
         assert shell("check", "--send", "--only", "Dep*", **environ).code == 0
     assert len(slack.posted) == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [((), 64), (("--only", "Deploys"), 0), (("--only", "Deploys", "--strict"), 3)],
-)
-def test_a_glob_that_matches_nothing(
-    shell: Shell, file: File, arguments: tuple[str, ...], code: int
-) -> None:
-    """A typo in `--only` is reported, and is an error if nothing else matches."""
-    file()
-    done = shell("check", "--local", "--only", "Deplyos", *arguments, **SECRETS)
-    assert done.code == code
-    assert "--only 'Deplyos' matches no declared webhook" in done.err
 
 
 def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
