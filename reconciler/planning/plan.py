@@ -546,9 +546,13 @@ class Totals(NamedTuple):
 
 
 class RunPlan(NamedTuple):
-    """The plan of each organization, in the order of the files."""
+    """The plan of each organization, in the order of the files.
+
+    `whole` is the digest of the run if this is the part of it that is applied.
+    """
 
     organizations: tuple[OrganizationResult[Plan], ...]
+    whole: str | None = None
 
     @classmethod
     def of(cls, plan: Plan) -> RunPlan:
@@ -578,6 +582,8 @@ class RunPlan(NamedTuple):
         It does not depend on organizations without operations: for a single one with operations it
         is the digest of that plan.
         """
+        if self.whole is not None:
+            return self.whole
         return run_digest((plan.origin, plan.organization.id, plan.digest) for plan in self.plans)
 
     @property

@@ -14,6 +14,7 @@ from reconciler.errors import (
     BlockedError,
     ExitCode,
     InternalError,
+    MaintenanceError,
     NotConfirmedError,
     NotReviewedError,
     ReconcilerError,
@@ -156,7 +157,7 @@ def apply_all(
     # First all of them: nothing is written while another organization may stop the run.
     prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
     ready = _judged(prepared, allow_deletes)
-    to_apply = RunPlan(tuple(map(_to_apply, planned, ready)))
+    to_apply = RunPlan(tuple(map(_to_apply, planned, ready)), digest)
     if to_apply.problems and not keep_going:
         return RunReport(tuple(_as_reports(to_apply)), digest)
     # A run without changes is not confirmed, but still reported.
@@ -196,6 +197,11 @@ def _prepared(
     assert gathered is not None
     assert live is not None
     assert complete is not None
+    if live.organization.maintenance:
+        return MaintenanceError(
+            f"organization {live.organization.name!r} is in maintenance: nothing can be changed",
+            hint="try again after the maintenance; `webhooks plan` still works",
+        )
     # `complete` stays for the report, which lists also what is skipped.
     plan = complete
     skipped: dict[int, tuple[str, str]] = {}

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from reconciler.errors import (
     ConfigurationError,
-    MaintenanceError,
     OrganizationError,
     StalePlanError,
 )
@@ -46,16 +45,14 @@ def plan(
     reader: WebhookReader,
     *,
     options: PlanOptions,
-    writing: bool = False,
     review: Review | None = None,
 ) -> Plan:
     """Return the plan of an apply, without writing.
 
-    With `writing`, an organization in maintenance is rejected. With `review`, its resends are
-    planned, too. Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
-    organization, ApiError, ConfigurationError.
+    With `review`, its resends are planned, too. Raises OrganizationError, StalePlanError for a
+    review of another organization, ApiError, ConfigurationError.
     """
-    return plan_of_live(gathered, reader, options=options, writing=writing, review=review)[0]
+    return plan_of_live(gathered, reader, options=options, review=review)[0]
 
 
 def plan_of_live(
@@ -63,7 +60,6 @@ def plan_of_live(
     reader: WebhookReader,
     *,
     options: PlanOptions,
-    writing: bool,
     review: Review | None,
     organization: Organization | None = None,
 ) -> tuple[Plan, Live]:
@@ -78,12 +74,6 @@ def plan_of_live(
     if review is not None:
         _check_review_target(review, reader.origin, organization)
         options = options._replace(reviewed=review.resends)
-    # Known before the first write, so that no change stays half done.
-    if writing and organization.maintenance:
-        raise MaintenanceError(
-            f"organization {organization.name!r} is in maintenance: nothing can be changed",
-            hint="try again after the maintenance; `webhooks plan` still works",
-        )
     # `validate` has judged the files with the name that they write, which may be an id.
     if reader.origin != LOCAL_SERVER:
         _check_policies(checked, organization)

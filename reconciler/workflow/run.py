@@ -216,7 +216,7 @@ def plan_all(
     """Plan all targets, up to eight at once; the result has their order.
 
     `allow_deletes` is the number of all deletes of the run that a user allows. `writing` is as for
-    `plan`. Unless the plan is `reviewed`, a glob of --only must match a name in an organization.
+    `gather`. Unless the plan is `reviewed`, a glob of --only must match a name in an organization.
 
     Raises OrganizationError if two keys belong to one organization: each file would delete what the
     other declares. Raises UsageError for a glob that matches nothing.
@@ -233,7 +233,6 @@ def plan_all(
             gathered,
             connection.api,
             options=target.options,
-            writing=writing,
             review=target.review,
             organization=target.organization,
         )

@@ -71,7 +71,10 @@ def run(both: Cloud, shell: Shell) -> Run:
 def test_keep_going_continues_after_every_error_of_one_organization(
     both: Cloud, run: Run, tmp_path: Path, head: str, more: dict[str, str], code: int, expected: str
 ) -> None:
-    """The error names the organization and its file; the last line shows the result of each."""
+    """The error names the organization and its file; the last line shows the result of each.
+
+    The digest is that of the plan, whatever is applied, and --expect-digest accepts that one.
+    """
     expect(run("apply -f orgs --yes"), 0, "2 organizations: 2 applied.")
     text = FILE.format(name="Globex", head=head).replace("name: A,", "name: B,")
     profile = "profiles: {far: {api_key: some-example-key, server_url: 'http://127.0.0.1:9'}}"
@@ -93,9 +96,13 @@ def test_keep_going_continues_after_every_error_of_one_organization(
     expect(done, code, expected, named, "Not started: Acme, Initech.", "--keep-going continues")
     rest = dict.fromkeys(("Acme", "Initech"), "not started")
     expect_report(run(f"{line} {JSON}", **more), tmp_path, code, {**rest, "Globex": state})
+    planned = json.loads(run("plan orgs --format json --deadline 5", **more).out)["digest"]
+    expect(run(f"{line} --expect-digest {planned}", **more), code, expected)
     assert len(both.writes()) == before
-    done = run(f"{line} --keep-going", **more)
+    done = run(f"{line} --keep-going --report r.json", **more)
     expect(done, 7, expected, named, f"3 organizations: 1 applied, 1 unchanged, 1 {state}.")
+    expect(done, 7, f"Digest {planned}\n")
+    assert json.loads((tmp_path / "r.json").read_text())["digest"] == planned
     assert len(both.writes()) == before + 1
     rest = dict.fromkeys(("Acme", "Initech"), "unchanged")
     done = run(f"{line} --keep-going {JSON}", **more)

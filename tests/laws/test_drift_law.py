@@ -73,9 +73,7 @@ def planned(inputs: Inputs, live: Live, base: Sequence[str]) -> Planned:
     (source,) = load_all(inputs)
     target = Target(source, options=PlanOptions(previous=previous(tuple(base), source.checked)))
     gathered = gather(source.checked)
-    plan, live = plan_of_live(
-        gathered, memory(*live.webhooks), options=target.options, writing=False, review=None
-    )
+    plan, live = plan_of_live(gathered, memory(*live.webhooks), options=target.options, review=None)
     return Planned(target, gathered, plan, live)
 
 

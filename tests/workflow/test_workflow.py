@@ -72,7 +72,7 @@ def check(tmp_path: Path) -> Callable[..., Checked]:
     ("text", "maintenance", "live", "error", "requests", "rules"),
     [
         (f"organization: Other\n{slack()}", False, (), OrganizationError, 1, ()),
-        (slack(), True, (), MaintenanceError, 1, ()),
+        (slack(), True, (), MaintenanceError, 2, ()),
         (slack(), False, (), UnresolvedSecretsError, 2, ("unresolved-secret",)),
         ("webhooks: []", False, ("x",), BlockedError, 2, ("too-many-deletes", "nothing-declared")),
     ],
@@ -86,7 +86,7 @@ def test_the_order_of_the_checks(
     requests: int,
     rules: tuple[str, ...],
 ) -> None:
-    """Organization, maintenance, listing, secrets and guards come before the confirmation."""
+    """Organization, listing, maintenance, secrets and guards come before the confirmation."""
     api = EmulatedApi(maintenance=maintenance)
     api.create(*live)
     connection = Connection(api=api.client, clock=api.clock, workers=InlineWorkers())
