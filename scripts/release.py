@@ -37,10 +37,6 @@ SENTENCES: Final = {
     ),
     "docs/github.md": (
         (
-            "Replace `COMMIT` with the commit of this repository that you reviewed:",
-            "Replace the version with one that you reviewed:",
-        ),
-        (
             "`COMMIT` is the commit of cloudtruth-webhooks that you reviewed; the workflows "
             "install the same one.",
             "The workflows install the same version.",
