@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOOD, SECRETS, File, Shell, expect
-from tests.folders import git
+from tests.cli.conftest import SECRETS, File, Shell, expect
 
 URL = "https://hooks.example.com/x?key=" + "0123456789abcdef"
 FOLDER = ".webhooks-local"
@@ -69,21 +68,6 @@ def test_a_link_is_not_followed(
         assert (target.stat().st_mode & 0o777, target.read_bytes()) == (0o644, content)
 
 
-def test_another_file_is_not_changed(shell: Shell, file: File) -> None:
-    """A file that is not a database keeps its mode."""
-    path = file()
-    path.chmod(0o644)
-    assert shell("plan", "--local-db", "webhooks.yaml").code == 64
-    assert path.stat().st_mode & 0o777 == 0o644
-
-
-def test_git_ignores_the_database(applied: Path) -> None:
-    """`git status` lists only the configuration; the user's ignore files are not changed."""
-    git(applied.parent, "init", "-q")
-    shown = git(applied.parent, "status", "--porcelain", "--untracked-files=all")
-    assert shown == "?? webhooks.yaml"
-
-
 def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:
     """`--resend-secret` updates the webhook, and stores neither the old nor the new value."""
     new = "xoxb-" + "9876543210-fedcba"
@@ -96,17 +80,3 @@ def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:
         1,
     )
     assert new.encode() not in (applied / "webhooks.db").read_bytes()
-
-
-def test_a_glob_selects_an_emulated_organization(shell: Shell, file: File) -> None:
-    """--organization takes a glob without files, too; another name is a new organization."""
-    for name in ("Acme", "Globex"):
-        file(f"organization: {name}\n{GOOD}")
-        assert shell("apply", "--local", "--yes", **SECRETS).code == 0
-    for pattern, name in (("Glo*", "Globex"), ("Acme", "Acme"), ("Initech", "Initech")):
-        done = shell("export", "--local", "--organization", pattern)
-        assert f"\norganization: {name}\n" in done.out
-    unknown = shell("export", "--local", "--organization", "In[a]*")
-    expect(unknown, 64, "In[a]* matches no organization of the emulator")
-    status = shell("export", "--local", "--organization", "In*")
-    assert "\norganization: Initech\n" in status.out

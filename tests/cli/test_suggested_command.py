@@ -30,22 +30,6 @@ def test_the_suggested_command_runs_as_printed(
     expect(shell(*line, "--yes", **SECRETS), 0, " created.")
 
 
-def test_a_shown_plan_of_the_emulator_is_applied_locally(shell: Shell, file: File) -> None:
-    """A saved plan of `--local` is shown without options and applied with `--local`."""
-    file()
-    assert shell("plan", "--local", "--out", "plan.json", **SECRETS).code == 0
-    shown = shell("show", "plan.json")
-    assert command_in(shown.out) == ["apply", "plan.json", "--local"]
-    assert shell(*command_in(shown.out), "--yes", **SECRETS).code == 0
-
-
-def test_apply_does_not_suggest_itself(shell: Shell, file: File) -> None:
-    """The plan that `apply` shows has its digest, but no command to apply it."""
-    file()
-    done = shell("apply", "--local", "--yes", **SECRETS)
-    expect(done, 0, "Digest sha256:", without=("apply exactly this",))
-
-
 def test_the_hint_of_a_saved_plan_has_its_files(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """The hint about an invalid live token has a command with the files of the plan."""
     there = cloud()

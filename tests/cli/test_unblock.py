@@ -78,17 +78,6 @@ def test_each_edit_unblocks(shell: Shell, file: File, tmp_path: Path, situation:
     expect(shell(*shlex.split(edits[-1])[1:], "--yes", **SECRETS), 0)
 
 
-def test_another_number_is_replaced(shell: Shell, file: File) -> None:
-    """If `--allow-deletes` has another number, the only suggestion is the correct number."""
-    write(file, declaring("kept", *EASY))
-    assert shell("apply", "--local", "--yes", **SECRETS).code == 0
-    write(file, declaring("kept"))
-    blocked = shell("plan", "--local", "--allow-deletes", "3", "--format", "json", **SECRETS)
-    (edit,) = json.loads(blocked.out)["organizations"][0]["unblock"]
-    assert edit["text"] == f"webhooks apply --local --allow-deletes {len(EASY)}"
-    assert shell(*shlex.split(edit["text"])[1:], "--yes", **SECRETS).code == 0
-
-
 def kind(edit: str) -> str:
     found = re.match(r"(?:webhooks )?(\w+)", edit)
     assert found is not None

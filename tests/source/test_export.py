@@ -18,7 +18,7 @@ from tests.goldens import Golden
 from tests.loading import load_text
 from tests.planning.builders import live, live_generic, live_slack, unshown
 
-GOLDEN = Path(__file__).with_name("exported.yaml")
+EXPORTED = Path(__file__).with_name("exported.txt")
 HOSTILE = (
     'quotes "and\' more', "a # comment", "emoji 🚀", "yes", "~", "007", "x" * 256, "Ops", "ops",
     "- dash", "colon: x", "{brace}", "[list]", "star*", "what?", "&anchor", "%x", "@at", "`tick`",
@@ -34,8 +34,8 @@ def read_back(text: str):
     return declared.desired
 
 
-def assert_unchanged(found: Live) -> Export:
-    exported = export(found)
+def assert_unchanged(found: Live, tokens: Tokens | None = None) -> Export:
+    exported = export(found, tokens=tokens)
     result = plan(read_back(exported.text), found, {})
     assert result.operations == ()
     assert result.blocked == () or len(exported.declarations) == 0
@@ -92,146 +92,94 @@ def test_any_organization_round_trips(hooks: list[int], data: st.DataObject) -> 
         assert secret not in exported.text
 
 
-def test_the_file_is_readable(golden: Golden) -> None:
-    """The file has defaults, plain URLs, all events as a glob, and quotes only where needed."""
-    values = ("value_deleted", "value_created", "value_updated")
-    found = live(
-        live_slack("Deploys", "id-1", channel="#deploys", events=values),
-        live_slack("Audit", "id-2", channel="audit", events=EVENT_TYPES),
-        live_slack("Support", "id-3", channel="support", events=values, username="Help"),
-        live_generic("Pager", "id-4", username="ct", password="hunter22", verify=False),
-        live_generic("Chat", "id-5", url="https://discord.com/api/webhooks/1/x", username=""),
-        live_slack("Bob", "id-6", channel="@bob"),
-        live_slack("Long", "id-7", channel="long", events=EVENT_TYPES[:6]),
-        live_generic(
-            "Pager 2",
-            "id-8",
-            url="https://discord.com/api/webhooks/1/x",
-            username="ct",
-            password="hunter22",
-        ),
-    )
-
-    golden.file(GOLDEN, export(found).text.partition("\n\n")[2])
-
-
-@pytest.mark.parametrize(
-    ("tokens", "names"),
-    [
-        (("*****", "*****", "*****"), "SSS"),
-        ((None, ..., None), "SSS"),
-        (("enc:1", "enc:2", "enc:1"), "SSS"),
-        (("xoxb-***AAAA", "xoxb-***BBBB", "xoxb-***AAAA"), "SBS"),
-        ((TOKENS[0], TOKENS[0], TOKENS[0]), "SSS"),
-        ((TOKENS[0], TOKENS[1], TOKENS[1]), "ASS"),
-    ],
+EVENTS = ("value_deleted", "value_created", "value_updated")
+DISCORD = "https://discord.com/api/webhooks/1/x"
+READABLE = (
+    live_slack("Deploys", "id-1", channel="#deploys", events=EVENTS),
+    live_slack("Audit", "id-2", channel="audit", events=EVENT_TYPES),
+    live_slack("Support", "id-3", channel="support", events=EVENTS, username="Help"),
+    live_generic("Pager", "id-4", username="ct", password="hunter22", verify=False),
+    live_generic("Chat", "id-5", url=DISCORD, username=""),
+    live_slack("Bob", "id-6", channel="@bob"),
+    live_slack("Long", "id-7", channel="long", events=EVENT_TYPES[:6]),
+    live_generic("Pager 2", "id-8", url=DISCORD, username="ct", password="hunter22"),
 )
-def test_webhooks_of_one_slack_workspace_share_one_reference(
-    tokens: tuple[object, ...], names: str
-) -> None:
-    """Hidden tokens of one user name have one reference, unless their masks differ.
-
-    Each shown token has its own.
-    """
-    reference = SecretRef(scheme="file", name="secrets/slack")
-    hooks = [
-        live_slack(name, f"id-{name}", token=token)
-        for name, token in zip("ABC", tokens, strict=True)
-    ]
-
-    exported = export(live(*hooks), tokens=Tokens(reference))
-
-    declared = {each.name: each for each in read_back(exported.text).webhooks}
-    for name, expected in zip("ABC", names, strict=True):
-        variable = SecretRef(scheme="env", name=f"WEBHOOK_{expected}_TOKEN")
-        wanted = reference if expected == "S" else variable
-        assert declared[name].configuration["token"] == wanted
-    assert len(exported.references) == len(set(names))
-
-
-def test_each_hidden_password_has_a_variable() -> None:
-    """Equal masks have different variables, equal values share one; equal names get numbers."""
-    hooks = [
-        live_generic("A", "id-1", token="*****"),
-        live_generic("B", "id-2", token="*****"),
-        live_generic("C", "id-3", token="abcdef"),
-        live_generic("D", "id-4", token="abcdef"),
-        live_generic("c", "id-5", token="ghijkl"),
-    ]
-    assert [each.name for each in export(live(*hooks)).references] == [
-        "WEBHOOK_A_TOKEN", "WEBHOOK_B_TOKEN", "WEBHOOK_C_TOKEN", "WEBHOOK_C_TOKEN_2",
-    ]  # fmt: skip
-
-
-def test_a_token_that_may_be_hidden_is_referenced() -> None:
-    """A missing token may be hidden, unless the server shows the tokens of other webhooks."""
-    hooks = [live_generic("A", "id-1"), live_slack("B", "id-2", token=None), live_generic("D", "4")]
-    note = "# the server shows no token: add it if the webhook has one\n"
-    assert export(live(*hooks)).text.count(note) == 1
-    hooks.append(live_slack("C", "id-3", token="*****"))
-    assert note not in export(live(*hooks)).text
-
-
-def masked(*usernames: str) -> Live:
-    """Return webhooks with hidden tokens, one for each user name."""
-    hooks = (
-        live_slack(f"w{number}", f"id-{number}", username=name, token="*****")
-        for number, name in enumerate(usernames)
-    )
-    return live(*hooks)
+MAY_BE_HIDDEN = (live_generic("A", "1"), live_slack("B", "2", token=None), live_generic("D", "4"))
+SHOWN_URL = {"url": Secret("https://hooks.example.com/ct")}
 
 
 def env(name: str) -> SecretRef:
     return SecretRef(scheme="env", name=name)
 
 
-@pytest.mark.parametrize(
-    ("tokens", "references", "assumed"),
-    [
-        (Tokens(), ("SLACK_BOT_TOKEN", "WEBHOOK_B_TOKEN"), (2, 2)),
-        (Tokens(env("T")), ("T", "T"), (4,)),
-        (Tokens(named={"B": env("T")}), ("SLACK_BOT_TOKEN", "T"), (2,)),
-        (Tokens(named={"A": env("T"), "B": env("T")}), ("T", "T"), ()),
-        (Tokens(env("S"), {"A": env("T")}), ("T", "S"), (2,)),
-        (Tokens(named={"A": SLACK_TOKEN}), ("SLACK_BOT_TOKEN", "WEBHOOK_B_TOKEN"), (2,)),
-        (Tokens(named={"B": SLACK_TOKEN}), ("WEBHOOK_A_TOKEN", "SLACK_BOT_TOKEN"), (2,)),
-        (
-            Tokens(named={"A": SLACK_TOKEN, "B": env("T")}),
-            ("SLACK_BOT_TOKEN", "T"),
-            (),
-        ),
-    ],
-)
-def test_hidden_tokens_are_assumed_to_be_one_only_for_a_user_name(
-    tokens: Tokens, references: tuple[str, ...], assumed: tuple[int, ...]
-) -> None:
-    """The file has each assumption as a comment, and declares what was assumed.
-
-    A user name to which the user has assigned a token is in the comment, but needs no warning.
-    """
-    found = masked("A", "B", "A", "B")
-
-    exported = export(found, tokens=tokens)
-
-    declared = {
-        each.configuration["username"]: each.configuration["token"]
-        for each in read_back(exported.text).webhooks
-    }
-    assert declared == dict(zip("AB", map(env, references), strict=True))
-    for number, line in zip(assumed, exported.unassigned, strict=True):
-        users = ", although they have 2 user names" if number == 4 else ""
-        assert f" of {number} webhooks{users}: username '" in line
-        assert f"#   {line}\n" in exported.text.partition("organization:")[0]
-
-
-def test_the_usual_reference_is_assumed_of_one_webhook_only_beside_others() -> None:
-    """With two Slack apps, nothing shows whose token SLACK_BOT_TOKEN is."""
-    (line,) = export(masked("A", "B")).assumptions
-    assert line == "env SLACK_BOT_TOKEN is the token of 1 webhook: username 'A' (1)"
-    assert export(masked("A")).assumptions == ()
-    assert export(masked("A", "B"), tokens=Tokens(named={"A": env("S")})).assumptions == (
-        "env SLACK_BOT_TOKEN is the token of 1 webhook: username 'B' (1)",
+def with_tokens(*tokens: object) -> tuple[LiveWebhook, ...]:
+    return tuple(
+        live_slack(name, name, token=token) for name, token in zip("ABC", tokens, strict=True)
     )
+
+
+def masked(*usernames: str) -> tuple[LiveWebhook, ...]:
+    """Return webhooks with hidden tokens, one for each user name."""
+    return tuple(
+        live_slack(f"w{number}", f"id-{number}", username=name, token="*****")
+        for number, name in enumerate(usernames)
+    )
+
+
+FILE = Tokens(SecretRef(scheme="file", name="secrets/slack"))
+EXPORTS: dict[str, tuple[tuple[LiveWebhook, ...], Tokens]] = {
+    "defaults, plain URLs, globs of events": (READABLE, Tokens()),
+    # Hidden tokens of one user name have one reference, unless their masks differ.
+    "equal masks": (with_tokens("*****", "*****", "*****"), FILE),
+    "missing tokens": (with_tokens(None, ..., None), FILE),
+    "ciphertexts": (with_tokens("enc:1", "enc:2", "enc:1"), FILE),
+    "masks that differ": (with_tokens("xoxb-***AAAA", "xoxb-***BBBB", "xoxb-***AAAA"), FILE),
+    "one shown token": (with_tokens(TOKENS[0], TOKENS[0], TOKENS[0]), FILE),
+    "two shown tokens": (with_tokens(TOKENS[0], TOKENS[1], TOKENS[1]), FILE),
+    "passwords": (
+        (*(live_generic(name, name, token="*****") for name in "AB"),
+         *(live_generic(name, name, token="abcdef") for name in "CD"),
+         live_generic("c", "c", token="ghijkl")), Tokens(),
+    ),
+    # A missing token may be hidden, unless the server shows the tokens of other webhooks.
+    "tokens that may be hidden": (MAY_BE_HIDDEN, Tokens()),
+    "tokens that are hidden": ((*MAY_BE_HIDDEN, live_slack("C", "3", token="*****")), Tokens()),
+    # Of two Slack apps, nothing shows whose token SLACK_BOT_TOKEN is.
+    "one app": (masked("A"), Tokens()),
+    "two apps": (masked("A", "B", "A", "B"), Tokens()),
+    "one token for all": (masked("A", "B", "A", "B"), Tokens(env("T"))),
+    "a token for one app": (masked("A", "B", "A", "B"), Tokens(named={"B": env("T")})),
+    "a token for each": (masked("A", "B"), Tokens(named={"A": env("T"), "B": env("T")})),
+    "a token for one, and for the others": (masked("A", "B"), Tokens(env("S"), {"A": env("T")})),
+    "the usual token for one": (masked("A", "B"), Tokens(named={"A": SLACK_TOKEN})),
+    "the usual token for the other": (masked("A", "B"), Tokens(named={"B": SLACK_TOKEN})),
+    "the usual and another token": (
+        masked("A", "B"), Tokens(named={"A": SLACK_TOKEN, "B": env("T")})
+    ),
+    # A visible user name shows that there is a password.
+    "a hidden password": (
+        (replace(live_generic("A", "1"), configuration={**SHOWN_URL, "username": "u"}),
+         replace(live_generic("B", "2"), configuration=SHOWN_URL)), Tokens(),
+    ),
+    "a type that is like a file": (
+        (replace(live_slack("X"), type='a "b"\nprune: false\u2028#'),), Tokens()
+    ),
+    "webhooks that share a name": (
+        (live_slack("a", "1"), live_slack("a", "2"), live_slack("a", "3", channel="#x")), Tokens()
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", EXPORTS)
+def test_a_file_is_as_expected(title: str, golden: Golden) -> None:
+    """The file has quotes only where needed, a reference for each secret, and each assumption.
+
+    An assumption needs a warning unless the user has assigned a token to the user name.
+    """
+    webhooks, tokens = EXPORTS[title]
+    exported = assert_unchanged(live(*webhooks), tokens)
+    warned = "".join(f"warning: {line}\n" for line in exported.unassigned)
+    golden.case(EXPORTED, title, exported.text.partition("\n")[2] + warned + "\n")
 
 
 def test_a_webhook_with_a_hidden_channel_is_a_comment_to_complete() -> None:
@@ -298,28 +246,6 @@ def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: Liv
     assert plan(read_back(exported.text), organization, {}).counts.ignored == 1
 
 
-def test_a_hidden_password_is_referenced() -> None:
-    """A visible user name shows that there is a password; without a user name there is none."""
-    shown = {"url": Secret("https://hooks.example.com/ct"), "username": "u"}
-    omitted = replace(live_generic("A", "id-1"), configuration=shown)
-    without = replace(live_generic("B", "id-2"), configuration={"url": shown["url"]})
-
-    exported = assert_unchanged(live(omitted, without))
-
-    assert exported.text.count("password: {env: WEBHOOK_A_PASSWORD}") == 1
-    assert exported.text.count("password:") == 1
-
-
-def test_server_text_stays_inside_its_comment() -> None:
-    """A type with a line break is a comment of one line; its quotes are kept."""
-    strange = replace(live_slack("X"), type='a "b"\nprune: false\u2028#')
-
-    exported = assert_unchanged(live(strange))
-
-    (line,) = [each for each in exported.text.splitlines() if each.startswith("  - X")]
-    assert line.endswith(r'type a "b"\u000Aprune: false\u2028#, so no file can declare it')
-
-
 def test_a_partial_export_uses_the_same_variables() -> None:
     """A variable depends on all live webhooks; only the Slack token has the usual name."""
     url = "https://hooks.slack.com/services/T0/B0/hunter22"
@@ -335,17 +261,6 @@ def test_a_partial_export_uses_the_same_variables() -> None:
     assert {each.name for each in part.references} == set(names)
     assert part.references == every.references
     assert "the same" not in part.text
-
-
-def test_the_ids_of_webhooks_that_share_a_name_are_explained() -> None:
-    """A comment gives the reason for `id`, and the likely duplicates."""
-    found = live(live_slack("a", "1"), live_slack("a", "2"), live_slack("a", "3", channel="#x"))
-
-    text = assert_unchanged(found).text
-
-    why = "# `id` because other live webhooks have this name"
-    duplicate = "it looks the same as an earlier one: remove it if it is a duplicate"
-    assert (text.count(why), text.count(f"{why}; {duplicate}\n")) == (3, 1)
 
 
 def test_a_nameless_webhook_is_in_no_scope() -> None:
