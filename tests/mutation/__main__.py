@@ -50,7 +50,7 @@ def main() -> int:
         parser.error(f"none of {', '.join(MUTATED)} is called {', '.join(options.parts)}")
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         copy = Path(folder)
-        copy_parts(copy, "reconciler", "schemas", "tests")
+        copy_parts(copy, "reconciler", "docs", "schemas", "tests")
         settings = copy / "pyproject.toml"
         only = f"only_mutate = {json.dumps(files)}"
         text = settings.read_text(encoding="utf-8")
