@@ -40,7 +40,7 @@ from reconciler.report import (
 )
 
 _PAUSES: Final = 3  # before a listing that contradicts the responses to writes is believed
-_RENEWALS: Final = 8  # the listings that show another duplicate, after which the pauses start again
+_MAX_LISTINGS: Final = 12  # each removed duplicate needs another listing
 
 _Waiting = list[tuple[int, Outcome]]
 
@@ -85,12 +85,14 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
     Duplicates are removed and recorded in `tried`. Raises ApiError.
     """
     # A listing may lag behind writes that the server has confirmed.
-    pauses, renewals = _PAUSES, _RENEWALS
+    pauses, remaining = _PAUSES, _MAX_LISTINGS
     while True:
+        remaining -= 1
+        settled = not (pauses and remaining)
         try:
             listing = Listing(run.plan, run.api.list(), run.secrets)
         except IncompleteListingError:
-            if not pauses or run.ledger.stopping:
+            if settled or run.ledger.stopping:
                 raise
         else:
             extra, waiting = _duplicates(listing, run), _unconfirmed(listing, run)
@@ -98,14 +100,13 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
             # After the pauses, only a duplicate that was not removed before is. Another listing
             # must follow, which shows whether it is gone.
             for gone, kept in extra:
-                if pauses or (renewals and gone.id not in tried_before):
+                if remaining and (pauses or gone.id not in tried_before):
                     _remove(gone, kept, listing, run, tried)
-            if renewals and tried.keys() > tried_before:
-                # The listing may lag behind these deletes, too.
-                pauses, renewals = _PAUSES, renewals - 1
+            if tried.keys() > tried_before:
+                pauses = _PAUSES  # the listing may lag behind these deletes, too
                 continue
-            if not (pauses and (extra or waiting)) or run.ledger.stopping:
-                return _LastListing(listing, extra, waiting, settled=not pauses)
+            if settled or run.ledger.stopping or not (extra or waiting):
+                return _LastListing(listing, extra, waiting, settled)
         pauses -= 1
         run.pause(SPACING)
 
