@@ -128,14 +128,9 @@ def attributed(
     operations: Iterable[Operation],
     reviewable: Iterable[Sequence[OperationDigest]],
     renamed: Mapping[str, Snapshot],
-    earlier: Plan | None,
+    earlier: Plan,
 ) -> tuple[Operation, ...]:
-    """Label each operation: it is drift if the previous configuration also plans it.
-
-    `earlier` is the plan of that configuration; None if it has the same operations.
-    """
-    if earlier is None:
-        return tuple(replace(operation, attribution=Attribution.DRIFT) for operation in operations)
+    """Label each operation: it is drift if the plan of the previous configuration has it, too."""
     before = by_webhook(earlier)
     drifting = {
         _identity(operation, digests)

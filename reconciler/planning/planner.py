@@ -125,17 +125,16 @@ def plan(
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
     operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
     operations = tuple(sorted(operations, key=stage))
-    earlier = _earlier_plan(desired, live, secrets, options)
+    earlier = _earlier_plan(live, secrets, options)
     touched = {*paired, *(delete.before.id for delete in deletes)}
     others = _undeclared(desired, live, touched)
     renamed = _renamed(creates, deletes, others, secrets, evidence, earlier)
     findings += _rename_hints(creates, renamed, touched, desired)
+    reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     relaxations: tuple[Finding, ...] = ()
-    if options.previous is not None:
+    if options.previous is not None and earlier is not None:
         relaxations = tuple(relaxed(options.previous, desired))
         findings += new_notes(options.previous, desired, secrets)
-    reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
-    if options.previous is not None:
         operations = attributed(operations, reviewable, renamed, earlier)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
@@ -399,10 +398,8 @@ def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[Liv
             yield live_webhook
 
 
-def _earlier_plan(
-    desired: Desired, live: Live, secrets: SecretValues, options: PlanOptions
-) -> Plan | None:
-    """Return the plan of the previous configuration; None if it has the same operations.
+def _earlier_plan(live: Live, secrets: SecretValues, options: PlanOptions) -> Plan | None:
+    """Return the plan of the previous configuration, None without one.
 
     A previous configuration that conflicts with the live webhooks plans nothing.
     """
@@ -411,19 +408,10 @@ def _earlier_plan(
         return None
     # Values in the files of that revision are as they were, others as they are now.
     earlier = {**secrets, **previous.literals, **previous.committed}
-    # Its URLs lead to the hosts that its commit shows.
-    hosts = dict(options.committed_hosts)
-    for reference in hosts.keys() & previous.committed.keys():
-        hosts[reference] = previous.committed[reference].origin() or hosts[reference]
-    before = options._replace(previous=None, resend=(), reviewed=(), committed_hosts=hosts)
-    if (
-        desired._replace(committed=previous.committed) == previous
-        and secrets == earlier
-        and options == before._replace(previous=previous)
-    ):
-        return None
     with suppress(ConfigurationError):
-        return plan(previous, live, earlier, before)
+        return plan(
+            previous, live, earlier, options._replace(previous=None, resend=(), reviewed=())
+        )
     return Plan(live.origin, live.organization)
 
 
