@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.findings import Position
-from reconciler.kinds import KINDS
-from reconciler.model import Live
+from reconciler.kinds import FIELDS
+from reconciler.model import Live, Value
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
     Attribution,
@@ -21,7 +21,6 @@ from reconciler.planning.plan import (
     Delete,
     DeliveryState,
     FieldRemoved,
-    FieldResent,
     Kept,
     Operation,
     OperationDigest,
@@ -175,13 +174,11 @@ def attribute(
     if before is None and operation.name in renamed:
         before = earlier.get(renamed[operation.name].id)
     match operation, before:
-        case _, None:
-            return Attribution.THIS_CHANGE
         case Update(), Update():
-            now, then = _differences(operation), _differences(before)
-            if not now.keys() & then.keys():
+            now, then = dict(_differences(operation)), dict(_differences(before))
+            if now.keys().isdisjoint(then):
                 return Attribution.THIS_CHANGE
-            is_drift = all(then.get(path) == change for path, change in now.items())
+            is_drift = now.items() <= then.items()
             return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
         case Create(), Create():
             is_drift = operation.after == before.after
@@ -194,33 +191,26 @@ def attribute(
     return Attribution.THIS_CHANGE  # a webhook that was added live is now declared
 
 
-def _differences(update: Update) -> dict[tuple[str, ...], object]:
-    """Return the fields that an update changes, by path, with what it makes of them.
+def _differences(update: Update) -> Iterator[tuple[tuple[str, ...], Value | None]]:
+    """Yield the fields that an update changes, by path, with what it makes of them.
 
     A hidden secret that is only sent along is none.
     """
-    kind = KINDS[update.after.type]
-    differences: dict[tuple[str, ...], object] = {}
+    fields = FIELDS[update.after.type]
     for change in update.fields:
         match change:
-            case FieldResent():
-                continue
             case SetChange(path=path, added=added, removed=removed):
                 # Each member is one difference, because others may change live.
-                differences.update({(*path, member): True for member in added})
-                differences.update({(*path, member): False for member in removed})
-            case FieldRemoved(path=path):
+                for member in (*added, *removed):
+                    yield (*path, member), None
+            case FieldRemoved(path=(_, name) as path):
                 # A configuration that is sent removes fields that this version does not know.
-                if kind.field(path[-1]) is not None:
-                    differences[path] = None
-            case ValueChange(path=path, after=after):
-                field = kind.field(path[-1]) if path[0] == "configuration" else None
-                if field is not None and isinstance(after, str):
-                    after = field.normalize(after)
-                differences[path] = after
-            case SecretChange(path=path, after=after):
-                differences[path] = after
-    return differences
+                if name in fields:
+                    yield path, None
+            case ValueChange(path=("configuration", name) as path, after=str(after)):
+                yield path, fields[name].normalize(after)
+            case ValueChange(path=path, after=after) | SecretChange(path=path, after=after):
+                yield path, after
 
 
 def _identity(operation: Operation, reviewed: Sequence[OperationDigest]) -> object:

@@ -136,7 +136,8 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
          [live_slack("C", "id-1", channel="#by-hand")], {},
          ["C partly-drift", "A drift", "B this-change"]),
         # Of two fields that changed live, the files already have one.
-        ([slack("A", events=("value_created",))], [slack("A", events=("value_deleted",))],
+        ([slack("A", events=("value_created",))],
+         [slack("A", events=("value_deleted",), channel="deploys")],
          [live_slack("A", events=("value_deleted",), channel="#by-hand")], {}, ["A drift"]),
         # The files change another field of what changed live, or no longer declare it.
         ([slack("A"), slack("B")], [slack("A", events=("value_deleted",))],
@@ -148,6 +149,11 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
          [live_slack("A", events=("value_created", "value_deleted"))], {}, ["A drift"]),
         ([slack("A", username="base")], [slack("A", channel="#by-hand", username="now")],
          [live_slack("A", channel="#by-hand", username="base", zzz="1")], {}, ["A this-change"]),
+        # A field was added live; another one is removed by the files, too.
+        ([generic("A")], [generic("A")], [live_generic("A", username="u")], {}, ["A drift"]),
+        ([generic("A", username="u")], [generic("A")],
+         [live_generic("A", username="u", verify=False)],
+         {"committed_hosts": {HOOK: "https://a.example.com"}}, ["A partly-drift"]),
         # The files declare what was added live, or change what was deleted live.
         ([slack("A")], [slack("A", channel="#now"), slack("B")],
          [live_slack("B", channel="#by-hand")], {}, ["B this-change", "A partly-drift"]),
