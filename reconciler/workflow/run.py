@@ -103,6 +103,8 @@ def connect_all(
     for target in targets:
         try:
             connection, source = connect(target)
+        except Interrupted:  # not a problem of this organization: the run ends
+            raise
         except ReconcilerError as problem:
             connected.append(target._replace(problem=problem))
         else:
@@ -352,7 +354,8 @@ def _organizations_of(targets: Sequence[Target]) -> tuple[Organization | Reconci
 def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
     try:
         return gather(target.checked, target.key, writing=writing)
-    except RunConfigurationError:  # a mistake in the settings of the run, not of its files
+    # A signal, or a mistake in the settings of the run: not a problem of this organization.
+    except (RunConfigurationError, Interrupted):
         raise
     except ReconcilerError as problem:
         return problem

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import ExitCode, Interrupted
 from reconciler.planning.plan import RunPlan
 from reconciler.reconcile.loop import Round
 from reconciler.report import RunReport, Skipped
@@ -218,6 +219,18 @@ def test_two_reconcilers_make_no_duplicate(world: World) -> None:
     assert [row["name"] for row in world.live()] == ["alpha", "beta"]
     last = [result for process in (first, second) for _, result in process.rounds[-2:]]
     assert [outcomes(result) for result in last] == [{}] * 4
+
+
+def test_a_signal_while_connecting_ends_the_process(world: World) -> None:
+    """It is not a problem of the organization, after which the rounds would go on."""
+
+    def interrupt(*names: str) -> str:
+        raise Interrupted("stopped by a signal", signal_exit=ExitCode.SIGTERM)
+
+    process = reconciled(world)
+    world.key = interrupt
+    with pytest.raises(Interrupted):
+        process.next_rounds(1)
 
 
 def test_a_long_round_pauses_before_the_next(world: World) -> None:

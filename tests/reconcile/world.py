@@ -125,6 +125,7 @@ class World:
         )
         self.organization = self.emulator.organization
         self.keys = {"Acme": LOCAL_KEY}
+        self.key: Callable[[str], str] = lambda name: self.keys.get(name, LOCAL_KEY)
         self.unreachable: set[str] = set()
 
     def add_organization(self, name: str) -> str:
@@ -254,7 +255,7 @@ class Process:
         with ExitStack() as stack:
 
             def connect_one(target: Target) -> tuple[Connection, None]:
-                key = Secret(self.world.keys.get(target.source.name, LOCAL_KEY))
+                key = Secret(self.world.key(target.source.name))
                 client = connect(
                     server_url="https://api.cloudtruth.io",
                     key=key,
