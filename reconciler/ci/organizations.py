@@ -28,7 +28,7 @@ from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import RunPlan
 from reconciler.render.words import plural
 from reconciler.source.files import file_matcher
-from reconciler.source.history import NoBaseError, read_revision
+from reconciler.source.history import Commit, NoBaseError, with_renames
 from reconciler.source.lint import Rules
 from reconciler.source.load import load_parsed, parse_files
 from reconciler.source.schemes import paths
@@ -356,7 +356,8 @@ def organizations_before(
         return None
     earlier: dict[str | None, tuple[OrganizationFiles, Desired]] = {}
     with suppress(NoBaseError, ConfigurationError):
-        read = read_revision(commit, run.paths, directory=inputs.directory, git=inputs.git)
+        at_base = Commit(commit, inputs.directory, inputs.git)
+        read = with_renames(at_base.read(run.paths), at_base, run.paths, inputs.commit)
         for group in organizations(inputs._replace(parsed=parse_files(read))):
             assert group.inputs.parsed is not None
             # This run's options do not apply to earlier files.

@@ -96,11 +96,11 @@ def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
     """Plan the organizations that a change concerns. Raises the problem of a single one."""
     findings: list[Finding] = []
     # Only a pull request has a base to compare with: without one, all are planned.
-    chosen = sources
+    chosen, base = sources, None
     if run.pull is not None:
-        chosen = concerned_by_change(run, sources, run.pull)
+        chosen, base = concerned_by_change(run, sources, run.pull), merge_base(run, run.base_commit)
         findings += _removed(run, sources)
-    targets = [_target(run, source, findings) for source in chosen]
+    targets = [_target(run, source, base, findings) for source in chosen]
     with run.connect(targets) as connected:
         planned = plan_all(identify(connected), allow_deletes=run.allow_deletes)
     require_single(sources, planned)
@@ -108,16 +108,17 @@ def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
         return JobResult(
             plan=guarded(run, planned), findings=findings, file_options=run.file_options
         )
-    labeled = _told_apart(run, run.pull, planned, findings)
+    labeled = _told_apart(run, run.pull, base or "", planned, findings)
     result = JobResult(plan=guarded(run, labeled), findings=findings, file_options=run.file_options)
     return _commented(run, run.pull, sources, labeled, result)
 
 
 def _told_apart(
-    run: Run, pull: Pull, planned: Sequence[Planned], findings: list[Finding]
+    run: Run, pull: Pull, base: str, planned: Sequence[Planned], findings: list[Finding]
 ) -> Sequence[Planned]:
     """Return the plans in which what may wait to be applied is not drift; else add a warning.
 
+    `base` is the commit that they were compared with.
     Merged pull requests are read only for organizations with a difference that their base has, too,
     and as far back as the requests that the comments leave allow.
     """
@@ -132,17 +133,18 @@ def _told_apart(
     known = bases(
         run,
         targets,
-        at=merge_base(run, run.base_commit) or "",
+        at=base,
         requests=_MAX_REQUESTS - _FIXED_REQUESTS - comments,
     )
-    for problem in dict.fromkeys(base.unknown for base in known if base.unknown):
-        what = "the plan does not separate drift from merged changes that wait"
-        findings.append(warning("no-base", f"{what}: {problem}"))
     by_paths = {target.paths: base for target, base in zip(targets, known, strict=True)}
-    return [
+    labeled = [
         compared(organization, by_paths.get(organization.target.paths, Base()))
         for organization in planned
     ]
+    for problem in dict.fromkeys(base.unknown for _, base in labeled if base.unknown):
+        what = "the plan does not separate drift from merged changes that wait"
+        findings.append(warning("no-base", f"{what}: {problem}"))
+    return [organization for organization, _ in labeled]
 
 
 def _commented(
@@ -184,16 +186,15 @@ def _is_shown(result: RunPlan, is_touched: bool) -> bool:
     return is_touched and (is_changed or bool(result.problems))
 
 
-def _target(run: Run, source: Source, findings: list[Finding]) -> Target:
+def _target(run: Run, source: Source, base: str | None, findings: list[Finding]) -> Target:
     """Return how an organization is planned; without a known base, add a warning."""
     target = Target(source, options=PlanOptions(resend=run.resend))
     if run.pull is None:
         return target
     problem = "the base commit is not in this clone; check out with fetch-depth: 0"
-    commit = merge_base(run, run.base_commit)
-    if commit is not None:
+    if base is not None:
         try:
-            before = previous_at(commit, source.checked)
+            before = previous_at(base, source.checked)
             return target._replace(options=target.options._replace(previous=before))
         except ConfigurationError:
             problem = "the files of the base commit are not valid"

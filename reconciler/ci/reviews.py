@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import field, replace
 from itertools import islice
 from typing import Final
@@ -18,13 +17,13 @@ from typing import Final
 from reconciler.ci.github import GitHub, GitHubError, Pull
 from reconciler.ci.marker import Marker, MarkerKind, Outcome, Post, ShownOperation, Subject, find
 from reconciler.ci.run import Run
-from reconciler.errors import ConfigurationError, UsageError
+from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
 from reconciler.model import frozen
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.review import Resend, Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
-from reconciler.workflow import Source, Target, previous
+from reconciler.workflow import Source, Target
 from reconciler.workflow.drift import Base, base_of
 
 NO_TOKEN: Final = (
@@ -335,14 +334,19 @@ def subject_of_key(target: Target) -> Subject:
 
 
 def bases(
-    run: Run, targets: Sequence[Target], *, at: str = "HEAD", requests: int = sys.maxsize
+    run: Run, targets: Sequence[Target], *, at: str = "", requests: int = sys.maxsize
 ) -> list[Base]:
-    """Return the configuration of each organization at a commit, and what may not be applied yet.
+    """Return the previous configuration of each organization, and what may not be applied yet.
 
-    With `requests`, less may be known: the search ends when the run has sent so many.
+    It is that of the last commit, or the one that the targets have, of the commit `at`. With
+    `requests`, less may be known: the search ends when the run has sent so many.
     """
+    known = [
+        Base(target.options.previous, revision=at) if at else base_of(target.checked)
+        for target in targets
+    ]
     if run.github is None:
-        return [base_of(target.checked, at) for target in targets]
+        return known
     subjects = [subject_of_key(target) for target in targets]
     try:
         pulls = merged_pulls(run, run.applied_branch or run.branch, subjects, requests=requests)
@@ -353,25 +357,18 @@ def bases(
         return [Base(unknown=unknown) for _ in targets]
     is_cut = run.github.requests >= requests
     return [
-        _base(target, *collect(run, pulls, subject), at, is_cut=is_cut)
-        for target, subject in zip(targets, subjects, strict=True)
+        _with_reviews(base, *collect(run, pulls, subject), is_cut=is_cut)
+        for base, subject in zip(known, subjects, strict=True)
     ]
 
 
-def _base(
-    target: Target, reviews: Sequence[Merged], pending: Review, at: str, *, is_cut: bool
-) -> Base:
-    """Return the configuration at a commit; with `is_cut`, there may be older reviews.
-
-    The merge of the newest settled review was applied; later pushes may have had no review.
-    """
-    base = base_of(target.checked, at)._replace(merged=pending.operations)
-    settled = [review for review in reviews if review.operations and not review.pending]
-    if settled and base.commit:
-        applied = settled[0].pull.merge_commit
-        with suppress(ConfigurationError):
-            recent = previous((applied,), target.checked)
-            return base._replace(recent=recent, commit=f"{applied[:12]}..{base.commit}")
+def _with_reviews(base: Base, reviews: Sequence[Merged], pending: Review, *, is_cut: bool) -> Base:
+    """Return a base with what its reviews approve; with `is_cut`, there may be older ones."""
+    base = base._replace(merged=pending.operations)
+    for review in reviews:
+        # Its merge was applied; later pushes may have had no review.
+        if review.operations and not review.pending:
+            return base._replace(applied=review.pull.merge_commit)
     if is_cut:
         return base._replace(unknown="it read only the newest merged pull requests")
     return base

@@ -59,14 +59,14 @@ class Commit(NamedTuple):
         path = PurePosixPath(name)
         # With the folders around it: git follows no link, so a file behind one seems to be missing.
         steps = [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
-        listing = self.git(["--literal-pathspecs", "ls-tree", "-z", self.id, "--", *steps])
         missing = files.MissingFileError(f"does not exist at commit {self.id}")
-        if listing is None:
+        try:
+            entries = {entry.name: entry for entry in self._list(self.id, "--", *steps)}
+        except files.NotReadableError:
             # Git fails for a path outside of the repository, but certainly no commit has that file.
             if self._is_outside(path):
-                raise missing
-            raise files.NotReadableError("cannot be read by git")
-        entries = {entry.name: entry for entry in _entries(listing)}
+                raise missing from None
+            raise
         for step in steps:
             if step in entries and entries[step].mode in (_LINK, _SUBMODULE):
                 hint = "use the path behind it, also on the base branch"
@@ -80,32 +80,37 @@ class Commit(NamedTuple):
 
         Raises NoBaseError.
         """
-        read_files: dict[str, files.SourceFile] = {}
-        for path in paths or (self._default_path(),):
+        if re.fullmatch(_NULL, self.id):
+            return files.Sources()
+        for path in paths:
             if path == files.STDIN:
                 raise NoBaseError("standard input (-f -) has no history")
             if files.is_glob(path, self.directory):
                 raise NoBaseError("globs have no history; pass a directory or files")
-            root = files.display_name(self.directory / path, directory=self.directory)
-            arguments = ["--literal-pathspecs", "ls-tree", "-r", "-z", self.id, "--", root]
-            listing = self.git(arguments)
-            if listing is None:
-                raise NoBaseError("git cannot list the files of the base commit")
-            matches = files.file_matcher(path, self.directory)
-            included = [entry for entry in _regular(listing) if matches(entry.name)]
-            for entry in sorted(included, key=lambda entry: entry.name):
-                try:
+        read_files: dict[str, files.SourceFile] = {}
+        roots = [
+            files.display_name(self.directory / path, directory=self.directory)
+            for path in paths or files.DEFAULT_FILES
+        ]
+        try:
+            entries = self._list("-r", self.id, "--", *roots)
+            for path in paths or (_default_path(entries),):
+                matches = files.file_matcher(path, self.directory)
+                included = [entry for entry in _regular(entries) if matches(entry.name)]
+                for entry in sorted(included, key=lambda entry: entry.name):
                     read_files.setdefault(entry.name, self._source_file(entry))
-                except files.NotReadableError:
-                    raise NoBaseError("git cannot read the files of the base commit") from None
+        except files.NotReadableError:
+            raise NoBaseError("git cannot read the files of the base commit") from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
 
     def names(self, paths: Sequence[str]) -> frozenset[str]:
         """Return the names of the files that `paths` include, also by globs; none without git."""
         named = paths or (files.default_path(self.directory),)
         matchers = [files.file_matcher(path, self.directory) for path in named]
-        listing = self.git(["ls-tree", "-r", "-z", self.id]) or b""
-        names = [entry.name for entry in _regular(listing)]
+        entries: list[_Entry] = []
+        with suppress(files.NotReadableError):
+            entries = self._list("-r", self.id)
+        names = [entry.name for entry in _regular(entries)]
         return frozenset(name for name in names if any(matches(name) for matches in matchers))
 
     def tracked(self, names: Iterable[str]) -> frozenset[str]:
@@ -117,17 +122,13 @@ class Commit(NamedTuple):
                 present.add(name)
         return frozenset(present)
 
-    def _source_file(self, entry: _Entry) -> files.SourceFile:
-        content = _blob(self.git, entry.object)
-        if content is None:  # for example in a partial clone
-            raise files.NotReadableError("cannot be read by git")
-        return files.SourceFile(file=entry.name, raw=files.limited(content))
+    def _list(self, *arguments: str) -> list[_Entry]:
+        """Return what `git ls-tree` lists. Raises NotReadableError."""
+        return list(_entries(_read(self.git, "--literal-pathspecs", "ls-tree", "-z", *arguments)))
 
-    def _default_path(self) -> str:
-        """Return the path that is read without `-f`."""
-        names = ["ls-tree", "-z", "--name-only", self.id, "--", *files.DEFAULT_FILES]
-        present = os.fsdecode(self.git(names) or b"").split("\0")
-        return next((name for name in files.DEFAULT_FILES if name in present), files.DEFAULT_FILE)
+    def _source_file(self, entry: _Entry) -> files.SourceFile:
+        content = _read(self.git, "cat-file", "blob", entry.object)  # fails in a partial clone
+        return files.SourceFile(file=entry.name, raw=files.limited(content))
 
     def _is_outside(self, path: PurePosixPath) -> bool:
         """Return whether a path is outside of the repository."""
@@ -164,9 +165,24 @@ def git_in(directory: Path) -> Git:
 
 
 @lru_cache(maxsize=256)
-def _blob(git: Git, blob: str) -> bytes | None:
-    """Return the content of a blob; its id names the content, so it is read once."""
-    return git(["cat-file", "blob", blob])
+def _read(git: Git, *arguments: str) -> bytes:
+    """Return the output of a command about a commit or a blob: for a hash, it is always the same.
+
+    Raises NotReadableError if git fails, which may be temporary.
+    """
+    output = git(arguments)
+    if output is None:
+        raise files.NotReadableError("cannot be read by git")
+    return output
+
+
+def _default_path(entries: Iterable[_Entry]) -> str:
+    """Return the path that is read without `-f`."""
+    names = [PurePosixPath(entry.name) for entry in entries]
+    for default in files.DEFAULT_FILES:
+        if any(name.is_relative_to(default) for name in names):
+            return default
+    return files.DEFAULT_FILE
 
 
 def _program() -> str | None:
@@ -183,16 +199,14 @@ def _program() -> str | None:
     return None
 
 
-def _renames(
-    commit: str, paths: Sequence[str], now: Commit | None, *, directory: Path, git: Git
-) -> Mapping[str, str]:
+def _renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping[str, str]:
     """Return the current names of included files that were renamed, by their old names."""
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
-    compared = ["--cached", *options, commit] if now is None else [*options, commit, now.id]
-    listing = git(["diff", *compared]) or b""
+    versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
+    listing = commit.git(["diff", *options, *versions]) or b""
     names = [os.fsdecode(name) for name in listing.split(b"\0")]
-    included = paths or (files.default_path(directory),)
-    reads = [files.file_matcher(path, directory) for path in included]
+    included = paths or (files.default_path(commit.directory),)
+    reads = [files.file_matcher(path, commit.directory) for path in included]
     return {
         old: new
         # Each rename has three fields: the status, the old name and the new one.
@@ -214,51 +228,31 @@ def commit_of(revision: str, git: Git) -> str | None:
 
 
 def commit_at(revision: str, directory: Path, git: Git) -> Commit | None:
-    """Return the commit that a revision names now; None without one."""
-    commit = commit_of(revision, git)
+    """Return the commit that a revision names now, in any form that git understands, or None.
+
+    The null commit, which CI systems pass before a branch's first push, has no files.
+    """
+    commit: str | None = revision
+    if not re.fullmatch(_NULL, revision):
+        commit = commit_of(revision, git)
     if commit is None:
         return None
     return Commit(commit, directory, git)
 
 
-def read_revision(
-    revision: str,
-    paths: Sequence[str],
-    *,
-    directory: Path,
-    git: Git,
-    now: Commit | None = None,
+def with_renames(
+    sources: files.Sources, commit: Commit, paths: Sequence[str], now: Commit | None
 ) -> files.Sources:
-    """Return the files of `paths` at a revision, in any form that git understands.
+    """Return the files of a commit with the names that renamed ones have now.
 
-    A file that was renamed since then has the name that it has in the commit `now`, or else in the
-    index. The null commit, which CI systems pass before a branch's first push, has no files. Raises
-    NoBaseError.
+    These are the names in the commit `now`, or else in the index.
     """
-    commit = revision
-    if not re.fullmatch(_NULL, revision):
-        commit = commit_of(revision, git) or ""
-    if not commit:
-        raise NoBaseError("not an existing path, and git has no such revision in this clone")
-    return read_commit(commit, paths, directory=directory, git=git, now=now)
-
-
-def read_commit(
-    commit: str,
-    paths: Sequence[str],
-    *,
-    directory: Path,
-    git: Git,
-    now: Commit | None = None,
-) -> files.Sources:
-    """Return what `read_revision` does, for the hash of a commit that exists."""
-    if re.fullmatch(_NULL, commit):
-        return files.Sources()
-    sources = Commit(commit, directory, git).read(paths)
+    if re.fullmatch(_NULL, commit.id):
+        return sources
     read_files = {source.file: source for source in sources.files}
-    for old, new in _renames(commit, paths, now, directory=directory, git=git).items():
+    for old, new in _renames(commit, paths, now).items():
         with suppress(files.NotReadableError):
-            read_files[new] = sources.read_parent(old)._replace(file=new)
+            read_files[new] = commit.read_file(old)._replace(file=new)
             read_files.pop(old, None)
     return sources._replace(files=tuple(read_files.values()))
 
@@ -300,7 +294,7 @@ def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str
     in_index: set[str] = set()
     for name in names:
         path = files.display_name(directory / name, directory=directory)
-        if any(entry.name == path for entry in _regular(git([*command, path]) or b"")):
+        if any(entry.name == path for entry in _regular(_entries(git([*command, path]) or b""))):
             in_index.add(name)
     return frozenset(in_index)
 
@@ -310,13 +304,13 @@ def _commit(output: bytes | None) -> str | None:
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _regular(listing: bytes) -> Iterator[_Entry]:
-    """Yield the regular files that `ls-tree` or `ls-files --stage` lists."""
-    return (entry for entry in _entries(listing) if entry.mode in _REGULAR)
+def _regular(entries: Iterable[_Entry]) -> Iterator[_Entry]:
+    """Yield the regular files of a listing."""
+    return (entry for entry in entries if entry.mode in _REGULAR)
 
 
 def _entries(listing: bytes) -> Iterator[_Entry]:
-    """Yield the entries of a listing."""
+    """Yield the entries that `ls-tree` or `ls-files --stage` lists."""
     for line in filter(None, listing.split(b"\0")):
         about, _, name = line.partition(b"\t")
         # `ls-tree` ends with the id, `ls-files` with the stage, which nothing uses.

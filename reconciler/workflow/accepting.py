@@ -40,7 +40,7 @@ from reconciler.source.load import parse_files
 from reconciler.source.splice import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.text import decode
 from reconciler.source.yaml import parse
-from reconciler.workflow.drift import Base, compared
+from reconciler.workflow.drift import Base, compared, unlabeled
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
@@ -106,8 +106,8 @@ def find_drift(
     """
     globs = Globs(only or ("*",))
     inputs = planned[0].target.checked.inputs
-    planned = [compared(*pair) for pair in zip(planned, bases, strict=True)]
-    drifts = [_classified(*pair, globs) for pair in zip(planned, bases, strict=True)]
+    labeled = [compared(*pair) for pair in zip(planned, bases, strict=True)]
+    drifts = [_classified(*pair, globs) for pair in labeled]
     candidates: list[_Candidate] = []
     for number, drift in enumerate(drifts):
         if drift is not None:
@@ -120,7 +120,7 @@ def find_drift(
     return DriftReport(
         organizations=tuple(_results(planned, drifts, candidates, refusals)),
         diffs=_diffs(edited, inputs.git),
-        unknown=next((base.unknown for base in bases if base.unknown), ""),
+        unknown=next((base.unknown for _, base in labeled if base.unknown), ""),
         accepted=is_accepted,
     )
 
@@ -162,6 +162,8 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     plan = organization.plan
     if plan is None:
         return None
+    if base.unknown:
+        plan = unlabeled(plan)
     indexes: defaultdict[Attribution | None, list[int]] = defaultdict(list)
     for index, operation in enumerate(plan.operations):
         if any(map(globs.match, names_of(operation))):

@@ -10,6 +10,7 @@ not be applied yet explains it: the webhook was changed live. Everything else is
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -53,60 +54,75 @@ _DRIFT: Final = (Attribution.DRIFT, Attribution.PARTLY_DRIFT)
 class Base(NamedTuple):
     """The previous configuration of an organization, or why there is none.
 
-    `recent` is that before `commit`, the last one that changed the files, whose changes may not be
-    applied yet. `merged` are the operations of merged reviews that are not applied yet.
+    `revision` is its commit, if earlier changes of the files may not be applied yet. Those until
+    `applied` are, and `merged` are the operations of merged reviews that are not. `commit` is the
+    last change that may not be applied yet, once `compared` has looked for it.
     """
 
     desired: Desired | None = None
     unknown: str = ""
-    recent: Desired | None = None
-    commit: str = ""
+    revision: str = ""
+    applied: str = ""
     merged: Collection[OperationDigest] = ()
+    commit: str = ""
 
 
-def base_of(checked: Checked, at: str = "HEAD") -> Base:
-    """Return the previous configuration, of the commit `at`, and that before its last change."""
-    inputs = checked.inputs
-    head = commit_of(at, inputs.git)
+def base_of(checked: Checked) -> Base:
+    """Return the configuration of the last commit."""
+    head = commit_of("HEAD", checked.inputs.git)
     if head is None:
         return Base(unknown="these files are not in a git repository with a commit")
     try:
-        desired = previous_at(head, checked)
+        return Base(previous_at(head, checked), revision=head)
     except ConfigurationError as problem:
         return Base(unknown=f"the last commit cannot be used: {problem.message}")
-    secret_files = paths(references(checked.desired.webhooks))
-    in_git = tracked(secret_files, directory=inputs.directory, git=inputs.git)
-    names = (*checked.loaded.documents, *checked.loaded.parents, *sorted(in_git))
-    commit = last_change(names, inputs.git, head)
-    if commit is None:  # no commit has the files
-        return Base(desired)
-    # A guess here could undo a merge that is not applied yet.
-    try:
-        recent = previous_at(commit_before(commit, inputs.git), checked)
-    except NoBaseError as problem:
-        return Base(unknown=str(problem))
-    except ConfigurationError as problem:
-        return Base(
-            unknown=f"the configuration before commit {commit}, the last that changed the files, "
-            f"cannot be used: {problem.message}"
-        )
-    return Base(desired, recent=recent, commit=commit)
 
 
-def compared(organization: Planned, base: Base) -> Planned:
+def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
     """Return an organization whose plan tells drift from changes that may not be applied yet."""
     plan, live, gathered = organization.plan, organization.live, organization.gathered
     if plan is None or live is None or gathered is None:
-        return organization
-    return organization._replace(plan=_labeled(plan, live, gathered, base))
+        return organization, base
+    plan, base = _labeled(plan, live, gathered, base)
+    return organization._replace(plan=plan), base
 
 
-def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Plan:
+def _recent(checked: Checked, base: Base) -> tuple[Desired | None, Base]:
+    """Return the configuration before the last change that may not be applied yet, if any."""
+    if base.unknown or not base.revision:
+        return None, base
+    inputs = checked.inputs
+    secret_files = paths(references(checked.desired.webhooks))
+    in_git = tracked(secret_files, directory=inputs.directory, git=inputs.git)
+    names = (*checked.loaded.documents, *checked.loaded.parents, *sorted(in_git))
+    commit = last_change(names, inputs.git, base.revision)
+    if commit is None:  # no commit has the files
+        return None, base
+    if base.applied:
+        with suppress(ConfigurationError):
+            recent = previous_at(base.applied, checked)
+            return recent, base._replace(commit=f"{base.applied[:12]}..{commit}")
+    # A guess here could undo a merge that is not applied yet.
+    try:
+        recent = previous_at(commit_before(commit, inputs.git), checked)
+        return recent, base._replace(commit=commit)
+    except NoBaseError as problem:
+        unknown = str(problem)
+    except ConfigurationError as problem:
+        unknown = (
+            f"the configuration before commit {commit}, the last that changed the files, cannot be "
+            f"used: {problem.message}"
+        )
+    return None, base._replace(desired=None, unknown=unknown)
+
+
+def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Plan, Base]:
     """Return the plan in which only what no earlier change explains is drift."""
     if not may_be_drift(plan):
-        return plan  # most plans
+        return plan, base  # most plans: no earlier commit is read
     is_merged = mentions(base.merged)
-    label_of, renamed = _labels(plan, live, gathered, base)
+    recent, base = _recent(gathered.checked, base)
+    label_of, renamed = _labels(plan, live, gathered, base, recent)
     # The create and the delete of a webhook that was renamed live are one change.
     creates = {
         renamed[create.name].id: create
@@ -127,7 +143,13 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Plan:
             elif is_partly and label is Attribution.DRIFT:
                 label = Attribution.PARTLY_DRIFT
         operations.append(replace(operation, attribution=label))
-    return plan._replace(operations=tuple(operations), renamed=renamed)
+    return plan._replace(operations=tuple(operations), renamed=renamed), base
+
+
+def unlabeled(plan: Plan) -> Plan:
+    """Return a plan without labels: without a previous configuration, nothing is known."""
+    operations = (replace(operation, attribution=None) for operation in plan.operations)
+    return plan._replace(operations=tuple(operations))
 
 
 def _webhooks(
@@ -148,14 +170,14 @@ def may_be_drift(plan: Plan) -> bool:
 
 
 def _labels(
-    plan: Plan, live: Live, gathered: Gathered, base: Base
+    plan: Plan, live: Live, gathered: Gathered, base: Base, recent: Desired | None
 ) -> tuple[Callable[[Operation], Attribution], Mapping[str, Snapshot]]:
     """Return what labels an operation that the last commit plans, too, and `Plan.renamed`.
 
-    The operation may wait, completely or in part, if the configuration before the last change
-    explains it. That configuration may also explain what a created webhook is live as.
+    The operation may wait, completely or in part, if the `recent` configuration, before the last
+    change, explains it. That may also explain under which name a created webhook is live.
     """
-    recent, perhaps = base.recent, Attribution.PERHAPS_WAITING
+    perhaps = Attribution.PERHAPS_WAITING
     if base.unknown:
         return lambda operation: perhaps, plan.renamed
     if recent is None or recent == base.desired:
@@ -194,5 +216,7 @@ def status(
         return statuses(live, None, only), None
     base, gathered = base_of(checked), gather(checked)
     plan = plan_listed(gathered, live, PlanOptions(previous=base.desired))
-    plan = _labeled(plan, live, gathered, base)
+    plan, base = _labeled(plan, live, gathered, base)
+    if base.unknown:
+        plan = unlabeled(plan)
     return statuses(live, plan, only), plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import product, takewhile
 from typing import Final
@@ -20,8 +20,7 @@ from reconciler.source.history import (
     NoBaseError,
     commit_at,
     is_revision,
-    read_commit,
-    read_revision,
+    with_renames,
 )
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed, parse_files
@@ -47,25 +46,36 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     if not is_revision(named, inputs.directory):
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
         return _declared(sources, named[0], checked)
-    sources = _in_git(read_revision, named[0], inputs)
-    return _with_committed(_declared(sources, named[0], checked), sources, inputs)
+    commit = commit_at(named[0], inputs.directory, inputs.git)
+    if commit is None:
+        raise _no_base(named[0], "not an existing path, and git has no such revision in this clone")
+    return _previous(commit, named[0], checked)
 
 
 def previous_at(commit: str, checked: Checked) -> Desired:
     """Read the configuration of a commit that exists, by its hash. Raises ConfigurationError."""
-    sources = _in_git(read_commit, commit, checked.inputs)
-    return _with_committed(_declared(sources, commit, checked), sources, checked.inputs)
+    inputs = checked.inputs
+    return _previous(Commit(commit, inputs.directory, inputs.git), commit, checked)
 
 
-def _in_git(read: Callable[..., files.Sources], name: str, inputs: Inputs) -> files.Sources:
+def _previous(commit: Commit, name: str, checked: Checked) -> Desired:
+    """Read the configuration of a commit that the user calls `name`."""
+    inputs = checked.inputs
     try:
-        directory, git = inputs.directory, inputs.git
-        return read(name, inputs.paths, directory=directory, git=git, now=inputs.commit)
+        sources = commit.read(inputs.paths)
     except NoBaseError as problem:
-        raise RunConfigurationError(
-            f"--base {name}: {problem}",
-            hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
-        ) from None
+        raise _no_base(name, str(problem)) from None
+    # Only a file that the commit does not have can be a renamed one.
+    if not checked.loaded.documents.keys() <= {source.file for source in sources.files}:
+        sources = with_renames(sources, commit, inputs.paths, inputs.commit)
+    return _with_committed(_declared(sources, name, checked), sources, inputs)
+
+
+def _no_base(name: str, problem: str) -> RunConfigurationError:
+    return RunConfigurationError(
+        f"--base {name}: {problem}",
+        hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
+    )
 
 
 def _declared(sources: files.Sources, name: str, checked: Checked) -> Desired:

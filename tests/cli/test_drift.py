@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,37 @@ def test_the_printed_command_reverts(
         server.emulator.store.save({**row, **change})
     expect(drift(*command_in(drift().out, r"^ +revert +webhooks (.*)$"), "--yes"), 0)
     expect(drift(), 0, "No drift.")
+
+
+@pytest.mark.parametrize(
+    ("line", "channel", "processes"),
+    [
+        ("status", "#deploys", 3),  # the commit, its file, and the content
+        ("status", "#live", 6),  # the last change, the commit before, whether there is none
+        ("drift", "#deploys", 3),
+        ("drift", "#live", 7),
+        ("plan --base HEAD", "#deploys", 4),
+        ("plan --base HEAD", "#live", 7),
+    ],
+)
+def test_git_runs_only_for_what_a_command_needs(
+    drift: Callable[..., Done],
+    server: Cloud,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    channel: str,
+    processes: int,
+) -> None:
+    """If nothing can be drift, no earlier commit is read; a file of a commit is read once."""
+    server.emulator.configure("Deploys", channel=channel)
+    real, log = shutil.which("git"), tmp_path / ".git" / "log"
+    wrapper = tmp_path / ".git" / "bin" / "git"
+    write(wrapper.parent, {"git": f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n'})
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(wrapper.parent), prepend=":")
+    drift(*line.split())
+    assert len(log.read_text().splitlines()) == processes
 
 
 def test_json_has_both_ways_out(drift: Callable[..., Done], server: Cloud) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.source import files
 from reconciler.source.files import STDIN_NAME, Sources, read
-from reconciler.source.history import git_in, read_revision
+from reconciler.source.history import Commit, git_in
 from tests.folders import commit, git
 
 
@@ -100,8 +100,7 @@ def test_the_default_is_the_first_that_exists(
     commit(tmp_path)
     assert names(read_in(tmp_path)) == expected.split()
     rmtree(tmp_path / "webhooks", ignore_errors=True)
-    found = read_revision("HEAD", (), directory=tmp_path, git=git_in(tmp_path))
-    assert names(found) == expected.split()
+    assert names(Commit("HEAD", tmp_path, git_in(tmp_path)).read(())) == expected.split()
 
 
 NO_DEFAULT_FILE = "there is no file webhooks.yaml"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.source.files import NotReadableError, Sources
-from reconciler.source.history import Commit, NoBaseError, git_in, read_revision, tracked
+from reconciler.source.history import Commit, NoBaseError, git_in, tracked, with_renames
 from reconciler.workflow import Inputs
 from tests.folders import commit, git, write
 
@@ -82,7 +82,7 @@ def test_a_new_file_has_an_empty_base(repository: Repository) -> None:
     [
         ("-", "standard input (-f -) has no history"),
         ("*.yaml", "globs have no history"),
-        ("../elsewhere.yaml", "cannot list"),  # its content is then unknown, not empty
+        ("../elsewhere.yaml", "cannot read"),  # its content is then unknown, not empty
     ],
 )
 def test_what_has_no_history_is_an_error(repository: Repository, path: str, word: str) -> None:
@@ -105,9 +105,11 @@ def test_a_renamed_file_has_its_earlier_content(repository: Repository) -> None:
     repository.commit(a_yaml="webhooks: []")
     repository.git("mv", "a.yaml", "b.yaml")
     for revision in ("HEAD", "HEAD^"):
-        folder = repository.folder
-        found = read_revision(revision, ("b.yaml",), directory=folder, git=git_in(folder))
-        assert contents(found) == {"b.yaml": b"webhooks: []"}
+        before = Commit(revision, repository.folder, git_in(repository.folder))
+        paths = ("b.yaml",)
+        assert contents(with_renames(before.read(paths), before, paths, None)) == {
+            "b.yaml": b"webhooks: []"
+        }
         repository.commit()
 
 

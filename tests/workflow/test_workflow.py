@@ -265,7 +265,7 @@ def test_the_working_tree_is_not_read(inputs: Inputs) -> None:
         (("webhooks.yaml", "other"), "there is no file other in commit"),
         (("-",), "standard input"),
         (("*.yaml",), "globs have no history"),
-        (("../../outside.yaml",), "cannot list"),
+        (("../../outside.yaml",), "cannot read"),
     ],
 )
 def test_a_commit_without_the_files_is_an_error(

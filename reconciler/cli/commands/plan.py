@@ -172,13 +172,11 @@ def run(
     revision = targets[0].options.base
     if revision is not None:
         # Imported here, because few plans have a base.
-        from reconciler.workflow.drift import base_of, compared, may_be_drift
+        from reconciler.workflow.drift import Base, compared
 
         # What its last change may still wait to apply is no drift.
         planned = tuple(
-            compared(organization, base_of(organization.target.checked, revision))
-            if organization.plan is not None and may_be_drift(organization.plan)
-            else organization
+            compared(organization, Base(organization.target.options.previous, revision=revision))[0]
             for organization in planned
         )
     run = workflow.RunPlan(tuple(organization.result for organization in planned))
