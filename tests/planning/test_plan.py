@@ -56,7 +56,8 @@ def test_operations_are_sorted_by_name_and_id() -> None:
     assert [each.webhooks[0].id for each in result.unmanaged] == ["41", "42", "43"]
     assert {each.reason for each in result.unmanaged} == {Reason.OUT_OF_SCOPE}
     assert [[shot.id for shot in each.webhooks] for each in result.kept] == [["53", "54"]]
-    assert (result.counts.live, result.counts.in_scope, result.counts.ignored) == (13, 10, 0)
+    counts = result.counts
+    assert (counts.live, counts.in_scope, counts.ignored, counts.files) == (13, 10, 0, 1)
 
 
 def test_the_sent_secrets_have_their_destinations() -> None:
@@ -72,6 +73,8 @@ def test_the_sent_secrets_have_their_destinations() -> None:
         SecretUse(reference=BEARER, webhook="b", field="token", destination="generic env HOOK"),
         SecretUse(HOOK, "b", "url", destination="generic env HOOK", is_resolved=False),
     )
+    shown = make_plan(declared, *found, committed_hosts={HOOK: "https://a.example.com"}).secrets
+    assert [use.destination for use in shown[2:]] == ["generic https://a.example.com/***"] * 2
 
 
 def test_unreadable_fields_are_listed_by_webhook() -> None:
