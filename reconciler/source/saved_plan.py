@@ -20,7 +20,7 @@ from reconciler.findings import Position, error
 from reconciler.model import Desired
 from reconciler.planning.document import FORMAT_VERSION, checksum, run_tree, write_json
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import OperationDigest, Plan, RunPlan, run_digest
+from reconciler.planning.plan import OperationDigest, RunPlan, run_digest
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, read_resend
 from reconciler.source.document import LISTED, Document
@@ -53,17 +53,12 @@ class SavedPlan(NamedTuple):
     document: str
 
 
-def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> bytes:
-    """Return the content of a plan file; `text` is the plan as shown to users.
-
-    Raises ConfigurationError if a file contains a secret as text, because the value must not be
-    saved.
-    """
-    return save_run(RunPlan.of(plan), [loaded], options, text)
-
-
 def save_run(run: RunPlan, loaded: Sequence[Loaded], options: PlanOptions, text: str = "") -> bytes:
-    """Return the content of a plan file for several organizations, each with its files."""
+    """Return the content of a plan file, given the files of each organization.
+
+    `text` is the plan as shown to users. Raises ConfigurationError if a file contains a secret as
+    text, because the value must not be saved.
+    """
     # Also those that the plan does not send, because the whole configuration is saved.
     for files in loaded:
         _refuse_literals(files.desired)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from reconciler.source.export import Export as Export
     from reconciler.source.export import export as export
     from reconciler.source.saved_plan import load_plan as load_plan
-    from reconciler.source.saved_plan import save_plan as save_plan
     from reconciler.source.saved_plan import save_run as save_run
     from reconciler.workflow.applying import apply as apply
     from reconciler.workflow.applying import apply_all as apply_all
@@ -68,7 +67,7 @@ _MODULES: Final = {
         "planning.review": "Review",
         "report": "Report RunReport",
         "source.export": "Export export",
-        "source.saved_plan": "load_plan save_plan save_run",
+        "source.saved_plan": "load_plan save_run",
         "workflow.applying": "apply apply_all",
         "workflow.connection": "Connection Connector connect",
         "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all "

@@ -27,7 +27,7 @@ from reconciler.render.words import unblocking
 from reconciler.source.export import export
 from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, origins, yaml_text
-from reconciler.source.saved_plan import parse_plan, save_plan
+from reconciler.source.saved_plan import parse_plan, save_run
 from reconciler.workflow import Inputs
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.drift import Base
@@ -114,7 +114,7 @@ def _digest(made: Plan) -> str:
 
 @cache
 def saved(count: int) -> bytes:
-    return save_plan(changed(count), loaded(count), PlanOptions())
+    return save_run(RunPlan.of(changed(count)), [loaded(count)], PlanOptions())
 
 
 def _rendered(form: str, view: View) -> Callable[[int], Work]:
@@ -202,7 +202,9 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "json": _rendered("json", View()),
     "markdown": _rendered("markdown", View()),
     "short markdown": _rendered("markdown", View(limit=6_000)),
-    "save": lambda count: partial(save_plan, changed(count), loaded(count), PlanOptions()),
+    "save": lambda count: partial(
+        save_run, RunPlan.of(changed(count)), [loaded(count)], PlanOptions()
+    ),
     "load a saved plan": lambda count: partial(parse_plan, saved(count), "plan.json"),
     "export": lambda count: partial(export, live(count)),
     "plan against a base": _planned("channel", base=True),

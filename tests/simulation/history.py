@@ -17,6 +17,7 @@ from reconciler.planning.plan import (
     FieldResent,
     Plan,
     Reason,
+    RunPlan,
     Update,
 )
 from reconciler.planning.planner import PlanOptions
@@ -24,7 +25,7 @@ from reconciler.planning.review import Review, approve_all
 from reconciler.report import Failed, Report
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
-from reconciler.source.saved_plan import parse_plan, save_plan
+from reconciler.source.saved_plan import parse_plan, save_run
 from reconciler.workflow import Checked, Connection, Inputs, applying, gather, plan
 from tests.loading import loaded
 from tests.simulation.case import ApplyMode, Case, Team, can_change_type, case
@@ -68,7 +69,7 @@ class Program:
         if made is None:
             return None
         self.remember_review(made)
-        document = save_plan(made, loaded(process.team.desired), process.team.options)
+        document = save_run(RunPlan.of(made), [loaded(process.team.desired)], process.team.options)
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
         if parse_plan(document, "plan.json").reviews[0] != approve_all(made):

@@ -21,7 +21,7 @@ from reconciler.planning.review import approve_all
 from reconciler.render import RENDERERS
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
-from reconciler.source.saved_plan import SavedPlan, parse_plan, save_plan
+from reconciler.source.saved_plan import SavedPlan, parse_plan, save_run
 from tests.laws.strategies import declarations, live_organizations
 from tests.loading import load_texts
 from tests.loading import loaded as files
@@ -76,9 +76,8 @@ protect:
 def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:
     """Return the plan file of a configuration, by default with nothing live."""
     chosen = PlanOptions(**options)
-    return save_plan(
-        plan(desired, live() if found is None else found, {}, chosen), files(desired), chosen
-    )
+    made = plan(desired, live() if found is None else found, {}, chosen)
+    return save_run(RunPlan.of(made), [files(desired)], chosen)
 
 
 def edit_plan(raw: bytes, path: str, value: Any, *, sealed: bool = True) -> bytes:
@@ -120,7 +119,7 @@ def test_several_files_round_trip() -> None:
     desired = files.desired
     assert desired is not None
     found = live(live_generic("other-pager", "id-7"))
-    raw = save_plan(plan(desired, found, {}), files, PlanOptions())
+    raw = save_run(RunPlan.of(plan(desired, found, {})), [files], PlanOptions())
     loaded = reread(raw)
     assert loaded.desired == desired
     assert positions(loaded.desired) == positions(desired)
