@@ -165,20 +165,24 @@ def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
     DIFFERENT if both are visible and differ, even if only in the visible part of a mask; UNKNOWN if
     the visible parts are not conclusive, as for equal masks and encrypted values.
     """
-    a, b = _nonempty(first), _nonempty(other)
+    a, b = nonempty(first), nonempty(other)
     if a is None and b is None:
         return Reading.ABSENT
     if a is None or b is None:
         return Reading.DIFFERENT
     if a != b:
-        # The same value may be encrypted differently each time.
-        encrypted = a.matches(_ENCRYPTED) and b.matches(_ENCRYPTED)
+        encrypted = is_encrypted(a) and is_encrypted(b)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
     # Different values may have the same mask.
     return Reading.SAME if _has_form(field, a) else Reading.UNKNOWN
 
 
-def _nonempty(value: LiveValue) -> Secret | None:
+def is_encrypted(value: Secret) -> bool:
+    """Return whether a value is encrypted, so that another value may be the same secret."""
+    return value.matches(_ENCRYPTED)
+
+
+def nonempty(value: LiveValue) -> Secret | None:
     """Return a secret that is set, in any form."""
     return value if isinstance(value, Secret) and not value.matches(_EMPTY) else None
 
@@ -239,7 +243,7 @@ def _shown_secrets(
     names: set[str] = set()
     for webhook in live:
         for name in secret_fields.get(webhook.type, frozenset()) - names:
-            if _nonempty(webhook.value(name)) is not None:
+            if nonempty(webhook.value(name)) is not None:
                 names.add(name)
     return frozenset(names)
 

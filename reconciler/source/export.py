@@ -28,7 +28,14 @@ from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Secret, Sec
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
-from reconciler.planning.readback import Reading, is_hidden, plausible, secrets_alike
+from reconciler.planning.readback import (
+    Reading,
+    gather_evidence,
+    is_encrypted,
+    is_hidden,
+    nonempty,
+    plausible,
+)
 from reconciler.source.document import Document
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
@@ -335,7 +342,7 @@ def _secret_notes(
     for field in KINDS[webhook.type].fields:
         if not field.secret:
             continue
-        value = _shown_secret(webhook, field.name)
+        value = nonempty(webhook.value(field.name))
         # A URL as text shows more than its host.
         if value is not None and isinstance(written.get(field.name), dict):
             # The path of a webhook's URL is often the secret.
@@ -396,7 +403,7 @@ def _as_glob(name: str) -> str:
 SLACK_TOKEN: Final = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
 """The reference for the token of Slack webhooks, unless the user chooses another."""
 
-_SLACK_TOKENS: Final = [field for field in slack.KIND.fields if field.secret_pattern is slack.TOKEN]
+_SLACK_TOKEN: Final = FIELDS[slack.KIND.type]["token"]
 _MAX_VARIABLE: Final = 100
 
 
@@ -443,12 +450,7 @@ class _References:
     ) -> None:
         known = [webhook for webhook in webhooks if webhook.type in KINDS]
         self.token = tokens.shared or SLACK_TOKEN
-        self.visible = {
-            name
-            for webhook in known
-            for name in _shown(webhook)
-            if _shown_secret(webhook, name) is not None
-        }
+        self.visible = gather_evidence((), known, {}).shown
         self._tokens = tokens
         self._exported = exported
         # A new variable must not have the name of one that the user has chosen for another secret.
@@ -462,11 +464,10 @@ class _References:
 
     def hidden_token(self, webhook: LiveWebhook) -> SecretRef | None:
         """Return the reference of a Slack webhook's token that the server hides."""
-        if webhook.type == slack.KIND.type:
-            for field in _SLACK_TOKENS:
-                if not plausible(_shown_secret(webhook, field.name)):
-                    return self.chosen.get((webhook.id, field.name))
-        return None
+        name = _SLACK_TOKEN.name
+        if webhook.type != slack.KIND.type or plausible(webhook.value(name)):
+            return None
+        return self.chosen.get((webhook.id, name))
 
     def _choose(self, field: Field, webhooks: Iterable[LiveWebhook]) -> None:
         """Choose the references of a secret field, those that most webhooks share first."""
@@ -483,7 +484,7 @@ class _References:
 
     def _refers(self, field: Field, webhook: LiveWebhook) -> bool:
         """Return whether a file refers to the value of a secret field, shown or hidden."""
-        if _shown_secret(webhook, field.name) is not None:
+        if nonempty(webhook.value(field.name)) is not None:
             return _literal_value(field, webhook) is None
         partner = FIELDS[webhook.type].get(field.partner or "")
         has_partner = partner is not None and _literal_value(partner, webhook) is not None
@@ -492,7 +493,7 @@ class _References:
 
     def _groups(self, field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:
         """Return the webhooks by the value of a secret field: those that may share a reference."""
-        values = [_shown_secret(webhook, field.name) for webhook in webhooks]
+        values = [nonempty(webhook.value(field.name)) for webhook in webhooks]
         numbers = Secret.groups(value or Secret("") for value in values)
         groups: defaultdict[object, list[LiveWebhook]] = defaultdict(list)
         for webhook, value, number in zip(webhooks, values, numbers, strict=True):
@@ -507,15 +508,16 @@ class _References:
 
         `number` is the same for equal masks.
         """
-        if field not in _SLACK_TOKENS:
+        if field != _SLACK_TOKEN:
             return webhook.id
         named = self._named(field, webhook)
         if named is not None:
             return named
         # The same token may be encrypted differently each time.
-        value = _shown_secret(webhook, field.name)
-        encrypted = secrets_alike(field, value, Secret("enc:")) is Reading.UNKNOWN
-        mask: object = "encrypted" if encrypted else number
+        value = nonempty(webhook.value(field.name))
+        mask: object = number
+        if value is not None and is_encrypted(value):
+            mask = "encrypted"
         return mask if self._tokens.shared is not None else (mask, _username(webhook))
 
     def _usual_group(
@@ -524,7 +526,7 @@ class _References:
         """Return the webhooks that have the shared reference: those of the most used token."""
         # A reference that the user gave to some user names is not shared with others.
         is_free = self._tokens.shared is not None or self.token not in self._tokens.named.values()
-        if field not in _SLACK_TOKENS or not is_free:
+        if field != _SLACK_TOKEN or not is_free:
             return None
         unnamed = [group for group in groups if self._named(field, group[0]) is None]
         return max(
@@ -535,7 +537,7 @@ class _References:
 
     def _named(self, field: Field, webhook: LiveWebhook) -> SecretRef | None:
         """Return the reference that the user has chosen for the user name of a hidden token."""
-        if field not in _SLACK_TOKENS or plausible(_shown_secret(webhook, field.name)):
+        if field != _SLACK_TOKEN or plausible(webhook.value(field.name)):
             return None
         return self._tokens.named.get(_username(webhook))
 
@@ -551,10 +553,10 @@ class _References:
     def _owner(self, field: Field, group: Sequence[LiveWebhook]) -> str:
         """Return what the variable of a secret is named after."""
         first = group[0]
-        owner, secret = first.name, _shown_secret(first, field.name)
+        owner, secret = first.name, nonempty(first.value(field.name))
         if field.is_url and secret is not None and len(group) > 1:
             return (secret.origin() or "").partition("://")[2] or owner
-        if field in _SLACK_TOKENS and not plausible(secret) and self._tokens.shared is None:
+        if field == _SLACK_TOKEN and not plausible(secret) and self._tokens.shared is None:
             return _username(first) or owner
         return owner
 
@@ -573,12 +575,6 @@ def _variable(owner: str, field: str) -> str:
 def _shown(webhook: LiveWebhook) -> Mapping[str, LiveValue]:
     """Return the configuration that the server shows, if any."""
     return webhook.configuration if isinstance(webhook.configuration, Mapping) else {}
-
-
-def _shown_secret(webhook: LiveWebhook, field: str) -> Secret | None:
-    """Return a secret as it is shown, masked or not; None if it is missing or empty."""
-    value = webhook.value(field)
-    return value if isinstance(value, Secret) and value != Secret("") else None
 
 
 def _username(webhook: LiveWebhook) -> str:

@@ -95,7 +95,7 @@ def is_saved_plan(path: Path) -> bool:
     """Return whether a file has the content of a saved plan, possibly edited or damaged."""
     try:
         raw = read_regular(path)
-    except (NotReadableError, ValueError):  # ValueError: no possible path
+    except NotReadableError:
         return False
     # Not parsed: the error about a damaged plan explains more than that about its YAML.
     return raw.lstrip().startswith(b"{") and _KIND.search(raw) is not None

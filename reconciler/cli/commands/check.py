@@ -32,6 +32,7 @@ from reconciler.planning.plan import OrganizationResult
 from reconciler.planning.readback import snapshot
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
+from reconciler.workflow.planning import plan_listed
 
 _SLACK: Final = "https://slack.com/api"
 
@@ -145,7 +146,8 @@ def _cases(
     declared = target.checked.desired.webhooks
     webhooks = [webhook for webhook in declared if globs.match(webhook.name)]
     try:
-        secrets = workflow.gather(target.checked, target.key).secrets
+        gathered = workflow.gather(target.checked, target.key)
+        secrets = gathered.secrets
         # Slack can be checked without CloudTruth's key.
         if isinstance(live, NoKeyError):
             unread = unknown("state", f"not read: {live.message}", fix=live.hint)
@@ -155,8 +157,7 @@ def _cases(
         elif isinstance(live, ReconcilerError):
             raise live
         else:
-            _, plan = workflow.status(live, target.checked)
-            assert plan is not None
+            plan = plan_listed(gathered, live, workflow.PlanOptions())
             cases = deliveries.cases(webhooks, secrets, plan, live)
     except ReconcilerError as problem:
         return OrganizationResult(name, target.paths, problem=problem)
