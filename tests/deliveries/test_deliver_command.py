@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -12,15 +13,24 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
+from jsonschema import Draft7Validator
 
+from reconciler.source.schema import schema_text
 from tests.cli import conftest
 from tests.cli.conftest import SECRETS, Cloud, Done, File, MakeCloud, Shell
 from tests.deliveries.fake_slack import GOOD, SEEING, FakeSlack, channel
-from tests.doctor.test_doctor_command import document
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, drop
 from tests.folders import python, running, write
 from tests.served import PauseAtWrite, served
+
+
+def document(text: str) -> Any:
+    """Parse the JSON of checks and validate it against its schema."""
+    found = json.loads(text)
+    Draft7Validator(json.loads(schema_text("checks.schema.json"))).validate(found)
+    return found
+
 
 DELIVER = ("check", "--deliver", "Scratch")
 FILE = """\
@@ -78,6 +88,7 @@ def test_json_is_valid_and_has_no_url(shell: Shell, start: Start) -> None:
     failed = [each for each in found["sections"][0]["checks"] if each["status"] == "fail"]
     assert [hook["name"] for each in failed for hook in each["webhooks"]] == ["Mail"]
     assert "example.com" not in done.out
+    assert document(shell("doctor", "--format", "json", **site.environ).out)["exit_code"] == 0
 
 
 def test_leftovers_are_named(shell: Shell, start: Start) -> None:

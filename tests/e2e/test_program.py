@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Shell
 from tests.docs.block_setups import EXAMPLE, SECRETS
-from tests.folders import python, write
+from tests.folders import python, running, write
 from tests.waiting import TIMEOUT
 
 PROGRAM = (sys.executable, "-m", "reconciler")
@@ -57,15 +57,11 @@ def test_a_signal_before_the_first_write(tmp_path: Path, number: int, code: int)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         site = {"CLOUDTRUTH_SERVER_URL": url, "CLOUDTRUTH_API_KEY": "an-example-key"}
-        process = subprocess.Popen(
-            [*PROGRAM, "apply", "--yes"], cwd=tmp_path, env={**os.environ, **site, **SECRETS},
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        program = running(tmp_path, *PROGRAM, "apply", "--yes", **site, **SECRETS)
         server.settimeout(TIMEOUT)
-        connection, _ = server.accept()
-        with connection:
+        with program as process, server.accept()[0] as connection:
             assert connection.recv(1000)
             process.send_signal(number)
-            _, output = process.communicate(timeout=TIMEOUT)
+            output, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code
     assert "stopped by a signal" in output
