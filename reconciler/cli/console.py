@@ -28,7 +28,7 @@ from reconciler.findings import Finding
 from reconciler.kinds import slack
 from reconciler.model import Secret
 from reconciler.ports import Clock, SystemClock
-from reconciler.render import RENDERERS, View
+from reconciler.render import PLAIN, RENDERERS, View
 
 _TOKENS: Final = re.compile(
     slack.TOKEN.pattern
@@ -170,6 +170,14 @@ class Console:
             return True
         return self.process.interprets_escapes and _terminal(stream)
 
+    def view(self, stream: TextIO) -> View:
+        """Return the view of texts in a stream of the process."""
+        color, width = self.colored(stream), PLAIN.width
+        # Elsewhere the width is fixed, so that a log has the same lines on every machine.
+        if color or _terminal(stream):
+            width = max(40, self.process.columns(width))
+        return View(color=color, width=width, verbosity=self.verbosity)
+
     @property
     def interactive(self) -> bool:
         """Whether there is a terminal to prompt on."""
@@ -206,12 +214,22 @@ class Console:
             label = level
             if self.colored(self.process.stderr):
                 label = f"{_STYLES[level]}{level}\x1b[0m"
-            self.write_stderr(f"{label}: {text}")
+            self.write_stderr(self.wrapped(f"{label}: {text}", self.process.stderr))
+
+    def wrapped(self, text: str, stream: TextIO) -> str:
+        """Return a message for a stream, wrapped if that is a narrow terminal."""
+        view = self.view(stream)
+        if view.width >= PLAIN.width:
+            return text
+        # Imported here, because few terminals are so narrow.
+        from reconciler.render.layout import paragraphs
+
+        return "\n".join(paragraphs([text], view))
 
     def error(self, error: ReconcilerError) -> None:
         """Write an error with its findings and the next step to standard error."""
         self.record_rules(error.findings)
-        view = View(color=self.colored(self.process.stderr))
+        view = self.view(self.process.stderr)
         self.write_stderr(RENDERERS["text"]().render_error(error, view))
 
     def record_rules(self, findings: Iterable[Finding]) -> None:

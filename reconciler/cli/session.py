@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, MutableMapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from reconciler.checks import Checklist
     from reconciler.settings import Setting, Settings
     from reconciler.workflow.inputs import OrganizationFiles
-
-_LOG_WIDTH: Final = 100
-"""The columns of text that is not for a terminal."""
 
 
 class Session:
@@ -213,20 +210,11 @@ class Session:
 
     def view(self, stream: TextIO | None = None) -> View:
         """Return the view of results, or that of messages in `stream`."""
-        process, console, width = self.process, self.console, _LOG_WIDTH
-        stream = stream or process.stdout
-        color = console.colored(stream)
-        # Elsewhere the width is fixed, so that a log has the same lines on every machine.
-        if color or process.stdout.isatty():
-            width = max(40, process.columns(width))
-        return View(
-            color=color,
-            width=width,
-            verbosity=console.verbosity,
-            key_source=self.key_source,
-            # On a terminal, a user confirms the plan; the digest is for a later apply.
-            shows_digest=self.in_ci or console.verbosity > 0 or not stream.isatty(),
-        )
+        stream = stream or self.process.stdout
+        view = self.console.view(stream)
+        # On a terminal, a user confirms the plan; the digest is for a later apply.
+        shows_digest = self.in_ci or view.verbosity > 0 or not stream.isatty()
+        return view._replace(key_source=self.key_source, shows_digest=shows_digest)
 
     def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:
         """Ask for confirmation. Raises NotConfirmedError for any answer but yes.

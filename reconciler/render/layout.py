@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from reconciler.render import View
+from reconciler.render import PLAIN, View
 from reconciler.render.rows import Atom, Row, sentence
 
 _INDENT = 2
@@ -82,6 +82,13 @@ def flow(atoms: Iterable[Atom], view: View, *, start: str, indent: int = 2) -> l
 def paragraphs(texts: Iterable[str], view: View) -> list[str]:
     """Return each sentence as wrapped lines."""
     return [line for text in texts for line in flow(sentence(text), view, start="")]
+
+
+def message_lines(start: str, text: str, view: View, indent: int = 2) -> list[str]:
+    """Return `start` and a message, wrapped only on a narrow terminal: logs are searched."""
+    if view.width >= PLAIN.width:
+        return [f"{start} {text}"]
+    return flow(sentence(text), view, start=start, indent=indent)
 
 
 def joined(*sections: Sequence[str]) -> str:

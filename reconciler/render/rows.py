@@ -98,8 +98,13 @@ class Row(NamedTuple):
 
 
 def sentence(text: str) -> list[Atom]:
-    """Return a sentence as atoms, split where a line may break; numbers stay with their noun."""
-    return [Atom(word) for word in re.split(r"(?<!\d) ", text)]
+    """Return a sentence as atoms, split where a line may break.
+
+    Numbers stay with their noun, and commands in backticks are not split, so that they can be
+    copied.
+    """
+    kept = re.sub("`[^`]*`", lambda command: command[0].replace(" ", "\0"), text)
+    return [Atom(word.replace("\0", " ")) for word in re.split(r"(?<!\d) ", kept)]
 
 
 def position_text(position: Position | None) -> str:
@@ -390,7 +395,7 @@ def _resent_atoms(value: Value) -> list[Atom]:
     # A value written in the file has no name, and must not be shown.
     if isinstance(value, SecretRef):
         source = quote(str(value))
-    return [Atom(f"resent from {source}", gap="  "), *sentence(_HIDDEN)]
+    return [Atom("resent", gap="  "), *sentence(f"from {source} {_HIDDEN}")]
 
 
 def _secret_atoms(change: SecretChange, address: str) -> Iterator[Atom]:

@@ -24,7 +24,15 @@ from reconciler.render.combined import (
     drift_others,
     sections,
 )
-from reconciler.render.layout import columns, flow, joined, lay_out, paint, paragraphs
+from reconciler.render.layout import (
+    columns,
+    flow,
+    joined,
+    lay_out,
+    message_lines,
+    paint,
+    paragraphs,
+)
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
@@ -205,14 +213,16 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     if error.findings:
         lines += [*_blocks(error.findings, view), ""]
         message = f"{message} ({words.finding_counts(error.findings)})"
-    lines.append(_title("error", error.code, message, view))
+    lines += _title("error", error.code, message, view)
     if isinstance(error, ApiError):
         if error.detail:
-            lines.append(f"  CloudTruth replied: {quote(error.detail)}")
-        lines += [f"  {label(path)}: {quote(text)}" for path, text in error.fields]
-    lines += [f"  {prose(difference)}" for difference in error.differences]
+            lines += message_lines("  CloudTruth replied:", quote(error.detail), view, 4)
+        for path, text in error.fields:
+            lines += message_lines(f"  {label(path)}:", quote(text), view, 4)
+    for difference in error.differences:
+        lines += message_lines(" ", prose(difference), view, 4)
     if error.hint:
-        lines.append(_aside("help", error.hint, 1, view))
+        lines += _aside("help", error.hint, 1, view)
     return "\n".join(lines) + "\n"
 
 
@@ -271,7 +281,7 @@ def _blocks(findings: Iterable[Finding], view: View) -> list[str]:
 def _block(finding: Finding, view: View) -> Iterable[str]:
     """Yield the lines of one finding."""
     where = finding.position
-    yield _title(str(finding.severity), finding.rule, finding.message, view)
+    yield from _title(str(finding.severity), finding.rule, finding.message, view)
     gutter = 1
     if where is not None:
         gutter = len(str(where.line))
@@ -280,17 +290,20 @@ def _block(finding: Finding, view: View) -> Iterable[str]:
         if finding.excerpt is not None:
             yield from _excerpt(finding.excerpt, where, str(finding.severity), view)
     for related in finding.related:
-        yield _aside("note", f"{related.message}: {position_text(related.position)}", gutter, view)
+        place = f"{related.message}: {position_text(related.position)}"
+        yield from _aside("note", place, gutter, view)
     if finding.hint:
-        yield _aside("help", finding.hint, gutter, view)
+        yield from _aside("help", finding.hint, gutter, view)
 
 
-def _title(severity: str, rule: str, message: str, view: View) -> str:
-    return f"{paint(f'{severity}[{prose(rule)}]', severity, view)}: {prose(message)}"
+def _title(severity: str, rule: str, text: str, view: View) -> list[str]:
+    start = f"{paint(f'{severity}[{prose(rule)}]', severity, view)}:"
+    return message_lines(start, prose(text), view)
 
 
-def _aside(word: str, message: str, gutter: int, view: View) -> str:
-    return f"{' ' * gutter} {paint('=', 'faint', view)} {word}: {prose(message)}"
+def _aside(word: str, text: str, gutter: int, view: View) -> list[str]:
+    start = f"{' ' * gutter} {paint('=', 'faint', view)} {word}:"
+    return message_lines(start, prose(text), view, gutter + 3)
 
 
 def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[str]:

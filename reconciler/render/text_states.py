@@ -10,7 +10,15 @@ from reconciler.checks import Check, Checklist, Status, Subject
 from reconciler.planning.drift import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.planning.plan import Attribution, DeliveryState, OrganizationResult
 from reconciler.render import PLAIN, LiveStatus, View, words
-from reconciler.render.layout import columns, flow, joined, lay_out, paint, paragraphs
+from reconciler.render.layout import (
+    columns,
+    flow,
+    joined,
+    lay_out,
+    message_lines,
+    paint,
+    paragraphs,
+)
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
@@ -53,7 +61,7 @@ def _status(status: LiveStatus, view: View) -> str:
         count = f"{live_count} of {count}"
     if status.failing:
         count += f", {len(status.failing)} failing"
-    end = [f"{count}. {_drift(status)}"]
+    end = message_lines(f"{count}.", _drift(status), view)
     if status.plan is not None:
         limits = words.not_compared(status.plan, names=view.verbosity > 0)
         end = paragraphs([f"{limit}." for limit in limits], view) + end

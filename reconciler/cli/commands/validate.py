@@ -58,7 +58,8 @@ def _show_missing(session: Session, gathered: Sequence[workflow.Gathered]) -> No
     missing = {quote(str(use)) for values in gathered for use in values.missing_references}
     if missing:
         need = "needed only to create a webhook or to change its configuration"
-        session.show(f"Not set here, {need}: {', '.join(sorted(missing))}.")
+        text = f"Not set here, {need}: {', '.join(sorted(missing))}."
+        session.show(session.console.wrapped(text, session.process.stdout))
 
 
 def _summary(sources: Sequence[workflow.Source]) -> str:
