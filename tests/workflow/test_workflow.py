@@ -18,7 +18,6 @@ from reconciler.errors import (
     ReconcilerError,
     UnresolvedSecretsError,
 )
-from reconciler.findings import Severity
 from reconciler.model import Secret, SecretRef
 from reconciler.planning.planner import PlanOptions
 from reconciler.report import Skipped
@@ -167,29 +166,6 @@ def test_base_files_match_by_name(
     found = previous((named,), checked).webhooks
     tokens = [each.configuration["token"] for each in found]
     assert [each.name for each in tokens if isinstance(each, SecretRef)] == references
-
-
-def test_the_base_of_an_overlay_may_have_notes(tmp_path: Path) -> None:
-    """An earlier overlay in another folder is read, also if there is a note about its values."""
-    text = slack().replace("channel: ", "verify: false, url: https://é.test/, channel: ")
-    text = text.replace("type: slack", "type: generic").replace(', channel: "#a", username: u', "")
-    files = {"base.yaml": text, "a.yaml": "extends: base.yaml\nwebhooks: [{name: A, id: x}]\n"}
-    write(tmp_path, {f"before/{name}": content for name, content in files.items()})
-    write(tmp_path, files)
-    checked = load(Inputs(tmp_path, {}, bytes, paths=("a.yaml",)))
-    assert [each.id for each in previous(("before/a.yaml",), checked).webhooks] == ["x"]
-
-
-def test_strict_applies_to_plan_warnings(check: Callable[..., Checked], tmp_path: Path) -> None:
-    """If warnings are errors, warnings of the plan are, too."""
-    checked = check(a=f'ignore: ["A"]\n{slack()}')
-    api = EmulatedApi()
-    api.create("A")
-    made = plan(gather(checked), api.client, options=PlanOptions())
-    assert [each.severity for each in made.notes] == [Severity.WARNING]
-    inputs = Inputs(directory=tmp_path, environ={}, stdin=bytes, paths=("a.yaml",), strict=True)
-    with pytest.raises(ConfigurationError, match="warnings are treated as errors"):
-        plan(gather(load(inputs)), api.client, options=PlanOptions())
 
 
 def test_a_pinned_webhook_missing_in_the_list_is_read_by_id(
