@@ -9,7 +9,7 @@ import pytest
 from reconciler.errors import ConflictError, StalePlanError
 from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.document import error_tree, operation_summary, plain
-from reconciler.planning.drift import drift, not_applied, statuses
+from reconciler.planning.drift import attribute, by_webhook, drift, not_applied, statuses
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.review import Resend
 from tests.planning.builders import (
@@ -167,6 +167,14 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
         # A resend was requested; the files do not contain it.
         *(([slack("A")], [slack("A")], [live_slack("A", token="*****")], resend, ["A this-change"])
           for resend in ({"resend": ("*",)}, {"resend": ("A",)}, {"reviewed": (RESEND,)})),
+        ([], [], [live_slack("A")], {}, ["A drift"]),
+        # A webhook was renamed live, and the files rename its entry, too, or remove its id.
+        ([slack("A", id="id-1")], [slack("A", id="id-1")], [live_slack("Z")], {}, ["A drift"]),
+        ([slack("A")], [slack("A")], [live_slack("X")], {}, ["A drift", "X drift"]),
+        ([slack("A")], [slack("B", previously=("A",))], [live_slack("X")], {},
+         ["B partly-drift", "X partly-drift"]),
+        ([slack("A", id="id-1")], [slack("A")], [live_slack("X")], {},
+         ["A partly-drift", "X partly-drift"]),
         # A base that conflicts with the live webhooks is ignored.
         ([slack("A", previously=("a", "b"))], [slack("A")],
          [live_slack("a", "1"), live_slack("b", "2")], {"prune": False}, ["A this-change"]),
@@ -176,10 +184,18 @@ def test_drift_is_distinguished_from_this_change(
     base: list[Webhook], now: list[Webhook], found: list[LiveWebhook], options: dict[str, Any],
     lines: list[str],
 ) -> None:  # fmt: skip
-    """An operation that the previous configuration also plans is drift."""
+    """An operation that the previous configuration also plans is drift.
+
+    An older configuration explains it in the same way, except for the delete of a rename.
+    """
     result = make_plan(desired(*now), *found, previous=desired(*base), **options)
     summaries = map(operation_summary, result.operations)
     assert [f"{summary['name']} {summary['attribution']}" for summary in summaries] == lines
+    if not options:
+        earlier = by_webhook(make_plan(desired(*base), *found))
+        labels = [f"{each.name} {attribute(each, earlier, result.renamed)}"
+                  for each in result.operations if each.name != "X"]  # fmt: skip
+        assert labels == [line for line in lines if not line.startswith("X")]
     shown = statuses(live(*found), result)
     waiting = sum(line.endswith("this-change") for line in lines)
     assert not_applied(shown, result) == waiting
