@@ -272,13 +272,3 @@ def test_send(shell: Shell, file: File) -> None:
         assert slack.posted == []
         assert shell("check", "--send", "--only", "Dep*", **environ).code == 0
     assert len(slack.posted) == 1
-
-
-def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
-    """A reference to CloudTruth's own key is rejected before any request."""
-    file()
-    slack = FakeSlack()
-    with served(slack) as url:
-        done = shell("check", "--slack-url", url, TOKEN=GOOD, CLOUDTRUTH_API_KEY=GOOD)
-    assert done.code == 3
-    assert slack.log == []

@@ -1,7 +1,8 @@
-"""No secret leaks, with any command, any fault and any output."""
+"""No secret leaks, with any command, any fault and any output, requests of `--debug` included."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,11 +15,11 @@ from reconciler.api.attempt import AttemptRecord, Call
 from reconciler.api.transport import Transport
 from reconciler.model import Secret
 from reconciler.source import position
-from tests.cli.conftest import Shell
+from tests.cli.conftest import File, MakeCloud, Shell, expect
+from tests.emulated.faults import Script, status
 from tests.folders import write
 from tests.secrecy import canaries as c
-from tests.secrecy.cases import Case, cases, leaks, some
-from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, World, world
+from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, Case, World, cases, leaks, some, world
 from tests.served import closed_port
 
 EVERY: Final = 3
@@ -132,3 +133,34 @@ def test_settings_do_not_show_the_key(
     assert done.code in (1, 3, 4, 64)
     shown = done.out + done.err
     assert not list(c.find(shown.encode(), "output")), shown
+
+
+LINE = re.compile(
+    r"(GET|POST|PATCH|DELETE) (/api/[A-Za-z0-9/-]*) (\d{3}|no answer) (\d+) ms (\d+) B"
+    r"(?: attempt (\d+))?"
+)
+
+
+def test_debug_shows_no_content_of_requests(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A request shows method, path, status, time and size, but no header, body or query.
+
+    Settings, which `-v` shows, do not include the key.
+    """
+    faults = Script()
+    faults.add(status(503), method="GET", path="/api/v1/webhooks/")
+    there = cloud(faults=faults, cookies=["sessionid=hunter2cookie; Path=/"])
+    file()
+    quiet = shell("plan", "-v", **there.environ)
+    settings = ("server URL: http://127.0.0.1:", "key: *** (from CLOUDTRUTH_API_KEY)")
+    expect(quiet, 0, *settings, without=(there.environ["CLOUDTRUTH_API_KEY"],))
+    faults.add(status(503), method="GET", path="/api/v1/webhooks/")
+    done = shell("apply", "--yes", "--debug", **there.environ)
+    expect(done, 0, without=(there.environ["CLOUDTRUTH_API_KEY"],))
+    lines = [each for each in done.err.splitlines() if "/api/" in each]
+    shown = [each.groups() for each in map(LINE.fullmatch, lines) if each]
+    assert len(shown) == len(lines), lines
+    assert ("POST", "/api/v1/webhooks/", "201") in {each[:3] for each in shown}
+    assert [each[5] for each in shown if each[2] == "503"] == [None]
+    assert "2" in {each[5] for each in shown}
+    assert all(int(each[4]) > 0 for each in shown)
+    assert "/api/" not in quiet.err

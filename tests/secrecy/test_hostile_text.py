@@ -20,8 +20,7 @@ from tests.emulated.faults import Fault, Rule, Script, raw, redirect
 from tests.emulated.faults import status as rejection
 from tests.folders import write
 from tests.render.oracle import control_characters
-from tests.secrecy.cases import Case, pairwise
-from tests.secrecy.world import COMMANDS, World, event, perform, world
+from tests.secrecy.world import COMMANDS, Case, World, event, pairwise, perform, world
 
 ATTACKS: Final = (
     "##[group]a", "b ##[error]b", "##vso[task.complete]c", "::evil::d", "  ::evil::e",
