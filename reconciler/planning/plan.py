@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -465,6 +465,12 @@ class Plan(NamedTuple):
     def unapplied(self) -> tuple[Kept, ...]:
         """Return the kept webhooks whose declaration is not applied."""
         return tuple(kept for kept in self.kept if kept.unapplied)
+
+    @property
+    def unlabeled(self) -> Plan:
+        """Return the plan without attributions."""
+        operations = (replace(operation, attribution=None) for operation in self.operations)
+        return self._replace(operations=tuple(operations))
 
     def select(self, indexes: Collection[int]) -> Plan:
         """Return the plan with only the operations at `indexes`."""

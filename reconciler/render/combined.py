@@ -309,10 +309,7 @@ def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDr
     for organization in report.organizations:
         drift = organization.value
         if drift is not None:
-            plan = drift.plan
-            # A plan with a base labels each operation, which the section's title says already.
-            unlabeled = (replace(change, attribution=None) for change in plan.operations)
-            yield organization, drift, plan_rows(plan._replace(operations=tuple(unlabeled)))
+            yield organization, drift, plan_rows(drift.plan.unlabeled)
 
 
 def drift_commands(

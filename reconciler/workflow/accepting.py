@@ -40,7 +40,7 @@ from reconciler.source.load import parse_files
 from reconciler.source.splice import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.text import decode
 from reconciler.source.yaml import parse
-from reconciler.workflow.drift import Base, compared, unlabeled
+from reconciler.workflow.drift import Base, compared
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
@@ -163,7 +163,7 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     if plan is None:
         return None
     if base.unknown:
-        plan = unlabeled(plan)
+        plan = plan.unlabeled
     indexes: defaultdict[Attribution | None, list[int]] = defaultdict(list)
     for index, operation in enumerate(plan.operations):
         if any(map(globs.match, names_of(operation))):

@@ -9,7 +9,7 @@ not be applied yet explains it: the webhook was changed live. Everything else is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -120,10 +120,16 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     """Return the plan in which only what no earlier change explains is drift."""
     if not may_be_drift(plan):
         return plan, base  # most plans: no earlier commit is read
+    earlier, base = _earlier_plan(plan, live, gathered, base)
+    before: Mapping[str, Operation] | None = None
+    renamed = plan.renamed
+    if earlier is not None:
+        before = by_webhook(earlier)
+        undeclared = [delete.before for delete in plan.deletes]
+        for kept in (*plan.kept, *plan.unmanaged):
+            undeclared += kept.webhooks
+        renamed = {**renamed, **still_renamed(plan.creates, earlier, undeclared)}
     is_merged = mentions(base.merged)
-    recent, base = _recent(gathered.checked, base)
-    label_of, renamed = _labels(plan, live, gathered, base, recent)
-    # The create and the delete of a webhook that was renamed live are one change.
     creates = {
         renamed[create.name].id: create
         for create in plan.creates
@@ -131,25 +137,40 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     }
     operations: list[Operation] = []
     for operation in plan.operations:
-        change, label = operation, operation.attribution
-        if isinstance(operation, Delete):
-            change = creates.get(operation.before.id, operation)
-        if label in _DRIFT:
-            is_partly = change.attribution is Attribution.PARTLY_DRIFT
-            label = label_of(change)
-            # First: nothing may undo a review whose apply is still to come.
-            if any(is_merged(*webhook) for webhook in _webhooks(change, renamed)):
-                label = Attribution.THIS_CHANGE if is_partly else Attribution.WAITING
-            elif is_partly and label is Attribution.DRIFT:
-                label = Attribution.PARTLY_DRIFT
-        operations.append(replace(operation, attribution=label))
+        if operation.attribution in _DRIFT:
+            change = operation
+            # The create and the delete of a webhook that was renamed live are one change.
+            if isinstance(operation, Delete):
+                change = creates.get(operation.before.id, operation)
+            is_waiting = any(is_merged(*webhook) for webhook in _webhooks(change, renamed))
+            label = _label(change, renamed, before, is_waiting=is_waiting)
+            operation = replace(operation, attribution=label)
+        operations.append(operation)
     return plan._replace(operations=tuple(operations), renamed=renamed), base
 
 
-def unlabeled(plan: Plan) -> Plan:
-    """Return a plan without labels: without a previous configuration, nothing is known."""
-    operations = (replace(operation, attribution=None) for operation in plan.operations)
-    return plan._replace(operations=tuple(operations))
+def _label(
+    change: Operation,
+    renamed: Mapping[str, Snapshot],
+    before: Mapping[str, Operation] | None,
+    *,
+    is_waiting: bool,
+) -> Attribution | None:
+    """Return the label of a change that the last commit plans, too.
+
+    `before` are the operations of the configuration before, None if nothing of it may wait.
+    `is_waiting` means that a merged review has the change.
+    """
+    is_partly = change.attribution is Attribution.PARTLY_DRIFT
+    # First: nothing may undo a review whose apply is still to come.
+    if is_waiting:
+        return Attribution.THIS_CHANGE if is_partly else Attribution.WAITING
+    if before is None:
+        return change.attribution
+    explained = attribute(change, before, renamed)
+    if explained is Attribution.THIS_CHANGE:
+        return Attribution.PERHAPS_WAITING
+    return change.attribution if is_partly else explained
 
 
 def _webhooks(
@@ -169,39 +190,26 @@ def may_be_drift(plan: Plan) -> bool:
     return any(operation.attribution in _DRIFT for operation in plan.operations)
 
 
-def _labels(
-    plan: Plan, live: Live, gathered: Gathered, base: Base, recent: Desired | None
-) -> tuple[Callable[[Operation], Attribution], Mapping[str, Snapshot]]:
-    """Return what labels an operation that the last commit plans, too, and `Plan.renamed`.
+def _earlier_plan(
+    plan: Plan, live: Live, gathered: Gathered, base: Base
+) -> tuple[Plan | None, Base]:
+    """Return the plan of the configuration before the last change that may not be applied yet.
 
-    The operation may wait, completely or in part, if the `recent` configuration, before the last
-    change, explains it. That may also explain under which name a created webhook is live.
+    What it plans, too, is drift. It is None if nothing may wait, and plans nothing if all may.
     """
-    perhaps = Attribution.PERHAPS_WAITING
+    nothing = Plan(plan.origin, plan.organization)
+    recent, base = _recent(gathered.checked, base)
     if base.unknown:
-        return lambda operation: perhaps, plan.renamed
+        return nothing, base
     if recent is None or recent == base.desired:
-        return lambda operation: Attribution.DRIFT, plan.renamed
+        return None, base
     if not recent.policy.scopes:  # the change added the files
-        added = Attribution.DRIFT if plan.counts.any_declared_live else perhaps
-        return lambda operation: added, plan.renamed
+        return None if plan.counts.any_declared_live else nothing, base
     secrets = {**gathered.secrets, **recent.literals, **recent.committed}
     earlier = gathered._replace(checked=gathered.checked._replace(desired=recent), secrets=secrets)
-    try:
-        planned = plan_listed(earlier, live, PlanOptions())
-    except ConfigurationError:
-        return lambda operation: perhaps, plan.renamed
-    undeclared = [delete.before for delete in plan.deletes]
-    for kept in (*plan.kept, *plan.unmanaged):
-        undeclared += kept.webhooks
-    renamed = {**plan.renamed, **still_renamed(plan.creates, planned, undeclared)}
-    before = by_webhook(planned)
-
-    def label(operation: Operation) -> Attribution:
-        label = attribute(operation, before, renamed)
-        return perhaps if label is Attribution.THIS_CHANGE else label
-
-    return label, renamed
+    with suppress(ConfigurationError):
+        return plan_listed(earlier, live, PlanOptions()), base
+    return nothing, base
 
 
 def status(
@@ -218,5 +226,5 @@ def status(
     plan = plan_listed(gathered, live, PlanOptions(previous=base.desired))
     plan, base = _labeled(plan, live, gathered, base)
     if base.unknown:
-        plan = unlabeled(plan)
+        plan = plan.unlabeled
     return statuses(live, plan, only), plan
