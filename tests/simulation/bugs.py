@@ -127,7 +127,7 @@ BUGS = {
         355,
     ),
     "a row by id that is believed against the listing": Bug(
-        "execute/verify.py", "settled=not pauses)", "settled=False)"
+        "execute/verify.py", "extra, waiting, settled)", "extra, waiting, False)"
     ),
     "a host that the check before the first write does not compare": Bug(
         "planning/readback.py", "        destination=destination(webhook),\n", ""
