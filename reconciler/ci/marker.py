@@ -21,7 +21,8 @@ from uuid import UUID
 
 from reconciler.planning.document import plain
 from reconciler.planning.plan import OperationDigest
-from reconciler.planning.review import Resend, operation_digest, read_resend
+from reconciler.planning.resend import Resend, read_resend
+from reconciler.planning.review import operation_digest
 
 COMMENT_CHARACTERS: Final = 64_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""

@@ -36,7 +36,8 @@ from reconciler.errors import (
 from reconciler.findings import Finding
 from reconciler.model import Desired, Value, frozen
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason, RunPlan
-from reconciler.planning.review import mentions, resends
+from reconciler.planning.resend import resends
+from reconciler.planning.review import mentions
 from reconciler.render.markdown import code, code_block
 from reconciler.render.quote import quote
 from reconciler.render.words import plural

@@ -52,7 +52,8 @@ from reconciler.errors import ConfigurationError, Interrupted, ReconcilerError, 
 from reconciler.findings import Finding, note, warning
 from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Resend, Review, compare_with_review, resends
+from reconciler.planning.resend import Resend, resends
+from reconciler.planning.review import Review, compare_with_review
 from reconciler.render import View
 from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error

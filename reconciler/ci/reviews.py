@@ -21,7 +21,8 @@ from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
 from reconciler.model import frozen
 from reconciler.planning.plan import OperationDigest, Plan
-from reconciler.planning.review import Resend, Review, ReviewComparison, mentions
+from reconciler.planning.resend import Resend
+from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
 from reconciler.workflow import Source, Target
 from reconciler.workflow.drift import Base, base_of

@@ -28,7 +28,7 @@ from reconciler.planning.plan import (
     ValueChange,
     digest_of,
 )
-from reconciler.planning.review import resends
+from reconciler.planning.resend import resends
 
 FORMAT_VERSION: Final = "3"
 

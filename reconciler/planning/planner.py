@@ -45,7 +45,8 @@ from reconciler.planning.readback import (
     gather_evidence,
     snapshot,
 )
-from reconciler.planning.review import Resend, Resends, digests, plan_digest
+from reconciler.planning.resend import Resend, Resends
+from reconciler.planning.review import digests, plan_digest
 
 
 class PlanOptions(NamedTuple):

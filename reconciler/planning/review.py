@@ -20,9 +20,8 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from reconciler.errors import UsageError
-from reconciler.findings import Finding, error, note
 from reconciler.kinds import KINDS
-from reconciler.model import Desired, LiveWebhook, SecretRef, Unknown, Value, Webhook
+from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -40,7 +39,7 @@ from reconciler.planning.plan import (
     Update,
     digest_of,
 )
-from reconciler.planning.readback import Evidence
+from reconciler.planning.resend import Resend, resends
 
 _DIGEST_LENGTH: Final = 32
 """The length of an operation's digest in hexadecimal digits: 128 bits."""
@@ -221,182 +220,6 @@ def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dic
     return content
 
 
-# Resends
-#
-# If the server hides a secret, a new value cannot be detected. A secret is resent if its reference
-# or version differs from the previous configuration, on request, or if a review contains the
-# resend. It is planned regardless of the live value, so the plan is the same with and without the
-# value. A plain field is sent only if it cannot be read back.
-
-
-_ALL: Final = "*"
-"""The request for all secrets."""
-
-
-class Resend(NamedTuple):
-    """A field that a review resends, if the files still declare it.
-
-    `value` is the declared value at the review: a reference with its version, or plain text; None
-    for a field that is removed.
-    """
-
-    webhook: str
-    field: str
-    value: Value | None
-    cause: SecretCause
-
-
-def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
-    """Return the resends in operations."""
-    resent: list[Resend] = []
-    for operation in operations:
-        if not isinstance(operation, Update):
-            continue
-        for change in operation.fields:
-            if change.not_shown:
-                _, name = change.path
-                value = operation.after.configuration.get(name)
-                # A plain or removed field is only resent because its declaration changed.
-                cause = SecretCause.REFERENCE_CHANGED
-                if isinstance(change, SecretChange):
-                    cause = change.cause
-                resent.append(Resend(operation.name, name, value, cause))
-    return tuple(resent)
-
-
-class Resends:
-    """The fields that one plan resends."""
-
-    def __init__(
-        self,
-        desired: Desired,
-        previous: Desired | None,
-        *,
-        named: Iterable[str] = (),
-        reviewed: Iterable[Resend] = (),
-    ) -> None:
-        """Resend the references and webhooks in `named`, or everything for `*`."""
-        self._named = frozenset(named)
-        self._reviewed: dict[str, dict[str, Resend]] = {}
-        for resend in reviewed:
-            self._reviewed.setdefault(resend.webhook, {})[resend.field] = resend
-        self._desired, self._earlier = desired, previous or Desired()
-        self._previous: dict[str, Webhook] = {}
-        for webhook in self._earlier.webhooks:
-            self._previous[webhook.name] = webhook
-            # The id finds it after a change of the name.
-            if webhook.id is not None:
-                self._previous[webhook.id] = webhook
-
-    def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
-        """Return the cause for each field that is sent or removed without a visible difference."""
-        if not (self._previous or self._named or self._reviewed):
-            return {}  # most plans
-        before = self._before(webhook)
-        secret_fields = KINDS[webhook.type].secret_fields
-        causes: dict[str, SecretCause] = {}
-        for name, value in webhook.configuration.items():
-            cause = self._cause(before, webhook, name)
-            # A request names secrets only: plain fields are compared.
-            requested = name in secret_fields and not self._named.isdisjoint(_names(webhook, value))
-            if cause is not None:
-                causes[name] = cause
-            elif requested:
-                causes[name] = SecretCause.REQUESTED
-        for name in self._dropped(before, webhook):
-            causes[name] = SecretCause.REFERENCE_CHANGED
-        return causes
-
-    def _dropped(self, before: Webhook | None, webhook: Webhook) -> set[str]:
-        """Return the fields that were declared, or that a review removes."""
-        reviewed = self._reviewed.get(webhook.name, {})
-        dropped = {name for name, resend in reviewed.items() if resend.value is None}
-        if before is not None:
-            dropped.update(before.configuration)
-        return dropped - webhook.configuration.keys()
-
-    def dropped_secret_notes(
-        self, webhook: Webhook, live: LiveWebhook, evidence: Evidence
-    ) -> Iterable[Finding]:
-        """Yield a note for each secret that is no longer declared but may still be set.
-
-        It is not removed, because every plan would remove it again: its removal is not visible.
-        """
-        before = self._before(webhook)
-        if before is None or live.type != webhook.type:
-            return
-        for field in KINDS[live.type].fields:
-            dropped = field.name in before.configuration and field.name not in webhook.configuration
-            if dropped and field.secret and field.name not in evidence.shown:
-                yield note(
-                    "undeclared-secret",
-                    f"{field.name} of {webhook.name!r} is no longer declared; "
-                    "the server does not show whether it is still set",
-                    "the next change to the configuration removes it; "
-                    "or delete the webhook with `state: absent`, then declare it again",
-                    webhook.position,
-                )
-
-    def unmatched(self) -> Iterable[Finding]:
-        """Yield an error for each request that matches no declaration."""
-        if not self._named:
-            return  # most plans
-        # Any declared webhook may be requested, live or not, selected or not.
-        known = {_ALL}
-        for webhook in self._desired.webhooks:
-            for field in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
-                known |= _names(webhook, webhook.configuration[field])
-        for name in sorted(self._named - known):
-            yield error(
-                "unknown-resend",
-                f"--resend-secret {name!r} matches no declared secret reference "
-                "and no declared webhook with a secret",
-                "pass a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
-            )
-
-    def _before(self, webhook: Webhook) -> Webhook | None:
-        """Return the previous declaration of a webhook; None if it had another type."""
-        for key in (webhook.id, webhook.name, *webhook.previously):
-            if key is not None and key in self._previous:
-                before = self._previous[key]
-                # Fields of another type have other meanings, even with the same names.
-                return before if before.type == webhook.type else None
-        return None
-
-    def _cause(self, before: Webhook | None, webhook: Webhook, name: str) -> SecretCause | None:
-        """Return the cause to send a field, from the previous configuration or else a review."""
-        new = webhook.configuration[name]
-        if before is not None:
-            cause = self._changed(before.configuration.get(name), new)
-            if cause is not None:
-                return cause
-        # A resend in a review applies while the files still declare the same.
-        resend = self._reviewed.get(webhook.name, {}).get(name)
-        if resend is not None and resend.value == new:
-            return resend.cause
-        return None
-
-    def _changed(self, old: Value | None, new: Value) -> SecretCause | None:
-        """Return how a declared value differs from the previous one, None if it does not."""
-        if not isinstance(old, SecretRef) or not isinstance(new, SecretRef):
-            return SecretCause.REFERENCE_CHANGED if old != new else None
-        if old == new:
-            # A literal is identified by its position, so its value may have changed.
-            same_literal = self._earlier.literals.get(new) == self._desired.literals.get(new)
-            return None if same_literal else SecretCause.REFERENCE_CHANGED
-        if (old.scheme, old.name) == (new.scheme, new.name):
-            return SecretCause.VERSION_CHANGED
-        return SecretCause.REFERENCE_CHANGED
-
-
-def _names(webhook: Webhook, value: Value) -> set[str]:
-    """Return the names that the command line accepts for a secret of a webhook."""
-    names = {_ALL, webhook.name}
-    if isinstance(value, SecretRef):
-        names |= {value.name, f"{value.scheme}:{value.name}", f"{value.scheme} {value.name}"}
-    return names
-
-
 # Comparison with a review
 
 
@@ -536,12 +359,3 @@ def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str
         if operation.id is None:
             created.add(operation.name)
     return lambda key, name: name in names if key is None else key in ids or name in created
-
-
-def read_resend(tree: Mapping[str, Any]) -> Resend:
-    """Return the resend from its plain data; the inverse of `plain`."""
-    value = tree["value"]
-    if isinstance(value, dict):
-        (scheme,) = value.keys() - {"version"}
-        value = SecretRef(scheme, value[scheme], value.get("version"))
-    return Resend(tree["webhook"], tree["field"], value, SecretCause(tree["cause"]))

@@ -22,7 +22,8 @@ from reconciler.planning.document import FORMAT_VERSION, checksum, run_tree, wri
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import OperationDigest, RunPlan, run_digest
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Review, read_resend
+from reconciler.planning.resend import read_resend
+from reconciler.planning.review import Review
 from reconciler.source.document import LISTED, Document
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed

@@ -11,7 +11,7 @@ from reconciler.errors import ConfigurationError, RunConfigurationError
 from reconciler.findings import Finding, note
 from reconciler.model import Desired, Secret, SecretRef, Webhook
 from reconciler.planning.plan import Plan
-from reconciler.planning.review import Resends
+from reconciler.planning.resend import Resends
 from reconciler.render import View
 from reconciler.render.words import apply_command, shorten
 from reconciler.source import files, secrets

@@ -30,7 +30,8 @@ from reconciler.planning.guards import guard_all
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_some
 from reconciler.planning.plan import OrganizationResult, Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Resends, Review
+from reconciler.planning.resend import Resends
+from reconciler.planning.review import Review
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.connection import Connection

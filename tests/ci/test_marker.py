@@ -17,7 +17,8 @@ from reconciler.ci.marker import (
 )
 from reconciler.model import SecretRef
 from reconciler.planning.plan import SecretCause
-from reconciler.planning.review import Resend, operation_digest
+from reconciler.planning.resend import Resend
+from reconciler.planning.review import operation_digest
 from reconciler.source.schemes import SCHEMES
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

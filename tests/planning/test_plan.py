@@ -11,7 +11,7 @@ from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.document import error_tree, operation_summary, plain
 from reconciler.planning.drift import attribute, by_webhook, drift, not_applied, statuses
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
-from reconciler.planning.review import Resend
+from reconciler.planning.resend import Resend
 from tests.planning.builders import (
     OTHER_TOKEN,
     TOKEN_REF,

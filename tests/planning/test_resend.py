@@ -7,7 +7,7 @@ import pytest
 from reconciler.model import Secret, SecretRef
 from reconciler.planning.plan import Reason, SecretCause
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.review import resends
+from reconciler.planning.resend import resends
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,

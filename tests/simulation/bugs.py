@@ -85,7 +85,7 @@ BUGS = {
         "planning/match.py", "if not (self._prune and any(prunes)):", "if not any(prunes):", 185
     ),
     "a resend that is not sent": Bug(
-        "planning/review.py",
+        "planning/resend.py",
         "requested = name in secret_fields and not self._named.isdisjoint(",
         "requested = False and not self._named.isdisjoint(",
         85,
