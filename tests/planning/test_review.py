@@ -73,6 +73,7 @@ PLANS = [
         # a literal URL is readable in the file, so its path counts
         (generic("Deploys", url="https://a.example.com/1"),),
         (generic("Deploys", url="https://a.example.com/2"),),
+        (generic("Deploys", verify=True),), (generic("Deploys", verify=False),),
     )),
     # the same result from a different live state
     *((desired(slack()), live(webhook)) for webhook in (
@@ -122,6 +123,7 @@ OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 
 
 ENCRYPTED = {"url": f"{OLD}/a", "token": "*****", "extra": "x"}
+PATH = desired(generic(url=f"{OLD}/b"))
 RESENT = desired(generic(url=HOOK._replace(version=2), token=BUMPED))
 
 
@@ -133,11 +135,8 @@ RESENT = desired(generic(url=HOOK._replace(version=2), token=BUMPED))
         (desired(slack()), live(HALF_HIDDEN), "8b8618672ef5e49ed8ece97a4a39f9be"),
         (REMOVED, live(live_slack(channel="#x")), "56b3d3bf0f8ef8db8c3ccb74ec12a6ed"),
         (desired(generic(url=HOOK)), live(), "b58e22d180f56262a45ad2f492271b6e"),
-        (
-            desired(generic(url=f"{OLD}/b")),
-            live(live_generic(token="t")),
-            "4c6ef528f28501b7386ac63cbdf94abf",
-        ),
+        (PATH, live(live_generic(token="t")), "4c6ef528f28501b7386ac63cbdf94abf"),
+        (PATH, live(live_generic(url=NEW)), "574f557907cc8c3fbc206865e74f8b44"),
         (
             RESENT,
             live(live_generic(**ENCRYPTED)),
@@ -145,7 +144,7 @@ RESENT = desired(generic(url=HOOK._replace(version=2), token=BUMPED))
             "70e54707024d846ce5edff134e562b15 a1bff9150245e745a2675c62e8d6cd58",
         ),
     ],
-    ids=["literal", "version", "not shown", "delete", "committed host", "another path", "resent"],
+    ids=["literal", "version", "not shown", "delete", "committed", "path", "host", "resent"],
 )
 def test_a_digest_never_changes_between_versions(
     declaration: Desired, found: Live, expected: str
