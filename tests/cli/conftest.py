@@ -163,10 +163,6 @@ class Cloud:
         """Return the methods of all requests that change something, in order."""
         return [each.method for each in self.emulator.log if each.method != "GET"]
 
-    def reads(self) -> int:
-        """Return the number of all other requests."""
-        return sum(each.method == "GET" for each in self.emulator.log)
-
     def names(self) -> list[str]:
         return sorted(each["name"] for each in self.emulator.store.webhooks())
 

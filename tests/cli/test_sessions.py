@@ -31,11 +31,12 @@ SESSIONS = [
     (path, *re.split(r"^==== ", path.read_text("utf-8"), flags=re.MULTILINE))
     for path in sorted((Path(__file__).parent / "sessions").glob("*.txt"))
 ]
-IDENTITY = {
+SHELL = {"LC_ALL": "C.UTF-8", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
     f"GIT_{role}_{what}": "t@example.com"
     for role in ("AUTHOR", "COMMITTER")
     for what in ("NAME", "EMAIL")
 }
+"""Programs print the same on every machine, and git has an identity."""
 ERASED = re.compile(r".*\r\x1b\[K")
 """What is written on a terminal before its line is erased."""
 VARYING = {
@@ -114,7 +115,7 @@ class Session:
     def run(self, line: str, piped: str = "") -> Done:
         """Run a line in a shell."""
         ran = subprocess.run(
-            ["bash", "-c", line], cwd=self.folder, env={**os.environ, **IDENTITY}, input=piped,
+            ["bash", "-c", line], cwd=self.folder, env={**os.environ, **SHELL}, input=piped,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         return Done(code=ran.returncode, out=ran.stdout, err=ran.stderr)
