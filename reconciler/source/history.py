@@ -100,7 +100,7 @@ class Commit(NamedTuple):
                 for entry in sorted(included, key=lambda entry: entry.name):
                     read_files.setdefault(entry.name, self._source_file(entry))
         except files.NotReadableError:
-            raise NoBaseError("git cannot read the files of the base commit") from None
+            raise NoBaseError("git cannot read its files") from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
 
     def names(self, paths: Sequence[str]) -> frozenset[str]:

@@ -45,21 +45,25 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     inputs = checked.inputs
     if not is_revision(named, inputs.directory):
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
-        return _declared(sources, named[0], checked)
+        return _declared(sources, f"--base {named[0]}", checked)
     commit = commit_at(named[0], inputs.directory, inputs.git)
     if commit is None:
-        raise _no_base(named[0], "not an existing path, and git has no such revision in this clone")
-    return _previous(commit, named[0], checked)
+        raise _no_base(
+            f"--base {named[0]}", "not an existing path, and git has no such revision in this clone"
+        )
+    return _previous(commit, f"--base {named[0]}", checked)
 
 
 def previous_at(commit: str, checked: Checked) -> Desired:
     """Read the configuration of a commit that exists, by its hash. Raises ConfigurationError."""
     inputs = checked.inputs
-    return _previous(Commit(commit, inputs.directory, inputs.git), commit, checked)
+    # The user has not named it.
+    name = f"commit {commit[:12]}"
+    return _previous(Commit(commit, inputs.directory, inputs.git), name, checked)
 
 
 def _previous(commit: Commit, name: str, checked: Checked) -> Desired:
-    """Read the configuration of a commit that the user calls `name`."""
+    """Read the configuration of a commit, which messages call `name`."""
     inputs = checked.inputs
     try:
         sources = commit.read(inputs.paths)
@@ -73,7 +77,7 @@ def _previous(commit: Commit, name: str, checked: Checked) -> Desired:
 
 def _no_base(name: str, problem: str) -> RunConfigurationError:
     return RunConfigurationError(
-        f"--base {name}: {problem}",
+        f"{name}: {problem}",
         hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
     )
 
@@ -95,7 +99,7 @@ def _declared(sources: files.Sources, name: str, checked: Checked) -> Desired:
         desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
         if desired is None:
             findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
-            message = f"the files of --base {name} are invalid"
+            message = f"the files of {name} are invalid"
             raise ConfigurationError(message, findings=findings)
     assert desired is not None
     return desired
