@@ -30,8 +30,9 @@ ADVICE: Final = {
     **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), _KEY),
     **dict.fromkeys(("--dry-run", "--dryrun", "--check"), _DRY_RUN),
     **dict.fromkeys(("--var", "--var-file"), _VARIABLES),
+    "--out": "`webhooks plan --out FILE` saves a plan, and `webhooks apply FILE` applies it",
 }
-"""Options of other tools that no option here replaces, each with what to do."""
+"""Options that no option of the command replaces, each with what to do."""
 
 OTHER_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("--auto-approve", "--approve", "--force"), ("--yes",)),
