@@ -278,8 +278,7 @@ def _block(
         names = []
     webhook = members[0][1]
     revert = accept = ""
-    # Accepted edits are in the files already, and a revert would undo them.
-    if view.apply_options is not None and not (report.accepted and webhook.files):
+    if view.apply_options is not None:
         revert, accept = drift_commands(report, organizations, webhook, view)
     if report.reverted_together:
         revert = ""
@@ -319,6 +318,9 @@ def drift_commands(
 
     None reverts a webhook that is live under another name, which would stay.
     """
+    # Accepted edits are in the files already, so that an apply does not revert them.
+    if report.accepted and webhook.files:
+        return "", ""
     drift = organizations[0].value
     assert drift is not None
     operations = [drift.plan.operations[index] for index in webhook.operations]

@@ -209,7 +209,7 @@ def _organization_drift(
             {
                 "operations": [operations[index] for index in webhook.operations],
                 "revert": revert,
-                "accept": None if webhook.refusal else accept,
+                "accept": None if webhook.refusal else accept or None,
                 "refusal": webhook.refusal or None,
                 "files": list(webhook.files),
                 "note": rename_note(drift.plan, webhook) or None,
