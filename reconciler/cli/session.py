@@ -16,7 +16,13 @@ from reconciler.errors import ExitCode, NotConfirmedError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, STATE_RENDERERS, View
 from reconciler.render.quote import quote
-from reconciler.source.files import DEFAULT_FILES, MAX_FILE_BYTES, STDIN
+from reconciler.source.files import (
+    DEFAULT_FILES,
+    MAX_FILE_BYTES,
+    STDIN,
+    FileKind,
+    write_atomically,
+)
 from reconciler.source.history import git_in
 
 if TYPE_CHECKING:
@@ -156,6 +162,22 @@ class Session:
         if name in (None, "-"):
             return None
         return self.process.directory / str(name)
+
+    def write_file(self, name: str, text: str, *, over: FileKind | None) -> None:
+        """Write a file of the repository and print its name; one that is up to date is kept.
+
+        Raises UsageError for an existing file that is not of the kind `over`.
+        """
+        path = self.process.directory / name
+        verb = "wrote"
+        if path.exists():
+            verb = "updated"
+            if path.read_text(encoding="utf-8") == text:
+                self.console.info(f"kept {name}, which is up to date")
+                return
+        write_atomically(path, text.encode(), over=over, parents=True)
+        path.chmod(0o644)  # a file of the repository, without secrets
+        self.console.result(f"{verb} {name}")
 
     def load_all(self, apply_options: tuple[str, ...] | None = None) -> tuple[workflow.Source, ...]:
         """Read and check the files of all organizations. Print warnings, and with -v notes.

@@ -1,4 +1,4 @@
-"""`webhooks init`: write the first file, and the GitHub workflows."""
+"""`webhooks init`: write the first file; `github_setup.py` adds the GitHub workflows."""
 
 from __future__ import annotations
 
@@ -6,46 +6,30 @@ import os
 import re
 import shlex
 from contextlib import suppress
-from difflib import unified_diff
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from reconciler import workflow
-from reconciler.api.origin import DEFAULT_SERVER, Origin
-from reconciler.ci import workflows
+from reconciler.cli import github_setup
 from reconciler.cli.commands.export import TOKEN, parse_tokens, print_notes, require_usernames
 from reconciler.cli.connection import connected
 from reconciler.cli.options import CONNECTION_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
-from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Organization, SecretRef
 from reconciler.planning.plan import Plan, RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
-from reconciler.render.words import plural, shorten
-from reconciler.settings import LOCAL_SERVER
+from reconciler.render.words import plural
 from reconciler.source.elsewhere import beside
 from reconciler.source.export import SLACK_TOKEN, Tokens, export
-from reconciler.source.files import (
-    DEFAULT_FILE,
-    FileKind,
-    check_kind,
-    default_path,
-    write_atomically,
-)
-from reconciler.source.history import git_in
+from reconciler.source.files import DEFAULT_FILE, FileKind, default_path
 from reconciler.source.rendered import scalar
-from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
-from reconciler.source.secrets import references
-from reconciler.workflow.inputs import OrganizationFiles
+from reconciler.source.schemes import ARGUMENT, parse_reference
 
 _MAX_QUESTIONS: Final = 12
 """User names whose token `init` asks for; the others keep separate references."""
-
-_MAX_SECRETS: Final = 100
-"""The maximum number of secrets of an environment on GitHub."""
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -119,21 +103,16 @@ def run(
         if not (directory / target).is_dir():
             hint += "; to write it again, delete it first"
         raise UsageError(f"{target} already exists", hint=hint)
-    installed = ("", "")
     if github:
-        _require_top(directory, target)
-        # An unknown commit is an error before a write.
-        installed = workflows.pinned(commit)
+        github_setup.require_possible(directory, target, commit)
     steps: list[str] = []
     if is_new:
         steps = _write_configuration(session, target, file, tokens, yes=yes)
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
-        setup = _setup(
-            session, target, installed, branch=branch, policies=policy, is_chosen=commit is not None
+        github_setup.write_workflows(
+            session, target, branch=branch, policies=policy, commit=commit, yes=yes
         )
-        _write_workflows(session, setup, yes=yes)
-        session.console.result(_instructions(setup))
         steps += [
             "commit the workflows, and open a pull request with a change",
             f"after you change which secrets the files use, {add_workflows} again",
@@ -158,88 +137,6 @@ def _require_writable(target: str, default: str) -> None:
             f"cannot write to {target}",
             hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
         )
-
-
-def _require_top(directory: Path, target: str) -> None:
-    """Raise UsageError in a folder of a repository: GitHub reads no workflows there."""
-    prefix = os.fsdecode(git_in(directory)(["rev-parse", "--show-prefix"]) or b"").strip()
-    if prefix:
-        path = shlex.quote(prefix + target)
-        raise UsageError(
-            "GitHub reads workflows only in the top folder of a repository: nothing was written",
-            hint=f"run `webhooks init --github -f {path}` there",
-        )
-
-
-def _setup(
-    session: Session,
-    target: str,
-    installed: tuple[str, str],
-    *,
-    branch: str | None,
-    policies: tuple[str, ...],
-    is_chosen: bool,
-) -> workflows.Setup:
-    """Return what the workflows contain; an option overrides the settings of existing ones.
-
-    These keep their version, too, unless the user has chosen the `installed` one.
-    """
-    # A later run updates workflows, so what users have set in them must stay.
-    package, lock = installed
-    existing = [session.process.directory / name for name in workflows.NAMES]
-    texts = [path.read_text("utf-8", "replace") for path in existing if path.is_file()]
-    settings = workflows.settings_in(texts)
-    if is_chosen:
-        settings = {**settings, "package": package, "lock": lock}
-    policies = policies or tuple(filter(None, settings.get("policy", "").split(r"\n")))
-    # What existing workflows apply stays, whatever is checked out here.
-    if branch is None:
-        git = git_in(session.process.directory)
-        branch = settings.get("branch") or workflows.default_branch(git)
-    if not branch:
-        branch = "main"
-        text = "git shows no branch here: the workflows apply pushes to main; see --branch"
-        session.console.message("warning", text)
-    organizations, parents = _organizations(session, target, policies)
-    return workflows.Setup(
-        package=package,
-        lock=lock,
-        file=target,
-        branch=branch,
-        organizations=organizations,
-        parents=parents,
-        policies=policies,
-        server=_server_of_workflows(session),
-        settings=settings,
-    )
-
-
-def _instructions(setup: workflows.Setup) -> str:
-    """Return what to set up in GitHub."""
-    applies = ", ".join(setup.environments)
-    commands = "\n".join(f"  {line}" for line in setup.commands)
-    many, checks = "", []
-    for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items():
-        checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
-        # GitHub refuses the next one, after a user has set a hundred of them.
-        if len(secrets) > _MAX_SECRETS:
-            many += (
-                f"\n{name} needs {len(secrets)} secrets, more than GitHub's limit of 100: give\n"
-                "some of its organizations another environment with `github: {environment: NAME}`."
-            )
-    missing = "\n".join(checks)
-    return f"""\
-The workflows install {setup.settings.get("package", setup.package)}
-Create these environments in GitHub: {setup.plan_environment}, {applies}.
-Restrict {applies} to branch {quote(setup.branch)}, and add required reviewers,
-in the repository's settings: they are the security boundary. These commands do not
-do that; they create the environments and set the secrets:
-{commands}
-You can set a webhook's secret later: apply needs it only to create the
-webhook or to change its `configuration`.{many}
-To see which names are missing:
-{missing}
-Each step is explained in {workflows.GUIDE}"""
 
 
 def _write_configuration(
@@ -299,6 +196,12 @@ def _is_starter(path: Path) -> bool:
         if path.is_file():
             return _ORGANIZATION.sub(_UNSET, path.read_text(encoding="utf-8")) == _starter()
     return False
+
+
+def _write(session: Session, target: str, text: str) -> None:
+    """Write the configuration, also over the starter; an edited file is never replaced."""
+    over = FileKind.WEBHOOKS if _is_starter(session.process.directory / target) else None
+    session.write_file(target, text, over=over)
 
 
 def _adopt(
@@ -378,127 +281,3 @@ def _ask_reference(session: Session, noun: str, default: SecretRef) -> SecretRef
             return parse_reference(answer)
         except UsageError as problem:  # its message does not repeat the text, which may be a token
             session.console.error(problem)
-
-
-def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
-    """Write the workflows; differences to existing ones are shown and confirmed first.
-
-    Settings are kept, other edits are not: --yes refuses to remove them. Raises NotConfirmedError,
-    and UsageError for another file with that name.
-    """
-    directory, console = session.process.directory, session.console
-    texts: dict[str, str] = {}
-    changed, edited = False, list[str]()
-    for name, text in workflows.workflows(setup).items():
-        path = directory / name
-        check_kind(path, FileKind.WORKFLOW)
-        if path.exists():
-            old = path.read_text(encoding="utf-8")
-            # Nothing to confirm, and the time of an unchanged file stays.
-            if text == old:
-                console.info(f"kept {name}, which is up to date")
-                continue
-            changed = True
-            if workflows.is_edited(old):
-                edited.append(name)
-            lines = unified_diff(old.splitlines(), text.splitlines(), name, name, lineterm="")
-            console.result("\n".join(lines))
-        texts[name] = text
-    if edited:
-        names = ", ".join(edited)
-        console.message("warning", f"{names}: edits that are not settings are removed, see above")
-        if yes:
-            raise NotConfirmedError(
-                "these workflows have edits, or are of an earlier version: no workflow was written",
-                hint="read the difference, and run the command without --yes",
-            )
-    if changed and not yes:
-        session.confirm("Write these workflows?", consequence="no workflow was written")
-    # Only after the question, so that a refusal leaves all of them as they were.
-    for name, text in texts.items():
-        _write(session, name, text)
-
-
-def _server_of_workflows(session: Session) -> str:
-    """Return the server to write into workflows, and print it; empty for the default."""
-    server, source = session.settings.server_url
-    if server in (DEFAULT_SERVER, LOCAL_SERVER):
-        return ""
-    # A test server on this machine is never what GitHub's runners should use.
-    if Origin.parse(server).is_loopback:
-        text = f"{server} (from {source}) is this machine: new workflows use {DEFAULT_SERVER}"
-        session.console.message("warning", text)
-        return ""
-    session.console.result(f"New workflows use the server {server} (from {source})")
-    return server
-
-
-def _write(session: Session, name: str, text: str) -> None:
-    path = session.process.directory / name
-    verb, kind = "wrote", FileKind.WORKFLOW
-    if path.exists():
-        verb = "updated"
-        if path.read_text(encoding="utf-8") == text:
-            session.console.info(f"kept {name}, which is up to date")
-            return
-    if _is_starter(path):
-        kind = FileKind.WEBHOOKS
-    write_atomically(path, text.encode(), over=kind, parents=True)
-    path.chmod(0o644)  # files of the repository, without secrets
-    session.console.result(f"{verb} {name}")
-
-
-def _organizations(
-    session: Session, target: str, policies: tuple[str, ...]
-) -> tuple[tuple[workflows.RequiredSecrets, ...], tuple[str, ...]]:
-    """Return the secrets of each organization in the files, and the files' parents.
-
-    The files must conform to the policies. Raises ConfigurationError, UsageError.
-    """
-    # The workflows have their own list of allowed secrets, which is made from these files.
-    inputs = session.inputs._replace(
-        paths=(target,), allow_secrets=(), strict=False, policies=policies
-    )
-    organizations: list[workflows.RequiredSecrets] = []
-    parents: set[str] = set()
-    warnings: dict[Finding, None] = {}
-    for source in workflow.load_all(inputs):
-        checked = source.checked
-        for finding in checked.loaded.findings:
-            if finding.severity is Severity.WARNING:
-                warnings[finding] = None
-        parents.update(checked.loaded.parents)
-        secrets = {use._replace(version=None) for use in references(checked.desired.webhooks)}
-        organizations.append(
-            workflows.RequiredSecrets(
-                name=source.files.organization or "",
-                references=tuple(secrets),
-                key=_key_variable(source.files),
-                environment=checked.desired.environment,
-            )
-        )
-    if warnings:
-        session.warn(warnings)
-        session.console.message("warning", "in the workflows these warnings are errors: fix them")
-    return tuple(organizations), tuple(sorted(parents))
-
-
-def _key_variable(files: OrganizationFiles) -> str:
-    """Return the variable of an organization's key.
-
-    Raises UsageError for a key that GitHub's runners do not have.
-    """
-    key = files.api_key
-    if files.profile is None:
-        if key is None:
-            return "CLOUDTRUTH_API_KEY"
-        if SCHEMES[key.scheme].is_variable:
-            return key.name
-    what, kind = "profile", "in cli.yml"
-    if key is not None:
-        what, kind = "api_key", f"a {key.scheme}"
-    raise UsageError(
-        f"`{what}` in {', '.join(files.paths)} is {kind}, which GitHub's runners do not have; no "
-        "workflow was written",
-        hint="refer to a variable instead: `api_key: {env: CLOUDTRUTH_API_KEY}`",
-    )

@@ -1,0 +1,242 @@
+"""The GitHub workflows of `webhooks init --github`, and what to set up for them in GitHub."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from difflib import unified_diff
+from pathlib import Path
+from typing import Final
+
+from reconciler import workflow
+from reconciler.api.origin import DEFAULT_SERVER, Origin
+from reconciler.ci import workflows
+from reconciler.cli.session import Session
+from reconciler.errors import NotConfirmedError, UsageError
+from reconciler.findings import Finding, Severity
+from reconciler.render.quote import quote
+from reconciler.render.words import shorten
+from reconciler.settings import LOCAL_SERVER
+from reconciler.source.files import FileKind, check_kind
+from reconciler.source.history import git_in
+from reconciler.source.schemes import SCHEMES
+from reconciler.source.secrets import references
+from reconciler.workflow.inputs import OrganizationFiles
+
+_MAX_SECRETS: Final = 100
+"""The maximum number of secrets of an environment on GitHub."""
+
+
+def require_possible(directory: Path, target: str, commit: str | None) -> None:
+    """Raise UsageError for a folder in a repository, and if no commit to install is known.
+
+    `init` calls it before it writes the configuration, so that an error leaves nothing half done.
+    """
+    # GitHub reads no workflows in such a folder.
+    prefix = os.fsdecode(git_in(directory)(["rev-parse", "--show-prefix"]) or b"").strip()
+    if prefix:
+        path = shlex.quote(prefix + target)
+        raise UsageError(
+            "GitHub reads workflows only in the top folder of a repository: nothing was written",
+            hint=f"run `webhooks init --github -f {path}` there",
+        )
+    workflows.pinned(commit)  # for its error
+
+
+def write_workflows(
+    session: Session,
+    target: str,
+    *,
+    branch: str | None,
+    policies: tuple[str, ...],
+    commit: str | None,
+    yes: bool,
+) -> None:
+    """Write the workflows for the configuration in `target`; print what to set up in GitHub.
+
+    Raises ConfigurationError and UsageError before the first write, NotConfirmedError.
+    """
+    setup = _setup(session, target, branch=branch, policies=policies, commit=commit)
+    _write(session, setup, yes=yes)
+    session.console.result(_instructions(setup))
+
+
+def _setup(
+    session: Session,
+    target: str,
+    *,
+    branch: str | None,
+    policies: tuple[str, ...],
+    commit: str | None,
+) -> workflows.Setup:
+    """Return what the workflows contain; an option overrides the settings of existing ones.
+
+    These keep their version, too, unless the user has chosen a `commit`.
+    """
+    # A later run updates workflows, so what users have set in them must stay.
+    existing = [session.process.directory / name for name in workflows.NAMES]
+    texts = [path.read_text("utf-8", "replace") for path in existing if path.is_file()]
+    settings = workflows.settings_in(texts)
+    package, lock = workflows.pinned(commit)
+    if commit is not None:
+        settings = {**settings, "package": package, "lock": lock}
+    policies = policies or tuple(filter(None, settings.get("policy", "").split(r"\n")))
+    # What existing workflows apply stays, whatever is checked out here.
+    if branch is None:
+        git = git_in(session.process.directory)
+        branch = settings.get("branch") or workflows.default_branch(git)
+    if not branch:
+        branch = "main"
+        text = "git shows no branch here: the workflows apply pushes to main; see --branch"
+        session.console.message("warning", text)
+    organizations, parents = _organizations(session, target, policies)
+    return workflows.Setup(
+        package=package,
+        lock=lock,
+        file=target,
+        branch=branch,
+        organizations=organizations,
+        parents=parents,
+        policies=policies,
+        server=_server_of_workflows(session),
+        settings=settings,
+    )
+
+
+def _organizations(
+    session: Session, target: str, policies: tuple[str, ...]
+) -> tuple[tuple[workflows.RequiredSecrets, ...], tuple[str, ...]]:
+    """Return the secrets of each organization in the files, and the files' parents.
+
+    The files must conform to the policies. Raises ConfigurationError, UsageError.
+    """
+    # The workflows have their own list of allowed secrets, which is made from these files.
+    inputs = session.inputs._replace(
+        paths=(target,), allow_secrets=(), strict=False, policies=policies
+    )
+    organizations: list[workflows.RequiredSecrets] = []
+    parents: set[str] = set()
+    warnings: dict[Finding, None] = {}
+    for source in workflow.load_all(inputs):
+        checked = source.checked
+        for finding in checked.loaded.findings:
+            if finding.severity is Severity.WARNING:
+                warnings[finding] = None
+        parents.update(checked.loaded.parents)
+        # All versions of a secret are read from the same variable.
+        secrets = {use._replace(version=None) for use in references(checked.desired.webhooks)}
+        organizations.append(
+            workflows.RequiredSecrets(
+                name=source.files.organization or "",
+                references=tuple(secrets),
+                key=_key_variable(source.files),
+                environment=checked.desired.environment,
+            )
+        )
+    if warnings:
+        session.warn(warnings)
+        session.console.message("warning", "in the workflows these warnings are errors: fix them")
+    return tuple(organizations), tuple(sorted(parents))
+
+
+def _key_variable(files: OrganizationFiles) -> str:
+    """Return the variable of an organization's key.
+
+    Raises UsageError for a key that GitHub's runners do not have.
+    """
+    key = files.api_key
+    if files.profile is None:
+        if key is None:
+            return "CLOUDTRUTH_API_KEY"
+        if SCHEMES[key.scheme].is_variable:
+            return key.name
+    what, kind = "profile", "in cli.yml"
+    if key is not None:
+        what, kind = "api_key", f"a {key.scheme}"
+    raise UsageError(
+        f"`{what}` in {', '.join(files.paths)} is {kind}, which GitHub's runners do not have; no "
+        "workflow was written",
+        hint="refer to a variable instead: `api_key: {env: CLOUDTRUTH_API_KEY}`",
+    )
+
+
+def _server_of_workflows(session: Session) -> str:
+    """Return the server to write into workflows, and print it; empty for the default."""
+    server, source = session.settings.server_url
+    if server in (DEFAULT_SERVER, LOCAL_SERVER):
+        return ""
+    # A test server on this machine is never what GitHub's runners should use.
+    if Origin.parse(server).is_loopback:
+        text = f"{server} (from {source}) is this machine: new workflows use {DEFAULT_SERVER}"
+        session.console.message("warning", text)
+        return ""
+    session.console.result(f"New workflows use the server {server} (from {source})")
+    return server
+
+
+def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
+    """Write the workflows; differences to existing ones are shown and confirmed first.
+
+    Settings are kept, other edits are not: --yes refuses to remove them. Raises NotConfirmedError,
+    and UsageError for another file with that name.
+    """
+    directory, console = session.process.directory, session.console
+    texts: dict[str, str] = {}
+    changed, edited = False, list[str]()
+    for name, text in workflows.workflows(setup).items():
+        path = directory / name
+        check_kind(path, FileKind.WORKFLOW)
+        if path.exists():
+            old = path.read_text(encoding="utf-8")
+            # Nothing to confirm, and the time of an unchanged file stays.
+            if text == old:
+                console.info(f"kept {name}, which is up to date")
+                continue
+            changed = True
+            if workflows.is_edited(old):
+                edited.append(name)
+            lines = unified_diff(old.splitlines(), text.splitlines(), name, name, lineterm="")
+            console.result("\n".join(lines))
+        texts[name] = text
+    if edited:
+        names = ", ".join(edited)
+        console.message("warning", f"{names}: edits that are not settings are removed, see above")
+        if yes:
+            raise NotConfirmedError(
+                "these workflows have edits, or are of an earlier version: no workflow was written",
+                hint="read the difference, and run the command without --yes",
+            )
+    if changed and not yes:
+        session.confirm("Write these workflows?", consequence="no workflow was written")
+    # Only after the question, so that a refusal leaves all of them as they were.
+    for name, text in texts.items():
+        session.write_file(name, text, over=FileKind.WORKFLOW)
+
+
+def _instructions(setup: workflows.Setup) -> str:
+    """Return what to set up in GitHub."""
+    applies = ", ".join(setup.environments)
+    commands = "\n".join(f"  {line}" for line in setup.commands)
+    many, checks = "", []
+    for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items():
+        checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
+        # GitHub refuses the next one, after a user has set a hundred of them.
+        if len(secrets) > _MAX_SECRETS:
+            many += (
+                f"\n{name} needs {len(secrets)} secrets, more than GitHub's limit of "
+                f"{_MAX_SECRETS}: give\n"
+                "some of its organizations another environment with `github: {environment: NAME}`."
+            )
+    missing = "\n".join(checks)
+    return f"""\
+The workflows install {setup.settings.get("package", setup.package)}
+Create these environments in GitHub: {setup.plan_environment}, {applies}.
+Restrict {applies} to branch {quote(setup.branch)}, and add required reviewers,
+in the repository's settings: they are the security boundary. These commands do not
+do that; they create the environments and set the secrets:
+{commands}
+You can set a webhook's secret later: apply needs it only to create the
+webhook or to change its `configuration`.{many}
+To see which names are missing:
+{missing}
+Each step is explained in {workflows.GUIDE}"""
