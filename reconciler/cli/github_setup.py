@@ -187,7 +187,7 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
         path = directory / name
         check_kind(path, FileKind.WORKFLOW)
         if path.exists():
-            old = path.read_text(encoding="utf-8")
+            old = path.read_text("utf-8", "replace")
             # Nothing to confirm, and the time of an unchanged file stays.
             if text == old:
                 console.info(f"kept {name}, which is up to date")

@@ -172,7 +172,7 @@ class Session:
         verb = "wrote"
         if path.exists():
             verb = "updated"
-            if path.read_text(encoding="utf-8") == text:
+            if path.read_text("utf-8", "replace") == text:
                 self.console.info(f"kept {name}, which is up to date")
                 return
         write_atomically(path, text.encode(), over=over, parents=True)

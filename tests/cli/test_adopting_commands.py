@@ -97,3 +97,13 @@ def test_init_rejects_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytes
     (tmp_path / ".github").write_text("a file")
     expect(shell("init", "--github", *commit), 1, "not a directory")
     assert (tmp_path / ".github").read_text() == "a file"
+
+
+def test_a_workflow_in_another_encoding_counts_as_edited(shell: Shell, tmp_path: Path) -> None:
+    command = ("init", "--github", "--yes", "--commit", "a" * 40)
+    assert shell(*command).code == 0
+    path = tmp_path / ".github/workflows/webhooks.yml"
+    edited = path.read_bytes() + "# café\n".encode("latin-1")
+    path.write_bytes(edited)
+    expect(shell(*command), 8, "these workflows have edits")
+    assert path.read_bytes() == edited
