@@ -10,7 +10,8 @@ For each live webhook the first matching row applies:
                                               entry's file is an error without `adopt: true`)
     same name as a matched webhook            if equal: duplicates, all but the smallest id are
                                               deleted; if different: all are kept
-    in scope of a file that prunes            deleted, unless protected
+    in scope of a file that prunes            deleted, unless protected, or named like an entry with
+                                              `state: absent` whose id is not live
     otherwise                                 unmanaged
 
 Fields are compared in compare.py.
@@ -91,6 +92,7 @@ class Match:
         # that webhook.
         self._taken = {entry.id for entry in self._entries() if entry.id in self._by_id}
         self._ignored_ids: set[str] = set()
+        self._absent_without_match: dict[str, Absent] = {}
         self.any_declared = any(map(self._is_selected, self._entries()))
         self._match_entries()
 
@@ -250,6 +252,8 @@ class Match:
                 hint = "it is matched by name; remove `id`, or copy it from `webhooks status`"
             elif not self._free(entry.name):
                 continue
+            elif id_is_gone:
+                self._absent_without_match[entry.name] = entry
             if id_is_gone and self._selects(entry.name):
                 message = f"no live webhook has the id that {entry.name!r} is pinned to"
                 self.findings.append(note("unknown-id", message, hint, entry.position))
@@ -506,9 +510,14 @@ class Match:
             self.unmanaged.append(Kept((snapshot(live),), reason))
             return
         protecting = self._protecting_pattern(live)
+        absent = self._absent_without_match.get(live.name)
         if protecting is not None:
             kept = Kept((snapshot(live),), Reason.PROTECTED, protecting.position)
             self.kept.append(kept)
+        elif absent is not None:
+            # Its entry has an `id` so that no other webhook of the name is deleted.
+            detail = "the `id` of its entry with `state: absent` is not live"
+            self.kept.append(Kept((snapshot(live),), Reason.PROTECTED, absent.position, detail))
         else:
             self.deletes.append(Delete(before=snapshot(live), reason=Reason.NOT_DECLARED))
 

@@ -42,7 +42,7 @@ class Reason(StrEnum):
     NOT_DECLARED = "not-declared"  # not declared, in scope of a file that prunes: delete
     DUPLICATE = "duplicate"  # another webhook of a declared name, equal to the one that stays
 
-    PROTECTED = "protected"  # would be deleted if it were not protected
+    PROTECTED = "protected"  # by a glob, or by the `id` of an entry with `state: absent`
     UNKNOWN_TYPE = "unknown-type"  # a type that this version does not know
     UNKNOWN_EVENT = "unknown-event"  # an event that this version does not know
     AMBIGUOUS = "ambiguous"  # several live webhooks of a declared name, which differ
@@ -319,9 +319,9 @@ class Kept(NamedTuple):
 
     With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
     line that explains the reason: the `protect` glob, or the declaration with that name. `detail`
-    names the unknown type or events, or says that destinations are hidden. `unapplied` means that a
-    declaration is not applied because of this. Undeclared webhooks that are not pruned are of this
-    type, too.
+    names the unknown type or events, or how a destination or an `id` matters. `unapplied`
+    means that a declaration is not applied because of this. Undeclared webhooks that are not pruned
+    are of this type, too.
     """
 
     webhooks: tuple[Snapshot, ...]
