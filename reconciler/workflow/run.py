@@ -179,11 +179,13 @@ def _require_matched(targets: Iterable[Target], missing: Sequence[str]) -> None:
 
 
 def _accepts_any(targets: Sequence[Target]) -> bool:
-    """Return whether the only organization is that of the emulator, which has any name."""
-    if len(targets) > 1:
-        return False
-    (connection,) = (target.connection for target in targets)
-    return connection is not None and connection.api.origin == LOCAL_SERVER
+    """Return whether the emulator has any organization for files that name none."""
+    return all(
+        target.source.files.organization is None
+        and target.connection is not None
+        and target.connection.api.origin == LOCAL_SERVER
+        for target in targets
+    )
 
 
 def _identified(targets: Sequence[Target], patterns: Sequence[str]) -> list[Target]:
