@@ -186,9 +186,10 @@ def run(
     named = tuple(path for path in session.command_line.get("file", ()) if path != STDIN)
     view = session.view()._replace(
         missing=frozenset().union(*(files.missing_references for files in gathered)),
-        plan_file=out,
+        # Standard output has no name that `apply` could read.
+        plan_file=None if target is None else out,
         # A saved plan has its files and the other options.
-        apply_options=words if out is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
+        apply_options=words if target is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
         connection=session.words((*FILE_OPTIONS[:1], *CONNECTION_OPTIONS), file=named),
     )
     if out is not None:
