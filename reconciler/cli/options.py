@@ -49,6 +49,9 @@ OTHER_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
 _PRINTING: Final = ("show", "schema", "completion", "help")
 """The commands that share the module `printing`, in which each is a function of its name."""
 
+_NEVER_EMPTY: Final = {"FILE": "file name", "REV|PATH": "revision or path"}
+"""What the values of options with these placeholders are."""
+
 _SINGLE_DASH: Final = re.compile(r"-[a-z][a-z-]+")
 _SHARED_TEXT: Final = """\
 Several commands share these options. Pass them before or after the command's name.
@@ -97,10 +100,12 @@ class Option(click.Option):
         return [value for value in values if value]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Reject an empty file name, usually from an unset shell variable."""
-        if value == "" and self.metavar == "FILE":
-            raise click.BadParameter("empty file name", ctx=ctx, param=self)
-        return super().type_cast_value(ctx, value)
+        """Reject an empty file name or revision, usually from an unset shell variable."""
+        typed = super().type_cast_value(ctx, value)
+        noun = _NEVER_EMPTY.get(str(self.metavar))
+        if noun is not None and "" in (typed if self.multiple else (typed,)):
+            raise click.BadParameter(f"empty {noun}", ctx=ctx, param=self)
+        return typed
 
 
 class _Command(click.Command):
