@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Final, Self
 
 from reconciler.findings import Finding
 
@@ -233,6 +233,21 @@ class AmbiguousWriteError(ApiError, code="ambiguous-write"):
     """The request may have been processed; only reading back shows whether it was."""
 
 
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP, as KeyboardInterrupt is SIGINT; `exit_code` is the signal's.
+
+    Not an Exception: no handler can take it for a problem after which the program goes on.
+    """
+
+    def __init__(self, exit_code: ExitCode) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+SIGNALS: Final = (KeyboardInterrupt, Terminated)
+"""What a signal raises while no write can be in flight."""
+
+
 class Interrupted(ReconcilerError, code="interrupted"):  # noqa: N818 - not an error
     """A signal ended the run before anything was written; its exit code is the signal's."""
 
@@ -240,3 +255,8 @@ class Interrupted(ReconcilerError, code="interrupted"):  # noqa: N818 - not an e
         super().__init__(message)
         # Per instance: the class cannot know which signal it was.
         self.exit_code = signal_exit
+
+    @classmethod
+    def by(cls, signal: BaseException, message: str) -> Self:
+        """Return the error of a signal, one of SIGNALS."""
+        return cls(message, signal_exit=getattr(signal, "exit_code", ExitCode.SIGINT))

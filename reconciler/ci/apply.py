@@ -37,6 +37,7 @@ from reconciler.ci.reviews import (
 )
 from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
 from reconciler.errors import (
+    SIGNALS,
     BlockedError,
     ConfigurationError,
     CredentialError,
@@ -110,10 +111,9 @@ def apply(run: Run) -> JobResult:
         )
     try:
         ended = _run(run)
-    except KeyboardInterrupt:
+    except SIGNALS as signal:
         # Once something may be written, `_run` handles a signal, and returns the report.
-        message = "stopped by a signal: nothing was written"
-        problem = Interrupted(message, signal_exit=ExitCode.SIGINT)
+        problem = Interrupted.by(signal, "stopped by a signal: nothing was written")
         ended = Ended(JobResult(problem=problem))
     except ReconcilerError as problem:
         ended = Ended(JobResult(problem=problem))
@@ -151,7 +151,7 @@ def _run(run: Run) -> Ended:
         try:
             ended = _concluded(run, connected, organizations, report, pulls, unread, findings)
             return ended._replace(organizations=subjects)
-        except (KeyboardInterrupt, Interrupted):  # what was written must still be reported
+        except SIGNALS:  # what was written must still be reported
             message = "a signal stopped the run before it posted the outcome on the pull request"
             findings.append(warning("not-reported", message, "re-run the job"))
             plans = _plans([(result, result.value) for result in report.organizations])
@@ -433,7 +433,7 @@ def _offer(
         prefix = _prefix(target) if len(connected) > 1 else ""
         requests.update(f"{prefix}{name}" for name in names)
     ordered = tuple(sorted(requests))
-    with suppress(ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
+    with suppress(ReconcilerError, *SIGNALS):  # the writes must still be reported
         targets = [
             target._replace(options=PlanOptions(resend=_requested(ordered, target, len(connected))))
             for target in identify(connected)

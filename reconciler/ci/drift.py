@@ -20,7 +20,7 @@ from reconciler.ci.organizations import (
 )
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.errors import CredentialError, Interrupted, ReconcilerError
+from reconciler.errors import CredentialError, ReconcilerError
 from reconciler.findings import Finding, warning
 from reconciler.planning.drift import DriftReport
 from reconciler.planning.plan import RunPlan, Snapshot
@@ -62,8 +62,6 @@ def drift(run: Run) -> JobResult:
             )
         require_single(sources, planned)
         report = find_drift(planned, known, named=run.paths)
-    except Interrupted:
-        raise
     except ReconcilerError as problem:
         return _failed_check(run, problem)
     plans = guarded(run, planned)

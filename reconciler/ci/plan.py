@@ -48,7 +48,7 @@ from reconciler.ci.reviews import (
 )
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import WORKFLOWS
-from reconciler.errors import ConfigurationError, Interrupted, ReconcilerError, StalePlanError
+from reconciler.errors import ConfigurationError, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, note, warning
 from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
 from reconciler.planning.planner import PlanOptions
@@ -87,8 +87,6 @@ def plan(run: Run) -> JobResult:
         if run.merge_queue is not None:
             return _check_merge_group(run, run.merge_queue, sources)
         return _plan_change(run, sources)
-    except Interrupted:
-        raise
     except ReconcilerError as problem:
         return JobResult(problem=problem, findings=_invalidate(run, problem))
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
-from reconciler.errors import ExitCode, ReconcilerError, UsageError
+from reconciler.errors import SIGNALS, ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
 from reconciler.model import frozen
 from reconciler.planning.drift import DriftReport
@@ -468,6 +468,6 @@ def reporting(findings: list[Finding], what: str) -> Iterator[None]:
         yield
     except ReconcilerError as problem:
         findings.append(warning("not-reported", f"{what}: {problem.message}", problem.hint))
-    except (Exception, KeyboardInterrupt) as problem:
+    except (Exception, *SIGNALS) as problem:
         name = type(problem).__name__
         findings.append(warning("not-reported", f"{what}: internal error ({name})"))

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple, NoReturn, TextIO
 
-from reconciler.errors import ExitCode, Interrupted, ReconcilerError
+from reconciler.errors import SIGNALS, ExitCode, Interrupted, ReconcilerError, Terminated
 from reconciler.findings import Finding
 from reconciler.kinds import slack
 from reconciler.model import Secret
@@ -87,7 +87,7 @@ class Process(NamedTuple):
         """Return the running process.
 
         Characters that the terminal cannot encode are escaped. On Windows, redirected output is in
-        UTF-8, like input. SIGTERM and SIGHUP now raise Interrupted, as SIGINT raises
+        UTF-8, like input. SIGTERM and SIGHUP now raise Terminated, as SIGINT raises
         KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows has none.
         """
         sys.unraisablehook = _repeat_signal
@@ -111,7 +111,7 @@ class Process(NamedTuple):
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Interrupted("stopped by a signal", signal_exit=ExitCode(128 + number))
+    raise Terminated(ExitCode(128 + number))
 
 
 def _repeat_signal(unraisable: sys.UnraisableHookArgs) -> None:
@@ -120,7 +120,7 @@ def _repeat_signal(unraisable: sys.UnraisableHookArgs) -> None:
     It drops exceptions of callbacks, such as those of the garbage collection between two rounds.
     """
     problem = unraisable.exc_value
-    if isinstance(problem, Interrupted | KeyboardInterrupt):
+    if isinstance(problem, SIGNALS):
         number = getattr(problem, "exit_code", ExitCode.SIGINT) - 128
         # From another thread and later, because this function is a callback, too.
         threading.Timer(0.05, os.kill, (os.getpid(), number)).start()

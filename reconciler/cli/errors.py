@@ -19,7 +19,14 @@ import click
 from reconciler import __version__
 from reconciler.cli.console import Console
 from reconciler.cli.options import ADVICE, OTHER_TOOLS
-from reconciler.errors import ExitCode, InternalError, Interrupted, ReconcilerError, UsageError
+from reconciler.errors import (
+    ExitCode,
+    InternalError,
+    Interrupted,
+    ReconcilerError,
+    Terminated,
+    UsageError,
+)
 from reconciler.render import RENDERERS
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -57,8 +64,9 @@ def translate(problem: BaseException) -> ReconcilerError:
             return problem
         case click.ClickException():
             return _usage(problem)
-        case KeyboardInterrupt() | click.Abort():
-            return Interrupted("stopped by a signal", signal_exit=ExitCode.SIGINT)
+        # click turns KeyboardInterrupt into Abort.
+        case KeyboardInterrupt() | Terminated() | click.Abort():
+            return Interrupted.by(problem, "stopped by a signal")
         case _:
             return _bug(problem)
 

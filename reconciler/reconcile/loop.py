@@ -15,7 +15,6 @@ from reconciler.errors import (
     ApiError,
     ConfigurationError,
     ExitCode,
-    Interrupted,
     ReconcilerError,
 )
 from reconciler.model import Desired, Live, Organization
@@ -83,7 +82,7 @@ def rounds(settings: Settings) -> Iterator[Round]:
     """Yield the result of each round; the next one begins when its time has come.
 
     Without an interval there is one. After a signal during an apply, the round of the signal is the
-    last one; in a wait or while reading, a signal raises Interrupted.
+    last one; in a wait or while reading, a signal raises Terminated.
     """
     reconciler = _Reconciler(settings)
     clock, every = settings.clock, settings.every
@@ -95,8 +94,6 @@ def rounds(settings: Settings) -> Iterator[Round]:
             assert inputs.commit is not None
             commit = inputs.commit.id
             result = reconciler.round(load_all(inputs))
-        except Interrupted:
-            raise
         except ReconcilerError as problem:
             # The clone or the files: the next commit may be good.
             result = Round(problem=problem)

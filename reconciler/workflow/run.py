@@ -17,7 +17,6 @@ from typing import Final, NamedTuple, TypeVar
 from reconciler.errors import (
     AuthenticationError,
     ConfigurationError,
-    Interrupted,
     OrganizationError,
     PermissionDeniedError,
     ReconcilerError,
@@ -104,8 +103,6 @@ def connect_all(
     for target in targets:
         try:
             connection, source = connect(target)
-        except Interrupted:  # not a problem of this organization: the run ends
-            raise
         except ReconcilerError as problem:
             connected.append(target._replace(problem=problem))
         else:
@@ -357,8 +354,7 @@ def _organizations_of(targets: Sequence[Target]) -> tuple[Organization | Reconci
 def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
     try:
         return gather(target.checked, target.key, writing=writing)
-    # A signal, or a mistake in the settings of the run: not a problem of this organization.
-    except (RunConfigurationError, Interrupted):
+    except RunConfigurationError:  # a mistake in the settings of the run, not of its files
         raise
     except ReconcilerError as problem:
         return problem
@@ -426,7 +422,7 @@ def _attempt(target: Target, action: Callable[[Connection], _T]) -> _T | Reconci
         return unreachable
     try:
         return action(connection)
-    except (RunConfigurationError, Interrupted):
+    except RunConfigurationError:
         raise
     except ReconcilerError as problem:
         return _with_key_source(problem, target)

@@ -16,7 +16,7 @@ import pytest
 from reconciler.ci.marker import MarkerKind, decode
 from reconciler.ci.workflows import CALLER, workflows
 from reconciler.emulator.messages import bytes_response, json_value
-from reconciler.errors import ExitCode, Interrupted
+from reconciler.errors import ExitCode, Terminated
 from tests.ci.fake_github import BOT, refusal
 from tests.ci.support import PUSH, SLACK, World, plant, world
 from tests.emulated.faults import Rule, Script, drop, status, with_fault
@@ -692,9 +692,7 @@ def test_a_failed_comment_does_not_undo_an_apply(here: World) -> None:
     assert "no longer pending" in here.github.bodies(1)[1]
 
 
-@pytest.mark.parametrize(
-    "signal", [KeyboardInterrupt(), Interrupted("stopped", signal_exit=ExitCode.SIGTERM)]
-)
+@pytest.mark.parametrize("signal", [KeyboardInterrupt(), Terminated(ExitCode.SIGTERM)])
 def test_a_signal_after_the_writes_does_not_hide_them(
     here: World, signal: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -767,7 +765,7 @@ def test_a_stopped_drift_check_opens_no_issue(here: World, monkeypatch: pytest.M
     """Whoever cancels the job knows that it did not run."""
 
     def stop(*_: object, **__: object) -> None:
-        raise Interrupted("stopped", signal_exit=ExitCode.SIGTERM)
+        raise Terminated(ExitCode.SIGTERM)
 
     monkeypatch.setattr("reconciler.ci.drift.plan_all", stop)
     assert here.drift().code == 143

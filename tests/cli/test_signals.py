@@ -130,7 +130,7 @@ except BaseException as problem:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("SIGTERM", "Interrupted"), ("SIGINT", "KeyboardInterrupt")]
+    ("name", "expected"), [("SIGTERM", "Terminated"), ("SIGINT", "KeyboardInterrupt")]
 )
 def test_a_signal_in_a_callback_is_not_lost(tmp_path: Path, name: str, expected: str) -> None:
     """Python drops an exception in a callback of the garbage collection: the signal is repeated."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import ExitCode, Interrupted
+from reconciler.errors import ExitCode, Terminated
 from tests.cli.conftest import Done, Shell, expect, perform
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.folders import commit, git, running, write
@@ -69,7 +69,7 @@ class Steps(SkippingClock):
         if seconds < 9:
             return  # before a request is repeated
         if not self._actions:
-            raise Interrupted("stopped", signal_exit=ExitCode.SIGTERM)
+            raise Terminated(ExitCode.SIGTERM)
         self._actions.pop(0)(self._site)
 
 

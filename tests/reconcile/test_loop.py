@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ExitCode, Interrupted
+from reconciler.errors import ExitCode, Terminated
 from reconciler.planning.plan import RunPlan
 from reconciler.reconcile.loop import Round
 from reconciler.report import RunReport, Skipped
@@ -225,11 +225,11 @@ def test_a_signal_while_connecting_ends_the_process(world: World) -> None:
     """It is not a problem of the organization, after which the rounds would go on."""
 
     def interrupt(*names: str) -> str:
-        raise Interrupted("stopped by a signal", signal_exit=ExitCode.SIGTERM)
+        raise Terminated(ExitCode.SIGTERM)
 
     process = reconciled(world)
     world.key = interrupt
-    with pytest.raises(Interrupted):
+    with pytest.raises(Terminated):
         process.next_rounds(1)
 
 

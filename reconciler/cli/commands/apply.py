@@ -18,7 +18,7 @@ from reconciler.cli.connection import Progress, connected_all, show_problems
 from reconciler.cli.errors import translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
+from reconciler.errors import SIGNALS, ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import fallback_summary, plural
 from reconciler.report import State, state_of
@@ -78,7 +78,7 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         )
     try:
         result = _apply(session, target, options, keep_going=keep_going)
-    except (Exception, KeyboardInterrupt) as problem:
+    except (Exception, *SIGNALS) as problem:
         # A usage error has no report: an older one with that name stays.
         if report is not None and not isinstance(problem, UsageError):
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))

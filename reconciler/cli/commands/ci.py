@@ -24,7 +24,7 @@ from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
 from reconciler.model import Secret
 from reconciler.render import RENDERERS
 from reconciler.source.schemes import SCHEMES, Machine
@@ -74,8 +74,6 @@ def run(session: Session, what: str | None, **options: str | None) -> int:
     """
     try:
         result = _job_result(session, what, options)
-    except Interrupted:  # a cancelled job has no result
-        raise
     except ReconcilerError as problem:
         # No result: the workflow's last step reports a run that could not start.
         result = JobResult(status="", problem=problem)
