@@ -72,13 +72,9 @@ class Repository:
                 name = revision.removesuffix("^{commit}")
                 commit = self.refs.get(name, name)
                 return commit.encode() if commit in self.commits else None
-            case ["ls-tree", *options, commit, "--", _] if "-r" in options:
-                return self._listing(commit)
-            case ["ls-tree", *_, "--", _] | ["ls-tree", "-z", _, "--", *_]:
-                commit = words[words.index("--") - 1]
-                return self._listing(commit, names="--name-only" in words)
-            case ["ls-tree", "-r", "-z", commit]:
-                return self._listing(commit)
+            case ["ls-tree", *_]:  # the reader ignores what it did not ask for
+                options = words[: words.index("--")] if "--" in words else words
+                return self._listing(options[-1])
             case ["cat-file", "blob", blob]:
                 texts = (text for files in self.commits.values() for text in files.values())
                 return next((text.encode() for text in texts if _blob(text) == blob), None)
@@ -87,13 +83,12 @@ class Repository:
                 return b""
         return None
 
-    def _listing(self, commit: str, *, names: bool = False) -> bytes | None:
+    def _listing(self, commit: str) -> bytes | None:
         if commit not in self.commits:
             return None
-        files = sorted(self.commits[commit])
-        blobs = self.commits[commit]
-        lines = files if names else [f"100644 blob {_blob(blobs[name])}\t{name}" for name in files]
-        return "".join(f"{line}\0" for line in lines).encode()
+        texts = sorted(self.commits[commit].items())
+        lines = [f"100644 blob {_blob(text)}\t{name}\0" for name, text in texts]
+        return "".join(lines).encode()
 
 
 def _blob(text: str) -> str:
