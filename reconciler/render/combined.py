@@ -277,16 +277,15 @@ def _block(
     if len(report.organizations) == 1:
         names = []
     webhook = members[0][1]
-    revert = accept = ""
-    if view.apply_options is not None:
-        revert, accept = drift_commands(report, organizations, webhook, view)
+    revert, accept, refusal = drift_commands(report, organizations, webhook, view)
+    if view.apply_options is None:
+        revert = accept = ""
+        refusal = webhook.refusal
     if report.reverted_together:
         revert = ""
-    if webhook.refusal:
-        accept = ""
     rows = zip(*(shown for _, _, shown in members), strict=True)
     common = tuple(map(_common_row, rows))
-    return Block(tuple(names), common, revert, accept, prose(webhook.refusal), prose(note))
+    return Block(tuple(names), common, revert, accept, prose(refusal), prose(note))
 
 
 def rename_note(plan: Plan, webhook: Drifted) -> str:
@@ -313,14 +312,15 @@ def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDr
 
 def drift_commands(
     report: DriftReport, organizations: Sequence[_Organization], webhook: Drifted, view: View
-) -> tuple[str, str]:
-    """Return the commands that revert and accept a webhook in the organizations.
+) -> tuple[str, str, str]:
+    """Return the commands that revert and accept a webhook in the organizations, or a refusal.
 
-    None reverts a webhook that is live under another name, which would stay.
+    None reverts a webhook that is live under another name, which would stay. The refusal is why
+    there is no command that accepts.
     """
     # Accepted edits are in the files already, so that an apply does not revert them.
     if report.accepted and webhook.files:
-        return "", ""
+        return "", "", webhook.refusal
     drift = organizations[0].value
     assert drift is not None
     operations = [drift.plan.operations[index] for index in webhook.operations]
@@ -341,7 +341,11 @@ def drift_commands(
     match operations:
         case [Create(after=declared)] if declared.name in drift.plan.renamed:
             revert = ""  # it would create a second one
-    return revert, accept
+    if webhook.refusal:
+        return revert, "", webhook.refusal
+    if not accept:
+        return revert, "", "its name has characters that a command cannot show: rename it first"
+    return revert, accept, ""
 
 
 def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[Entry]]]:
@@ -362,14 +366,14 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
         (merged_title, ""): [],
     }
     for organization, drift, rows in _drifts(report):
-        waiting = (
-            f"Perhaps not applied yet, changed by commit {drift.commit}; if it is applied, run:"
-        )
+        waiting = f"Perhaps not applied yet, changed by commit {drift.commit}"
+        if is_applied:
+            waiting = f"{waiting}; if it is applied, run"
         for key, shown in (
             ((kept_title, ""), map(kept_row, drift.unapplied)),
             ((title, ""), (rows[index] for index in drift.not_applied)),
             ((merged_title, ""), (rows[index] for index in drift.merged)),
-            ((waiting, is_applied), (rows[index] for index in drift.waiting)),
+            ((f"{waiting}:", is_applied), (rows[index] for index in drift.waiting)),
         ):
             names = (quote(organization.name),)
             entries.setdefault(key, []).extend(Entry(names, row) for row in shown)
@@ -411,4 +415,6 @@ def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     if view.apply_options is None or any(drift.merged for drift in report.drifts):
         return [count, f"{way}."], ""
     command = apply_command(view, "--accept", *report.base, command="drift")
+    if not command:
+        return [count, f"{way}."], ""
     return [count, f"{way}, or with this command:"], command

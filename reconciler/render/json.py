@@ -204,13 +204,13 @@ def _organization_drift(
     shown["drifted"] = []
     for webhook in drift.drifted:
         # For each organization, because a program may act on one of them only.
-        revert, accept = drift_commands(report, [organization], webhook, view)
+        revert, accept, refusal = drift_commands(report, [organization], webhook, view)
         shown["drifted"].append(
             {
                 "operations": [operations[index] for index in webhook.operations],
                 "revert": revert,
-                "accept": None if webhook.refusal else accept or None,
-                "refusal": webhook.refusal or None,
+                "accept": accept or None,
+                "refusal": refusal or None,
                 "files": list(webhook.files),
                 "note": rename_note(drift.plan, webhook) or None,
             }

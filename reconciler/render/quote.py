@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 # Printable for Python, but invisible or blank: joiners, fillers, variation selectors.
@@ -42,6 +44,15 @@ def quote(text: str) -> str:
 def prose(text: str) -> str:
     """Return a sentence that may contain untrusted text, with dangerous characters escaped."""
     return _escape_command(_NOT_ASCII.sub(_visible, text))
+
+
+def command_line(words: Iterable[str]) -> str:
+    """Return a command, ready to be copied into a shell; empty if a word cannot be shown as it is.
+
+    Quotes of a shell keep an escape as text, so the command would concern another webhook.
+    """
+    line = shlex.join(words)
+    return line if prose(line) == line else ""
 
 
 def _is_clear(text: str) -> bool:

@@ -262,10 +262,12 @@ def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
         return []
     lines = [f"Digest {quote(digest)}"]
     if applies and view.apply_options is not None:
-        command, start = words.apply_command(view), "To apply exactly this plan:"
-        if view.plan_file is None:  # the command has the digest
-            command, lines = words.apply_command(view, "--expect-digest", digest), []
-        lines += flow([Atom(command)], view, start=start)
+        command = words.apply_command(view)
+        if view.plan_file is None:
+            command = words.apply_command(view, "--expect-digest", digest)
+            lines = [] if command else lines  # the command has the digest
+        if command:
+            lines += flow([Atom(command)], view, start="To apply exactly this plan:")
     return [paint(line, "faint", view) for line in lines]
 
 

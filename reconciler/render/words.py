@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from glob import escape
@@ -29,7 +28,7 @@ from reconciler.planning.plan import (
     Update,
 )
 from reconciler.render import View
-from reconciler.render.quote import prose, quote
+from reconciler.render.quote import command_line, prose, quote
 from reconciler.report import (
     Applied,
     Failed,
@@ -502,20 +501,22 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
     # A wrong number of --allow-deletes blocks whatever the files say: only the number helps.
     if all(finding.rule != ALLOW_DELETES_DIFFERS for finding in plan.blocked):
         for purpose, text, changed in _edits(plan, view):
-            # Text with escaped characters cannot be copied.
-            if prose(text) == text and not any(guard_all([changed])):
+            # Text with escaped characters cannot be copied, and a command is empty then.
+            if text and prose(text) == text and not any(guard_all([changed])):
                 yield purpose, text
     if view.apply_options is not None:
         purpose = "override the guards once"
         if number:
             purpose = f"allow {plural(number, 'delete')} once"
-        yield purpose, apply_command(view, "--allow-deletes", str(number))
+        command = apply_command(view, "--allow-deletes", str(number))
+        if command:
+            yield purpose, command
 
 
 def apply_command(view: View, *option: str, command: str = "apply") -> str:
     """Return the command that applies the shown plan; `option` replaces the view's values of it.
 
-    Another `command` has the same options.
+    Empty if a command cannot show a name or path. Another `command` has the same options.
     """
     options = view.apply_options or ()
     # Without the option of this name, and the value after it.
@@ -524,11 +525,10 @@ def apply_command(view: View, *option: str, command: str = "apply") -> str:
         for index, word in enumerate(options)
         if word not in option[:1] and (index == 0 or options[index - 1] not in option[:1])
     ]
-    # Ready to be copied: the rest of the line is quoted for a shell.
     words = ["webhooks", command]
     if view.plan_file is not None:
         words.append(view.plan_file)
-    return prose(shlex.join([*words, *others, *option]))
+    return command_line([*words, *others, *option])
 
 
 def _edits(plan: Plan, view: View) -> Iterator[_Edit]:
@@ -554,12 +554,12 @@ def _edits(plan: Plan, view: View) -> Iterator[_Edit]:
         only = [word for glob in globs for word in ("--only", glob)]
         command = ["webhooks", "export", *view.connection, *only, "-o", "undeclared.yaml"]
         # An export names its organization; then files that name none need the option.
-        name = quote(shlex.quote(plan.organization.name))
+        name = command_line([plan.organization.name])
         numbers = plan.counts._replace(any_declared=True, any_declared_live=True)
         yield (
             "declare undeclared webhooks (then use -f FILE -f undeclared.yaml "
             f"--organization {name})",
-            shlex.join(command),
+            command_line(command if name else []),
             without._replace(counts=numbers),
         )
     deletes = plan.counted_deletes
@@ -579,7 +579,7 @@ def _file_edits(plan: Plan) -> Iterator[_Edit]:
     # A file that a commit removed is no mistake of this working tree.
     gone = [other.file for other in plan.elsewhere if other.state is FileState.GONE]
     if gone:
-        restore = shlex.join(["git", "checkout", "HEAD", "--", *gone])
+        restore = command_line(["git", "checkout", "HEAD", "--", *gone])
         yield "restore the files", restore, without
 
 

@@ -208,7 +208,10 @@ def _not_sent(
         f"not show whether it was sent before, so this note disappears only after {until}"
     )
     command = apply_command(View(apply_options=apply_options), *options)
-    return note("version-not-sent", message, f"already sent? then ignore this; if not: {command}")
+    hint = "already sent? then ignore this"
+    if command:
+        hint = f"{hint}; if not: {command}"
+    return note("version-not-sent", message, hint)
 
 
 def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, strategies
 
-from reconciler.render.quote import prose, quote
+from reconciler.render.quote import command_line, prose, quote
 from tests.render.strategies import texts
 
 HARMLESS = ("Deploys", "#deploys", "a b", "Ünïcødé 漢字 😀", "a::b", "x#[y]", "C:\\x", "it's")
@@ -54,3 +55,11 @@ def test_quoted_text_can_be_decoded(text: str) -> None:
 def test_a_sentence_stays_readable() -> None:
     """Quotes and backslashes are kept; only dangerous characters are escaped."""
     assert prose('"a" is\ttwice: C:\\x ##[x]') == '"a" is\\ttwice: C:\\x ##\\u005bx]'
+
+
+@given(strategies.lists(texts))
+def test_a_command_means_what_it_shows(words: list[str]) -> None:
+    """A shell reads exactly these words from a printed command; else there is none."""
+    line = command_line(words)
+    assert not line or shlex.split(prose(line)) == words
+    assert shlex.split(command_line(HARMLESS)) == [*HARMLESS]
