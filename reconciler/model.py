@@ -345,13 +345,15 @@ _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 def origin_of(url: str) -> str | None:
     """Return scheme and host of an http or https URL; None for other text.
 
-    The host is in ASCII: an address, or labels of letters, digits, hyphens and underscores.
+    The host is in ASCII: an address, or labels of letters, digits, hyphens and underscores. A URL
+    with an impossible port has no origin.
     """
     try:
-        scheme, authority, *_ = urlsplit(url)
-        match = _AUTHORITY.fullmatch(authority)
-        if scheme in ("http", "https") and match is not None:
-            return f"{scheme}://{_ascii_host(match[1])}"
+        parts = urlsplit(url)
+        match = _AUTHORITY.fullmatch(parts.netloc)
+        # `port` raises ValueError if it is too large.
+        if parts.scheme in ("http", "https") and match is not None and parts.port != 0:
+            return f"{parts.scheme}://{_ascii_host(match[1])}"
     except ValueError:
         pass
     return None

@@ -296,7 +296,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     "url": error(
         "bad-url",
         "{name} is not an absolute http or https URL",
-        "start it with `https://` or `http://`, without spaces",
+        "start it with `https://` or `http://` in lower case, without spaces",
     ),
     "type": error("unknown-type", "unknown type", f"the types are {_ticked(KINDS)}"),
     "state": error("unknown-state", "unknown state", "write `absent` to delete the webhook"),

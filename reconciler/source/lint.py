@@ -343,8 +343,9 @@ def _literal_url(name: str, url: str, rules: Rules) -> Finding | None:
     if origin is None or "_" in origin:
         return error(
             "url-host",
-            f"the host of `{name}` is invalid",
-            "use a name with only letters, digits and hyphens between its dots, or an address",
+            f"the host or the port of `{name}` is invalid",
+            "use a name with only letters, digits and hyphens between its dots, or an address; a "
+            "port is at most 65535",
         )
     # An ordinary URL is no secret, so a review can show where events are sent.
     reason = secrets.url_credential(url)
