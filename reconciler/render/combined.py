@@ -353,7 +353,7 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
 
     Each has a title, and the command that shows them as drift, if there is one.
     """
-    kept_title = "Drift that neither an apply nor an edit resolves:"
+    kept_title = "Drift to resolve by hand:"
     merged_title = "Waiting to be applied, from merged pull requests:"
     title = "Changes of the files that are not applied yet:"
     if report.unknown:
