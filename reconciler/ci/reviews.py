@@ -365,7 +365,7 @@ def bases(
 
 def _with_reviews(base: Base, reviews: Sequence[Merged], pending: Review, *, is_cut: bool) -> Base:
     """Return a base with what its reviews approve; with `is_cut`, there may be older ones."""
-    base = base._replace(merged=pending.operations)
+    base = base._replace(merged=pending.operations, has_reviews=bool(reviews))
     for review in reviews:
         # Its merge was applied; later pushes may have had no review.
         if review.operations and not review.pending:

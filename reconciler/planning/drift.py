@@ -54,9 +54,9 @@ class OrganizationDrift(NamedTuple):
     """The drift of an organization.
 
     `not_applied` are the indexes of operations that only the files of this run plan, `waiting`
-    those that `commit` may have introduced, so that it may not be applied yet, and `merged` those
-    about webhooks with a merged review that is not applied yet. `unapplied` are declarations that
-    cannot be applied because of a live webhook.
+    those that one of `commits` each may have introduced, so that it may not be applied yet, and
+    `merged` those about webhooks with a merged review that is not applied yet. `unapplied` are
+    declarations that cannot be applied because of a live webhook.
     """
 
     plan: Plan
@@ -64,7 +64,7 @@ class OrganizationDrift(NamedTuple):
     unapplied: tuple[Kept, ...] = ()
     not_applied: tuple[int, ...] = ()
     waiting: tuple[int, ...] = ()
-    commit: str = ""
+    commits: tuple[str, ...] = ()
     merged: tuple[int, ...] = ()
 
 

@@ -358,25 +358,27 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
     title = "Changes of the files that are not applied yet:"
     if report.unknown:
         title = "Differences that may be drift or changes of the files:"
-    # HEAD has the commit in question, so everything that remains is drift.
-    is_applied = apply_command(view, "--base", "HEAD", command="drift")
     entries: dict[tuple[str, str], list[Entry]] = {
         (kept_title, ""): [],
         (title, ""): [],
         (merged_title, ""): [],
     }
     for organization, drift, rows in _drifts(report):
-        waiting = f"Perhaps not applied yet, changed by commit {drift.commit}"
-        if is_applied:
-            waiting = f"{waiting}; if it is applied, run"
+        names = (quote(organization.name),)
         for key, shown in (
-            ((kept_title, ""), map(kept_row, drift.unapplied)),
-            ((title, ""), (rows[index] for index in drift.not_applied)),
-            ((merged_title, ""), (rows[index] for index in drift.merged)),
-            ((f"{waiting}:", is_applied), (rows[index] for index in drift.waiting)),
+            (kept_title, map(kept_row, drift.unapplied)),
+            (title, (rows[index] for index in drift.not_applied)),
+            (merged_title, (rows[index] for index in drift.merged)),
         ):
-            names = (quote(organization.name),)
-            entries.setdefault(key, []).extend(Entry(names, row) for row in shown)
+            entries[key, ""].extend(Entry(names, row) for row in shown)
+        for index, commit in zip(drift.waiting, drift.commits, strict=True):
+            # With the change in the base, what remains is drift.
+            base = commit.rpartition("..")[2]
+            is_applied = apply_command(view, "--base", base, command="drift")
+            waiting = f"Perhaps not applied yet, changed by commit {commit}"
+            if is_applied:
+                waiting = f"{waiting}; if it is applied, run"
+            entries.setdefault((f"{waiting}:", is_applied), []).append(Entry(names, rows[index]))
     is_single = len(report.organizations) == 1
     for (title, command), listed in entries.items():
         if listed:

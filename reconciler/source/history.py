@@ -24,6 +24,8 @@ Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
 _NULL_COMMIT: Final = "0" * 40
+_CHANGES: Final = 20
+"""The maximum number of changes of the files that may not be applied yet."""
 _NULL: Final = r"0{40}(?:0{24})?"  # SHA-1 or SHA-256
 _REGULAR: Final = ("100644", "100755")
 _LINK: Final = "120000"
@@ -264,28 +266,41 @@ def removal(revision: str, name: str, now: Commit) -> str | None:
     return _commit(output)
 
 
-def last_change(names: Iterable[str], git: Git, at: str) -> str | None:
-    """Return the last commit before `at` that changed one of the files, abbreviated."""
-    # A merge brings its changes to the branch at once: its parent is what was applied before.
-    options = ["log", "-1", "--first-parent", "--format=%h", "--abbrev=12", at, "--"]
-    return _commit(git(["--literal-pathspecs", *options, *dict.fromkeys(names)]))
+def changes(names: Iterable[str], directory: Path, git: Git, at: str) -> Iterator[tuple[str, str]]:
+    """Yield the last commits until `at` that changed one of the files, each with its first parent.
 
-
-def commit_before(commit: str, git: Git) -> str:
-    """Return the first parent of a commit; the null commit before the first one.
-
-    Raises NoBaseError if a shallow clone lacks it.
+    The newest is first, and the parent of the first commit of all is the null commit. Raises
+    NoBaseError if git fails, or where a shallow clone ends.
     """
-    parent = commit_of(f"{commit}^", git)
-    if parent is not None:
-        return parent
-    # A shallow clone shows its oldest commit as if it had no parent.
-    if (git(["rev-parse", "--is-shallow-repository"]) or b"").strip() != b"false":
-        raise NoBaseError(
-            f"this clone is shallow and lacks the commit before {commit}, the last that changed "
-            "the files; fetch it with `git fetch --unshallow`"
-        )
-    return _NULL_COMMIT
+    named = list(dict.fromkeys(names))
+    left = _CHANGES
+    while named and left:
+        # A merge brings its changes to the branch at once: its parent is what was applied before.
+        options = ["log", f"-{left}", "--first-parent", "--format=%h %p", "--abbrev=12", at, "--"]
+        listing = git(["--literal-pathspecs", *options, *named])
+        if listing is None:
+            raise NoBaseError("git cannot list the changes of the files")
+        lines = listing.decode("ascii", "replace").splitlines()
+        left -= len(lines)
+        commit = at
+        for line in lines:
+            commit, *parents = line.split()
+            # A shallow clone shows its oldest commit as if it had no parent.
+            if not parents and _is_shallow(git):
+                raise NoBaseError(
+                    f"this clone is shallow and lacks the commit before {commit}, which changed "
+                    "the files; fetch it with `git fetch --unshallow`"
+                )
+            at = parents[0] if parents else _NULL_COMMIT
+            yield commit, at
+        # The log ends where the files were renamed: they had other names before.
+        renamed = lines and at != _NULL_COMMIT
+        before, after = Commit(at, directory, git), Commit(commit, directory, git)
+        named = list(_renames(before, named, after)) if renamed else []
+
+
+def _is_shallow(git: Git) -> bool:
+    return (git(["rev-parse", "--is-shallow-repository"]) or b"").strip() != b"false"
 
 
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:

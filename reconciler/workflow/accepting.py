@@ -170,12 +170,13 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
             indexes[operation.attribution].append(index)
     # Without a previous configuration, nothing has a label.
     not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
+    waiting = indexes[Attribution.PERHAPS_WAITING]
     return OrganizationDrift(
         plan,
         unapplied=_unapplied(plan, base, globs),
         not_applied=tuple(not_applied),
-        waiting=tuple(indexes[Attribution.PERHAPS_WAITING]),
-        commit=base.commit,
+        waiting=tuple(waiting),
+        commits=tuple(base.commits[webhook_key(plan.operations[index])] for index in waiting),
         merged=tuple(indexes[Attribution.WAITING]),
     )
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, RunConfigurationError
 from reconciler.model import Desired, Live
 from reconciler.planning.drift import (
     WebhookStatus,
@@ -31,14 +32,14 @@ from reconciler.planning.plan import (
     OperationDigest,
     Plan,
     Snapshot,
+    webhook_key,
 )
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import mentions
 from reconciler.source.history import (
     NoBaseError,
-    commit_before,
+    changes,
     commit_of,
-    last_change,
     tracked,
 )
 from reconciler.source.schemes import paths
@@ -55,8 +56,10 @@ class Base(NamedTuple):
     """The previous configuration of an organization, or why there is none.
 
     `revision` is its commit, if earlier changes of the files may not be applied yet. Those until
-    `applied` are, and `merged` are the operations of merged reviews that are not. `commit` is the
-    last change that may not be applied yet, once `compared` has looked for it.
+    `applied` are, and `merged` are the operations of merged reviews that are not. If it
+    `has_reviews`, they have what waits, except for the last change, which may be a later push.
+    `commits` are the changes that may not be applied yet, by `webhook_key`, once `compared` has
+    looked for them.
     """
 
     desired: Desired | None = None
@@ -64,7 +67,8 @@ class Base(NamedTuple):
     revision: str = ""
     applied: str = ""
     merged: Collection[OperationDigest] = ()
-    commit: str = ""
+    has_reviews: bool = False
+    commits: Mapping[str, str] = MappingProxyType({})
 
 
 def base_of(checked: Checked) -> Base:
@@ -87,40 +91,86 @@ def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
     return organization._replace(plan=plan), base
 
 
-def _recent(checked: Checked, base: Base) -> tuple[Desired | None, Base]:
-    """Return the configuration before the last change that may not be applied yet, if any."""
-    if base.unknown or not base.revision:
-        return None, base
+def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
+    """Yield changes of the files that may not be applied yet, and the configuration before each.
+
+    The newest is first. Raises NoBaseError if it is not known what was applied before.
+    """
+    if not base.revision:
+        return
     inputs = checked.inputs
     secret_files = paths(references(checked.desired.webhooks))
     in_git = tracked(secret_files, directory=inputs.directory, git=inputs.git)
     names = (*checked.loaded.documents, *checked.loaded.parents, *sorted(in_git))
-    commit = last_change(names, inputs.git, base.revision)
-    if commit is None:  # no commit has the files
-        return None, base
-    if base.applied:
-        with suppress(ConfigurationError):
-            recent = previous_at(base.applied, checked)
-            return recent, base._replace(commit=f"{base.applied[:12]}..{commit}")
-    # A guess here could undo a merge that is not applied yet.
-    try:
-        recent = previous_at(commit_before(commit, inputs.git), checked)
-        return recent, base._replace(commit=commit)
-    except NoBaseError as problem:
-        unknown = str(problem)
-    except ConfigurationError as problem:
-        unknown = (
-            f"the configuration before commit {commit}, the last that changed the files, cannot be "
-            f"used: {problem.message}"
-        )
-    return None, base._replace(desired=None, unknown=unknown)
+    is_last = True
+    invalid = ""
+    for commit, before in changes(names, inputs.directory, inputs.git, base.revision):
+        if base.applied and is_last:
+            with suppress(ConfigurationError):
+                yield f"{base.applied[:12]}..{commit}", previous_at(base.applied, checked)
+                return
+        try:
+            yield invalid or commit, previous_at(before, checked)
+            invalid = ""
+        except ConfigurationError as problem:
+            # A guess here could undo a merge that is not applied yet.
+            if is_last or isinstance(problem, RunConfigurationError):
+                raise NoBaseError(
+                    f"the configuration before commit {commit}, which changed the files, cannot be "
+                    f"used: {problem.message}"
+                ) from None
+            # What is invalid was never applied: an older one may have been.
+            invalid = invalid or commit
+        if base.has_reviews:
+            return
+        is_last = False
 
 
 def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Plan, Base]:
     """Return the plan in which only what no earlier change explains is drift."""
     if not may_be_drift(plan):
         return plan, base  # most plans: no earlier commit is read
-    earlier, base = _earlier_plan(plan, live, gathered, base)
+    nothing = Plan(plan.origin, plan.organization)
+    if base.unknown:
+        return _explained(plan, nothing, base), base
+    commits: dict[str, str] = {}
+    known = base.desired
+    try:
+        for commit, desired in _earlier(gathered.checked, base):
+            if desired == known:
+                continue
+            known, earlier = desired, nothing
+            if desired.policy.scopes:
+                earlier = _plan_of(desired, live, gathered) or nothing
+            elif plan.counts.any_declared_live:
+                break  # the commit that added the files is applied
+            drifting = [operation.attribution in _DRIFT for operation in plan.operations]
+            plan = _explained(plan, earlier, base)
+            for operation, was_drift in zip(plan.operations, drifting, strict=True):
+                if was_drift and operation.attribution is Attribution.PERHAPS_WAITING:
+                    commits[webhook_key(operation)] = commit
+            if not (desired.policy.scopes and may_be_drift(plan)):
+                break
+    except NoBaseError as problem:
+        base = base._replace(desired=None, unknown=str(problem))
+        return _explained(plan, nothing, base), base
+    return _explained(plan, None, base), base._replace(commits=commits)
+
+
+def _plan_of(desired: Desired, live: Live, gathered: Gathered) -> Plan | None:
+    """Return the plan of an earlier configuration; None if it conflicts with the live webhooks."""
+    secrets = {**gathered.secrets, **desired.literals, **desired.committed}
+    checked = gathered.checked._replace(desired=desired)
+    with suppress(ConfigurationError):
+        return plan_listed(gathered._replace(checked=checked, secrets=secrets), live, PlanOptions())
+    return None
+
+
+def _explained(plan: Plan, earlier: Plan | None, base: Base) -> Plan:
+    """Return the plan in which what an earlier configuration does not plan is no drift.
+
+    Without an earlier plan, only merged reviews explain differences.
+    """
     before: Mapping[str, Operation] | None = None
     renamed = plan.renamed
     if earlier is not None:
@@ -146,7 +196,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
             label = _label(change, renamed, before, is_waiting=is_waiting)
             operation = replace(operation, attribution=label)
         operations.append(operation)
-    return plan._replace(operations=tuple(operations), renamed=renamed), base
+    return plan._replace(operations=tuple(operations), renamed=renamed)
 
 
 def _label(
@@ -158,7 +208,7 @@ def _label(
 ) -> Attribution | None:
     """Return the label of a change that the last commit plans, too.
 
-    `before` are the operations of the configuration before, None if nothing of it may wait.
+    `before` are the operations of an earlier configuration, None if nothing of it may wait.
     `is_waiting` means that a merged review has the change.
     """
     is_partly = change.attribution is Attribution.PARTLY_DRIFT
@@ -188,28 +238,6 @@ def _webhooks(
 def may_be_drift(plan: Plan) -> bool:
     """Return whether a plan has operations that the previous configuration explains."""
     return any(operation.attribution in _DRIFT for operation in plan.operations)
-
-
-def _earlier_plan(
-    plan: Plan, live: Live, gathered: Gathered, base: Base
-) -> tuple[Plan | None, Base]:
-    """Return the plan of the configuration before the last change that may not be applied yet.
-
-    What it plans, too, is drift. It is None if nothing may wait, and plans nothing if all may.
-    """
-    nothing = Plan(plan.origin, plan.organization)
-    recent, base = _recent(gathered.checked, base)
-    if base.unknown:
-        return nothing, base
-    if recent is None or recent == base.desired:
-        return None, base
-    if not recent.policy.scopes:  # the change added the files
-        return None if plan.counts.any_declared_live else nothing, base
-    secrets = {**gathered.secrets, **recent.literals, **recent.committed}
-    earlier = gathered._replace(checked=gathered.checked._replace(desired=recent), secrets=secrets)
-    with suppress(ConfigurationError):
-        return plan_listed(earlier, live, PlanOptions()), base
-    return nothing, base
 
 
 def status(

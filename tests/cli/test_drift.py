@@ -82,11 +82,11 @@ def test_the_printed_command_reverts(
     ("line", "channel", "processes"),
     [
         ("status", "#deploys", 3),  # the commit, its file, and the content
-        ("status", "#live", 6),  # the last change, the commit before, whether there is none
+        ("status", "#live", 5),  # the changes, and whether the first is one
         ("drift", "#deploys", 3),
-        ("drift", "#live", 7),
+        ("drift", "#live", 6),
         ("plan --base HEAD", "#deploys", 4),
-        ("plan --base HEAD", "#live", 7),
+        ("plan --base HEAD", "#live", 6),
     ],
 )
 def test_git_runs_only_for_what_a_command_needs(

@@ -30,9 +30,10 @@ def run(
     session: Session, only: tuple[str, ...], base: tuple[str, ...], accept: bool, format: str
 ) -> int:
     """Drift is a change that was made in CloudTruth, not in the files: the configuration that was
-    applied last would also revert it. Your own edits are listed separately, and never undone. For
-    each webhook, the output has the command that reverts the change, the one that accepts it, and
-    its edit of the files as a patch for `git apply`. Exits with 2 if there is drift.
+    applied last would also revert it. Your own edits, and the last commits if they may not be
+    applied yet, are listed separately, and never undone. For each webhook, the output has the
+    command that reverts the change, the one that accepts it, and its edit of the files as a patch
+    for `git apply`. Exits with 2 if there is drift.
 
     Examples:
         # what changed live, and how to revert or accept it
