@@ -376,6 +376,10 @@ def conclusion(run: RunReport) -> list[str]:
             meaning = f"stopped by a signal: {finish}"
         elif code is ExitCode.PARTIAL:
             meaning = f"incomplete: {finish}"
+            # The same command would have the same problems: a guard, a key, a file.
+            failed = [quote(result.name) for result in run.organizations if result.problem]
+            if failed:
+                meaning = f"incomplete: resolve the problem of {shorten(failed, 3)}, then {finish}"
         states = [state_of(result) for result in run.organizations]
         numbers = _numbers((states.count(state), state) for state in State)
         totals = [f"{plural(len(states), 'organization')}: {numbers}."]
