@@ -101,9 +101,22 @@ class Commit(NamedTuple):
                 included = [entry for entry in _regular(entries) if matches(entry.name)]
                 for entry in sorted(included, key=lambda entry: entry.name):
                     read_files.setdefault(entry.name, self._source_file(entry))
+                if not included and not files.is_glob(path, self.directory):
+                    self._check_path(path)
         except files.NotReadableError:
             raise NoBaseError("git cannot read its files") from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
+
+    def _check_path(self, path: str) -> None:
+        """Raise NoBaseError if a path without files leads through a submodule."""
+        # The commit of a submodule has its files, so here they would seem to be missing.
+        name = PurePosixPath(files.display_name(self.directory / path, directory=self.directory))
+        steps = [str(step) for step in (name, *name.parents) if step.name not in ("", "..")]
+        for entry in self._list(self.id, "--", *steps):
+            if entry.mode == _SUBMODULE:
+                raise NoBaseError(
+                    f"the files of {entry.name}, a submodule, are not in this repository"
+                )
 
     def names(self, paths: Sequence[str]) -> frozenset[str]:
         """Return the names of the files that `paths` include, also by globs; none without git."""

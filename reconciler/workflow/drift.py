@@ -77,9 +77,13 @@ def base_of(checked: Checked) -> Base:
     if head is None:
         return Base(unknown="these files are not in a git repository with a commit")
     try:
-        return Base(previous_at(head, checked), revision=head)
+        desired = previous_at(head, checked)
     except ConfigurationError as problem:
         return Base(unknown=f"the last commit cannot be used: {problem.message}")
+    if not desired.policy.scopes:
+        files = ", ".join(checked.loaded.documents)
+        return Base(unknown=f"commit {head} does not have {files}")
+    return Base(desired, revision=head)
 
 
 def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
