@@ -151,12 +151,11 @@ def only_target(targets: Sequence[workflow.Target], what: str) -> workflow.Targe
     return targets[0]
 
 
-def warn_unused(
-    session: Session,
+def require_used(
     globs: Sequence[str],
     organizations: Iterable[tuple[workflow.Target, Live | ReconcilerError | None]],
 ) -> None:
-    """Warn about globs of --only that match no webhook. Raises UsageError if none of them does."""
+    """Raise UsageError if a glob of --only matches no webhook of any organization."""
     names: set[str] = set()
     for target, live in organizations:
         # The globs may be meant for the webhooks that could not be read.
@@ -164,7 +163,7 @@ def warn_unused(
             return
         names.update(webhook.name for webhook in target.checked.desired.webhooks)
         names.update(webhook.name for webhook in live.webhooks)
-    session.warn(require_matches(globs, names, "declared or live webhook"))
+    require_matches(globs, names, "declared or live webhook")
 
 
 def show_problems(session: Session, results: Sequence[OrganizationResult[Any]]) -> ExitCode:

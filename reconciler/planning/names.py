@@ -144,16 +144,14 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
             )
 
 
-def require_matches(only: Collection[str], names: Collection[str], searched: str) -> list[Finding]:
-    """Warn about globs of `--only` that match no name. Raises UsageError if none of them does."""
-    idle = [*unmatched(only, names, searched)]
-    require_some(only, idle)
-    return idle
+def require_matches(only: Iterable[str], names: Collection[str], searched: str) -> None:
+    """Raise UsageError if a glob of `--only` matches no name, even if another one does."""
+    require_none([*unmatched(only, names, searched)])
 
 
-def require_some(only: Collection[str], idle: Sequence[Finding]) -> None:
-    """Raise UsageError if the warnings `idle` concern every glob of `--only`."""
-    if only and len(idle) == len(set(only)):
+def require_none(idle: Sequence[Finding]) -> None:
+    """Raise UsageError if there is a warning about a glob of `--only`."""
+    if idle:
         raise UsageError("; ".join(finding.message for finding in idle), hint=idle[0].hint)
 
 

@@ -16,17 +16,16 @@ from typing import Final, NamedTuple, TypeVar
 
 from reconciler.errors import (
     AuthenticationError,
-    ConfigurationError,
     OrganizationError,
     PermissionDeniedError,
     ReconcilerError,
     RunConfigurationError,
     UsageError,
 )
-from reconciler.findings import has_errors, sort_key
+from reconciler.findings import sort_key
 from reconciler.model import Live, Organization, Secret
 from reconciler.planning.guards import guard_all
-from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_some
+from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_none
 from reconciler.planning.plan import OrganizationResult, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
@@ -254,7 +253,7 @@ def plan_all(
     )
     # Without the names of an organization that failed, a glob may only seem to match nothing.
     if not reviewed and plans and len(plans) == len(targets):
-        plans = _with_matching_globs(targets, plans)
+        plans = _with_matching_globs(plans)
     return _judged(planned, plans, allow_deletes)
 
 
@@ -295,21 +294,15 @@ def _with_own_resends(targets: Sequence[Target]) -> Sequence[Target]:
     return result
 
 
-def _with_matching_globs(targets: Sequence[Target], plans: Sequence[Plan]) -> list[Plan]:
+def _with_matching_globs(plans: Sequence[Plan]) -> list[Plan]:
     """Return the plans without warnings about globs of --only that match in another organization.
 
-    Raises UsageError if no glob matches anywhere, ConfigurationError for a warning with `strict`.
+    Raises UsageError if a glob matches nowhere.
     """
     idle = [{note for note in plan.notes if note.rule == ONLY_MATCHES_NOTHING} for plan in plans]
-    nowhere = sorted(set.intersection(*idle), key=sort_key)
-    require_some(targets[0].options.only, nowhere)
-    graded = targets[0].checked.inputs.graded(nowhere)
-    if has_errors(graded):
-        raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
+    require_none(sorted(set.intersection(*idle), key=sort_key))
     return [
-        plan._replace(
-            notes=tuple(note for note in plan.notes if note not in warnings or note in nowhere)
-        )
+        plan._replace(notes=tuple(note for note in plan.notes if note not in warnings))
         for plan, warnings in zip(plans, idle, strict=True)
     ]
 

@@ -11,7 +11,7 @@ from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, command_in, expe
     "options",
     [
         (),
-        ("--only", "Dep*", "--only", "x y"),
+        ("--only", "Dep*", "--only", "D*s"),
         ("--local-db", "other db.sqlite", "--timeout", "7", "--organization", "Acme"),
         ("--no-prune", "--resend-secret", "*", "--base", "base.yaml"),
         ("--resend-secret", "env:TOKEN", "--allow-secret", "env:*", "--no-color", "-v"),

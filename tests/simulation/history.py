@@ -267,7 +267,8 @@ class History:
         team = self.case.teams[0]
         for name in ("finish", "finished"):
             process = self._run(Process(name, team=team), start)
-            if process.code in (ExitCode.BLOCKED, ExitCode.INVALID) or team.inapplicable:
+            refused = process.code in (ExitCode.BLOCKED, ExitCode.INVALID, ExitCode.USAGE)
+            if refused or team.inapplicable:
                 return
             if process.code is ExitCode.STALE and self.world.invariants.has_duplicates(team):
                 return
@@ -283,6 +284,10 @@ class History:
         if not can_change_type(self.case.variant):  # a rename may need a change of type
             team = replace(team, inapplicable=team.inapplicable | self._touched_renames(team))
         last = self._run(Process("last", team=team), self.program.apply)
+        if last.code is ExitCode.USAGE:  # a glob matches nothing, but a declared name always does
+            names = tuple(glob for glob in team.options.only if not glob.endswith("*"))
+            team = replace(team, options=team.options._replace(only=names))
+            last = self._run(Process("named", team=team), self.program.apply)
         if team.invalid and last.code is not ExitCode.INVALID:
             raise Violation(f"an apply of invalid declarations ends with {last.code!r}")
         if last.code is ExitCode.INVALID and self._may_be_invalid(team):

@@ -18,14 +18,12 @@ from reconciler.cli.session import Session
 from reconciler.deliveries import check as deliveries
 from reconciler.deliveries.proof import Proof, Scratch, cause_events, prepare, received, watch
 from reconciler.errors import (
-    ConfigurationError,
     Interrupted,
     NoKeyError,
     ReconcilerError,
     UsageError,
 )
 from reconciler.execute.workers import ThreadWorkers
-from reconciler.findings import has_errors
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
 from reconciler.planning.plan import OrganizationResult
@@ -84,7 +82,7 @@ def run(
         webhooks check --only Deploys --send
     """
     targets = [workflow.Target(source) for source in session.load_all()]
-    _check_globs(session, targets, only)
+    _check_globs(targets, only)
     with connected_all(session, targets) as connected:
         if deliver is not None:
             only_target(connected, "--deliver")
@@ -126,13 +124,10 @@ def _unread(results: Sequence[OrganizationResult[list[deliveries.Case]]]) -> tup
     return (Section("Organizations", tuple(failed)),)
 
 
-def _check_globs(session: Session, targets: list[workflow.Target], only: tuple[str, ...]) -> None:
-    """Warn about globs of --only that match no declared webhook; an error if none of them does."""
+def _check_globs(targets: list[workflow.Target], only: tuple[str, ...]) -> None:
+    """Raise UsageError if a glob of --only matches no declared webhook."""
     names = {webhook.name for target in targets for webhook in target.checked.desired.webhooks}
-    unused = session.inputs.graded(require_matches(only, names, "declared webhook"))
-    if has_errors(unused):
-        raise ConfigurationError("warnings are treated as errors (--strict)", findings=unused)
-    session.warn(unused)
+    require_matches(only, names, "declared webhook")
 
 
 def _cases(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
-from reconciler.cli.connection import connected_all, show_problems, warn_unused
+from reconciler.cli.connection import connected_all, require_used, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
@@ -62,7 +62,7 @@ def run(
         planned = workflow.plan_all(connected)
     # --organization may have left some out.
     bases_of_run = [bases[organization.target.paths] for organization in planned]
-    warn_unused(session, only, [(result.target, result.live) for result in planned])
+    require_used(only, [(result.target, result.live) for result in planned])
     report = find_drift(planned, bases_of_run, only=only, named=session.files, accept=accept)
     # The suggested commands compare with the same configuration.
     report = report._replace(base=tuple(word for name in base for word in ("--base", name)))

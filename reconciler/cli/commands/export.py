@@ -74,11 +74,10 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
     with connected(session) as connection:
         live = workflow.read_live(connection.api, session.organizations)
     # An empty file would look like success.
-    notes = require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
+    require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
     # Before the file is written: a misspelled user name would leave its token assumed.
     exported = export(live, only=only, tokens=_with_declared(tokens, sources, live.organization))
     require_usernames(tokens, exported)
-    session.warn(notes)
     if path is None:
         console.result(exported.text, essential=True)
     else:

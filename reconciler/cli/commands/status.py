@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
-from reconciler.cli.connection import connected, connected_all, show_problems, warn_unused
+from reconciler.cli.connection import connected, connected_all, require_used, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError
@@ -67,7 +67,7 @@ def _statuses(
     with connected(session) as connection:
         live = workflow.read_live(connection.api, session.organizations)
     names = {webhook.name for webhook in live.webhooks}
-    session.warn(require_matches(only, names, "live webhook"))
+    require_matches(only, names, "live webhook")
     webhooks, _ = workflow.status(live, None, only)
     status = LiveStatus(live.organization, webhooks, len(live.webhooks), failing_only=failing)
     return [OrganizationResult(live.organization.name, value=status)]
@@ -88,7 +88,7 @@ def _compared(
     # Organizations may have the same warnings.
     notes = dict.fromkeys(note for plan in plans if plan is not None for note in plan.notes)
     session.warn(note for note in notes if note.severity is Severity.WARNING)
-    warn_unused(session, only, zip(connected, listings, strict=True))
+    require_used(only, zip(connected, listings, strict=True))
     return results
 
 
