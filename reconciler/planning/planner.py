@@ -281,10 +281,14 @@ def _malformed_secrets(pair: Comparison, options: PlanOptions) -> Iterator[Findi
     for name, reading in pair.unread.items():
         if reading is Reading.MALFORMED:
             noun = FIELDS[webhook.type][name].noun
+            hint = "rename the webhook, then resend the secret"
+            # An escape in the quotes of a shell is another name.
+            if webhook.name.isprintable():
+                hint = f"resend the secret: `{shlex.join(resend)}`"
             yield warning(
                 "live-secret-malformed",
                 f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
-                f"resend the secret: `{shlex.join(resend)}`",
+                hint,
                 webhook.position,
             )
 
