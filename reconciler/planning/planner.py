@@ -126,16 +126,19 @@ def plan(
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
     operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
     operations = tuple(sorted(operations, key=stage))
-    earlier = _earlier_plan(live, secrets, options)
+    earlier = None
+    if operations:  # in sync, there is nothing to explain
+        earlier = _earlier_plan(live, secrets, options)
     touched = {*paired, *(delete.before.id for delete in deletes)}
     others = _undeclared(desired, live, touched)
     renamed = _renamed(creates, deletes, others, secrets, evidence, earlier)
     findings += _rename_hints(creates, renamed, touched, desired)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     relaxations: tuple[Finding, ...] = ()
-    if options.previous is not None and earlier is not None:
+    if options.previous is not None:
         relaxations = tuple(relaxed(options.previous, desired))
         findings += new_notes(options.previous, desired, secrets)
+    if earlier is not None:
         operations = attributed(operations, reviewable, renamed, earlier)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}

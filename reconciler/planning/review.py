@@ -98,7 +98,7 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     configuration = after["configuration"]
     target = configuration.get(KINDS[operation.after.type].destination_field)
     for change in resent:
-        _, name = change.path
+        name = change.path[-1]
         yield ["resend", *webhook, name, configuration.get(name), target]
         yield from _previous_hosts(operation, change)
 
