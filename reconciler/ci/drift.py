@@ -169,12 +169,15 @@ def _drift_title(report: DriftReport, plans: RunPlan) -> str:
         for drift in report.drifts
     ]
     unapplied = sum(len(drift.unapplied) for drift in report.drifts)
+    overdue = sum(drift.overdue for drift in report.drifts)
     failing = sum(len(plan.failing) for plan in plans.plans)
     parts = []
     if report.unknown and report.remains:
         parts.append(f"drift or changes of the files, {counts(*plans.plans)}")
-    elif report.remains:
+    elif any(plan.operations for plan in drifted):
         parts.append(f"drift, {counts(*drifted)}")
+    if overdue:
+        parts.append(f"{plural(overdue, 'change')} perhaps not applied")
     if unapplied:
         parts.append(f"{plural(unapplied, 'declaration')} not applied")
     if failing:

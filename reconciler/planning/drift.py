@@ -55,8 +55,9 @@ class OrganizationDrift(NamedTuple):
 
     `not_applied` are the indexes of operations that only the files of this run plan, `waiting`
     those that one of `commits` each may have introduced, so that it may not be applied yet, and
-    `merged` those about webhooks with a merged review that is not applied yet. `unapplied` are
-    declarations that cannot be applied because of a live webhook.
+    `merged` those about webhooks with a merged review that is not applied yet. `overdue` is the
+    number of those in `waiting` that an earlier commit than the last change introduced. `unapplied`
+    are declarations that cannot be applied because of a live webhook.
     """
 
     plan: Plan
@@ -65,6 +66,7 @@ class OrganizationDrift(NamedTuple):
     not_applied: tuple[int, ...] = ()
     waiting: tuple[int, ...] = ()
     commits: tuple[str, ...] = ()
+    overdue: int = 0
     merged: tuple[int, ...] = ()
 
 
@@ -113,11 +115,12 @@ class DriftReport(NamedTuple):
     def remains(self) -> bool:
         """Return whether live webhooks differ from the files, except for changes of the files.
 
-        Without a previous configuration, any difference counts.
+        Without a previous configuration, any difference counts. Overdue changes count, too: a
+        scheduled check must not pass for weeks because they could still be applied.
         """
         if self.unknown:
             return any(drift.plan.operations or drift.unapplied for drift in self.drifts)
-        if any(drift.unapplied for drift in self.drifts):
+        if any(drift.unapplied or drift.overdue for drift in self.drifts):
             return True
         # What the edited files accept no longer differs from them.
         return any(not (self.accepted and webhook.files) for webhook in self.webhooks)

@@ -42,7 +42,7 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
             continue
         for change in operation.fields:
             if change.not_shown:
-                _, name = change.path
+                name = change.path[-1]
                 value = operation.after.configuration.get(name)
                 # A plain or removed field is only resent because its declaration changed.
                 cause = SecretCause.REFERENCE_CHANGED

@@ -403,7 +403,11 @@ def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     if not number and not compared:
         return [failures], ""
     count = f"Drift: {plural(number, 'webhook')} changed live."
-    if not number:
+    overdue = sum(drift.overdue for drift in report.drifts)
+    if not number and overdue:
+        subject = plural(overdue, "change")
+        count = f"Drift, unless {subject} from before the last commit can still be applied."
+    elif not number:
         count = "No drift."
     count += between(" ", failures)
     editable = plural(sum(bool(webhook.files) for webhook in drifted), "change")

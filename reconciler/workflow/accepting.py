@@ -171,12 +171,14 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     # Without a previous configuration, nothing has a label.
     not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
     waiting = indexes[Attribution.PERHAPS_WAITING]
+    commits = tuple(base.commits[webhook_key(plan.operations[index])] for index in waiting)
     return OrganizationDrift(
         plan,
         unapplied=_unapplied(plan, base, globs),
         not_applied=tuple(not_applied),
         waiting=tuple(waiting),
-        commits=tuple(base.commits[webhook_key(plan.operations[index])] for index in waiting),
+        commits=commits,
+        overdue=sum(commit != base.last_change for commit in commits),
         merged=tuple(indexes[Attribution.WAITING]),
     )
 

@@ -58,8 +58,8 @@ class Base(NamedTuple):
     `revision` is its commit, if earlier changes of the files may not be applied yet. Those until
     `applied` are, and `merged` are the operations of merged reviews that are not. If it
     `has_reviews`, they have what waits, except for the last change, which may be a later push.
-    `commits` are the changes that may not be applied yet, by `webhook_key`, once `compared` has
-    looked for them.
+    `commits` are the changes that may not be applied yet, by `webhook_key`, and `last_change` the
+    newest of them, once `compared` has looked for them.
     """
 
     desired: Desired | None = None
@@ -69,6 +69,7 @@ class Base(NamedTuple):
     merged: Collection[OperationDigest] = ()
     has_reviews: bool = False
     commits: Mapping[str, str] = MappingProxyType({})
+    last_change: str = ""
 
 
 def base_of(checked: Checked) -> Base:
@@ -138,11 +139,12 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     if base.unknown:
         return _explained(plan, nothing, base), base
     commits: dict[str, str] = {}
-    known = base.desired
+    known, last_change = base.desired, ""
     try:
         for commit, desired in _earlier(gathered.checked, base):
             if desired == known:
                 continue
+            last_change = last_change or commit
             known, earlier = desired, nothing
             if desired.policy.scopes:
                 earlier = _plan_of(desired, live, gathered) or nothing
@@ -158,7 +160,8 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     except NoBaseError as problem:
         base = base._replace(desired=None, unknown=str(problem))
         return _explained(plan, nothing, base), base
-    return _explained(plan, None, base), base._replace(commits=commits)
+    base = base._replace(commits=commits, last_change=last_change)
+    return _explained(plan, None, base), base
 
 
 def _plan_of(desired: Desired, live: Live, gathered: Gathered) -> Plan | None:
