@@ -385,6 +385,19 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
             yield title, command, _merged(listed, is_single)
 
 
+def _drift_count(report: DriftReport) -> str:
+    """Return the number of webhooks that changed live, or of changes that may be drift."""
+    unapplied = sum(len(drift.unapplied) for drift in report.drifts)
+    number = len(list(report.webhooks)) + unapplied
+    if number:
+        return f"Drift: {plural(number, 'webhook')} changed live."
+    overdue = sum(drift.overdue for drift in report.drifts)
+    if overdue:
+        changes = plural(overdue, "change")
+        return f"Drift, unless {changes} from before the last commit can still be applied."
+    return "No drift."
+
+
 def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     """Return the number of webhooks that drifted, and the command that accepts all of it."""
     compared, total = len(report.drifts), len(report.organizations)
@@ -398,19 +411,10 @@ def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
         if not report.reverted_together:
             texts.append("Name the previous configuration with --base.")
         return texts, ""
-    drifted = list(report.webhooks)
-    number = len(drifted) + sum(len(drift.unapplied) for drift in report.drifts)
-    if not number and not compared:
+    if not compared:
         return [failures], ""
-    count = f"Drift: {plural(number, 'webhook')} changed live."
-    overdue = sum(drift.overdue for drift in report.drifts)
-    if not number and overdue:
-        subject = plural(overdue, "change")
-        count = f"Drift, unless {subject} from before the last commit can still be applied."
-    elif not number:
-        count = "No drift."
-    count += between(" ", failures)
-    editable = plural(sum(bool(webhook.files) for webhook in drifted), "change")
+    count = _drift_count(report) + between(" ", failures)
+    editable = plural(sum(bool(webhook.files) for webhook in report.webhooks), "change")
     if not report.diffs:
         return [count], ""
     if report.accepted:

@@ -786,7 +786,7 @@ def test_an_inapplicable_declaration_is_drift(here: World) -> None:
     done = here.drift()
     assert done.outputs["result"] == "drift"
     (issue,) = here.github.issues
-    assert issue["title"].endswith("0 to delete, 1 declaration not applied")
+    assert issue["title"].endswith(": 1 declaration not applied")
     assert "`Audit`" in issue["body"]
 
 
