@@ -280,13 +280,14 @@ def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:
 def _malformed_secrets(pair: Comparison, options: PlanOptions) -> Iterator[Finding]:
     """Warn about each visible live secret that cannot be a valid value."""
     webhook = pair.webhook
-    resend = ["webhooks", "apply", *options.apply_options, "--resend-secret", webhook.name]
     for name, reading in pair.unread.items():
         if reading is Reading.MALFORMED:
             noun = FIELDS[webhook.type][name].noun
             hint = "rename the webhook, then resend the secret"
             # An escape in the quotes of a shell is another name.
             if webhook.name.isprintable():
+                words = [*options.apply_options, "--resend-secret", webhook.name]
+                resend = ["webhooks", "apply", *words]
                 hint = f"resend the secret: `{shlex.join(resend)}`"
             yield warning(
                 "live-secret-malformed",

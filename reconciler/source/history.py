@@ -101,7 +101,7 @@ class Commit(NamedTuple):
                 included = [entry for entry in _regular(entries) if matches(entry.name)]
                 for entry in sorted(included, key=lambda entry: entry.name):
                     read_files.setdefault(entry.name, self._source_file(entry))
-                if not included and not files.is_glob(path, self.directory):
+                if not included:
                     self._check_path(path)
         except files.NotReadableError:
             raise NoBaseError("git cannot read its files") from None
