@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
-from reconciler.emulator import parameters, webhooks
 from reconciler.emulator.messages import (
     Behavior,
     Exchange,
@@ -23,6 +22,7 @@ from reconciler.emulator.messages import (
     page,
     reject,
 )
+from reconciler.emulator.resources import parameters_response, webhooks_response
 from reconciler.emulator.store import Store, User
 
 LOCAL_KEY = "local-emulator-key"
@@ -167,14 +167,14 @@ _ROUTES: dict[str, tuple[Callable[[Exchange], Response], tuple[str, ...]]] = {
     "/api/v1/organizations/": (_list_organizations, ("GET",)),
     "/api/v1/users/current/": (_current_user, ("GET",)),
     "/api/v1/memberships/*/": (_retrieve_membership, ("GET",)),
-    "/api/v1/projects/": (parameters.respond, ("GET",)),
-    "/api/v1/environments/": (parameters.respond, ("GET",)),
-    _PARAMETERS: (parameters.respond, ("GET", "POST")),
-    f"{_PARAMETERS}*/": (parameters.respond, ("PATCH", "DELETE")),
-    f"{_PARAMETERS}*/values/": (parameters.respond, ("POST",)),
-    f"{_PARAMETERS}*/values/*/": (parameters.respond, ("PATCH", "DELETE")),
-    "/api/v1/webhooks/": (webhooks.respond, ("GET", "POST")),
+    "/api/v1/projects/": (parameters_response, ("GET",)),
+    "/api/v1/environments/": (parameters_response, ("GET",)),
+    _PARAMETERS: (parameters_response, ("GET", "POST")),
+    f"{_PARAMETERS}*/": (parameters_response, ("PATCH", "DELETE")),
+    f"{_PARAMETERS}*/values/": (parameters_response, ("POST",)),
+    f"{_PARAMETERS}*/values/*/": (parameters_response, ("PATCH", "DELETE")),
+    "/api/v1/webhooks/": (webhooks_response, ("GET", "POST")),
     # Which methods change a webhook is undocumented.
-    "/api/v1/webhooks/*/": (webhooks.respond, ()),
+    "/api/v1/webhooks/*/": (webhooks_response, ()),
 }
 """The function that responds to a path, and the methods that it allows; `*` is an id."""
