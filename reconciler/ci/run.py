@@ -24,7 +24,7 @@ from reconciler.planning.plan import OrganizationResult, RunPlan
 from reconciler.planning.review import check_digest
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, Renderer, View
 from reconciler.render.combined import combine, problems
-from reconciler.render.words import fallback_summary
+from reconciler.render.outcomes import fallback_summary
 from reconciler.report import RunReport
 from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.schemes import how_to_set

@@ -1,12 +1,14 @@
-"""Guards that block a plan, and what a review must notice in a change of the configuration.
+"""Guards that block a plan, edits that unblock it, and what a review must notice in a change.
 
 Guards apply to the computed plan and use `Plan.counted_deletes`.
 """
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from glob import escape
 from typing import Final
 
 from reconciler.findings import Finding, error, warning
@@ -20,20 +22,20 @@ from reconciler.model import (
     declared_secret,
     is_international,
 )
-from reconciler.planning.names import international_host, transport_notes
-from reconciler.planning.plan import FileState, Plan
+from reconciler.planning.names import MAX_GLOB, international_host, transport_notes
+from reconciler.planning.plan import FileState, Plan, Reason
 
-ALLOW_DELETES_DIFFERS: Final = "allow-deletes-differs"
+_ALLOW_DELETES_DIFFERS: Final = "allow-deletes-differs"
 """The rule of `--allow-deletes` with another number than the plan has."""
 _MAX_DELETES: Final = 5
 """The maximum number of deletes if no file sets a limit.
 
 Deleting more than half of the webhooks in scope is blocked, too.
 """
-
-
 _MAX_RUN_DELETES: Final = 20
 """The maximum number of deletes of all organizations without a limit in their files."""
+_MAX_NAMES: Final = 25
+"""Names in a suggested edit."""
 
 
 def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[tuple[Finding, ...]]:
@@ -60,7 +62,7 @@ def _other_number(
     """Block each plan that deletes, if not exactly `total` deletes are allowed."""
     what = "the plan deletes" if len(plans) == 1 else "all organizations together delete"
     differs = error(
-        ALLOW_DELETES_DIFFERS,
+        _ALLOW_DELETES_DIFFERS,
         f"--allow-deletes is {allow_deletes}, but {what} {total}",
         f"review the deletes, then use --allow-deletes {total}",
     )
@@ -138,8 +140,85 @@ def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
             yield error("declared-elsewhere", message, hint)
         else:
             message = f"{other.file} is gone from the working tree without a commit; it {declares}"
-            command = shlex.join(["git", "checkout", "HEAD", "--", other.file])
-            yield error("file-gone", message, f"restore it: `{command}`; {override_hint}")
+            hint = f"restore it: `{_restore([other.file])}`; {override_hint}"
+            yield error("file-gone", message, hint)
+
+
+def edits(plan: Plan, connection: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield purpose and text of each edit that would unblock a plan, the smallest first.
+
+    The text is one line of a file, or a command; `connection` are the options of its connection.
+    """
+    # A wrong number of --allow-deletes blocks whatever the files say: only the number helps.
+    if any(finding.rule == _ALLOW_DELETES_DIFFERS for finding in plan.blocked):
+        return
+    for purpose, text, edited in _edits(plan, connection):
+        if not any(guard_all([edited])):
+            yield purpose, text
+
+
+def _edits(plan: Plan, connection: Sequence[str]) -> Iterator[tuple[str, str, Plan]]:
+    """Yield purpose and text of edits, with the plan they lead to so far as guards check it."""
+    yield from _file_edits(plan)
+    undeclared = [delete for delete in plan.deletes if delete.reason is Reason.NOT_DECLARED]
+    without = _without(plan, plan.undeclared)
+    yield (
+        "keep undeclared webhooks (in each file that prunes, replacing its `prune` if it has one)",
+        "prune: false",
+        without,
+    )
+    # Names may contain the characters of globs.
+    globs = list(dict.fromkeys(escape(delete.name) for delete in undeclared))
+    if 0 < len(globs) <= _MAX_NAMES and all(0 < len(glob) <= MAX_GLOB for glob in globs):
+        ignored = len(undeclared) + sum(kept.name in plan.undeclared for kept in plan.kept)
+        numbers = plan.counts._replace(in_scope=plan.counts.in_scope - ignored)
+        yield (
+            "ignore undeclared webhooks (in the file; add them to its `ignore` if it has one)",
+            f"ignore: {json.dumps(globs, ensure_ascii=False)}",
+            without._replace(counts=numbers),
+        )
+        only = [word for glob in globs for word in ("--only", glob)]
+        numbers = plan.counts._replace(any_declared=True, any_declared_live=True)
+        yield (
+            # An export names its organization; then files that name none need the option.
+            "declare undeclared webhooks (then use -f FILE -f undeclared.yaml "
+            f"--organization {shlex.quote(plan.organization.name)})",
+            shlex.join(["webhooks", "export", *connection, *only, "-o", "undeclared.yaml"]),
+            without._replace(counts=numbers),
+        )
+    deletes = plan.counted_deletes
+    yield (
+        "raise the limit (in the file, replacing its `limits`)",
+        f"limits: {{max_deletes: {deletes}}}",
+        plan._replace(counts=plan.counts._replace(max_deletes=deletes)),
+    )
+
+
+def _file_edits(plan: Plan) -> Iterator[tuple[str, str, Plan]]:
+    """Yield how to read the files that declare webhooks to delete."""
+    declared = {name for other in plan.elsewhere for name in other.names}
+    without = _without(plan, declared)
+    if any(other.state is FileState.NOT_READ for other in plan.elsewhere):
+        yield "read the other files, too", plan.read_both, without
+    # A file that a commit removed is no mistake of this working tree.
+    gone = [other.file for other in plan.elsewhere if other.state is FileState.GONE]
+    if gone:
+        yield "restore the files", _restore(gone), without
+
+
+def _restore(files: Sequence[str]) -> str:
+    """Return the command that restores files of the last commit."""
+    return shlex.join(["git", "checkout", "HEAD", "--", *files])
+
+
+def _without(plan: Plan, names: Collection[str]) -> Plan:
+    """Return the plan without the deletes of undeclared webhooks with these names."""
+    operations = [
+        operation
+        for operation in plan.operations
+        if operation.reason is not Reason.NOT_DECLARED or operation.name not in names
+    ]
+    return plan._replace(operations=tuple(operations))
 
 
 def _webhooks(number: int) -> str:

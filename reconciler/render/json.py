@@ -27,7 +27,8 @@ from reconciler.planning.drift import DriftReport, OrganizationDrift, WebhookSta
 from reconciler.planning.plan import Kept, OrganizationResult, Plan, RunPlan
 from reconciler.render import PLAIN, LiveStatus, View
 from reconciler.render.combined import drift_commands, rename_note
-from reconciler.render.words import tally, unblocking
+from reconciler.render.outcomes import tally
+from reconciler.render.words import unblocking
 from reconciler.report import Outcome, Report, RunReport, State, state_of
 
 

@@ -18,7 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, note
 from reconciler.planning.drift import DriftReport
 from reconciler.planning.plan import Plan, RunPlan
-from reconciler.render import PLAIN, View, words
+from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,
     Entry,
@@ -66,16 +66,16 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Render the outcomes of a run: equal ones once, and the totals last."""
     is_planned = any(report.plan.operations for report in run.reports)
-    title = words.applied(run.reports) if is_planned else "no changes"
+    title = outcomes.applied(run.reports) if is_planned else "no changes"
     head = [_heading([result.name for result in run.organizations], title)]
-    for problem in words.report_problems(run):
+    for problem in outcomes.report_problems(run):
         head += ["", f"**Problem**: {code(problem)}"]
     # What failed is first, because the end may be cut.
     combined = combine_reports(run, view)
     foot = []
-    for reason, names in words.not_as_declared(run).items():
+    for reason, names in outcomes.not_as_declared(run).items():
         foot += ["", f"{reason}: {', '.join(map(code, names))}."]
-    for text in words.conclusion(run):
+    for text in outcomes.conclusion(run):
         foot += ["", text]
     return _fit(
         view,
@@ -85,7 +85,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
             *_tables(combined.unapplied),
         ],
         after=list(_notes(combined.plan, view)),
-        foot=[*foot, *_command(words.next_command(run))],
+        foot=[*foot, *_command(outcomes.next_command(run))],
     )
 
 

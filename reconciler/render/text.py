@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
 from reconciler.planning.plan import Plan, RunPlan
-from reconciler.render import PLAIN, View, words
+from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,
     Entry,
@@ -103,14 +103,14 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
         parts.insert(0, _header(len(run.organizations), plans, view))
     parts += [*_notes(combined.plan, view), _blocks(combined.plan.blocked, view)]
     mark = paint("Problem:", "error", view)
-    end = paragraphs([f"{mark} {problem}" for problem in words.report_problems(run)], view)
-    for reason, names in words.not_as_declared(run).items():
+    end = paragraphs([f"{mark} {problem}" for problem in outcomes.report_problems(run)], view)
+    for reason, names in outcomes.not_as_declared(run).items():
         end += flow(_listed(names, end="."), view, start=f"{reason}:")
-    texts = words.conclusion(run)
+    texts = outcomes.conclusion(run)
     if any(plan.operations for plan in plans):
-        texts.insert(0, f"{words.applied(run.reports).capitalize()}.")
+        texts.insert(0, f"{outcomes.applied(run.reports).capitalize()}.")
     end += paragraphs(texts, view)
-    return joined(*parts, [*end, *_command(words.next_command(run))])
+    return joined(*parts, [*end, *_command(outcomes.next_command(run))])
 
 
 def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:

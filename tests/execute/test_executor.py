@@ -25,7 +25,7 @@ from reconciler.execute.operation import draft
 from reconciler.execute.workers import Halted
 from reconciler.planning.plan import Operation
 from reconciler.render import RENDERERS
-from reconciler.render.words import conclusion
+from reconciler.render.outcomes import conclusion
 from reconciler.report import Applied, RunReport
 from tests.execute.world import (
     Fault,

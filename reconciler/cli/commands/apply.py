@@ -20,7 +20,8 @@ from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import SIGNALS, ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.render import PLAIN, RENDERERS, View
-from reconciler.render.words import fallback_summary, plural
+from reconciler.render.outcomes import fallback_summary
+from reconciler.render.words import plural
 from reconciler.report import State, state_of
 from reconciler.source.files import (
     STDIN,

@@ -1,0 +1,224 @@
+"""Wording about an apply, shared by the formats: outcomes, exit codes, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from reconciler.errors import ExitCode
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    FieldResent,
+    Operation,
+    OrganizationResult,
+    SecretChange,
+    Update,
+)
+from reconciler.render.quote import prose, quote
+from reconciler.render.words import numbers, plural, shorten, summary
+from reconciler.report import (
+    Applied,
+    Failed,
+    Outcome,
+    Report,
+    RunReport,
+    Skipped,
+    State,
+    Unconfirmed,
+    state_of,
+)
+
+_AGAIN: Final = "run the same command again"
+_PLAN_AGAIN: Final = "plan again, then apply with the new digest"
+_NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
+
+
+_TALLY: Final[Mapping[type[Outcome | Operation], str]] = {
+    Create: "created",
+    Update: "updated",
+    Delete: "deleted",
+    Failed: "failed",
+    Skipped: "skipped",
+    Unconfirmed: "unconfirmed",
+}
+
+
+def tally(report: Report) -> dict[str, int]:
+    """Count applied operations by action, and the others by outcome."""
+    # All of them, so that a program finds each key.
+    counts = dict.fromkeys(_TALLY.values(), 0)
+    for outcome in report.outcomes:
+        counted = outcome.operation if isinstance(outcome, Applied) else outcome
+        counts[_TALLY[type(counted)]] += 1
+    return counts
+
+
+def applied(reports: Sequence[Report]) -> str:
+    """Return the number of applied operations, and the outcomes."""
+    total = plural(sum(len(report.plan.operations) for report in reports), "change")
+    counted: Counter[str] = Counter()
+    for report in reports:
+        counted.update(tally(report))
+    outcomes = numbers((number, name) for name, number in counted.items())
+    done = sum(len(report.applied) for report in reports)
+    return f"applied {done} of {total}: {outcomes or 'none'}"
+
+
+def fallback_summary(reports: Sequence[Report], problem: Exception | None = None) -> str:
+    """Return one line for reports that cannot be rendered or written."""
+    why = "written"
+    # The message of an unexpected error may contain a secret, its type cannot.
+    if problem is not None:
+        why = f"shown: internal error ({type(problem).__name__})"
+    return f"{applied(reports)}; the report cannot be {why}"
+
+
+def report_problems(run: RunReport) -> list[str]:
+    """Return the failures of an apply itself, with the organization if there are several."""
+    problems = []
+    for report in run.reports:
+        if report.problem:
+            name = "" if run.is_single else f"{quote(report.plan.organization.name)}: "
+            problems.append(f"{name}{prose(report.problem)}")
+    return problems
+
+
+def conclusion(run: RunReport) -> list[str]:
+    """Return whether the result was verified, the meaning of the exit code, and totals.
+
+    On success of a single organization only the first.
+    """
+    # A run of several shows for each organization only what is not as declared.
+    if run.is_single:
+        (report,) = run.reports
+        return [_verification(report), *_exit(run.exit_code, _meaning(report))]
+    states = [state_of(result) for result in run.organizations]
+    counted = numbers((states.count(state), state) for state in State)
+    totals = f"{plural(len(states), 'organization')}: {counted}."
+    finish = f"{_AGAIN} to finish"
+    if any(report.plan_command is not None for report in run.reports):
+        finish = _PLAN_AGAIN
+        # Whoever applies by digest expects changes.
+        if run.exit_code is ExitCode.OK and not run.digest:
+            return [_NOTHING_EXPECTED, totals]
+    return [*_exit(run.exit_code, _meaning_of_run(run, finish)), totals]
+
+
+def _exit(code: ExitCode, meaning: str) -> list[str]:
+    if code is ExitCode.OK or not meaning:
+        return []
+    return [f"Exit {int(code)}: {meaning}."]
+
+
+def _meaning_of_run(run: RunReport, finish: str) -> str:
+    """Return the meaning of the exit code of several organizations, empty if they show it."""
+    if run.stopped is not None:
+        return f"stopped by a signal: {finish}"
+    if run.exit_code is not ExitCode.PARTIAL:
+        return ""
+    # The same command would have the same problems: a guard, a key, a file.
+    failed = [quote(result.name) for result in run.organizations if result.problem]
+    if failed:
+        finish = f"resolve the problem of {shorten(failed, 3)}, then {finish}"
+    return f"incomplete: {finish}"
+
+
+def _verification(report: Report) -> str:
+    """Return whether something was written, and read back."""
+    if not report.plan.operations:
+        text = summary(report.plan)
+        if report.plan_command is not None:
+            text += f" {_NOTHING_EXPECTED}"
+        return text
+    if not report.writes and report.applied:
+        return "Nothing was written: each applied change had already been made."
+    if not report.writes:
+        return "Nothing was written."
+    if report.verified:
+        text = "Read back and compared after the last write"
+        hidden = _hidden_values_sent(report)
+        if hidden:
+            text += f", except {plural(hidden, 'hidden value')}"
+        return f"{text}."
+    return "Not read back after the last write: run plan to see the live webhooks."
+
+
+def _hidden_values_sent(report: Report) -> int:
+    """Return how many values were sent in place of live ones that the server does not show."""
+    number = 0
+    for outcome in report.applied:
+        if isinstance(outcome.operation, Update):
+            for change in outcome.operation.fields:
+                sent = isinstance(change, FieldResent)
+                number += sent or (isinstance(change, SecretChange) and change.hidden)
+    return number
+
+
+def _meaning(report: Report) -> str:
+    """Return the meaning of an exit code other than 0, and the next step."""
+    code, again = report.exit_code, _AGAIN
+    # After an apply by digest the same command would be refused: the rest has another digest.
+    finish = f"{_AGAIN} to finish"
+    if report.plan_command is not None:
+        again = finish = _PLAN_AGAIN
+    # A signal explains whatever is left.
+    if report.stopped is not None:
+        if report.complete:
+            return "stopped by a signal, after every change was applied"
+        return f"stopped by a signal: {finish}"
+    # A problem of the run explains the code better than the outcomes.
+    meaning = "" if report.problem else _meaning_of_outcomes(report)
+    if meaning:
+        return meaning
+    if code is ExitCode.DENIED:
+        return "the API key lacks permission"
+    if code is not ExitCode.FAILED:
+        return f"incomplete: {finish}"
+    if report.problem or tally(report)["failed"]:
+        return "failed, see above"
+    return f"the live webhooks changed since the plan: {again}"
+
+
+def _meaning_of_outcomes(report: Report) -> str:
+    """Return what the outcomes have in common, empty if there is nothing."""
+    if report.is_contradicted:
+        return "CloudTruth does not show what was sent, see above"
+    if report.complete:
+        return f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
+    if report.needs_review:
+        return "skipped operations need a review: plan again and have the new plan reviewed"
+    return ""
+
+
+def next_command(run: RunReport) -> str:
+    """Return the command that plans the rest of an apply by digest; empty if there is none."""
+    for report in run.reports:
+        if run.is_single and report.exit_code is not ExitCode.OK and not report.complete:
+            return prose(report.plan_command or "")
+    return ""
+
+
+def not_as_declared(run: RunReport) -> dict[str, list[str]]:
+    """Return the organizations that are not as declared, by the reason; none in a run of one."""
+    reasons: dict[str, list[str]] = {}
+    if run.is_single:
+        return reasons
+    # In the order of the states, so that equal reasons stand together in any run.
+    for state in State:
+        for result in run.organizations:
+            if state_of(result) is state and state not in (State.APPLIED, State.UNCHANGED):
+                reasons.setdefault(_reason(state, result), []).append(quote(result.name))
+    return reasons
+
+
+def _reason(state: State, result: OrganizationResult[Report]) -> str:
+    """Return why an organization is not as declared."""
+    title = str(state).capitalize()
+    if state in (State.BLOCKED, State.NOT_STARTED):
+        return title
+    if result.problem is not None:
+        return f"{title} ({result.problem.code})"
+    assert result.value is not None
+    return f"{title} ({applied([result.value])})"
