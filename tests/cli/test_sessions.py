@@ -2,8 +2,9 @@
 
 A session is `==== title`, a sentence, and steps: `@ FILE` writes the lines below into a file, and
 `$ COMMAND` is followed by its output, where `! ` precedes standard error. `--update-golden` writes
-the output. `type KEYS webhooks ...` runs on a terminal. Besides programs there are commands for the
-emulated CloudTruth: `live NAME FIELDS` changes a webhook, `organization NAME KEY` adds a key,
+the output. `type KEYS webhooks ...` runs on a terminal. `edit` (edit.py) changes files; other
+programs must do the same on Linux and macOS. And there are commands for the emulated
+CloudTruth: `live NAME FIELDS` changes a webhook, `organization NAME KEY` adds a key,
 `server CHOICES` makes it another server, and `writes` prints the methods of requests that write.
 A commit or a digest in a command is the last one shown.
 """
@@ -14,6 +15,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,12 +33,18 @@ SESSIONS = [
     (path, *re.split(r"^==== ", path.read_text("utf-8"), flags=re.MULTILINE))
     for path in sorted((Path(__file__).parent / "sessions").glob("*.txt"))
 ]
-SHELL = {"LC_ALL": "C.UTF-8", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
+SHELL = {"LC_ALL": "C", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
     f"GIT_{role}_{what}": "t@example.com"
     for role in ("AUTHOR", "COMMITTER")
     for what in ("NAME", "EMAIL")
 }
 """Programs print the same on every machine, and git has an identity."""
+_PYTHON = shlex.quote(sys.executable)
+PROGRAMS = f"""\
+python3() {{ {_PYTHON} "$@"; }}
+edit() {{ {_PYTHON} {shlex.quote(str(Path(__file__).with_name("edit.py")))} "$@"; }}
+"""
+"""Functions of the shell."""
 ERASED = re.compile(r".*\r\x1b\[K")
 """What is written on a terminal before its line is erased."""
 VARYING = {
@@ -115,8 +123,8 @@ class Session:
     def run(self, line: str, piped: str = "") -> Done:
         """Run a line in a shell."""
         ran = subprocess.run(
-            ["bash", "-c", line], cwd=self.folder, env={**os.environ, **SHELL}, input=piped,
-            capture_output=True, text=True, check=False,
+            ["bash", "-c", PROGRAMS + line], cwd=self.folder, env={**os.environ, **SHELL},
+            input=piped, capture_output=True, text=True, check=False,
         )  # fmt: skip
         return Done(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 
