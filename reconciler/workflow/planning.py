@@ -160,7 +160,7 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
     if not plan.undeclared:
         return plan
     # Imported here, because few plans delete.
-    from reconciler.source.elsewhere import Owner, declared_elsewhere
+    from reconciler.source.elsewhere import Owner, declared_elsewhere, keys_of
 
     inputs, loaded = gathered.checked.inputs, gathered.checked.loaded
     organization = plan.organization
@@ -168,7 +168,11 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
         plan.undeclared,
         (*loaded.documents, *loaded.parents),
         inputs.paths,
-        Owner(gathered.checked.desired.organization, (organization.id, organization.name)),
+        Owner(
+            gathered.checked.desired.organization,
+            (organization.id, organization.name),
+            keys_of(loaded.documents.values()),
+        ),
         directory=inputs.directory,
         git=inputs.git,
         base=options.base,

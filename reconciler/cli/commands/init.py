@@ -22,7 +22,7 @@ from reconciler.planning.plan import Plan, RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.source.elsewhere import beside
+from reconciler.source.elsewhere import Owner, beside
 from reconciler.source.export import SLACK_TOKEN, Tokens, export
 from reconciler.source.files import DEFAULT_FILE, FileKind, default_path
 from reconciler.source.rendered import scalar
@@ -176,7 +176,7 @@ def _require_no_declarations(
 
     With an `organization` only its files count: those of several organizations share folders.
     """
-    for document in beside([target], directory):
+    for document in beside([target], directory, Owner()):
         declared = document.data.get("organization")
         if organization is None or declared in (organization.id, organization.name):
             raise UsageError(
