@@ -261,7 +261,7 @@ def drift_blocks(report: DriftReport, view: View) -> list[Block]:
             # Another line in the file of each organization makes no other block.
             unplaced = tuple(row._replace(place="") for row in shown)
             note = rename_note(drift.plan, webhook)
-            group = (unplaced, webhook.refusal, bool(webhook.files))
+            group = (unplaced, webhook.refusal, webhook.commit, bool(webhook.files))
             groups.setdefault((group, note), []).append((organization, webhook, shown))
     return [_block(report, members, note, view) for (_, note), members in groups.items()]
 
@@ -324,6 +324,9 @@ def drift_commands(
     drift = organizations[0].value
     assert drift is not None
     operations = [drift.plan.operations[index] for index in webhook.operations]
+    match operations:
+        case [Create(after=declared)] if declared.name in drift.plan.renamed:
+            return "", "", webhook.refusal
     # A name may contain the characters of globs.
     only = [word for operation in operations for word in ("--only", escape(operation.name))]
     deletes = len(organizations) * sum(isinstance(change, Delete) for change in operations)
@@ -336,11 +339,14 @@ def drift_commands(
     if len(organizations) < len(report.organizations):
         for organization in organizations:
             files += [word for path in organization.files for word in ("-f", path)]
-    accept = apply_command(view, *files, "--accept", *report.base, *only, command="drift")
+    base = report.base
+    if webhook.commit:
+        base = ("--base", webhook.commit.rpartition("..")[2])
+    accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
     revert = apply_command(view, *files, *only, *allowed)
-    match operations:
-        case [Create(after=declared)] if declared.name in drift.plan.renamed:
-            revert = ""  # it would create a second one
+    if webhook.commit and accept:
+        reason = f"commit {webhook.commit} changed this webhook, too, and may not be applied yet"
+        return revert, "", f"{reason}; if it is, run `{accept}`"
     if webhook.refusal:
         return revert, "", webhook.refusal
     if not accept:

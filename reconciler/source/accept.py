@@ -45,8 +45,7 @@ _Value: TypeAlias = "str | bool | frozenset[str]"
 """A plain value, or a set of events."""
 
 _ALSO_IN_FILES: Final = (
-    "the files change this webhook, too, and an apply does both; if their last commit is applied, "
-    "add --base HEAD"
+    "the files change this webhook, too, and an apply does both: first apply or undo that change"
 )
 _SECOND: Final = (
     "rename it back, or declare it under its live name (outside the scope with `adopt: true`)"

@@ -118,7 +118,9 @@ def find_drift(
     if is_accepted:
         write_edits(edited, inputs.directory)
     return DriftReport(
-        organizations=tuple(_results(planned, drifts, candidates, refusals)),
+        organizations=tuple(
+            _results(planned, drifts, candidates, refusals, [base.commits for _, base in labeled])
+        ),
         diffs=_diffs(edited, inputs.git),
         unknown=next((base.unknown for _, base in labeled if base.unknown), ""),
         accepted=is_accepted,
@@ -130,13 +132,18 @@ def _results(
     drifts: Sequence[OrganizationDrift | None],
     candidates: Iterable[_Candidate],
     refusals: _Reasons,
+    commits: Sequence[Mapping[str, str]],
 ) -> Iterator[OrganizationResult[OrganizationDrift]]:
-    """Yield the drift of each organization with its webhooks, or its problem."""
+    """Yield the drift of each organization with its webhooks, or its problem.
+
+    `commits` are those of `Base` for each organization.
+    """
     webhooks: defaultdict[int, list[Drifted]] = defaultdict(list)
     for candidate in candidates:
         proposal, refusal = candidate.proposal, refusals.get(candidate, "")
         edited_files = () if refusal else tuple(proposal.edits)
-        webhook = Drifted(proposal.operations, edited_files, refusal)
+        commit = commits[candidate.organization].get(webhook_key(candidate.operations[0]), "")
+        webhook = Drifted(proposal.operations, edited_files, refusal, commit)
         webhooks[candidate.organization].append(webhook)
     for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
         name, paths, _, problem = organization.result

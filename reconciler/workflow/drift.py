@@ -58,8 +58,8 @@ class Base(NamedTuple):
     `revision` is its commit, if earlier changes of the files may not be applied yet. Those until
     `applied` are, and `merged` are the operations of merged reviews that are not. If it
     `has_reviews`, they have what waits, except for the last change, which may be a later push.
-    `commits` are the changes that may not be applied yet, by `webhook_key`, and `last_change` the
-    newest of them, once `compared` has looked for them.
+    `commits` are the changes that may not be applied yet, by the `webhook_key` of what they explain
+    at least in part, and `last_change` the newest of them, once `compared` has looked for them.
     """
 
     desired: Desired | None = None
@@ -150,10 +150,10 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
                 earlier = _plan_of(desired, live, gathered) or nothing
             elif plan.counts.any_declared_live:
                 break  # the commit that added the files is applied
-            drifting = [operation.attribution in _DRIFT for operation in plan.operations]
+            labels = [operation.attribution for operation in plan.operations]
             plan = _explained(plan, earlier, base)
-            for operation, was_drift in zip(plan.operations, drifting, strict=True):
-                if was_drift and operation.attribution is Attribution.PERHAPS_WAITING:
+            for operation, label in zip(plan.operations, labels, strict=True):
+                if label in _DRIFT and operation.attribution is not label:
                     commits[webhook_key(operation)] = commit
             if not (desired.policy.scopes and may_be_drift(plan)):
                 break

@@ -21,7 +21,8 @@ from reconciler.workflow.drift import Base, base_of
         PLAN_OPTIONS[0],
         Option("--base", group="Drift", multiple=True, metavar="REV|PATH",
                help="The configuration that was applied last: a git revision or earlier files. "
-                    "[default: HEAD]"),
+                    "[default: HEAD, but commits that may not be applied yet are left out; "
+                    "--base HEAD says that they are applied]"),
         Option("--accept", group="Drift", is_flag=True,
                help="Edit the files so that they declare what changed live."),
     ),
