@@ -56,7 +56,9 @@ def main() -> int:
         text = settings.read_text(encoding="utf-8")
         settings.write_text(re.sub(r"(?m)^only_mutate = .*$", only, text), encoding="utf-8")
         command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.jobs)]
-        ran = subprocess.run(command, cwd=copy, check=False)
+        # mutmut starts mypy by its name, and the environment may not be active.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        ran = subprocess.run(command, cwd=copy, check=False, env={**os.environ, "PATH": path})
         if ran.returncode:
             return ran.returncode
         with contextlib.chdir(copy):
