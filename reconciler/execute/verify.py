@@ -43,17 +43,19 @@ _PAUSES: Final = 3  # before a listing that contradicts the responses to writes 
 _MAX_LISTINGS: Final = 12  # each removed duplicate needs another listing
 
 _Waiting = list[tuple[int, Outcome]]
+_Duplicates = Sequence[tuple[LiveWebhook, LiveWebhook]]
+"""Each duplicate with the webhook that stays."""
 
 
 class _LastListing(NamedTuple):
     """The last listing, and what it does not show as expected.
 
-    `extra` are duplicates, each with the webhook that stays, and `waiting` operations. `settled`
+    `extra` are duplicates, `waiting` operations. `settled`
     means that they were still there after all pauses; a signal ends the verification earlier.
     """
 
     listing: Listing
-    extra: Sequence[tuple[LiveWebhook, LiveWebhook]]
+    extra: _Duplicates
     waiting: _Waiting
     settled: bool
 
@@ -96,19 +98,33 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
                 raise
         else:
             extra, waiting = _duplicates(listing, run), _unconfirmed(listing, run)
-            tried_before = set(tried)
-            # After the pauses, only a duplicate that was not removed before is. Another listing
-            # must follow, which shows whether it is gone.
-            for gone, kept in extra:
-                if remaining and (pauses or gone.id not in tried_before):
-                    _remove(gone, kept, listing, run, tried)
-            if tried.keys() > tried_before:
+            # Another listing must follow, which shows whether they are gone.
+            if remaining and _remove_all(extra, listing, run, tried, repeat=pauses > 0):
                 pauses = _PAUSES  # the listing may lag behind these deletes, too
                 continue
             if settled or run.ledger.stopping or not (extra or waiting):
                 return _LastListing(listing, extra, waiting, settled)
         pauses -= 1
         run.pause(SPACING)
+
+
+def _remove_all(
+    extra: _Duplicates,
+    listing: Listing,
+    run: Run,
+    tried: dict[str, RemovedDuplicate],
+    *,
+    repeat: bool,
+) -> bool:
+    """Remove duplicates, and return whether one was tried for the first time.
+
+    After the pauses, those that were tried before are left: they must not `repeat` for ever.
+    """
+    tried_before = set(tried)
+    for gone, kept in extra:
+        if repeat or gone.id not in tried_before:
+            _remove(gone, kept, listing, run, tried)
+    return tried.keys() > tried_before
 
 
 def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) -> None:

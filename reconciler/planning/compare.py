@@ -105,8 +105,9 @@ def compare(
             continue
         if result in _UNREAD:
             unread[name] = result
-            malformed = cause is None and is_malformed(field, live.value(name))
-            if malformed and result is Reading.UNKNOWN:
+            # A value that is sent again is corrected.
+            wrong = cause is None and is_malformed(field, live.value(name))
+            if wrong and result is Reading.UNKNOWN:
                 unread[name] = Reading.MALFORMED
         change = _sent_change(webhook, live, field, result, cause, secrets)
         if change is not None:
@@ -116,13 +117,9 @@ def compare(
             if result is Reading.DIFFERENT:
                 plain_before[name] = plain_value(field, live.value(name))
 
-    fields = _visible_changes(webhook, live, plain_before, plain_after)
-    fields += sent
-    if isinstance(live.configuration, Unknown):
-        dropped = sorted(resent.keys() - webhook.configuration.keys())
-        fields += [FieldRemoved(path=("configuration", name), not_shown=True) for name in dropped]
-    fields += _undeclared(webhook, live, known=True)
-    return Comparison(webhook, live, tuple(fields), unread)
+    visible_changes = _visible_changes(webhook, live, plain_before, plain_after)
+    fields = (*visible_changes, *sent, *_removals(webhook, live, resent))
+    return Comparison(webhook, live, fields, unread)
 
 
 _ORDER: Final = ("name", "type", "event_types", "configuration")
@@ -214,6 +211,16 @@ def _visible_changes(
         )
         changes.append(change)
     return sorted(changes, key=lambda change: (_ORDER.index(change.path[0]), change.path))
+
+
+def _removals(
+    webhook: Webhook, live: LiveWebhook, resent: Mapping[str, SecretCause]
+) -> Iterator[FieldRemoved]:
+    """Yield the removal of known fields that are set and no longer declared."""
+    if isinstance(live.configuration, Unknown):
+        for name in sorted(resent.keys() - webhook.configuration.keys()):
+            yield FieldRemoved(path=("configuration", name), not_shown=True)
+    yield from _undeclared(webhook, live, known=True)
 
 
 def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator[FieldRemoved]:

@@ -243,20 +243,18 @@ class Match:
         """
         gone: dict[str, list[Webhook]] = {}
         declared: list[Webhook] = []
-        for entry in self._entries():
-            id_is_gone = entry.id is not None and entry.id not in self._by_id
-            hint = "nothing is deleted; remove `id` to delete by name"
-            if isinstance(entry, Webhook):
-                entries = gone.setdefault(entry.name, []) if id_is_gone else declared
-                entries.append(entry)
+        for webhook in self._webhooks:
+            if self._is_gone(webhook):
+                gone.setdefault(webhook.name, []).append(webhook)
                 hint = "it is matched by name; remove `id`, or copy it from `webhooks status`"
-            elif not self._free(entry.name):
-                continue
-            elif id_is_gone:
-                self._absent_without_match[entry.name] = entry
-            if id_is_gone and self._selects(entry.name):
-                message = f"no live webhook has the id that {entry.name!r} is pinned to"
-                self.findings.append(note("unknown-id", message, hint, entry.position))
+                self._note_missing_id(webhook, hint)
+            else:
+                declared.append(webhook)
+        for absent in self._absent:
+            if self._is_gone(absent) and self._free(absent.name):
+                self._absent_without_match[absent.name] = absent
+                hint = "nothing is deleted; remove `id` to delete by name"
+                self._note_missing_id(absent, hint)
         self._webhooks = declared
         names = {webhook.name for webhook in declared}
         for name, webhooks in gone.items():
@@ -264,6 +262,14 @@ class Match:
                 self._webhooks.append(replace(webhooks[0], id=None))
             else:
                 self._match_by_content(name, webhooks)
+
+    def _is_gone(self, entry: Webhook | Absent) -> bool:
+        return entry.id is not None and entry.id not in self._by_id
+
+    def _note_missing_id(self, entry: Webhook | Absent, hint: str) -> None:
+        if self._selects(entry.name):
+            message = f"no live webhook has the id that {entry.name!r} is pinned to"
+            self.findings.append(note("unknown-id", message, hint, entry.position))
 
     def _match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
         """Match entries with the same name whose ids are no longer live.

@@ -97,7 +97,7 @@ def plan(
         *resends.unmatched(),
         *_unmatched_globs(options, desired, live, deletes),
     ]
-    if has_errors(tuple(findings)):  # after all checks, so that one run reports all conflicts
+    if has_errors(findings):  # after all checks, so that one run reports all conflicts
         raise ConfigurationError(
             "these files cannot be planned with these options and live webhooks",
             findings=sorted(findings, key=sort_key),
@@ -110,17 +110,13 @@ def plan(
     matched: dict[str, Webhook] = {}
     for pair in pairs:
         after = _with_free_former_names(pair.webhook, unpaired)
-        changes = pair.with_side_effects()
-        fields = tuple(_with_shown_host(change, options.committed_hosts) for change in changes)
-        if fields:
-            before = snapshot(pair.live, pair.webhook)
-            reason = _reason(pair, table.adopted)
-            updates.append(Update(before=before, after=after, fields=fields, reason=reason))
-        else:
+        update = _update(pair, after, table.adopted, options.committed_hosts)
+        if update is None:
             matched[pair.live.id] = after
+        else:
+            updates.append(update)
         findings += _malformed_secrets(pair, options)
-        sends_configuration = any(change.path[0] == "configuration" for change in fields)
-        if options.previous is not None and not sends_configuration:
+        if update is None or "configuration" not in update.sent_fields:
             findings += resends.dropped_secret_notes(pair.webhook, pair.live, evidence)
     new = sorted(table.new, key=lambda webhook: webhook.name)
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
@@ -253,6 +249,17 @@ def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> Fie
     if change.not_shown:
         cause = change.cause
     return change._replace(moved=False, cause=cause)
+
+
+def _update(
+    pair: Comparison, after: Webhook, adopted: Set[str], hosts: Mapping[SecretRef, str]
+) -> Update | None:
+    """Return the update that makes a live webhook equal to `after`, None if it is."""
+    fields = tuple(_with_shown_host(change, hosts) for change in pair.with_side_effects())
+    if not fields:
+        return None
+    before = snapshot(pair.live, pair.webhook)
+    return Update(before=before, after=after, fields=fields, reason=_reason(pair, adopted))
 
 
 def _reason(pair: Comparison, adopted: Set[str]) -> Reason:
@@ -392,18 +399,17 @@ def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[Liv
     """
     ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
     names = {absent.name for absent in desired.absent}
-    ids = {absent.id for absent in desired.absent}
+    ids = {*touched, *(absent.id for absent in desired.absent)}
     for webhook in desired.webhooks:
         names.update((webhook.name, *webhook.previously))
         ids.add(webhook.id)
     count_by_name = Counter(webhook.name for webhook in live.webhooks)
     for live_webhook in live.webhooks:
-        # Which of several with a declared name is the declared one is not known.
-        is_named = live_webhook.name in names and count_by_name[live_webhook.name] == 1
-        is_declared = is_named or live_webhook.id in ids
-        if is_declared or live_webhook.id in touched or live_webhook.type not in KINDS:
+        if live_webhook.id in ids or live_webhook.type not in KINDS:
             continue
-        if not ignore.match(live_webhook.name):
+        # Which of several with a declared name is the declared one is not known.
+        is_declared = live_webhook.name in names and count_by_name[live_webhook.name] == 1
+        if not is_declared and not ignore.match(live_webhook.name):
             yield live_webhook
 
 

@@ -95,11 +95,18 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     hidden = [change.path[-1] for change in operation.fields if _replaces_unseen(change)]
     if hidden and (differences or resent):
         yield ["hidden", *webhook, sorted(hidden)]
-    configuration = after["configuration"]
+    yield from _resends(operation, resent, after["configuration"])
+
+
+def _resends(
+    operation: Update, resent: Iterable[FieldChange], configuration: Mapping[str, Any]
+) -> Iterator[Any]:
+    """Yield the contents of the digests of each resend, and of the live host of its URL."""
     target = configuration.get(KINDS[operation.after.type].destination_field)
     for change in resent:
         name = change.path[-1]
-        yield ["resend", *webhook, name, configuration.get(name), target]
+        sent = (name, configuration.get(name), target)
+        yield ["resend", operation.name, operation.after.type, *sent]
         yield from _previous_hosts(operation, change)
 
 

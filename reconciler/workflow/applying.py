@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import (
@@ -280,27 +280,29 @@ def _carry_out(
 
     A signal, an internal error and, unless `keep_going`, a failure end the run.
     """
-    results: list[OrganizationResult[Report]] = []
-    connections = [part.connection for part in ready if isinstance(part, _Ready)]
-    stopped: ExitCode | None = None
+    results = list(_as_reports(run))
+    parts = [(index, part) for index, part in enumerate(ready) if isinstance(part, _Ready)]
+    if not parts:
+        return RunReport(tuple(results), digest)
     is_ended = False
-    with ExitStack() as stack:
-        # One handler for the run: a signal between two organizations must not be forgotten.
-        stop = stack.enter_context(connections[0].stop) if connections else None
-        for part, result in zip(ready, _as_reports(run), strict=True):
+    # One handler for the run: a signal between two organizations must not be forgotten.
+    with parts[0][1].connection.stop as stop:
+        for index, part in parts:
             # After the end, only an organization that nothing is written to is still reported.
-            if isinstance(part, _Ready) and not (is_ended and part.plan.operations):
-                assert stop is not None
-                if len(ready) > 1 and part.plan.operations:
-                    number = len(results) + 1
-                    part.connection.watcher.applying(result.name, number, len(ready))
-                result = _applied(part, result, stop, reviewed=reviewed, is_only=len(ready) == 1)
-                stopped = stopped or stop.requested()
-                is_ended = is_ended or stopped is not None or _ends_run(result, keep_going)
-            results.append(result)
+            if is_ended and part.plan.operations:
+                continue
+            if len(ready) > 1 and part.plan.operations:
+                watcher = part.connection.watcher
+                watcher.applying(results[index].name, index + 1, len(ready))
+            result = _applied(part, results[index], stop, reviewed=reviewed, count=len(ready))
+            is_signal = stop.requested() is not None
+            is_ended = is_ended or is_signal or _ends_run(result, keep_going)
+            results[index] = result
+        stopped = stop.requested()
     # A signal after the last write changes nothing: the run is complete.
-    is_left = any(exit_code_of(result) is not ExitCode.OK for result in results)
-    return RunReport(tuple(results), digest, stopped if is_left else None)
+    if all(exit_code_of(result) is ExitCode.OK for result in results):
+        stopped = None
+    return RunReport(tuple(results), digest, stopped)
 
 
 def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:
@@ -315,15 +317,15 @@ def _applied(
     stop: Stop,
     *,
     reviewed: bool,
-    is_only: bool,
+    count: int,
 ) -> OrganizationResult[Report]:
-    """Apply an organization, and return its report or its problem."""
+    """Apply one of `count` organizations, and return its report or its problem."""
     try:
         return result._replace(value=_apply_one(part, stop, reviewed=reviewed))
     except ReconcilerError as problem:
         return result._replace(problem=problem)
     except Exception as error:
-        if is_only:
+        if count == 1:
             raise
         # The report of the organizations that were written must not be lost.
         return result._replace(problem=InternalError.of(error))
