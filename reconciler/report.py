@@ -7,7 +7,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import BlockedError, ExitCode
 from reconciler.findings import Position
-from reconciler.planning.plan import Operation, OrganizationResult, Plan
+from reconciler.planning.plan import Operation, Plan
+from reconciler.planning.run import OrganizationResult
 
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of an operation that was skipped because no review includes it."""

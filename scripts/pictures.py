@@ -25,8 +25,8 @@ from reconciler.ci.marker import Marker, encode
 from reconciler.ci.plan import plan as plan_pull_request
 from reconciler.ci.run import Run
 from reconciler.model import LiveWebhook, Organization
-from reconciler.planning.plan import OrganizationResult, RunPlan
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import RENDERERS, View
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import parse_files

@@ -51,10 +51,10 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding, warning
 from reconciler.model import Desired
-from reconciler.planning.plan import OrganizationResult, RunPlan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends, resends
 from reconciler.planning.review import Review, compare_with_review
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 from reconciler.report import Applied, Report, RunReport, Skipped, exit_code_of

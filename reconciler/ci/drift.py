@@ -22,9 +22,9 @@ from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.errors import CredentialError, ReconcilerError
 from reconciler.findings import Finding, warning
-from reconciler.planning.drift import DriftReport
-from reconciler.planning.plan import RunPlan, Snapshot
+from reconciler.planning.plan import Snapshot
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
 from reconciler.render.quote import quote

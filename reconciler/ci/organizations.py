@@ -25,7 +25,7 @@ from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import Desired
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import RunPlan
+from reconciler.planning.run import RunPlan
 from reconciler.render.words import plural
 from reconciler.source.files import file_matcher
 from reconciler.source.history import Commit, NoBaseError, with_renames

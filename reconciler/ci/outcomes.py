@@ -35,9 +35,10 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding
 from reconciler.model import Desired, Value, frozen
-from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason, RunPlan
+from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason
 from reconciler.planning.resend import resends
 from reconciler.planning.review import mentions
+from reconciler.planning.run import RunPlan
 from reconciler.render.markdown import code, code_block
 from reconciler.render.quote import quote
 from reconciler.render.words import plural

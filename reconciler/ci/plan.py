@@ -50,10 +50,11 @@ from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import WORKFLOWS
 from reconciler.errors import ConfigurationError, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, note, warning
-from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review, compare_with_review
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import View
 from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error

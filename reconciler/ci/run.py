@@ -19,9 +19,8 @@ from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
 from reconciler.errors import SIGNALS, ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
 from reconciler.model import frozen
-from reconciler.planning.drift import DriftReport
-from reconciler.planning.plan import OrganizationResult, RunPlan
 from reconciler.planning.review import check_digest
+from reconciler.planning.run import DriftReport, OrganizationResult, RunPlan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, Renderer, View
 from reconciler.render.combined import combine, problems
 from reconciler.render.outcomes import fallback_summary

@@ -23,7 +23,8 @@ from reconciler.errors import (
 from reconciler.execute.workers import GRACE
 from reconciler.model import Live
 from reconciler.planning.names import require_matches
-from reconciler.planning.plan import Create, Delete, Operation, OrganizationResult, Update
+from reconciler.planning.plan import Create, Delete, Operation, Update
+from reconciler.planning.run import OrganizationResult
 from reconciler.ports import Watcher
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten

@@ -20,15 +20,14 @@ from reconciler.planning.plan import (
     FieldRemoved,
     FieldResent,
     Operation,
-    OrganizationResult,
     Plan,
-    RunPlan,
     SecretChange,
     SetChange,
     ValueChange,
     digest_of,
 )
 from reconciler.planning.resend import resends
+from reconciler.planning.run import OrganizationResult, RunPlan
 
 FORMAT_VERSION: Final = "3"
 

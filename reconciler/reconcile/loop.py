@@ -18,8 +18,9 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.model import Desired, Live, Organization
-from reconciler.planning.plan import OrganizationResult, Plan, RunPlan, Update
+from reconciler.planning.plan import Plan, Update
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Clock
 from reconciler.reconcile.withhold import Suspensions, withheld
 from reconciler.render.quote import quote

@@ -17,8 +17,9 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
     from reconciler.model import Organization, SecretRef
-    from reconciler.planning.drift import DriftReport, ManagementStatus, WebhookStatus
-    from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
+    from reconciler.planning.drift import ManagementStatus, WebhookStatus
+    from reconciler.planning.plan import Plan
+    from reconciler.planning.run import DriftReport, OrganizationResult, RunPlan
     from reconciler.report import RunReport
 
 

@@ -15,14 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.model import Organization
-from reconciler.planning.plan import (
-    Create,
-    Delete,
-    OrganizationResult,
-    Plan,
-    RunPlan,
-    Snapshot,
-)
+from reconciler.planning.plan import Create, Delete, Plan, Snapshot
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
@@ -38,7 +32,7 @@ from reconciler.render.words import apply_command, between, organization_counts,
 from reconciler.report import Applied, RunReport
 
 if TYPE_CHECKING:
-    from reconciler.planning.drift import Drifted, DriftReport, OrganizationDrift
+    from reconciler.planning.run import Drifted, DriftReport, OrganizationDrift
 
 Members: TypeAlias = tuple[tuple[int, int], ...]
 """Operations of a run: the index of each one's organization, and its index in that plan."""

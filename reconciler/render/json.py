@@ -23,8 +23,9 @@ from reconciler.planning.document import (
     run_tree,
     write_json,
 )
-from reconciler.planning.drift import DriftReport, OrganizationDrift, WebhookStatus
-from reconciler.planning.plan import Kept, OrganizationResult, Plan, RunPlan
+from reconciler.planning.drift import WebhookStatus
+from reconciler.planning.plan import Kept, Plan
+from reconciler.planning.run import DriftReport, OrganizationDrift, OrganizationResult, RunPlan
 from reconciler.render import PLAIN, LiveStatus, View
 from reconciler.render.combined import drift_commands, rename_note
 from reconciler.render.outcomes import tally

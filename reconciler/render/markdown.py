@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, note
-from reconciler.planning.drift import DriftReport
-from reconciler.planning.plan import Plan, RunPlan
+from reconciler.planning.plan import Plan
+from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,

@@ -7,15 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from reconciler.errors import ExitCode
-from reconciler.planning.plan import (
-    Create,
-    Delete,
-    FieldResent,
-    Operation,
-    OrganizationResult,
-    SecretChange,
-    Update,
-)
+from reconciler.planning.plan import Create, Delete, FieldResent, Operation, SecretChange, Update
+from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import numbers, plural, shorten, summary
 from reconciler.report import (

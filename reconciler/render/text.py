@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
-from reconciler.planning.plan import Plan, RunPlan
+from reconciler.planning.plan import Plan
+from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,
@@ -45,7 +46,7 @@ from reconciler.render.rows import (
 from reconciler.report import RunReport
 
 if TYPE_CHECKING:
-    from reconciler.planning.drift import DriftReport
+    from reconciler.planning.run import DriftReport
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:

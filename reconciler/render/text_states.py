@@ -8,7 +8,8 @@ from typing import Final
 
 from reconciler.checks import Check, Checklist, Status, Subject
 from reconciler.planning.drift import DRIFTED, ManagementStatus, WebhookStatus
-from reconciler.planning.plan import Attribution, DeliveryState, OrganizationResult
+from reconciler.planning.plan import Attribution, DeliveryState
+from reconciler.planning.run import OrganizationResult
 from reconciler.render import PLAIN, LiveStatus, View, words
 from reconciler.render.layout import (
     columns,

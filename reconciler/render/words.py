@@ -9,12 +9,8 @@ from typing import Final, TypeAlias
 from reconciler.findings import Finding, Severity, sort_key
 from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import edits
-from reconciler.planning.plan import (
-    Attribution,
-    Plan,
-    Reason,
-    Totals,
-)
+from reconciler.planning.plan import Attribution, Plan, Reason
+from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import command_line, prose, quote
 

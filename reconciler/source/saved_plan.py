@@ -20,10 +20,11 @@ from reconciler.findings import Position, error
 from reconciler.model import Desired
 from reconciler.planning.document import FORMAT_VERSION, checksum, run_tree, write_json
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import OperationDigest, RunPlan, run_digest
+from reconciler.planning.plan import OperationDigest
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import read_resend
 from reconciler.planning.review import Review
+from reconciler.planning.run import RunPlan, run_digest
 from reconciler.source.document import LISTED, Document
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed

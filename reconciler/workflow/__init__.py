@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError as ReconcilerError
     from reconciler.model import Secret as Secret
     from reconciler.planning.plan import Plan as Plan
-    from reconciler.planning.plan import RunPlan as RunPlan
     from reconciler.planning.planner import PlanOptions as PlanOptions
     from reconciler.planning.review import Review as Review
+    from reconciler.planning.run import RunPlan as RunPlan
     from reconciler.report import Report as Report
     from reconciler.report import RunReport as RunReport
     from reconciler.source.export import Export as Export
@@ -62,7 +62,8 @@ _MODULES: Final = {
     for module, names in {
         "errors": "ReconcilerError",
         "model": "Secret",
-        "planning.plan": "Plan RunPlan",
+        "planning.plan": "Plan",
+        "planning.run": "RunPlan",
         "planning.planner": "PlanOptions",
         "planning.review": "Review",
         "report": "Report RunReport",

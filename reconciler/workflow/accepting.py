@@ -21,15 +21,15 @@ from typing import Final, NamedTuple, TypeAlias
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.findings import Severity
 from reconciler.model import Desired
-from reconciler.planning.drift import Drifted, DriftReport, FileDiff, OrganizationDrift, names_of
+from reconciler.planning.drift import names_of
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import (
-    Attribution,
-    Kept,
-    Operation,
+from reconciler.planning.plan import Attribution, Kept, Operation, Plan, webhook_key
+from reconciler.planning.run import (
+    Drifted,
+    DriftReport,
+    FileDiff,
+    OrganizationDrift,
     OrganizationResult,
-    Plan,
-    webhook_key,
 )
 from reconciler.source import files
 from reconciler.source.accept import Proposal, propose

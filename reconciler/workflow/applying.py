@@ -25,17 +25,10 @@ from reconciler.execute.execute import execute
 from reconciler.findings import Place, Severity, note, warning
 from reconciler.model import Live
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import (
-    Create,
-    Delete,
-    Kept,
-    Operation,
-    OrganizationResult,
-    Plan,
-    RunPlan,
-)
+from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all, check_digest, compare_with_review
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
 from reconciler.render.quote import prose
 from reconciler.render.rows import one_line

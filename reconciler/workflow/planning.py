@@ -23,9 +23,10 @@ from reconciler.model import (
 from reconciler.planning import planner
 from reconciler.planning.guards import guard_all
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, unexpected
-from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, RunPlan, Update
+from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
+from reconciler.planning.run import RunPlan
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import shorten

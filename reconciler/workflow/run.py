@@ -26,10 +26,11 @@ from reconciler.findings import sort_key
 from reconciler.model import Live, Organization, Secret
 from reconciler.planning.guards import guard_all
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_none
-from reconciler.planning.plan import OrganizationResult, Plan
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
 from reconciler.planning.review import Review
+from reconciler.planning.run import OrganizationResult
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.connection import Connection

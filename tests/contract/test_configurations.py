@@ -17,7 +17,7 @@ import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.model import Secret, SecretRef, Webhook
-from reconciler.planning.plan import RunPlan
+from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.report import RunReport
 from tests.api.support import EmulatedApi

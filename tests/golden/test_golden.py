@@ -21,8 +21,9 @@ from reconciler.api.wire import live_webhook
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model import Live
 from reconciler.planning.drift import drift, statuses
-from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import RENDERERS, STATE_RENDERERS, LiveStatus, View
 from reconciler.report import Report, RunReport
 from reconciler.workflow import Inputs, gather, load_all, plan, previous

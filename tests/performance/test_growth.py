@@ -19,9 +19,10 @@ import pytest
 
 from reconciler.api.wire import live_webhook
 from reconciler.model import Desired, Live, Secret, SecretRef
-from reconciler.planning.plan import Plan, RunPlan
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import digests, plan_digest
+from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import unblocking
 from reconciler.source.export import export

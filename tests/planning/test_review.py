@@ -8,15 +8,7 @@ import pytest
 
 from reconciler.findings import Position
 from reconciler.model import Absent, Desired, Live, Secret, SecretRef
-from reconciler.planning.plan import (
-    Create,
-    OrganizationResult,
-    Plan,
-    RunPlan,
-    SecretCause,
-    SecretChange,
-    Update,
-)
+from reconciler.planning.plan import Create, Plan, SecretCause, SecretChange, Update
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import (
     Review,
@@ -25,6 +17,7 @@ from reconciler.planning.review import (
     compare_with_review,
     operation_digest,
 )
+from reconciler.planning.run import OrganizationResult, RunPlan
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,

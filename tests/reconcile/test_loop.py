@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ExitCode, Terminated
-from reconciler.planning.plan import RunPlan
+from reconciler.planning.run import RunPlan
 from reconciler.reconcile.loop import Round
 from reconciler.report import RunReport, Skipped
 from tests.emulated import faults

@@ -8,18 +8,10 @@ from itertools import chain
 from reconciler.kinds import EVENT_TYPES
 from reconciler.model import Organization, SecretRef, Webhook
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import (
-    Counts,
-    Create,
-    Delete,
-    Operation,
-    Plan,
-    RunPlan,
-    SecretUse,
-    Snapshot,
-)
+from reconciler.planning.plan import Counts, Create, Delete, Operation, Plan, SecretUse, Snapshot
 from reconciler.planning.readback import destination, snapshot
 from reconciler.planning.review import digests, plan_digest
+from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.report import Report, RunReport
 from tests.planning import builders

@@ -22,7 +22,8 @@ from reconciler.errors import (
 from reconciler.findings import Finding
 from reconciler.model import Organization
 from reconciler.planning.drift import WebhookStatus, drift
-from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
+from reconciler.planning.plan import Plan
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import (
     FINDINGS_RENDERERS,
     PLAIN,

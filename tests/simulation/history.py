@@ -17,11 +17,11 @@ from reconciler.planning.plan import (
     FieldResent,
     Plan,
     Reason,
-    RunPlan,
     Update,
 )
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all
+from reconciler.planning.run import RunPlan
 from reconciler.report import Failed, Report
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed

@@ -26,8 +26,8 @@ from reconciler.errors import (
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
-from reconciler.planning.plan import OrganizationResult
 from reconciler.planning.readback import snapshot
+from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.workflow.planning import plan_listed

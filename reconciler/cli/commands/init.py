@@ -18,7 +18,8 @@ from reconciler.cli.options import CONNECTION_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.model import Live, Organization, SecretRef
-from reconciler.planning.plan import Plan, RunPlan
+from reconciler.planning.plan import Plan
+from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural

@@ -14,7 +14,8 @@ from reconciler.cli.connection import connected_all, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
-from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
+from reconciler.planning.plan import Plan
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.reconcile.loop import Round, Settings, rounds
 from reconciler.render import RENDERERS
 from reconciler.render.combined import problems

@@ -12,7 +12,7 @@ from reconciler.findings import Severity
 from reconciler.model import Live
 from reconciler.planning.drift import drift, not_applied
 from reconciler.planning.names import require_matches
-from reconciler.planning.plan import OrganizationResult
+from reconciler.planning.run import OrganizationResult
 from reconciler.render import STATE_RENDERERS, LiveStatus
 from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 

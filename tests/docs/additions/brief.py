@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
-from reconciler.planning.plan import RunPlan
+from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View
 from reconciler.report import RunReport
 

@@ -1,0 +1,216 @@
+"""The plans of a run over several organizations, and what drifted in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.planning.plan import Kept, Plan, digest_of
+
+_T = TypeVar("_T")
+
+
+class OrganizationResult(NamedTuple, Generic[_T]):
+    """The result for one organization of a run: a value, or the problem because of which it failed.
+
+    With neither, the run ended before it started with this organization. `name` is the real name
+    once the key has told it, until then the one that the files declare. `files` are its paths.
+    """
+
+    name: str
+    files: tuple[str, ...] = ()
+    value: _T | None = None
+    problem: ReconcilerError | None = None
+
+
+class Totals(NamedTuple):
+    """Numbers of organizations, and of the operations of those that are not blocked."""
+
+    organizations: int
+    to_change: int
+    blocked: int
+    failed: int
+    unchanged: int
+    create: int
+    update: int
+    delete: int
+
+
+class RunPlan(NamedTuple):
+    """The plan of each organization, in the order of the files.
+
+    `whole` is the digest of the run if this is the part of it that is applied.
+    """
+
+    organizations: tuple[OrganizationResult[Plan], ...]
+    whole: str | None = None
+
+    @classmethod
+    def of(cls, plan: Plan) -> RunPlan:
+        """Return the run of one organization."""
+        return cls((OrganizationResult(plan.organization.name, value=plan),))
+
+    @property
+    def is_single(self) -> bool:
+        """Return whether the run has one organization, which could be planned."""
+        return len(self.organizations) == len(self.plans) == 1
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """Return the plans of the organizations that could be planned."""
+        values = (organization.value for organization in self.organizations)
+        return tuple(plan for plan in values if plan is not None)
+
+    @property
+    def problems(self) -> tuple[OrganizationResult[Plan], ...]:
+        """Return the organizations that could not be planned."""
+        return tuple(result for result in self.organizations if result.problem is not None)
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of all operations; empty without operations.
+
+        It does not depend on organizations without operations: for a single one with operations it
+        is the digest of that plan.
+        """
+        if self.whole is not None:
+            return self.whole
+        return run_digest((plan.origin, plan.organization.id, plan.digest) for plan in self.plans)
+
+    @property
+    def totals(self) -> Totals:
+        """Return the numbers of organizations and operations."""
+        plans = self.plans
+        # Nothing of a blocked plan is applied, so its operations are not counted.
+        applicable = [plan for plan in plans if not plan.blocked]
+        changed = [plan for plan in applicable if plan.operations]
+        return Totals(
+            organizations=len(self.organizations),
+            to_change=len(changed),
+            blocked=len(plans) - len(applicable),
+            failed=len(self.problems),
+            unchanged=len(applicable) - len(changed),
+            create=sum(len(plan.creates) for plan in changed),
+            update=sum(len(plan.updates) for plan in changed),
+            delete=sum(len(plan.deletes) for plan in changed),
+        )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return the exit code of the first organization that failed or is blocked."""
+        for organization in self.organizations:
+            if organization.problem is not None:
+                return organization.problem.exit_code
+            if organization.value is not None and organization.value.blocked:
+                return ExitCode.BLOCKED
+        return ExitCode.OK
+
+    @property
+    def detailed_exit_code(self) -> ExitCode:
+        """Return the exit code of `--detailed-exitcode`."""
+        differs = any(plan.operations or plan.unapplied for plan in self.plans)
+        return ExitCode.CHANGES if differs and self.exit_code is ExitCode.OK else self.exit_code
+
+
+def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
+    """Return the digest of plans, each with origin, organization and digest."""
+    # What needs no change needs no approval, and may be read or left out by a later run.
+    changed = sorted(plan for plan in plans if plan[2])
+    match changed:
+        case []:
+            return ""
+        case [(_, _, digest)]:
+            return digest
+    return f"sha256:{digest_of(changed)}"
+
+
+class Drifted(NamedTuple):
+    """A webhook that changed live.
+
+    `operations` are the indexes of the operations that revert it: one, or the create and the delete
+    of a webhook that was renamed live. `files` are those whose edits accept it; without any,
+    `refusal` is the reason. `commit` is one that changed the webhook, too, and may not be applied
+    yet.
+    """
+
+    operations: tuple[int, ...]
+    files: tuple[str, ...] = ()
+    refusal: str = ""
+    commit: str = ""
+
+
+class OrganizationDrift(NamedTuple):
+    """The drift of an organization.
+
+    `not_applied` are the indexes of operations that only the files of this run plan, `waiting`
+    those that one of `commits` each may have introduced, so that it may not be applied yet, and
+    `merged` those about webhooks with a merged review that is not applied yet. `overdue` is the
+    number of those in `waiting` that an earlier commit than the last change introduced. `unapplied`
+    are declarations that cannot be applied because of a live webhook.
+    """
+
+    plan: Plan
+    drifted: tuple[Drifted, ...] = ()
+    unapplied: tuple[Kept, ...] = ()
+    not_applied: tuple[int, ...] = ()
+    waiting: tuple[int, ...] = ()
+    commits: tuple[str, ...] = ()
+    overdue: int = 0
+    merged: tuple[int, ...] = ()
+
+
+class FileDiff(NamedTuple):
+    """The edits of a file, as a patch that `git apply` accepts."""
+
+    file: str
+    diff: str
+
+
+class DriftReport(NamedTuple):
+    """The drift of a run, and the edits that accept it.
+
+    `base` are the options that name the previous configuration. Without one, `unknown` is the
+    reason why drift and edits cannot be told apart, and all operations are `not_applied`.
+    `accepted` means that the files have been edited. With `reverted_together`, other commands than
+    one for each webhook revert the drift.
+    """
+
+    organizations: tuple[OrganizationResult[OrganizationDrift], ...]
+    diffs: tuple[FileDiff, ...] = ()
+    base: tuple[str, ...] = ()
+    unknown: str = ""
+    accepted: bool = False
+    reverted_together: bool = False
+
+    @property
+    def drifts(self) -> tuple[OrganizationDrift, ...]:
+        """Return the drift of each organization that could be planned."""
+        return tuple(result.value for result in self.organizations if result.value is not None)
+
+    @property
+    def webhooks(self) -> Iterator[Drifted]:
+        """Yield the webhooks that changed live and that can be reverted."""
+        for drift in self.drifts:
+            yield from drift.drifted
+
+    @property
+    def is_partly_applied(self) -> bool:
+        """Return whether changes of the files are known that may not be applied yet."""
+        if self.unknown:
+            return False
+        return any(drift.merged or drift.waiting or drift.not_applied for drift in self.drifts)
+
+    @property
+    def remains(self) -> bool:
+        """Return whether live webhooks differ from the files, except for changes of the files.
+
+        Without a previous configuration, any difference counts. Overdue changes count, too: a
+        scheduled check must not pass for weeks because they could still be applied.
+        """
+        if self.unknown:
+            return any(drift.plan.operations or drift.unapplied for drift in self.drifts)
+        if any(drift.unapplied or drift.overdue for drift in self.drifts):
+            return True
+        # What the edited files accept no longer differs from them.
+        return any(not (self.accepted and webhook.files) for webhook in self.webhooks)
