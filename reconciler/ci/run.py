@@ -26,6 +26,7 @@ from reconciler.render.combined import combine, problems
 from reconciler.render.outcomes import fallback_summary
 from reconciler.report import RunReport
 from reconciler.source.files import DEFAULT_FILE, default_path
+from reconciler.source.history import Git
 from reconciler.source.schemes import how_to_set
 from reconciler.source.text import in_quotes
 from reconciler.workflow import Inputs, Source, Target
@@ -257,7 +258,7 @@ def read_run(
         url=_run_url(environ),
         # From a text like `owner/name/.github/workflows/apply.yml@refs/heads/main`.
         workflow=posixpath.basename(environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]),
-        base_commit=_base_commit(payload),
+        base_commit=_base_commit(payload, inputs.git),
     )
 
 
@@ -270,8 +271,14 @@ def _run_url(environ: Mapping[str, str]) -> str:
     return f"{server}/{repository}/actions/runs/{number}"
 
 
-def _base_commit(payload: Mapping[str, Any]) -> str:
+def _base_commit(payload: Mapping[str, Any], git: Git) -> str:
     """Return the commit before the change, which each event has in another place."""
+    head = text_at(payload, "pull_request", "head", "sha")
+    parents = (git(["rev-parse", "HEAD^@"]) or b"").decode().split()
+    # GitHub checks out a merge into the newest base. The base in the event is older if the branch
+    # has moved since the last push; its newer changes would seem to be those of the pull request.
+    if parents[1:] == [head]:
+        return parents[0]
     return (
         text_at(payload, "pull_request", "base", "sha")
         or text_at(payload, "merge_group", "base_sha")

@@ -272,9 +272,36 @@ class World:
         The result has the jobs that ended: none if the conditions of the workflow are not met.
         Those that wait for a reviewer, or behind another job, end in `approve`.
         """
+        if "pull_request" in event:
+            with self._merge_commit(event["pull_request"]):
+                return self._run(workflow, name, event, inputs or {}, **environ)
+        return self._run(workflow, name, event, inputs or {}, **environ)
+
+    @contextmanager
+    def _merge_commit(self, pull: Mapping[str, Any]) -> Iterator[None]:
+        """Check out the merge of a pull request into the newest commit of its target branch.
+
+        A closed one has no new merge, and a clone without the base of the event has no parents.
+        """
+        branch = self.git("rev-parse", "--abbrev-ref", "HEAD")
+        is_open = self.github.pulls[pull["number"]]["state"] == "open"
+        if is_open and pull["base"]["sha"] in self.git("rev-list", "--all"):
+            self.git("checkout", "-q", "--detach", pull["base"]["ref"])
+            self.git("merge", "-q", "--no-ff", "-m", "merge", pull["head"]["sha"])
+        yield
+        self.git("checkout", "-q", branch)
+
+    def _run(
+        self,
+        workflow: str,
+        name: str,
+        event: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        **environ: str,
+    ) -> dict[str, Done]:
         needs: dict[str, Any] = {"result": "skipped", "outputs": {}}
         jobs = self.workflow("webhooks")["jobs"]
-        contexts = self._contexts(workflow, name, event, inputs or {})
+        contexts = self._contexts(workflow, name, event, inputs)
         if evaluate(jobs["environments"]["if"], contexts):
             done = self._step("environments", contexts, **environ)
             needs = {"result": "failure" if done.code else "success", "outputs": done.outputs}

@@ -469,6 +469,18 @@ def test_a_change_and_a_resend_are_one_operation(read_back_world: World) -> None
     assert "1 of 1 operation applied" in here.github.bodies(1)[-1]
 
 
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_a_rotation_that_was_merged_since_is_not_sent_again(read_back_world: World) -> None:
+    """The event of a pull request names an older base than the merge that GitHub checks out."""
+    here, old = read_back_world, read_back_world.git("rev-parse", "main")
+    here.topic(2)
+    here.put({"readme.md": "x"})
+    merge_rotation(here)
+    assert here.push(before=old).outputs["result"] == "applied"
+    here.git("checkout", "-q", "topic-2")
+    assert here.pull(2, base=old).outputs["result"] == "no-changes"
+
+
 def test_a_comment_about_a_failure_is_resolved_by_the_command_that_it_shows(here: World) -> None:
     """Nobody has to look elsewhere; the next failure is a new comment, which notifies."""
     here.propose(1, "Audit", "Deploys")
