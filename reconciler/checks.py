@@ -23,7 +23,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Subject(NamedTuple):
+class CheckedWebhook(NamedTuple):
     """A declared webhook that a check is about.
 
     `organization` is None if the run has only one.
@@ -46,7 +46,7 @@ class Check(NamedTuple):
     detail: str
     private: str | None = None
     fix: str | None = None
-    webhooks: tuple[Subject, ...] = ()
+    webhooks: tuple[CheckedWebhook, ...] = ()
 
 
 class Section(NamedTuple):

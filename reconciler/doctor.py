@@ -31,7 +31,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 
 _SHOWN: Final = "shown"
-_URL: Final = re.compile(r"\w+://\S+")
+_ADDRESS: Final = re.compile(r"\w+://\S+")
 _CA_NOT_READ: Final = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _WEBHOOK: Final = frozenset(
     ["id", "name", "organization", "event_types", "type", "configuration", "last_run", "last_error"]
@@ -125,10 +125,10 @@ def failure(
     message = problem.message
     for address in (api.origin, api.transport.origin.address):
         message = message.replace(address, "the server")
-    private = ", ".join(map(quote, _URL.findall(message))) or None
+    private = ", ".join(map(quote, _ADDRESS.findall(message))) or None
     if isinstance(problem, ApiError) and problem.detail is not None:
         private = f"server: {quote(problem.detail)}"
-    return fail(name, _URL.sub("[address]", message), fix=fix, private=private)
+    return fail(name, _ADDRESS.sub("[address]", message), fix=fix, private=private)
 
 
 def _compare_schema(description: Any) -> Iterator[Check]:

@@ -51,7 +51,7 @@ _PERMISSION_WORDS: Final = r"(?i)permission|role"
 _NOT_THE_API: Final = (
     "the response is not from the API: check proxies and firewalls between here and the server"
 )
-_PLAIN: Final = r"(?a)[\w.+/-]{1,60}"
+_MEDIA_TYPE: Final = r"(?a)[\w.+/-]{1,60}"
 _ORIGIN: Final = r"https?://[A-Za-z0-9.:\[\]-]{1,255}"
 _JSON: Final = re.compile(r"application/(?:json|[\w.+-]+\+json)", re.ASCII | re.IGNORECASE)
 
@@ -207,7 +207,7 @@ def _success(
         return body
     kind = headers.get("content-type", "")
     if not _is_json(kind):
-        plain = re.match(_PLAIN, kind)
+        plain = re.match(_MEDIA_TYPE, kind)
         shown = plain.group() if plain else "no content type"
         return _unexpected(status, f"{returned} without JSON ({shown}, {len(body)} bytes)")
     try:

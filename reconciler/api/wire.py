@@ -34,7 +34,7 @@ from reconciler.model import (
 from reconciler.ports import Draft
 
 _ID: Final = re.compile(r"(?!\.{1,2}\Z)[\x21-\x7e]{1,255}")
-_PLAIN: Final = {
+_SHOWN_FIELDS: Final = {
     kind.type: frozenset(field.name for field in kind.fields if not field.secret)
     for kind in KINDS.values()
 }
@@ -152,10 +152,10 @@ def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | 
     if not isinstance(value, dict) or not value:
         return UNKNOWN
     # Only fields that are known not to be secret stay plain.
-    plain = _PLAIN.get(type, frozenset())
+    shown = _SHOWN_FIELDS.get(type, frozenset())
     return {
         key: _shared(inner)
-        if key in plain and not isinstance(inner, (dict, list))
+        if key in shown and not isinstance(inner, (dict, list))
         else _wrapped(inner, id, 0)
         for key, inner in value.items()
     }
@@ -238,7 +238,7 @@ def _is_string_list(value: Any) -> bool:
 
 
 _WINDOW: Final = 8
-_URL: Final = r"(?i:https?)://\S+"
+_URL_IN_TEXT: Final = r"(?i:https?)://\S+"
 _URL_ORIGIN: Final = r"(?i)https?://(?:[^/?#@]*@)?[^/?#]*"
 
 
@@ -247,7 +247,7 @@ def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
 
     URLs keep only their scheme and host.
     """
-    text = re.sub(_URL, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
+    text = re.sub(_URL_IN_TEXT, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
     forms = {form for value in secret_values for form in _forms(value)}
     # The longest first: a shorter one may be a part of it, and would leave the rest.
     for form in sorted(forms, key=len, reverse=True):

@@ -37,7 +37,7 @@ _RELEASED: Final = False
 """Whether this version is on PyPI. Until then workflows install the repository at a commit."""
 
 # Neither what ends a quoted text in YAML, nor `$`, with which an expression of GitHub begins.
-_PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
+_QUOTABLE: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
 _SETTINGS: Final = {
     "runner": r"^    runs-on: (.+)$",
     "package": r'^  WEBHOOKS_PACKAGE: "(.+)"',
@@ -224,7 +224,7 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 def _require_plain(texts: Iterable[tuple[str, str]]) -> None:
     for name, value in texts:
-        if value and not _PLAIN.fullmatch(value):
+        if value and not _QUOTABLE.fullmatch(value):
             raise UsageError(
                 f"the {name} {value!r} cannot be written into a workflow",
                 hint="use a value without quotes, `$`, backslashes or control characters",

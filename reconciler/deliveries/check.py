@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from reconciler.api.transport import Transport
-from reconciler.checks import Check, Section, Subject, fail, ok, unknown, warn
+from reconciler.checks import Check, CheckedWebhook, Section, fail, ok, unknown, warn
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
@@ -169,9 +169,9 @@ def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, .
 def _grouped(titled: Iterable[tuple[str, Case, Check]]) -> tuple[Section, ...]:
     """Return sections with these titles; equal checks of one are a check of all their webhooks."""
     # Checks are compared without webhooks, and keep the order of their first occurrence.
-    sections: dict[str, dict[Check, list[Subject]]] = {}
+    sections: dict[str, dict[Check, list[CheckedWebhook]]] = {}
     for title, case, check in titled:
-        subject = Subject(case.webhook.name, case.webhook.position, case.organization)
+        subject = CheckedWebhook(case.webhook.name, case.webhook.position, case.organization)
         sections.setdefault(title, {}).setdefault(check, []).append(subject)
     return tuple(
         Section(

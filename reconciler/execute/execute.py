@@ -26,7 +26,7 @@ from reconciler.errors import (
     UnresolvedSecretsError,
 )
 from reconciler.execute.ledger import Ledger, failed
-from reconciler.execute.operation import Run, perform
+from reconciler.execute.operation import Apply, perform
 from reconciler.execute.verify import verify
 from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, SecretValues
@@ -65,7 +65,7 @@ def execute(
     ledger = Ledger(plan, stop, watcher)
     report = Report(plan)
     try:
-        run = Run(
+        run = Apply(
             plan=plan,
             secrets=secrets,
             api=api,
@@ -121,7 +121,7 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
     return (*listing, *(webhook for webhook in unlisted if webhook is not None))
 
 
-def _check(run: Run) -> None:
+def _check(run: Apply) -> None:
     """Record which operations are already done and which are stale."""
     stale: list[tuple[int, Skipped]] = []
     for index, operation in enumerate(run.plan.operations):
@@ -151,7 +151,7 @@ def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:
     )
 
 
-def _write(run: Run, workers: Workers) -> None:
+def _write(run: Apply, workers: Workers) -> None:
     """Send pending operations, stage by stage."""
     stages: list[list[int]] = [[], [], [], []]
     for index, operation in enumerate(run.plan.operations):
@@ -177,7 +177,7 @@ def _obstacle(operation: Operation, held: Set[str | None], undone: str | None) -
     return None
 
 
-def _attempt(run: Run, index: int, held: Set[str | None], undone: str | None) -> None:
+def _attempt(run: Apply, index: int, held: Set[str | None], undone: str | None) -> None:
     """Perform one operation, if it may be started, and record its outcome.
 
     `held` are the ids of webhooks whose duplicates could not be deleted. `undone` is the name of an

@@ -70,8 +70,8 @@ _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECAS
 
 
 @frozen
-class Run:
-    """The context of all operations of one run.
+class Apply:
+    """The context of all operations of one apply.
 
     `before` is the listing before the first write: webhooks with other ids were created later.
     """
@@ -103,7 +103,7 @@ class Run:
         return [webhook for webhook in new if not listing.compare(operation, webhook).differing]
 
 
-def perform(operation: Operation, run: Run) -> Outcome:
+def perform(operation: Operation, run: Apply) -> Outcome:
     """Send an operation until its outcome is known. Raises ApiError if it was not applied.
 
     A conflict may be caused by an earlier request of this run, so the live webhooks are read after
@@ -126,7 +126,7 @@ def perform(operation: Operation, run: Run) -> Outcome:
     return _unconfirmed(operation, errors, f"{_UNSEEN[type(operation)]}{stopped}")
 
 
-def _send_until_known(operation: Operation, run: Run, errors: list[ApiError]) -> Outcome | None:
+def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) -> Outcome | None:
     """Send and confirm an operation; None if no request had an effect that can be seen.
 
     Lost responses and a conflict are added to `errors`. Raises ApiError.
@@ -153,7 +153,7 @@ def _send_until_known(operation: Operation, run: Run, errors: list[ApiError]) ->
     return None
 
 
-def _confirmed(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outcome | None:
+def _confirmed(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | None:
     """Read the outcome of an operation. Raises its conflict, if there was one, or ApiError."""
     try:
         return _confirm(operation, run, errors)
@@ -197,7 +197,7 @@ def _attempts(errors: Sequence[ApiError]) -> str:
 # Write
 
 
-def _send(operation: Operation, run: Run) -> Outcome:
+def _send(operation: Operation, run: Apply) -> Outcome:
     """Make one request. Raises ApiError."""
     match operation:
         case Create(after=after):
@@ -233,7 +233,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
             return Applied(operation, id=before.id, note="it was already deleted")
 
 
-def _is_live_duplicate(operation: Update | Delete, run: Run) -> bool:
+def _is_live_duplicate(operation: Update | Delete, run: Apply) -> bool:
     """Return whether a duplicate is still live, according to its row by id or to the listing.
 
     The webhook that stays is updated next. If the next plan showed the duplicate, they would
@@ -261,7 +261,7 @@ def draft(webhook: Webhook, secrets: SecretValues) -> Draft:
 
 
 def _from_response(
-    operation: Create | Update, live: LiveWebhook, run: Run
+    operation: Create | Update, live: LiveWebhook, run: Apply
 ) -> Applied | Failed | Unconfirmed:
     """Return the outcome of a write from its response.
 
@@ -308,7 +308,7 @@ def field_names(differing: Sequence[FieldChange]) -> str:
 
 
 def _delete_misnamed(
-    outcome: Applied | Failed | Unconfirmed, created: LiveWebhook, run: Run
+    outcome: Applied | Failed | Unconfirmed, created: LiveWebhook, run: Apply
 ) -> Applied | Failed | Unconfirmed:
     """Delete a webhook that CloudTruth created under another name, according to its response.
 
@@ -333,7 +333,7 @@ def _delete_misnamed(
     )
 
 
-def _vanished(operation: Update, run: Run) -> Skipped:
+def _vanished(operation: Update, run: Apply) -> Skipped:
     return Skipped(
         operation,
         code="stale" if run.reviewed else "vanished",
@@ -344,7 +344,7 @@ def _vanished(operation: Update, run: Run) -> Skipped:
 # Confirm
 
 
-def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outcome | None:
+def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | None:
     """Read the outcome of an operation; None if it did not happen. Raises ApiError."""
     if isinstance(operation, Create):
         return _find_created(operation, run, errors)
@@ -368,7 +368,7 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
 
 
 def _find_created(
-    operation: Create, run: Run, errors: Sequence[ApiError]
+    operation: Create, run: Apply, errors: Sequence[ApiError]
 ) -> Applied | Failed | None:
     """Find a created webhook: in up to three listings after a lost response, one after a rejection.
 
@@ -396,7 +396,7 @@ def _find_created(
 
 
 def _created_in(
-    listing: Listing, operation: Create, run: Run, errors: Sequence[ApiError]
+    listing: Listing, operation: Create, run: Apply, errors: Sequence[ApiError]
 ) -> Applied | Failed | None:
     """Return the outcome of a create according to a listing, None if it has no such webhook."""
     equal = run.new_equal(operation, listing)
@@ -412,7 +412,7 @@ def _created_in(
 
 
 def confirm_created(
-    operation: Create, webhook: LiveWebhook, note: str, run: Run
+    operation: Create, webhook: LiveWebhook, note: str, run: Apply
 ) -> Applied | Failed:
     """Return the outcome of a create whose response was lost and that a listing shows.
 

@@ -18,7 +18,7 @@ from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingEr
 from reconciler.execute.ledger import is_verifiable
 from reconciler.execute.operation import (
     SPACING,
-    Run,
+    Apply,
     confirm_created,
     field_names,
     name_conflict,
@@ -60,7 +60,7 @@ class _LastListing(NamedTuple):
     settled: bool
 
 
-def verify(run: Run) -> Report:
+def verify(run: Apply) -> Report:
     """Read the listing, remove duplicates, and correct the outcomes in the ledger.
 
     The report has no outcomes yet.
@@ -81,7 +81,7 @@ def verify(run: Run) -> Report:
     return Report(run.plan, duplicates_removed=removed, verified=verified, problem=problem)
 
 
-def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
+def _last_listing(run: Apply, tried: dict[str, RemovedDuplicate]) -> _LastListing:
     """Read listings until one shows everything as expected, or all pauses are over.
 
     Duplicates are removed and recorded in `tried`. Raises ApiError.
@@ -111,7 +111,7 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
 def _remove_all(
     extra: _Duplicates,
     listing: Listing,
-    run: Run,
+    run: Apply,
     tried: dict[str, RemovedDuplicate],
     *,
     repeat: bool,
@@ -127,7 +127,7 @@ def _remove_all(
     return tried.keys() > tried_before
 
 
-def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) -> None:
+def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Apply) -> None:
     """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
     for index, outcome in run.ledger.recorded():
         operation = outcome.operation
@@ -140,7 +140,7 @@ def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) 
                 run.ledger.correct(index, outcome._replace(id=kept.id))
 
 
-def _unconfirmed(listing: Listing, run: Run) -> _Waiting:
+def _unconfirmed(listing: Listing, run: Apply) -> _Waiting:
     """Record the operations that the listing shows as done, and return the others."""
     waiting: _Waiting = []
     for index, outcome in run.ledger.recorded():
@@ -159,7 +159,7 @@ def _unconfirmed(listing: Listing, run: Run) -> _Waiting:
     return waiting
 
 
-def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, run: Run) -> bool:
+def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, run: Apply) -> bool:
     """Return whether a listing shows that an operation is done."""
     operation = outcome.operation
     if isinstance(outcome, Failed) and isinstance(operation, Update):
@@ -175,7 +175,7 @@ def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, r
     return is_answered and webhook is not None and not now.differing
 
 
-def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Run) -> Applied | Failed:
+def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Apply) -> Applied | Failed:
     """Return the outcome of an operation that a listing shows as done."""
     operation = outcome.operation
     id_ = _id(outcome) if webhook is None else webhook.id
@@ -196,7 +196,7 @@ def _id(outcome: Outcome) -> str | None:
     return None
 
 
-def _listed(outcome: Outcome, listing: Listing, run: Run) -> LiveWebhook | None:
+def _listed(outcome: Outcome, listing: Listing, run: Apply) -> LiveWebhook | None:
     """Return the webhook of an operation as the listing shows it."""
     id_ = _id(outcome)
     if id_ in listing.by_id:
@@ -210,7 +210,7 @@ def _listed(outcome: Outcome, listing: Listing, run: Run) -> LiveWebhook | None:
     return next(iter(candidates), None)
 
 
-def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
+def _others(outcome: Applied, listing: Listing, run: Apply) -> list[LiveWebhook]:
     """Return other webhooks under the name of a created or updated one."""
     if isinstance(outcome.operation, Delete):
         return []
@@ -227,7 +227,7 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     return [webhook for webhook in others if webhook.id not in created]
 
 
-def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
+def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
     """Return the outcome of an operation that the last listing does not show as done."""
     operation, listed = outcome.operation, _listed(outcome, last.listing, run)
     if isinstance(outcome, Unconfirmed):
@@ -265,7 +265,7 @@ def _final_write(
     live: LiveWebhook | None,
     listed: LiveWebhook | None,
     last: _LastListing,
-    run: Run,
+    run: Apply,
 ) -> Outcome:
     """Return the outcome of a create or an update; `live` is its webhook by id."""
     if live is None:
@@ -290,7 +290,7 @@ def _final_write(
     return _with_conflict(outcome, last, run)
 
 
-def _with_conflict(outcome: Applied, last: _LastListing, run: Run) -> Outcome:
+def _with_conflict(outcome: Applied, last: _LastListing, run: Apply) -> Outcome:
     """Return the outcome of a write, or its conflict with another webhook of its name."""
     for other in _others(outcome, last.listing, run):
         again = run.api.get(other.id)  # it may have been deleted since the listing
@@ -306,7 +306,7 @@ def _contradicted(operation: Operation, message: str, hint: str = _ASK) -> Faile
     return Failed(operation, code=NOT_CONVERGED, message=message, hint=hint)
 
 
-def _not_found(outcome: Applied | Skipped, run: Run) -> Failed:
+def _not_found(outcome: Applied | Skipped, run: Apply) -> Failed:
     """Return the failure of an operation on a webhook that is listed, but has no row by id."""
     run.ledger.count_write()  # its request was sent, and may have changed something
     message = f"the listing shows it, but CloudTruth has no webhook with its id {_id(outcome)}"
@@ -333,7 +333,7 @@ def _unlisted(operation: Operation, id: str) -> Failed:
 # deletes are not in the plan.
 
 
-def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebhook]]:
+def _duplicates(listing: Listing, run: Apply) -> list[tuple[LiveWebhook, LiveWebhook]]:
     """Return the duplicates to remove, each with the webhook of the same name that stays.
 
     They are at most all but one of each name that was sent.
@@ -347,7 +347,7 @@ def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebho
 
 
 def _copies(
-    operation: Create, listing: Listing, run: Run, pinned: Set[str]
+    operation: Create, listing: Listing, run: Apply, pinned: Set[str]
 ) -> Iterator[tuple[LiveWebhook, LiveWebhook]]:
     """Yield the duplicates of a create that are not `pinned`, each with the webhook that stays."""
     named = [webhook for webhook in listing.named(operation.name) if webhook.id not in pinned]
@@ -363,7 +363,7 @@ def _remove(
     gone: LiveWebhook,
     kept: LiveWebhook,
     listing: Listing,
-    run: Run,
+    run: Apply,
     tried: dict[str, RemovedDuplicate],
 ) -> None:
     """Delete a duplicate, and record it in `tried` if this run removed it or may have.

@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.kinds.base import Field, Kind
 
-_URL: Final = re.compile(r"https?://[^\s/?#*]+(?:[/?#][^\s*]*)?")
+_DESTINATION: Final = re.compile(r"https?://[^\s/?#*]+(?:[/?#][^\s*]*)?")
 """The pattern of a complete URL: absolute, http or https, without masked parts."""
 
 KIND: Final = Kind(
@@ -23,7 +23,7 @@ KIND: Final = Kind(
             example="https://hooks.example.com/cloudtruth",
             required=True,
             secret=True,
-            secret_pattern=_URL,
+            secret_pattern=_DESTINATION,
             noun="an absolute http or https URL",
             is_url=True,
         ),

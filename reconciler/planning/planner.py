@@ -71,11 +71,11 @@ class PlanOptions(NamedTuple):
     apply_options: tuple[str, ...] = ()
 
 
-_PLAIN = PlanOptions()
+_NO_OPTIONS = PlanOptions()
 
 
 def plan(
-    desired: Desired, live: Live, secrets: SecretValues, options: PlanOptions = _PLAIN
+    desired: Desired, live: Live, secrets: SecretValues, options: PlanOptions = _NO_OPTIONS
 ) -> Plan:
     """Return the plan that makes `live` equal to `desired`.
 

@@ -42,7 +42,7 @@ _NO_REF: Final = (
 )
 
 
-class Settings(NamedTuple):
+class Schedule(NamedTuple):
     """How to reconcile.
 
     `read` returns the inputs at the commit of a round; it raises ConfigurationError if there is no
@@ -79,7 +79,7 @@ class Round(NamedTuple):
         return () if self.run is None else self.run.organizations
 
 
-def rounds(settings: Settings) -> Iterator[Round]:
+def rounds(settings: Schedule) -> Iterator[Round]:
     """Yield the result of each round; the next one begins when its time has come.
 
     Without an interval there is one. After a signal during an apply, the round of the signal is the
@@ -108,7 +108,7 @@ def rounds(settings: Settings) -> Iterator[Round]:
 class _Reconciler:
     """Plans or applies, with what a process remembers between rounds."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Schedule) -> None:
         self._settings, self._clock = settings, settings.clock
         self._bases, self._suspensions = _Bases(), Suspensions()
         # By declared name: the failures since the last success, and when it is tried again.

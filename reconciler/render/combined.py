@@ -38,7 +38,7 @@ Members: TypeAlias = tuple[tuple[int, int], ...]
 """Operations of a run: the index of each one's organization, and its index in that plan."""
 
 
-class Entry(NamedTuple):
+class RunRow(NamedTuple):
     """A row, the organizations that it concerns, and its operations if it is about a plan.
 
     In a run of one organization `organizations` is empty.
@@ -56,15 +56,15 @@ class _Combined(NamedTuple):
     only organization, or those of several together, without operations.
     """
 
-    entries: list[Entry]
-    unapplied: list[Entry]
+    entries: list[RunRow]
+    unapplied: list[RunRow]
     plan: Plan
 
 
 def combine(run: RunPlan, view: View = PLAIN) -> _Combined:
     """Combine the plans of a run."""
-    changes: list[Entry] = []
-    unapplied: list[Entry] = []
+    changes: list[RunRow] = []
+    unapplied: list[RunRow] = []
     plans: list[tuple[str, Plan]] = []
     for number, result in enumerate(run.organizations):
         plan = result.value
@@ -73,11 +73,11 @@ def combine(run: RunPlan, view: View = PLAIN) -> _Combined:
             continue
         name = quote(result.name)
         plans.append((name, plan))
-        unapplied += (Entry((name,), row) for row in other_rows(plan, view))
+        unapplied += (RunRow((name,), row) for row in other_rows(plan, view))
         if plan.blocked:  # its changes are not applied, so they are not together with others
             name += " (blocked)"
         for index, row in enumerate(plan_rows(plan)):
-            changes.append(Entry((name,), row, ((number, index),)))
+            changes.append(RunRow((name,), row, ((number, index),)))
     return _Combined(
         _merged(changes, run.is_single),
         _merged(unapplied, run.is_single),
@@ -90,9 +90,9 @@ def combine_reports(run: RunReport, view: View = PLAIN) -> _Combined:
 
     If `verbosity` is -1, leave out applied operations.
     """
-    applied: list[Entry] = []
-    failed: list[Entry] = []
-    unapplied: list[Entry] = []
+    applied: list[RunRow] = []
+    failed: list[RunRow] = []
+    unapplied: list[RunRow] = []
     plans: list[tuple[str, Plan]] = []
     # A plan with operations was printed before the apply, with its rows and notes.
     is_printed = any(report.plan.operations for report in run.reports)
@@ -109,9 +109,9 @@ def combine_reports(run: RunReport, view: View = PLAIN) -> _Combined:
             entries = failed
             if isinstance(outcome, Applied):
                 entries = applied
-            entries.append(Entry((name,), outcome_row(outcome)))
-        applied += (Entry((name,), duplicate_row(row)) for row in report.duplicates_removed)
-        unapplied += (Entry((name,), row) for row in other_rows(report.plan, rows_view))
+            entries.append(RunRow((name,), outcome_row(outcome)))
+        applied += (RunRow((name,), duplicate_row(row)) for row in report.duplicates_removed)
+        unapplied += (RunRow((name,), row) for row in other_rows(report.plan, rows_view))
     # What needs attention is first, because the end of a long text may be cut.
     outcomes = _merged(failed, run.is_single)
     if view.verbosity >= 0:
@@ -122,7 +122,7 @@ def combine_reports(run: RunReport, view: View = PLAIN) -> _Combined:
     return _Combined(outcomes, _merged(unapplied, run.is_single), rest)
 
 
-def _merged(entries: Iterable[Entry], is_single: bool) -> list[Entry]:
+def _merged(entries: Iterable[RunRow], is_single: bool) -> list[RunRow]:
     """Return entries with equal rows once: deletes first, then those of most organizations.
 
     The order of a single organization stays, without its name.
@@ -130,7 +130,7 @@ def _merged(entries: Iterable[Entry], is_single: bool) -> list[Entry]:
     if is_single:
         return [entry._replace(organizations=()) for entry in entries]
     # The same change may be declared at another line in the file of each organization.
-    groups: dict[Row, list[Entry]] = {}
+    groups: dict[Row, list[RunRow]] = {}
     for entry in entries:
         groups.setdefault(entry.row._replace(place=""), []).append(entry)
     merged = []
@@ -138,7 +138,7 @@ def _merged(entries: Iterable[Entry], is_single: bool) -> list[Entry]:
         names = chain.from_iterable(entry.organizations for entry in group)
         members = chain.from_iterable(entry.members for entry in group)
         row = _common_row([entry.row for entry in group])
-        merged.append(Entry(tuple(names), row, tuple(members)))
+        merged.append(RunRow(tuple(names), row, tuple(members)))
     return sorted(merged, key=lambda entry: (entry.row.sign != "-", -len(entry.organizations)))
 
 
@@ -215,7 +215,7 @@ def problems(results: Sequence[OrganizationResult[Any]]) -> list[ReconcilerError
     return shown
 
 
-def sections(entries: Iterable[Entry], view: View) -> Iterator[tuple[tuple[str, ...], list[Row]]]:
+def sections(entries: Iterable[RunRow], view: View) -> Iterator[tuple[tuple[str, ...], list[Row]]]:
     """Yield the names of organizations with the consecutive rows that concern them.
 
     With `verbosity`, secrets that are resent for many webhooks are not grouped.
@@ -348,7 +348,7 @@ def drift_commands(
     return revert, accept, ""
 
 
-def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[Entry]]]:
+def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
     """Yield the differences that are no drift, or that no command resolves.
 
     Each has a title, and the command that shows them as drift, if there is one.
@@ -358,7 +358,7 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
     title = "Changes of the files that are not applied yet:"
     if report.unknown:
         title = "Differences that may be drift or changes of the files:"
-    entries: dict[tuple[str, str], list[Entry]] = {
+    entries: dict[tuple[str, str], list[RunRow]] = {
         (kept_title, ""): [],
         (title, ""): [],
         (merged_title, ""): [],
@@ -370,7 +370,7 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
             (title, (rows[index] for index in drift.not_applied)),
             (merged_title, (rows[index] for index in drift.merged)),
         ):
-            entries[key, ""].extend(Entry(names, row) for row in shown)
+            entries[key, ""].extend(RunRow(names, row) for row in shown)
         for index, commit in zip(drift.waiting, drift.commits, strict=True):
             # With the change in the base, what remains is drift.
             base = commit.rpartition("..")[2]
@@ -378,7 +378,7 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
             waiting = f"Perhaps not applied yet, changed by commit {commit}"
             if is_applied:
                 waiting = f"{waiting}; if it is applied, run"
-            entries.setdefault((f"{waiting}:", is_applied), []).append(Entry(names, rows[index]))
+            entries.setdefault((f"{waiting}:", is_applied), []).append(RunRow(names, rows[index]))
     is_single = len(report.organizations) == 1
     for (title, command), listed in entries.items():
         if listed:

@@ -21,8 +21,8 @@ from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,
-    Entry,
     Members,
+    RunRow,
     combine,
     combine_reports,
     drift_blocks,
@@ -197,7 +197,7 @@ def paged_run(
     return texts
 
 
-def _split(change: Entry) -> Iterator[Entry]:
+def _split(change: RunRow) -> Iterator[RunRow]:
     """Split a change of so many organizations that it may not fit on a page."""
     for start in range(0, len(change.members), _MAX_TOGETHER):
         end = start + _MAX_TOGETHER
@@ -210,8 +210,8 @@ class _Parts(NamedTuple):
     """The changes of a run, and what surrounds them."""
 
     head: list[str]
-    changes: list[Entry]
-    unapplied: list[Entry]
+    changes: list[RunRow]
+    unapplied: list[RunRow]
     after: list[str]
     foot: list[str]
 
@@ -249,7 +249,7 @@ def _parts(run: RunPlan, view: View) -> _Parts:
 
 
 def _tables(
-    entries: Iterable[Entry],
+    entries: Iterable[RunRow],
     head: Sequence[str] = _TABLE,
     table_row: Callable[[Row], str] | None = None,
 ) -> list[str]:
@@ -269,12 +269,12 @@ def _organizations(names: Sequence[str]) -> list[str]:
 
 
 def _distributed(
-    changes: Sequence[Entry], sizes: Sequence[int], rooms: Sequence[int]
-) -> tuple[list[list[Entry]], list[Entry]]:
+    changes: Sequence[RunRow], sizes: Sequence[int], rooms: Sequence[int]
+) -> tuple[list[list[RunRow]], list[RunRow]]:
     """Return the changes of each page, and those that do not fit on any."""
-    pages: list[list[Entry]] = [[]]
+    pages: list[list[RunRow]] = [[]]
     room = rooms[0]
-    unshown: list[Entry] = []
+    unshown: list[RunRow] = []
     for change, row_size in zip(changes, sizes, strict=True):
         # Changes of the same organizations share the line with their names and the table's header.
         heading = _size([*_organizations(change.organizations), *_TABLE])
@@ -293,7 +293,7 @@ def _distributed(
     return pages, unshown
 
 
-def _about_pages(unshown: Sequence[Entry], count: int, pages: int) -> Iterable[str]:
+def _about_pages(unshown: Sequence[RunRow], count: int, pages: int) -> Iterable[str]:
     if unshown:
         # This text is never cut, so it must stay short.
         names = words.shorten([change.row.name[:40] for change in unshown], 5)

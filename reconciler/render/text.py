@@ -17,7 +17,7 @@ from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,
-    Entry,
+    RunRow,
     combine,
     combine_reports,
     drift_blocks,
@@ -136,7 +136,7 @@ def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:
     return flow(_listed(about, end=")"), view, start=start)
 
 
-def _tables(entries: Iterable[Entry], view: View) -> Iterator[list[str]]:
+def _tables(entries: Iterable[RunRow], view: View) -> Iterator[list[str]]:
     """Yield a table for consecutive rows of the same organizations, below their names."""
     for names, rows in sections(entries, view):
         lines = lay_out(rows, view)
@@ -149,7 +149,7 @@ def _tables(entries: Iterable[Entry], view: View) -> Iterator[list[str]]:
 def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     """Render what drifted, with both ways out, what is not applied yet, and the edits as a diff."""
     drifted = [
-        Entry(block.organizations, row)
+        RunRow(block.organizations, row)
         for block in drift_blocks(report, view)
         for row in _with_ways(block)
     ]

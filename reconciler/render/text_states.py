@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from reconciler.checks import Check, Checklist, Status, Subject
+from reconciler.checks import Check, CheckedWebhook, Checklist, Status
 from reconciler.planning.drift import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.planning.plan import Attribution, DeliveryState
 from reconciler.planning.run import OrganizationResult
@@ -233,7 +233,7 @@ def _check_row(check: Check, view: View) -> Row:
     return Row(sign=_SIGNS[check.status][0], name=check.name, why=prose(text), fields=lines)
 
 
-def _subject(webhook: Subject) -> str:
+def _subject(webhook: CheckedWebhook) -> str:
     notes = []
     if webhook.organization is not None:
         notes.append(quote(webhook.organization))

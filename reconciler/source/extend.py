@@ -22,7 +22,7 @@ from reconciler.source import merge, overlay
 from reconciler.source.document import Document
 from reconciler.source.files import NotReadableError, ReadParent, file_name
 from reconciler.source.lint import IDENTITY
-from reconciler.source.merge import Layer, Merged
+from reconciler.source.merge import Layer, Layers
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import parse
 
@@ -32,7 +32,7 @@ _MAX_HEIGHT: Final = 10
 
 def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
     """Merge each overlay with what it extends; files that are only layers are not returned."""
-    reader = _Reader(read, read_parent)
+    reader = _LayerReader(read, read_parent)
     layers = reader.selected()
     extended = {ancestor for layer in layers for ancestor in layer.ancestors}
     applied = [layer for layer in layers if layer not in extended or _is_complete(layer)]
@@ -67,7 +67,7 @@ def _inherited(layer: Layer, applied: Sequence[Layer]) -> list[Finding]:
     return []
 
 
-class _Reader:
+class _LayerReader:
     """Reads files and what they extend; each file is parsed and checked once."""
 
     def __init__(self, read: Iterable[Document], read_parent: ReadParent) -> None:
@@ -75,7 +75,7 @@ class _Reader:
         self._selected = tuple(self._documents)
         self._read_parent = read_parent
         self._layers: dict[str, Layer] = {}
-        self._merged: dict[tuple[tuple[Layer, ...], str], Merged] = {}
+        self._merged: dict[tuple[tuple[Layer, ...], str], Layers] = {}
 
     def selected(self) -> list[Layer]:
         """Return the layers of the files that were read first, without their parents."""
@@ -145,7 +145,7 @@ class _Reader:
             layer, document=self._with(layer.document, findings), skipped=frozenset(skipped)
         )
 
-    def _below_layer(self, layer: Layer) -> Merged:
+    def _below_layer(self, layer: Layer) -> Layers:
         """Return what a layer extends, merged; the files of one directory often share it."""
         # The directory counts, because paths of secrets are relative to it.
         key = (layer.ancestors, posixpath.dirname(layer.file))

@@ -81,7 +81,7 @@ class MergedWebhook(NamedTuple):
         return mapping(self.data).get("state") == "absent"
 
 
-class Merged(NamedTuple):
+class Layers(NamedTuple):
     """The values of merged layers, with their webhooks, and the numbers of these by name."""
 
     layers: tuple[Layer, ...] = ()
@@ -104,13 +104,13 @@ class Merged(NamedTuple):
         return next(iter(numbers), None)
 
 
-def merge(layers: Sequence[Layer], directory: str) -> Merged:
+def merge(layers: Sequence[Layer], directory: str) -> Layers:
     """Merge layers in their order; `directory` is that of the file to which paths are relative."""
     # Each file is here once, whatever the number of paths to it, so time grows with the files.
-    return reduce(lambda below, layer: _with_layer(below, layer, directory), layers, Merged())
+    return reduce(lambda below, layer: _with_layer(below, layer, directory), layers, Layers())
 
 
-def _with_layer(below: Merged, layer: Layer, directory: str) -> Merged:
+def _with_layer(below: Layers, layer: Layer, directory: str) -> Layers:
     """Merge one more layer."""
     values = _moved(layer.values, posixpath.dirname(layer.file), directory)
     plain = {key: value for key, value in values.items() if key not in _APART}
@@ -142,10 +142,10 @@ def _with_layer(below: Merged, layer: Layer, directory: str) -> Merged:
         webhooks.append(
             MergedWebhook(_merge_mappings({}, entry) if is_overlay else entry, (source,))
         )
-    return Merged((*below.layers, layer), root, tuple(webhooks), numbers)
+    return Layers((*below.layers, layer), root, tuple(webhooks), numbers)
 
 
-def _with_types(below: Merged, root: Values) -> list[MergedWebhook]:
+def _with_types(below: Layers, root: Values) -> list[MergedWebhook]:
     """Return the webhooks below, without the configuration of a type that `defaults` change."""
     if not _retyped(_default_type(below.root), _default_type(root)):
         return list(below.webhooks)
@@ -192,7 +192,7 @@ def _merge_values(key: str, old: Any, new: Any) -> Any:
 # The result
 
 
-def document(below: Merged, layer: Layer, directory: str) -> Document:
+def document(below: Layers, layer: Layer, directory: str) -> Document:
     """Return a layer merged with what it extends, as a document under the name of the layer."""
     merged = _with_layer(below, layer, directory)
     data = dict(merged.root)

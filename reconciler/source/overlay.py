@@ -27,7 +27,7 @@ from reconciler.source.merge import (
     MAPPINGS,
     REMOVED,
     Layer,
-    Merged,
+    Layers,
     MergedWebhook,
     protected,
     texts,
@@ -76,7 +76,7 @@ def _holds_none(value: Any) -> bool:
     return value is None
 
 
-def check_layer(layer: Layer, below: Merged) -> Iterator[Finding]:
+def check_layer(layer: Layer, below: Layers) -> Iterator[Finding]:
     """Yield the findings of a file; `below` is what it extends, merged."""
     if "extends" not in layer.document.data:
         yield from _base_findings(layer)
@@ -91,7 +91,7 @@ def check_layer(layer: Layer, below: Merged) -> Iterator[Finding]:
             yield error("exclude-unknown", message, "write `name: ...`", entry.place("name"))
 
 
-def check_linear(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> Iterator[Finding]:
+def check_linear(layers: Sequence[Layer], below: Callable[[Layer], Layers]) -> Iterator[Finding]:
     """Yield what only an overlay with all that it extends shows, in the order of precedence.
 
     `below` returns what a layer extends, merged.
@@ -110,7 +110,7 @@ def _base_findings(layer: Layer) -> Iterator[Finding]:
                 yield overlay_only(key, entry.place(key)._replace(key=True))
 
 
-def _conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> Iterator[Finding]:
+def _conflicts(layers: Sequence[Layer], below: Callable[[Layer], Layers]) -> Iterator[Finding]:
     """Yield the names that are added in one branch and declared in another one."""
     if not any(_added(layer) for layer in layers):
         return
@@ -169,7 +169,7 @@ def _added(layer: Layer) -> set[str]:
 # The root
 
 
-def _root_findings(layer: Layer, below: Merged) -> Iterator[Finding]:
+def _root_findings(layer: Layer, below: Layers) -> Iterator[Finding]:
     root = {key: value for key, value in layer.values.items() if key != "webhooks"}
     yield from _removals(layer.file, (), root, below.root, below)
     parents = protected(layer.ancestors)
@@ -209,7 +209,7 @@ def _known_globs(parents: Mapping[str, Layer]) -> str:
 
 
 def _removals(
-    file: str, path: DataPath, values: Mapping[str, Any], lower: Any, below: Merged
+    file: str, path: DataPath, values: Mapping[str, Any], lower: Any, below: Layers
 ) -> Iterator[Finding]:
     """Yield the errors about each `null` in a mapping at `path`; `lower` is what it overrides."""
     for key, value in values.items():
@@ -236,7 +236,7 @@ _GUARD_HINTS: Final = {
 }
 
 
-def _nothing_removed(place: Place, lower: Any, below: Merged) -> Finding:
+def _nothing_removed(place: Place, lower: Any, below: Layers) -> Finding:
     key = str(place.path[-1])
     inside = place.path[2:] if place.path[0] == "webhooks" else ()
     # `defaults` apply after the merge, to all webhooks, so an entry can only override them.
@@ -262,7 +262,7 @@ def _written(layers: Sequence[Layer], path: DataPath) -> Place:
 class _Entries:
     """The checks of the entries of one file."""
 
-    def __init__(self, layer: Layer, below: Merged) -> None:
+    def __init__(self, layer: Layer, below: Layers) -> None:
         self._layer = layer
         self._below = below
         self._suggestions = _MAX_SUGGESTIONS

@@ -1,6 +1,6 @@
 """Render the effective configuration, globs expanded and defaults merged; write YAML.
 
-`origins` adds where each value is written.
+`provenance` adds where each value is written.
 
 The planner uses the same `Desired`, so this shows its input. Secrets appear as references. Parsing
 the text again gives the same `Desired`, unless a file contains literal secrets: these appear as
@@ -114,10 +114,10 @@ def _value(field: Field, value: Value, literals: Mapping[SecretRef, Secret]) -> 
     return value.tree()
 
 
-# Origins
+# Provenance
 
 
-class Origin(NamedTuple):
+class Provenance(NamedTuple):
     """The positions that form a value, and those of the values that it overrides, the latest first.
 
     Only lists that are united have several positions; a built-in default has none.
@@ -135,7 +135,7 @@ class Origin(NamedTuple):
         return text
 
     def tree(self, path: DataPath) -> Tree:
-        """Return the origin of the value at a path as plain data, for JSON."""
+        """Return the provenance of the value at a path as plain data, for JSON."""
         return {
             "path": list(path),
             "written": [_line(position) for position in self.written],
@@ -147,8 +147,8 @@ def _line(position: Position) -> Tree:
     return {"file": position.file, "line": position.line}
 
 
-def origins(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath, Origin]:
-    """Return the origin of each value in the rendered data of a file, by its path."""
+def provenance(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath, Provenance]:
+    """Return the provenance of each value in the rendered data of a file, by its path."""
     from reconciler.source.position import positions  # only for this view
 
     document = loaded.documents[file]
@@ -158,16 +158,16 @@ def origins(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath
         for path in _paths(data, ())
     }
     known = positions(loaded.files, {place for places in sources.values() for place in places})
-    result: dict[DataPath, Origin] = {}
+    result: dict[DataPath, Provenance] = {}
     for path, places in sources.items():
         written = [known[place] for place in places]
         if path[-1] in UNITED:
             # `sources` starts with the latest file, the list with the items of the lowest one.
-            result[path] = Origin(written[::-1])
+            result[path] = Provenance(written[::-1])
         elif path[-1] == "name":
-            result[path] = Origin(written[:1])  # other entries have the same name
+            result[path] = Provenance(written[:1])  # other entries have the same name
         else:
-            result[path] = Origin(written[:1], written[1:])
+            result[path] = Provenance(written[:1], written[1:])
     return result
 
 

@@ -124,10 +124,10 @@ def public_url(secret: Secret) -> str | None:
 
 def is_url(url: str) -> bool:
     """Return whether a text is an absolute http or https URL, perhaps with an invalid host."""
-    return _URL.fullmatch(url) is not None
+    return _USABLE_URL.fullmatch(url) is not None
 
 
-_URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
+_USABLE_URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
 _COMPARABLE: Final = r"(?s).{8,}"
 _SLACK_URL: Final = r"(?is)https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?"
 """A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
@@ -350,7 +350,7 @@ def _misused(
 def fits(field: Field, secret: Secret) -> bool:
     """Return whether a value can be sent as `field`."""
     if field.is_url:
-        is_usable = secret.matches(_URL) and secret.origin() is not None
+        is_usable = secret.matches(_USABLE_URL) and secret.origin() is not None
         # No type has a pattern for its URL yet, but a new one may.
         return is_usable and secret.matches(re.compile(field.schema_pattern or ".*", re.DOTALL))
     return field.secret_pattern is None or secret.matches(field.secret_pattern)

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, error
 
-_PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
+_PRINTABLE: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
 
 _Check: TypeAlias = tuple[str, str, Finding]
 """Substring, pattern, finding: only text with the substring is searched for the pattern."""
@@ -91,7 +91,7 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
 
 def ambiguity(text: str, file: str) -> Finding | None:
     """Return the error for the first part of `text` that readers may interpret differently."""
-    is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
+    is_plain = text.isascii() and not text.encode().translate(None, _PRINTABLE)
     for substring, pattern, finding in _CHECKS if is_plain else _NON_ASCII_CHECKS + _CHECKS:
         match = re.search(pattern, text) if substring in text else None
         if match is not None:

@@ -27,7 +27,7 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.words import unblocking
 from reconciler.source.export import export
 from reconciler.source.load import Loaded
-from reconciler.source.rendered import configurations, origins, yaml_text
+from reconciler.source.rendered import configurations, provenance, yaml_text
 from reconciler.source.saved_plan import parse_plan, save_run
 from reconciler.workflow import Inputs
 from reconciler.workflow.accepting import find_drift
@@ -139,7 +139,7 @@ def _undeclared(count: int) -> Plan:
 def _commented(count: int) -> str:
     found = loaded(count)
     (data,) = configurations(desired(count)).values()
-    values = origins(found, "webhooks.yaml", data)
+    values = provenance(found, "webhooks.yaml", data)
     return yaml_text(data, lambda path: str(values.get(path, "")))
 
 

@@ -16,7 +16,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import OrganizationResult, RunPlan
-from reconciler.reconcile.loop import Round, Settings, rounds
+from reconciler.reconcile.loop import Round, Schedule, rounds
 from reconciler.render import RENDERERS
 from reconciler.render.combined import problems
 from reconciler.render.quote import prose, quote
@@ -75,7 +75,7 @@ def run(
         raise UsageError("--apply needs --every", hint="add --every 5m, or use `webhooks apply`")
     # Not resolved here: the link of git-sync names another worktree in each round.
     directory = session.process.directory / repository
-    settings = Settings(
+    settings = Schedule(
         read=lambda: _inputs_at(session, directory, rev),
         connected=lambda targets: connected_all(session, targets),
         clock=session.process.time(),
@@ -105,7 +105,7 @@ def run(
         return _repeat(session, settings._replace(read=read), metrics.record)
 
 
-def _repeat(session: Session, settings: Settings, record: Callable[[Round], None]) -> int:
+def _repeat(session: Session, settings: Schedule, record: Callable[[Round], None]) -> int:
     """Run rounds until a signal, and return its exit code."""
     for result in rounds(settings):
         record(result)

@@ -8,7 +8,7 @@ from reconciler import workflow
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.planning.document import Tree, write_json
-from reconciler.source.rendered import configurations, origins, scalar, yaml_text
+from reconciler.source.rendered import configurations, provenance, scalar, yaml_text
 
 
 @command(
@@ -36,9 +36,9 @@ def run(session: Session, format: str, origin: bool) -> None:
         for source in sources
         for file, data in configurations(source.checked.desired).items()
     }
-    # The origin of each value by its path; nothing without --origin.
+    # Of each value, by its path; nothing without --origin.
     written = {
-        file: origins(source.checked.loaded, file, data) if origin else {}
+        file: provenance(source.checked.loaded, file, data) if origin else {}
         for file, (data, source) in files.items()
     }
     if format == "json":
