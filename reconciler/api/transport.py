@@ -398,7 +398,9 @@ class Transport:
         )
 
     def _too_long(self, pause: float, status: int | None, sends: int) -> RateLimitedError:
-        attempts = f"{sends} attempt{'' if sends == 1 else 's'}" if sends else "no attempt was made"
+        attempts = "no attempt was made"
+        if sends:
+            attempts = "1 attempt" if sends == 1 else f"{sends} attempts"
         return RateLimitedError(
             f"HTTP {status}: {self.origin.address} requires a {pause:.0f} s wait, but the run has "
             f"only {max(0.0, self.pace.left()):.0f} s left ({attempts})",
