@@ -254,7 +254,8 @@ def drift_blocks(report: DriftReport, view: View) -> list[Block]:
             shown = [rows[index] for index in webhook.operations]
             # Another line in the file of each organization makes no other block.
             unplaced = tuple(row._replace(place="") for row in shown)
-            note = rename_note(drift.plan, webhook)
+            is_accepted = report.accepted and bool(webhook.files)
+            note = rename_note(drift.plan, webhook, is_accepted=is_accepted)
             group = (unplaced, webhook.refusal, webhook.commit, bool(webhook.files))
             groups.setdefault((group, note), []).append((organization, webhook, shown))
     return [_block(report, members, note, view) for (_, note), members in groups.items()]
@@ -282,11 +283,21 @@ def _block(
     return Block(tuple(names), common, revert, accept, prose(refusal), prose(note))
 
 
-def rename_note(plan: Plan, webhook: Drifted) -> str:
-    """Return under which other name a declared webhook is live; empty if it was not renamed."""
+def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
+    """Return under which other name a declared webhook is live; empty if it was not renamed.
+
+    Unless the name is accepted, the note has the way back that keeps the webhook.
+    """
     match [plan.operations[index] for index in webhook.operations]:
         case [Create(after=declared), Delete(before=live)]:
-            return f"renamed live: {quote(declared.name)} -> {quote(live.name)}"
+            renamed = f"renamed live: {quote(declared.name)} -> {quote(live.name)}"
+            if is_accepted:
+                return renamed
+            # Only CloudTruth can tell that it is the same webhook, so no operation renames it.
+            return (
+                f"{renamed}; to keep its id and hidden secrets, rename it back in CloudTruth: an "
+                "apply deletes it and creates another one"
+            )
         case [Create(after=declared)] if declared.name in plan.renamed:
             other = plan.renamed[declared.name].name
             return f"may be live under another name, {other!r}, which would stay"

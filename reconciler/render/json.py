@@ -205,6 +205,7 @@ def _organization_drift(
     ]
     shown["drifted"] = []
     for webhook in drift.drifted:
+        is_accepted = report.accepted and bool(webhook.files)
         # For each organization, because a program may act on one of them only.
         revert, accept, refusal = drift_commands(report, [organization], webhook, view)
         shown["drifted"].append(
@@ -214,7 +215,7 @@ def _organization_drift(
                 "accept": accept or None,
                 "refusal": refusal or None,
                 "files": list(webhook.files),
-                "note": rename_note(drift.plan, webhook) or None,
+                "note": rename_note(drift.plan, webhook, is_accepted=is_accepted) or None,
             }
         )
     shown["unapplied"] = [_kept(kept) for kept in drift.unapplied]
