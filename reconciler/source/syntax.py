@@ -91,12 +91,13 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Messages and hints by the parser's message, for errors where the parser stops."""
 
+_NO_COLON: Final = ("a key without a colon", "write `key: value`, or quote text")
 _AT_THE_CONTEXT: Final[Mapping[str, tuple[str, str]]] = {
     r"unexpected end of stream|document (indicator|separator)": (
         "missing closing quote for the text that starts here",
         "add the closing quote",
     ),
-    r"could not find expected ':'": ("a key without a colon", "write `key: value`, or quote text"),
+    r"could not find expected ':'": _NO_COLON,
     r"alphabetic or numeric": (
         "`&` and `*` start an anchor or an alias and need a name",
         'put event globs in quotes: `"*"`',
@@ -228,8 +229,41 @@ def _misplaced(problem: str, mark: _Place, rows: list[str]) -> _Cause | None:
     if is_misfit and line.lstrip().startswith("- "):
         hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
         return mark, "a list item is not allowed here", hint
-    if is_misfit or ("mapping values" in problem and re.fullmatch(r" *[\w-]*", line[: mark[1]])):
+    is_key = "mapping values" in problem and re.fullmatch(r" *[\w-]*", line[: mark[1]])
+    if is_misfit or is_key or "<document start>" in problem:
+        start = _first_text(mark[0], indent, rows)
+        if start is not None:
+            return start, *_NO_COLON
+    if is_misfit or is_key:
         message = "the indentation of this line does not match the lines around it"
         hint = "use the same indentation for all keys of a mapping and all items of a list"
         return (mark[0], indent), message, hint
     return None
+
+
+def _first_text(number: int, indent: int, rows: list[str]) -> _Place | None:
+    """Return the start of the plain text above a line, if the text is where a first key belongs.
+
+    Parsers read a first key without a colon as text, and report the line below it.
+    """
+    first = None
+    for above in range(number - 1, -1, -1):
+        row = re.sub(r"(?:^|\s)#.*", "", rows[above]).rstrip()
+        if not row:
+            continue
+        # What ends above is a document, or the key of this mapping or list.
+        if re.match(r"---", row) or row.endswith(":"):
+            break
+        if re.search(r":\s", row):
+            return None  # it is the value of that key
+        first = above, row
+        if re.match(r" *- ", row):
+            break
+    if first is None:
+        return None
+    above, row = first
+    # An item of a list with one word is rather a value.
+    text = re.match(r""" *(- +(?=\S+ ))?(?=[^\s"'\[{}&*!|>%@`-])""", row)
+    if text is None or text.end() != indent:
+        return None
+    return above, indent

@@ -137,6 +137,8 @@ class _Reader:
         if data is None:
             raise self._error("empty-document")
         if not isinstance(data, dict):
+            if isinstance(start, yaml.ScalarEvent) and not start.style:
+                self._next()  # the stream's end, or a syntax error: a first key without a colon
             raise self._error("root-not-mapping", start)
         end = self._next()
         if not isinstance(end, yaml.StreamEndEvent):
