@@ -67,18 +67,33 @@ def verify(run: Apply) -> Report:
     """
     tried: dict[str, RemovedDuplicate] = {}
     left: set[str] = set()
-    verified, problem = True, None
+    verified, problem, hidden = True, None, 0
     try:
         last = _last_listing(run, tried)
         for index, outcome in last.waiting:
             run.ledger.correct(index, _final_outcome(outcome, last, run))
+        hidden = _hidden(last.listing, run)
         left = {gone.id for gone, _ in last.extra if last.settled or run.api.get(gone.id)}
         if left:
             problem = f"duplicates still exist: {', '.join(sorted(left))}"
     except ApiError as error:
         verified, problem = False, f"final verification failed: {error}"
     removed = tuple(duplicate for id_, duplicate in tried.items() if id_ not in left)
-    return Report(run.plan, duplicates_removed=removed, verified=verified, problem=problem)
+    return Report(
+        run.plan, duplicates_removed=removed, verified=verified, hidden=hidden, problem=problem
+    )
+
+
+def _hidden(listing: Listing, run: Apply) -> int:
+    """Return how many values of applied operations could not be compared."""
+    hidden = 0
+    for _, outcome in run.ledger.recorded():
+        operation = outcome.operation
+        if isinstance(outcome, Applied) and not isinstance(operation, Delete):
+            webhook = listing.by_id.get(outcome.id or "")
+            if webhook is not None:
+                hidden += listing.hidden(operation, webhook)
+    return hidden
 
 
 def _last_listing(run: Apply, tried: dict[str, RemovedDuplicate]) -> _LastListing:

@@ -184,6 +184,12 @@ class Listing:
         stale = _APPEARED if isinstance(operation, Create) else _changed(operation, live)
         return stale._replace(differing=differing)
 
+    def hidden(self, operation: Create | Update, live: LiveWebhook) -> int:
+        """Return how many values that an operation sends the live webhook does not show."""
+        if "configuration" not in operation.sent_fields:
+            return 0
+        return len(compare(operation.after, live, self._secrets, self._evidence).unread)
+
     def unplanned(self, operation: Update) -> tuple[str, ...]:
         """Return the fields that sending the configuration would change, if the plan sends none.
 

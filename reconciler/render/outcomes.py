@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from reconciler.errors import ExitCode
-from reconciler.planning.plan import Create, Delete, FieldResent, Operation, SecretChange, Update
+from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import numbers, plural, shorten, summary
@@ -131,22 +131,10 @@ def _verification(report: Report) -> str:
         return "Nothing was written."
     if report.verified:
         text = "Read back and compared after the last write"
-        hidden = _hidden_values_sent(report)
-        if hidden:
-            text += f", except {plural(hidden, 'hidden value')}"
+        if report.hidden:
+            text += f", except {plural(report.hidden, 'hidden value')}"
         return f"{text}."
     return "Not read back after the last write: run plan to see the live webhooks."
-
-
-def _hidden_values_sent(report: Report) -> int:
-    """Return how many values were sent in place of live ones that the server does not show."""
-    number = 0
-    for outcome in report.applied:
-        if isinstance(outcome.operation, Update):
-            for change in outcome.operation.fields:
-                sent = isinstance(change, FieldResent)
-                number += sent or (isinstance(change, SecretChange) and change.hidden)
-    return number
 
 
 def _meaning(report: Report) -> str:
