@@ -12,9 +12,9 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from reconciler.api.transport import Transport
-from reconciler.checks import Check, CheckedWebhook, Section, fail, ok, unknown, warn
+from reconciler.checks import Check, CheckedWebhook, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries import slack
-from reconciler.deliveries.proof import Observation, Proof, Verdict
+from reconciler.deliveries.proof import Observation, Proof, Verdict, received
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.names import transport_notes
 from reconciler.planning.plan import DeliveryState, Plan, delivery_state
@@ -23,13 +23,14 @@ from reconciler.render.quote import quote
 from reconciler.render.words import delivery_error, plural
 
 _APPLY: Final = "run `webhooks plan` and `webhooks apply`"
-_PROVE: Final = "then prove it: `webhooks check --deliver PROJECT`"
+_PROVE: Final = "prove it: `webhooks check --deliver PROJECT`"
+_WAIT: Final = "wait for an event of this webhook, then run `webhooks status`"
 _STATES: Final = {
     DeliveryState.FAILED_EARLIER: ok("failed earlier", "the last run succeeded"),
-    DeliveryState.NEVER_RUN: unknown("never run", "no event yet", fix=_PROVE.removeprefix("then ")),
+    DeliveryState.NEVER_RUN: unknown("never run", "no event yet"),
     DeliveryState.DELIVERING: ok("delivering", "the last run succeeded"),
     DeliveryState.UNKNOWN: unknown(
-        "unknown", "the server's times do not show whether the last run failed", fix=_PROVE
+        "unknown", "the server's times do not show whether the last run failed"
     ),
 }
 
@@ -93,7 +94,10 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
         # The proof's delivery is the last one, so only its verdict is shown.
         yield _proved(proof.observations[live.id])
     else:
-        yield unknown("not covered", "listens to other events only: the proof cannot test it")
+        detail = "listens to other events only: the proof cannot test it"
+        if received(live):
+            detail = "the proof ended before its events"
+        yield unknown("not covered", detail)
         yield _last_delivery(live)
     if case.differs:
         yield warn("differs", "the live webhook is not as in the file", fix=_APPLY)
@@ -103,7 +107,15 @@ def _last_delivery(live: LiveWebhook) -> Check:
     state = delivery_state(live.last_run, live.last_error)
     if state is DeliveryState.FAILING:
         return _failure("failing", live)
-    return _STATES[state]
+    check = _STATES[state]
+    if check.status is Status.UNKNOWN:
+        return check._replace(fix=_next_proof(live))
+    return check
+
+
+def _next_proof(live: LiveWebhook) -> str:
+    """Return how to find out whether a webhook delivers."""
+    return _PROVE if received(live) else _WAIT
 
 
 def _failure(name: str, live: LiveWebhook) -> Check:
@@ -114,7 +126,7 @@ def _failure(name: str, live: LiveWebhook) -> Check:
     known = slack.cause(error.code or "") if error is not None and live.type == "slack" else None
     if known is not None:
         detail, fix = f"{detail}: {known[0]}", known[1]
-    return fail(name, detail, fix=f"{fix}, {_PROVE}")
+    return fail(name, detail, fix=f"{fix}, then {_next_proof(live)}")
 
 
 def look_up(
