@@ -6,6 +6,7 @@ What the files change, completely or in part, and what waits to be applied must 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from reconciler.findings import Position
 from reconciler.kinds import FIELDS
-from reconciler.model import Live, Value
+from reconciler.model import Live, Organization, Value
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
     Attribution,
@@ -186,21 +187,78 @@ DRIFTED = (
 
 
 class WebhookStatus(NamedTuple):
-    """The status of one webhook.
+    """The status of one webhook, which has no id if it is missing.
 
-    `id` is that of a live one: the snapshot of a missing one may have a declared id. `position` is
-    the line that declares it, protects it or declares it absent.
+    `position` is the line that declares it, protects it or declares it absent.
     """
 
     webhook: Snapshot
     state: ManagementStatus
     position: Position | None = None
-    id: str | None = None
 
     @property
     def is_failing(self) -> bool:
         """Return whether the last delivery failed."""
         return self.webhook.delivery is DeliveryState.FAILING
+
+
+class LiveStatus(NamedTuple):
+    """The live webhooks of an organization, compared with the files of `plan`, if any.
+
+    `live_count` is the number of all live webhooks, also those that `--only` does not select. With
+    `failing_only`, other webhooks are counted, but not shown.
+    """
+
+    organization: Organization
+    webhooks: Sequence[WebhookStatus]
+    live_count: int
+    plan: Plan | None = None
+    failing_only: bool = False
+
+    @property
+    def failing(self) -> list[WebhookStatus]:
+        """Return the webhooks whose last delivery failed."""
+        return [webhook for webhook in self.webhooks if webhook.is_failing]
+
+    @property
+    def shown(self) -> Sequence[WebhookStatus]:
+        """Return the webhooks to show."""
+        if self.failing_only:
+            return self.failing
+        return self.webhooks
+
+    @property
+    def selected_count(self) -> int:
+        """Return the number of live webhooks that `--only` selects."""
+        return sum(webhook.state is not ManagementStatus.MISSING for webhook in self.webhooks)
+
+    @property
+    def drift(self) -> dict[ManagementStatus, int]:
+        """Return the number of webhooks in each of the `DRIFTED` states, without zeros.
+
+        If the plan knows the previous configuration, changes of the files do not count.
+        """
+        counts = Counter(webhook.state for webhook in self.webhooks)
+        counts.subtract(webhook.state for webhook in self._waiting)
+        return {state: counts[state] for state in DRIFTED if counts[state]}
+
+    @property
+    def not_applied(self) -> int:
+        """Return the number of webhooks that a change of the files explains, or may explain."""
+        return len(self._waiting)
+
+    @property
+    def _waiting(self) -> list[WebhookStatus]:
+        operations = () if self.plan is None else self.plan.operations
+        keys = {
+            webhook_key(operation)
+            for operation in operations
+            if operation.attribution not in (None, Attribution.DRIFT, Attribution.PARTLY_DRIFT)
+        }
+        # A missing webhook is created, and identified by its name.
+        return [
+            status for status in self.webhooks if (status.webhook.id or status.webhook.name) in keys
+        ]
 
 
 _STATES = {
@@ -218,7 +276,7 @@ _STATES = {
 """The states of webhooks that are deleted or kept."""
 
 
-def statuses(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> tuple[WebhookStatus, ...]:
+def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> LiveStatus:
     """Return a status for each live webhook and each that is missing, by name, then id.
 
     Without a plan all are unchecked. With the globs `only`, those whose live or declared name
@@ -235,13 +293,15 @@ def statuses(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> tuple[W
         declared_names = {update.before.id: update.after.name for update in plan.updates}
         for webhook, position in _missing(plan):
             if globs.match(webhook.name):
+                webhook = replace(webhook, id="")  # a declared id that is not live
                 shown.append(WebhookStatus(webhook, ManagementStatus.MISSING, position))
     for live_webhook in live.webhooks:
         id_, name = live_webhook.id, live_webhook.name
         if globs.match(name) or globs.match(declared_names.get(id_, name)):
             state, position = states.get(id_, (other, None))
-            shown.append(WebhookStatus(snapshot(live_webhook), state, position, id_))
-    return tuple(sorted(shown, key=lambda status: (status.webhook.name, status.id or "")))
+            shown.append(WebhookStatus(snapshot(live_webhook), state, position))
+    shown.sort(key=lambda status: (status.webhook.name, status.webhook.id))
+    return LiveStatus(live.organization, shown, len(live.webhooks), plan)
 
 
 def _live_states(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
@@ -263,41 +323,10 @@ def _live_states(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | Non
 
 
 def _missing(plan: Plan) -> Iterator[tuple[Snapshot, Position | None]]:
-    """Yield the webhooks that are declared but not live.
-
-    They may have an id, too: a declared one, which is no longer live.
-    """
+    """Yield the webhooks that are declared but not live."""
     for create in plan.creates:
         yield snapshot(create.after), create.after.position
     for kept in plan.kept:
         if _STATES[kept.reason] is ManagementStatus.MISSING:
             for webhook in kept.webhooks:
                 yield webhook, kept.position
-
-
-def drift(
-    statuses: Iterable[WebhookStatus], plan: Plan | None = None
-) -> dict[ManagementStatus, int]:
-    """Return the number of webhooks in each of the `DRIFTED` states, without zeros.
-
-    If the plan knows the previous configuration, changes of the files do not count.
-    """
-    waiting = set() if plan is None else _waiting(plan)
-    counted = [
-        status.state for status in statuses if (status.id or status.webhook.name) not in waiting
-    ]
-    return {state: counted.count(state) for state in DRIFTED if state in counted}
-
-
-def not_applied(statuses: Iterable[WebhookStatus], plan: Plan) -> int:
-    """Return the number of webhooks that differ because of a change of the files, or may do so."""
-    waiting = _waiting(plan)
-    return sum((status.id or status.webhook.name) in waiting for status in statuses)
-
-
-def _waiting(plan: Plan) -> set[str]:
-    return {
-        webhook_key(operation)
-        for operation in plan.operations
-        if operation.attribution not in (None, Attribution.DRIFT, Attribution.PARTLY_DRIFT)
-    }

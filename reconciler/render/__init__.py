@@ -7,7 +7,7 @@ the content of each webhook's row (`rows`) and the wording (`words`). Texts end 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
@@ -16,9 +16,8 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.checks import Checklist
     from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
-    from reconciler.model import Organization, SecretRef
-    from reconciler.planning.drift import ManagementStatus, WebhookStatus
-    from reconciler.planning.plan import Plan
+    from reconciler.model import SecretRef
+    from reconciler.planning.drift import LiveStatus
     from reconciler.planning.run import DriftReport, OrganizationResult, RunPlan
     from reconciler.report import RunReport
 
@@ -51,36 +50,6 @@ class View(NamedTuple):
 
 PLAIN: Final = View()
 """The default view: no color, 100 columns, changes and counts."""
-
-
-class LiveStatus(NamedTuple):
-    """The live webhooks, compared with the files of `plan`, if any.
-
-    `live_count` is the number of all live webhooks, also those that `--only` does not select.
-    `drift` counts differences from the files, without the `not_applied` ones that only a change of
-    the files makes, if the previous configuration is known. It is None without files. With
-    `failing_only`, other webhooks are counted, but not shown.
-    """
-
-    organization: Organization
-    webhooks: Sequence[WebhookStatus]
-    live_count: int
-    drift: Mapping[ManagementStatus, int] | None = None
-    plan: Plan | None = None
-    failing_only: bool = False
-    not_applied: int = 0
-
-    @property
-    def failing(self) -> list[WebhookStatus]:
-        """Return the webhooks whose last delivery failed."""
-        return [webhook for webhook in self.webhooks if webhook.is_failing]
-
-    @property
-    def shown(self) -> Sequence[WebhookStatus]:
-        """Return the webhooks to show."""
-        if self.failing_only:
-            return self.failing
-        return self.webhooks
 
 
 class Renderer(Protocol):

@@ -23,10 +23,10 @@ from reconciler.planning.document import (
     run_tree,
     write_json,
 )
-from reconciler.planning.drift import WebhookStatus
+from reconciler.planning.drift import LiveStatus, WebhookStatus
 from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.run import DriftReport, OrganizationDrift, OrganizationResult, RunPlan
-from reconciler.render import PLAIN, LiveStatus, View
+from reconciler.render import PLAIN, View
 from reconciler.render.combined import drift_commands, rename_note
 from reconciler.render.outcomes import tally
 from reconciler.render.words import unblocking
@@ -147,10 +147,10 @@ def _status(status: LiveStatus) -> Tree:
         "organization": {"id": status.organization.id, "name": status.organization.name},
         "counts": {
             # A declared webhook that is not live is in the list, too, without an id.
-            "live": sum(webhook.id is not None for webhook in status.webhooks),
+            "live": status.selected_count,
             "failing": len(status.failing),
         },
-        "drift": None if status.drift is None else sum(status.drift.values()),
+        "drift": None if status.plan is None else sum(status.drift.values()),
         "webhooks": [_webhook_status(webhook) for webhook in status.shown],
         "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
     }
@@ -159,7 +159,7 @@ def _status(status: LiveStatus) -> Tree:
 def _webhook_status(status: WebhookStatus) -> Tree:
     webhook = plain(status.webhook)
     return {
-        "id": status.id,
+        "id": status.webhook.id or None,
         "name": webhook["name"],
         "type": webhook["type"],
         "state": str(status.state),
@@ -167,7 +167,7 @@ def _webhook_status(status: WebhookStatus) -> Tree:
         "event_types": webhook["event_types"],
         "position": plain(status.position),
         # Nothing is known about the deliveries of a webhook that is not live.
-        "delivery": None if status.id is None else str(status.webhook.delivery),
+        "delivery": str(status.webhook.delivery) if status.webhook.id else None,
         "last_run": webhook["last_run"],
         "last_error": plain(status.webhook.last_error),
     }

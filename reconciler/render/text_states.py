@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from reconciler.checks import Check, CheckedWebhook, Checklist, Status
-from reconciler.planning.drift import DRIFTED, ManagementStatus, WebhookStatus
+from reconciler.planning.drift import DRIFTED, LiveStatus, ManagementStatus, WebhookStatus
 from reconciler.planning.plan import Attribution, DeliveryState
 from reconciler.planning.run import OrganizationResult
-from reconciler.render import PLAIN, LiveStatus, View, words
+from reconciler.render import PLAIN, View, words
 from reconciler.render.layout import (
     columns,
     flow,
@@ -56,10 +56,9 @@ def _status(status: LiveStatus, view: View) -> str:
 
     The last lines count fields that were not compared and differences from the configuration.
     """
-    live_count = sum(webhook.id is not None for webhook in status.webhooks)
     count = words.plural(status.live_count, "live webhook")
-    if live_count != status.live_count:  # with --only
-        count = f"{live_count} of {count}"
+    if status.selected_count != status.live_count:  # with --only
+        count = f"{status.selected_count} of {count}"
     if status.failing:
         count += f", {len(status.failing)} failing"
     end = message_lines(f"{count}.", _drift(status), view)
@@ -94,14 +93,14 @@ def _status_row(status: WebhookStatus, width: int, view: View) -> Row:
         details=(destination + " " * (width - columns(destination) + 1), *_delivery(status)),
     )
     # Where to fix a missing webhook; the others are listed by name.
-    if status.id is None or view.verbosity > 0:
+    if not status.webhook.id or view.verbosity > 0:
         row = row._replace(place=position_text(status.position))
     if view.verbosity <= 0:
         return row
     listens = events(status.webhook.event_types) or ("none",)
     fields = [FieldLine("events", tuple(map(Atom, listens)))]
-    if status.id is not None:
-        fields.insert(0, FieldLine("id", (Atom(quote(status.id)),)))
+    if status.webhook.id:
+        fields.insert(0, FieldLine("id", (Atom(quote(status.webhook.id)),)))
     error = status.webhook.last_error
     if error is not None:
         text = f"{quote(words.delivery_error(error))}{_time(error.timestamp)}"
@@ -112,7 +111,7 @@ def _status_row(status: WebhookStatus, width: int, view: View) -> Row:
 def _delivery(status: WebhookStatus) -> list[str]:
     """Return the deliveries of a live webhook, in words."""
     webhook = status.webhook
-    if status.id is None:
+    if not webhook.id:
         return []
     run = "never run"
     if webhook.last_run is not None:
@@ -147,26 +146,23 @@ def _time(time: str | None) -> str:
 
 def _drift(status: LiveStatus) -> str:
     plan = status.plan
-    if status.drift is None:
+    if plan is None:
         return "No configuration file to compare with."
+    labels = {operation.attribution for operation in plan.operations}
     edited = ""
     if status.not_applied:
         edited = f" Not applied yet: {status.not_applied}."
-        labels = {operation.attribution for operation in plan.operations} if plan else set()
         if Attribution.PERHAPS_WAITING in labels:
             edited = f" Perhaps not applied yet: {status.not_applied} (see webhooks drift)."
     if not status.drift:
-        compared = ""
-        if plan is not None:
-            compared = words.in_compared_fields(plan)
-        return f"No drift{compared}.{edited}"
+        return f"No drift{words.in_compared_fields(plan)}.{edited}"
     counts = []
     for state, number in status.drift.items():
         is_plural = state is ManagementStatus.DIFFERS and number > 1
         counts.append(f"{number} {'differ' if is_plural else state}")
     # Without a previous configuration, a difference may be a change of the files.
     title = "Differences"
-    if plan is not None and all(operation.attribution for operation in plan.operations):
+    if None not in labels:
         title = "Drift (see webhooks drift)"
     return f"{title}: {', '.join(counts)}.{edited}"
 

@@ -18,10 +18,10 @@ from typing import Final, NamedTuple
 from reconciler.errors import ConfigurationError, RunConfigurationError
 from reconciler.model import Desired, Live
 from reconciler.planning.drift import (
-    WebhookStatus,
+    LiveStatus,
     attribute,
     by_webhook,
-    statuses,
+    live_status,
     still_renamed,
 )
 from reconciler.planning.plan import (
@@ -247,19 +247,17 @@ def may_be_drift(plan: Plan) -> bool:
     return any(operation.attribution in _DRIFT for operation in plan.operations)
 
 
-def status(
-    live: Live, checked: Checked | None, only: Sequence[str] = ()
-) -> tuple[tuple[WebhookStatus, ...], Plan | None]:
+def status(live: Live, checked: Checked | None, only: Sequence[str] = ()) -> LiveStatus:
     """Return the management status of each webhook whose name matches `only`, and the plan.
 
     Without files, no webhook is checked and there is no plan. Raises ConfigurationError if the
     configuration conflicts with the live webhooks.
     """
     if checked is None:
-        return statuses(live, None, only), None
+        return live_status(live, None, only)
     base, gathered = base_of(checked), gather(checked)
     plan = plan_listed(gathered, live, PlanOptions(previous=base.desired))
     plan, base = _labeled(plan, live, gathered, base)
     if base.unknown:
         plan = plan.unlabeled
-    return statuses(live, plan, only), plan
+    return live_status(live, plan, only)

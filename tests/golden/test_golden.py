@@ -20,11 +20,11 @@ from reconciler import errors
 from reconciler.api.wire import live_webhook
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model import Live
-from reconciler.planning.drift import drift, statuses
+from reconciler.planning.drift import live_status
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.run import OrganizationResult, RunPlan
-from reconciler.render import RENDERERS, STATE_RENDERERS, LiveStatus, View
+from reconciler.render import RENDERERS, STATE_RENDERERS, View
 from reconciler.report import Report, RunReport
 from reconciler.workflow import Inputs, gather, load_all, plan, previous
 from tests.execute.world import Fault, Memory, memory, run
@@ -75,8 +75,7 @@ def outputs(folder: Path) -> dict[str, str]:
     for name, settings in options.get("views", {}).items():
         shown[f"{name}.txt"] = RENDERERS["text"]().render_run(of_run, view._replace(**settings))
     for name, settings in options.get("status", {}).items():
-        found = statuses(Live(planned.origin, ACME, rows), planned)
-        status = LiveStatus(ACME, found, len(rows), drift(found), planned)
+        status = live_status(Live(planned.origin, ACME, rows), planned)
         for form in ("text", "json"):
             shown[f"{name}.{FORMATS[form]}"] = STATE_RENDERERS[form]().render_statuses(
                 [OrganizationResult(ACME.name, value=status)], view._replace(**settings)

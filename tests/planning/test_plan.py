@@ -9,7 +9,7 @@ import pytest
 from reconciler.errors import ConflictError, StalePlanError
 from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.document import error_tree, operation_summary, plain
-from reconciler.planning.drift import attribute, by_webhook, drift, not_applied, statuses
+from reconciler.planning.drift import attribute, by_webhook, live_status
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.resend import Resend
 from tests.planning.builders import (
@@ -196,7 +196,6 @@ def test_drift_is_distinguished_from_this_change(
         labels = [f"{each.name} {attribute(each, earlier, result.renamed)}"
                   for each in result.operations if each.name != "X"]  # fmt: skip
         assert labels == [line for line in lines if not line.startswith("X")]
-    shown = statuses(live(*found), result)
+    status = live_status(live(*found), result)
     waiting = sum(line.endswith("this-change") for line in lines)
-    assert not_applied(shown, result) == waiting
-    assert sum(drift(shown, result).values()) == len(lines) - waiting
+    assert (status.not_applied, sum(status.drift.values())) == (waiting, len(lines) - waiting)

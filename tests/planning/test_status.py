@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.findings import Position
 from reconciler.model import Absent, LiveWebhook
-from reconciler.planning.drift import ManagementStatus, drift, names_of, statuses
+from reconciler.planning.drift import ManagementStatus, live_status, names_of
 from tests.planning.builders import desired, live, live_slack, make_plan, slack
 
 FOUND = live(
@@ -37,16 +37,18 @@ DECLARED = desired(
 
 def test_every_webhook_has_its_status_and_line() -> None:
     """Webhooks are sorted by name and id; a duplicate has its declaration's line."""
-    shown = statuses(FOUND, make_plan(DECLARED, FOUND))
+    shown = live_status(FOUND, make_plan(DECLARED, FOUND)).webhooks
 
-    assert [(each.id, each.state, each.position and each.position.line) for each in shown] == [
+    assert [
+        (each.webhook.id, each.state, each.position and each.position.line) for each in shown
+    ] == [
         ("12", ManagementStatus.UNKNOWN, None),
         ("13", ManagementStatus.UNKNOWN, None),
         ("5", ManagementStatus.IN_SYNC, 4),
         ("6", ManagementStatus.DUPLICATE, 4),
         ("4", ManagementStatus.ABSENT, 6),
         ("11", ManagementStatus.IGNORED, None),
-        (None, ManagementStatus.MISSING, 8),
+        ("", ManagementStatus.MISSING, 8),
         ("3", ManagementStatus.DIFFERS, 3),
         ("2", ManagementStatus.IN_SYNC, 2),
         ("8", ManagementStatus.PROTECTED, 7),
@@ -62,20 +64,21 @@ def test_a_missing_webhook_comes_before_others_with_its_name() -> None:
     found = live(live_slack(id="1"))
     result = make_plan(desired(slack(id="1"), slack(id="2", channel="#x")), found)
 
-    assert [each.id for each in statuses(found, result)] == [None, "1"]
+    assert [each.webhook.id for each in live_status(found, result).webhooks] == ["", "1"]
 
 
 def test_drift_is_counted() -> None:
     """The status decides what counts as drift: an undeclared webhook does not."""
-    assert drift(statuses(FOUND, make_plan(DECLARED, FOUND))) == {
+    assert live_status(FOUND, make_plan(DECLARED, FOUND)).drift == {
         ManagementStatus.MISSING: 1,
         ManagementStatus.DIFFERS: 1,
         ManagementStatus.ABSENT: 1,
         ManagementStatus.DUPLICATE: 3,
         ManagementStatus.UNDECLARED: 1,
     }
-    assert {each.state for each in statuses(FOUND, None)} == {ManagementStatus.UNCHECKED}
-    assert drift(statuses(FOUND, None)) == {}
+    unchecked = live_status(FOUND, None)
+    assert {each.state for each in unchecked.webhooks} == {ManagementStatus.UNCHECKED}
+    assert unchecked.drift == {}
 
 
 def test_a_selection_contains_a_webhook_by_either_name() -> None:
@@ -84,4 +87,4 @@ def test_a_selection_contains_a_webhook_by_either_name() -> None:
     result = make_plan(desired(slack("new", previously=("old",))), found)
     assert [names_of(operation) for operation in result.operations] == [("old", "new"), ("gone",)]
     for glob, ids in (("old", ["1"]), ("new", ["1"]), ("gone", ["2"]), ("other", [])):
-        assert [each.id for each in statuses(found, result, (glob,))] == ids
+        assert [each.webhook.id for each in live_status(found, result, (glob,)).webhooks] == ids

@@ -21,7 +21,7 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding
 from reconciler.model import Organization
-from reconciler.planning.drift import WebhookStatus, drift
+from reconciler.planning.drift import LiveStatus, WebhookStatus
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import (
@@ -29,7 +29,6 @@ from reconciler.render import (
     PLAIN,
     RENDERERS,
     STATE_RENDERERS,
-    LiveStatus,
     View,
 )
 from reconciler.render.markdown import paged_run
@@ -228,7 +227,7 @@ def test_a_status_is_inert(
     organization: Organization, found: list[WebhookStatus], width: int, plan: Plan
 ) -> None:
     """A status is harmless and cuts no name, and its JSON document has the original names."""
-    status = LiveStatus(organization, found, len(found), drift(found), plan)
+    status = LiveStatus(organization, found, len(found), plan)
     results = [OrganizationResult(organization.name, value=status)]
     text = STATE_RENDERERS["text"]().render_statuses(results, View(width=width))
     document = STATE_RENDERERS["json"]().render_statuses(results)

@@ -10,10 +10,10 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Severity
 from reconciler.model import Live
-from reconciler.planning.drift import drift, not_applied
+from reconciler.planning.drift import LiveStatus
 from reconciler.planning.names import require_matches
 from reconciler.planning.run import OrganizationResult
-from reconciler.render import STATE_RENDERERS, LiveStatus
+from reconciler.render import STATE_RENDERERS
 from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 
 
@@ -68,8 +68,7 @@ def _statuses(
         live = workflow.read_live(connection.api, session.organizations)
     names = {webhook.name for webhook in live.webhooks}
     require_matches(only, names, "live webhook")
-    webhooks, _ = workflow.status(live, None, only)
-    status = LiveStatus(live.organization, webhooks, len(live.webhooks), failing_only=failing)
+    status = workflow.status(live, None, only)._replace(failing_only=failing)
     return [OrganizationResult(live.organization.name, value=status)]
 
 
@@ -100,17 +99,8 @@ def _compare(
     if isinstance(live, ReconcilerError):
         return result._replace(problem=live)
     try:
-        webhooks, plan = workflow.status(live, target.checked, only)
+        status = workflow.status(live, target.checked, only)
     except ReconcilerError as problem:
         return result._replace(problem=problem)
-    assert plan is not None  # there are files
-    status = LiveStatus(
-        organization=live.organization,
-        webhooks=webhooks,
-        live_count=len(live.webhooks),
-        drift=drift(webhooks, plan),
-        not_applied=not_applied(webhooks, plan),
-        plan=plan,
-        failing_only=failing,
-    )
+    status = status._replace(failing_only=failing)
     return result._replace(name=live.organization.name, value=status)
