@@ -46,7 +46,7 @@ _GENERIC_PROBE: Final = (generic.KIND.type, "url", Secret("https://webhooks-prob
 _SLACK_PROBE: Final = (slack.KIND.type, "channel", "#webhooks-doctor-probe")
 _PROBES: Final = {_NAME: _GENERIC_PROBE, _RENAMED: _GENERIC_PROBE, _SLACK_NAME: _SLACK_PROBE}
 """Type, field and value of the destination of each probe's webhook, by name."""
-_EVENTS: Final = ("template_deleted",)
+_EVENTS: Final = frozenset({"template_deleted"})
 _Sent: TypeAlias = Mapping[str, str | bool | Secret]
 _SETTLED: Final = 2.0
 """Seconds until a listing shows a create whose response was lost."""
@@ -299,7 +299,7 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     yield ok("create", "accepted")
     yield _expect("listing", "shows a new webhook immediately", _is_listed(api, id_))
     created = _read(api, id_)
-    same = (created.name, created.event_types) == (draft.name, frozenset(draft.event_types))
+    same = (created.name, created.event_types) == (draft.name, draft.event_types)
     yield _expect("fields", "name and event types read back as sent", same)
     yield from _sent_and_shown(sent, created.configuration)
 

@@ -33,7 +33,7 @@ class Draft(NamedTuple):
 
     name: str
     type: str
-    event_types: tuple[str, ...]
+    event_types: frozenset[str]
     configuration: Mapping[str, str | bool | Secret] | None
     unplanned: tuple[str, ...] = ()
 

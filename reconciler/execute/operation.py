@@ -255,7 +255,7 @@ def draft(webhook: Webhook, secrets: SecretValues) -> Draft:
     return Draft(
         name=webhook.name,
         type=webhook.type,
-        event_types=tuple(sorted(webhook.event_types)),
+        event_types=webhook.event_types,
         configuration=available if len(available) == len(values) else None,
     )
 

@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
     UNKNOWN,
-    DeliveryError,
     LiveValue,
     LiveWebhook,
     Secret,
@@ -280,18 +279,15 @@ def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) ->
 
     It contains a URL only if `declared` has the same plain URL.
     """
-    configuration: Mapping[str, str | bool | Unknown] = {}
-    last_run: str | None = None
-    last_error: DeliveryError | None = None
+    last_run = last_error = None
     if isinstance(webhook, LiveWebhook):
-        configuration = _shown_fields(webhook, declared)
         last_run, last_error = webhook.last_run, webhook.last_error
     return Snapshot(
         id=webhook.id or "",
         name=webhook.name,
         type=webhook.type,
         event_types=webhook.event_types,
-        configuration=configuration,
+        configuration=_shown_fields(webhook, declared),
         destination=destination(webhook),
         last_run=last_run,
         last_error=last_error,
@@ -299,17 +295,17 @@ def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) ->
 
 
 def _shown_fields(
-    live: LiveWebhook, declared: Webhook | None
+    webhook: LiveWebhook | Webhook, declared: Webhook | None
 ) -> Mapping[str, str | bool | Unknown]:
-    """Return the fields of a snapshot."""
+    """Return the fields of a snapshot: the plain ones that the server shows."""
     shown: dict[str, str | bool | Unknown] = {}
-    if live.type not in KINDS or isinstance(live.configuration, Unknown):
+    if isinstance(webhook, Webhook) or isinstance(webhook.configuration, Unknown):
         return shown
-    for name, kind_field in FIELDS[live.type].items():
-        value = live.configuration.get(name)
+    for name, kind_field in FIELDS.get(webhook.type, {}).items():
+        value = webhook.configuration.get(name)
         if not kind_field.secret:
             # A server may omit a field to hide it.
-            if name in live.configuration or kind_field.may_be_hidden:
+            if name in webhook.configuration or kind_field.may_be_hidden:
                 shown[name] = plain_value(kind_field, value)
         elif declared is not None:
             wanted = declared.configuration.get(name)

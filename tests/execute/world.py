@@ -140,7 +140,7 @@ def live(draft: Draft, id: str) -> LiveWebhook:
         id=id,
         name=draft.name,
         type=draft.type,
-        event_types=frozenset(draft.event_types),
+        event_types=draft.event_types,
         configuration=dict(draft.configuration or {}),
     )
 

@@ -26,7 +26,7 @@ from reconciler.errors import (
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
-from reconciler.planning.readback import snapshot
+from reconciler.planning.readback import destination
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
@@ -230,7 +230,7 @@ def _announcement(live: Live, scratch: Scratch) -> str:
     for webhook in live.webhooks:
         count = received(webhook)
         if count:
-            where = quote(snapshot(webhook).destination)
+            where = quote(destination(webhook))
             lines.append(f"  {quote(webhook.name)}  {where}  {plural(count, 'message')}")
             total += count
     project, organization = quote(scratch.project.name), quote(live.organization.name)
