@@ -31,7 +31,7 @@ from reconciler.source.lint import Rules, lint
 from reconciler.source.schema import Part, parts
 from reconciler.source.schemes import reference_in
 from reconciler.source.secrets import url_credential, wrap
-from reconciler.source.yaml import parse
+from reconciler.source.yaml import locate, parse
 
 
 class Loaded(NamedTuple):
@@ -57,7 +57,7 @@ class Loaded(NamedTuple):
         document = self.documents[place.file]
         if not document.text:
             return None
-        from reconciler.source.position import excerpt, locate
+        from reconciler.source.position import excerpt
 
         source = document.written_at(place.path)
         text = self.files[source.file].text

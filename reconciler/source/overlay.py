@@ -33,6 +33,7 @@ from reconciler.source.merge import (
     texts,
 )
 from reconciler.source.text import did_you_mean, in_quotes, near
+from reconciler.source.yaml import is_null
 
 # They identify an entry, or are marks of the file itself: below, there is nothing to remove.
 _KEPT: Final = frozenset({"add", "exclude", "extends", "name", "state", "unprotect", "webhooks"})
@@ -52,7 +53,6 @@ def read_values(document: Document) -> dict[str, Any]:
     """
     if not _holds_none(document.data):
         return document.data
-    from reconciler.source.position import is_null  # most overlays remove nothing
 
     def read(path: DataPath, value: Any) -> Any:
         is_entry = path[0] == "webhooks" and len(path) == 2
@@ -81,8 +81,9 @@ def check_layer(layer: Layer, below: Layers) -> Iterator[Finding]:
     if "extends" not in layer.document.data:
         yield from _base_findings(layer)
         return
-    yield from _root_findings(layer, below)
-    checks = _Entries(layer, below)
+    parents = protected(layer.ancestors)
+    yield from _root_findings(layer, below, parents)
+    checks = _Entries(layer, below, parents)
     for entry in layer.document.written:
         if entry.name is not None:
             yield from checks.findings(entry, entry.name)
@@ -169,10 +170,9 @@ def _added(layer: Layer) -> set[str]:
 # The root
 
 
-def _root_findings(layer: Layer, below: Layers) -> Iterator[Finding]:
+def _root_findings(layer: Layer, below: Layers, parents: Mapping[str, Layer]) -> Iterator[Finding]:
     root = {key: value for key, value in layer.values.items() if key != "webhooks"}
     yield from _removals(layer.file, (), root, below.root, below)
-    parents = protected(layer.ancestors)
     ignored = [glob for parent in layer.ancestors for glob in texts(parent.values.get("ignore"))]
     for key, known in (("ignore", set(ignored)), ("protect", set(parents))):
         globs = texts(layer.values.get(key))
@@ -262,7 +262,7 @@ def _written(layers: Sequence[Layer], path: DataPath) -> Place:
 class _Entries:
     """The checks of the entries of one file."""
 
-    def __init__(self, layer: Layer, below: Layers) -> None:
+    def __init__(self, layer: Layer, below: Layers, parents: Mapping[str, Layer]) -> None:
         self._layer = layer
         self._below = below
         self._suggestions = _MAX_SUGGESTIONS
@@ -274,7 +274,6 @@ class _Entries:
             for name in texts(mapping(webhook.data).get("previously"))
         }
         relaxed = set(texts(layer.values.get("unprotect")))
-        parents = protected(layer.ancestors)
         self._protected = {glob: by for glob, by in parents.items() if glob not in relaxed}
         self._protecting = Globs(self._protected)
 

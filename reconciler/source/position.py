@@ -1,9 +1,4 @@
-"""Find the positions of findings in a file, and show source lines without secrets.
-
-The parser keeps few positions, because valid files need none. To locate a finding, the text is
-parsed again into nodes, which is slow. An alias stays an alias, and both duplicate keys are kept.
-Paths are paths of the data: aliases and merges are followed to the value itself, which is the
-position to fix.
+"""Find the positions of findings in files, and show source lines without secrets.
 
 In an excerpt, anything in a line that may be secret is masked. Keys and words of the schema and
 near misspellings of its keys are shown. Another value is shown only outside of `configuration`,
@@ -18,126 +13,20 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import yaml
 
-from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Related, error
+from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Related
 from reconciler.kinds import EVENT_TYPES, KINDS
-from reconciler.model import DataPath
 from reconciler.source.schema import schema
 from reconciler.source.syntax import PARSER
 from reconciler.source.text import LOOKS_SECRET, MASK, ambiguity, is_word, near
+from reconciler.source.yaml import Node, locate, nodes
 
 if TYPE_CHECKING:
     from reconciler.source.document import Document
-
-
-@dataclass(slots=True, eq=False)
-class _Node:
-    """One node. Lines and columns count from 0; the end is exclusive.
-
-    `form` is the class of its first event. `text` is the text of a scalar or the name of an alias,
-    `plain` is true if it is not quoted. `items` has a sequence's items, or a mapping's alternating
-    keys and values. `target` is the node that an alias refers to, or None. `entries` has a
-    mapping's keys and values by name, merged ones included, and a sequence's items by index.
-    """
-
-    form: type
-    line: int
-    column: int
-    end_line: int
-    end_column: int
-    text: str = ""
-    plain: bool = False
-    items: list[_Node] = field(default_factory=list)
-    target: _Node | None = None
-    entries: dict[str | int, _Step] = field(default_factory=dict)
-
-    def pairs(self) -> list[tuple[_Node, _Node]]:
-        """Return a mapping's keys with their values."""
-        return list(zip(self.items[::2], self.items[1::2], strict=True))
-
-    @property
-    def is_merge(self) -> bool:
-        """Return whether this key is the merge key `<<`."""
-        return self.plain and self.text == "<<"
-
-
-_Step: TypeAlias = "tuple[_Node | None, _Node]"
-"""A value, and its key if it is in a mapping."""
-
-
-@lru_cache(maxsize=2)  # findings of one file are located consecutively
-def _nodes(text: str) -> list[_Node]:
-    """Return the nodes of `text` in the order of their ends, the root last.
-
-    The list is empty if the text is not one valid document.
-    """
-    if ambiguity(text, "") is not None:
-        return []
-    parser: Any = PARSER(text)
-    nodes: list[_Node] = []
-    stack: list[_Node] = []
-    anchors: dict[str, _Node] = {}
-    try:
-        event: Any = parser.get_event()
-        while not isinstance(event, yaml.StreamEndEvent):
-            end = event.end_mark
-            if isinstance(event, yaml.CollectionEndEvent):
-                node = stack.pop()
-                node.end_line, node.end_column = end.line, end.column
-                # Complete: merged mappings end before the one that merges them.
-                node.entries = _entries(node)
-                nodes.append(node)
-            elif isinstance(event, yaml.NodeEvent):
-                if nodes and not stack:  # a second document
-                    return []
-                node = _node(event, anchors)
-                if stack:
-                    stack[-1].items.append(node)
-                is_collection = isinstance(event, yaml.CollectionStartEvent)
-                (stack if is_collection else nodes).append(node)
-            event = parser.get_event()
-    except yaml.YAMLError:
-        return []
-    return nodes
-
-
-def _node(event: Any, anchors: dict[str, _Node]) -> _Node:
-    """Return the node that an event starts; one with an anchor is added to `anchors`."""
-    start, end = event.start_mark, event.end_mark
-    node = _Node(type(event), start.line, start.column, end.line, end.column)
-    if isinstance(event, yaml.AliasEvent):
-        node.text, node.target = str(event.anchor), anchors.get(str(event.anchor))
-    elif event.anchor is not None:
-        anchors[event.anchor] = node
-    if isinstance(event, yaml.ScalarEvent):
-        node.text, node.plain = event.value, not event.style
-    return node
-
-
-@lru_cache(maxsize=2)
-def _lines(text: str) -> list[str]:
-    """Return the lines of `text` without line breaks."""
-    return text.split("\n")
-
-
-def locate(text: str, file: str, path: DataPath, *, key: bool = False) -> Position:
-    """Return the position of the value at `path`, or with `key` that of its key.
-
-    A missing value has the position of its nearest existing ancestor: the key, or for a list item
-    its first key. An empty value has the position of its key.
-    """
-    name, node, exists = _follow(text, path)
-    is_empty = node.plain and not node.text
-    if exists and not key and not is_empty:
-        return _position(text, file, node)
-    if name is None and node.form is yaml.MappingStartEvent and node.items:
-        name = node.items[0]
-    return _position(text, file, name or node)
 
 
 def positions(documents: Mapping[str, Document], places: Iterable[Place]) -> dict[Place, Position]:
@@ -145,76 +34,6 @@ def positions(documents: Mapping[str, Document], places: Iterable[Place]) -> dic
     # Each file is parsed again once.
     ordered = sorted(places, key=lambda place: place.file)
     return {place: locate(documents[place.file].text, place.file, place.path) for place in ordered}
-
-
-def is_null(text: str, path: DataPath) -> bool:
-    """Return whether the value at `path` is written as the literal `null`."""
-    _, node, exists = _follow(text, path)
-    # In quotes it is text; an empty value is probably a mistake.
-    return exists and node.plain and node.text == "null"
-
-
-def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
-    """Yield the findings for the duplicate keys of a file."""
-    same_webhook = range(0)
-    for node in _nodes(text):
-        first: dict[str, _Node] = {}
-        pairs = node.pairs() if node.form is yaml.MappingStartEvent else []
-        for key, _ in pairs:
-            if key.form is not yaml.ScalarEvent or key.is_merge:
-                continue
-            before = first.setdefault(key.text, key)
-            if before is key or before.line in same_webhook:
-                continue
-            hint = "merge the two, or remove one"
-            if key.text == "name" and key.line > before.line:
-                # The other keys follow from the `name` without a dash.
-                same_webhook = range(before.line, key.line)
-                hint = "write `- name:` if a webhook starts here; otherwise remove one of the two"
-            where, other = _position(text, file, key), _position(text, file, before)
-            related = (Related(message="first written here", position=other),)
-            yield error("duplicate-key", "duplicate key in a mapping", hint, where, related)
-
-
-def _follow(text: str, path: DataPath) -> tuple[_Node | None, _Node, bool]:
-    """Return key and value of the last step of `path` that exists, and whether all steps do."""
-    name, node = None, _nodes(text)[-1]
-    for part in path:
-        step = _resolved(node).entries.get(part)
-        if step is None:
-            return name, node, False
-        name, node = step
-    return name, node, True
-
-
-def _entries(node: _Node) -> dict[str | int, _Step]:
-    """Return the parts of a collection; a mapping's own ones override those that it merges."""
-    if node.form is yaml.SequenceStartEvent:
-        return {index: (None, item) for index, item in enumerate(node.items)}
-    written: dict[str | int, _Step] = {}
-    merged: dict[str | int, _Step] = {}
-    for key, value in node.pairs():
-        if key.is_merge:
-            value = _resolved(value)
-            parts = value.items if value.form is yaml.SequenceStartEvent else [value]
-            for other in map(_resolved, parts):
-                merged = {**other.entries, **merged}
-        elif key.form is yaml.ScalarEvent:
-            written.setdefault(key.text, (key, value))
-    return {**merged, **written}
-
-
-def _resolved(node: _Node) -> _Node:
-    """Return the node that an alias refers to, or the node itself."""
-    return node.target or node
-
-
-def _position(text: str, file: str, node: _Node) -> Position:
-    column, line = node.column, _lines(text)[node.line]
-    end = node.end_column if node.end_line == node.line else len(line.rstrip())
-    if end <= column:  # an empty value: the character before is a colon or a dash
-        column, end = max(0, min(column, len(line)) - 1), 0
-    return Position(file=file, line=node.line + 1, column=column + 1, width=max(1, end - column))
 
 
 # Excerpts
@@ -348,13 +167,20 @@ def excerpt(text: str, position: Position) -> tuple[Position, str]:
     return position, f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
 
 
+@lru_cache(maxsize=2)
+def _lines(text: str) -> list[str]:
+    """Return the lines of `text` without line breaks."""
+    return text.split("\n")
+
+
 @lru_cache(maxsize=256)  # many findings may be on one long line
 def _masked(text: str, number: int) -> str:
     """Return a line, counted from 0, with a placeholder for each hidden character."""
     line = _lines(text)[number]
     spans: Iterable[_Span]
-    if _nodes(text):
-        spans = _hidden(text).get(number, ())
+    hidden = _hidden(text)
+    if hidden is not None:
+        spans = hidden.get(number, ())
     elif len(line) > _MAX_GUESSED:
         spans = [(0, len(line))]
     else:
@@ -370,26 +196,28 @@ def _masked(text: str, number: int) -> str:
 
 
 @lru_cache(maxsize=2)
-def _hidden(text: str) -> dict[int, list[_Span]]:
-    """Return the columns to hide by line, counted from 0."""
+def _hidden(text: str) -> dict[int, list[_Span]] | None:
+    """Return the columns to hide by line, counted from 0; None if the text cannot be parsed."""
+    if ambiguity(text, "") is not None or not nodes(text):
+        return None
     hidden: dict[int, list[_Span]] = defaultdict(list)
     ends: dict[int, int] = defaultdict(int)  # comments start after them
     rows = _lines(text)
-    stack: list[tuple[_Node, str | None, bool]] = [(_nodes(text)[-1], None, False)]
+    stack: list[tuple[Node, str | None, bool]] = [(nodes(text)[-1], None, False)]
     while stack:
         node, key, secret = stack.pop()
-        ends[node.end_line] = max(ends[node.end_line], node.end_column)
+        ends[node.end.line] = max(ends[node.end.line], node.end.column)
         if node.form is yaml.MappingStartEvent:
             stack.extend(_parts(node, secret))
         elif node.form is yaml.SequenceStartEvent:
             stack.extend((item, key, secret) for item in node.items)
         elif not _may_show(node, key, secret):
-            first = node.column
-            for line in range(node.line, node.end_line):
+            first = node.start.column
+            for line in range(node.start.line, node.end.line):
                 ends[line] = max(first + 1, len(rows[line]))  # hide that a line is empty, too
                 hidden[line].append((first, ends[line]))
                 first = 0
-            hidden[node.end_line].append((first, node.end_column))
+            hidden[node.end.line].append((first, node.end.column))
     # A comment may have a secret, such as a value that was replaced by a reference.
     for number, row in enumerate(rows):
         start = row.find("#", ends[number])
@@ -404,7 +232,7 @@ def _hidden(text: str) -> dict[int, list[_Span]]:
     return hidden
 
 
-def _parts(node: _Node, secret: bool) -> Iterator[tuple[_Node, str | None, bool]]:
+def _parts(node: Node, secret: bool) -> Iterator[tuple[Node, str | None, bool]]:
     """Yield the keys and values of a mapping: each with its key, and whether it may be secret.
 
     A key that is shown is not yielded.
@@ -417,11 +245,11 @@ def _parts(node: _Node, secret: bool) -> Iterator[tuple[_Node, str | None, bool]
         yield value, key, secret or not (is_open or key in _OPEN_KEYS)
 
 
-def _may_show(node: _Node, key: str | None, secret: bool) -> bool:
+def _may_show(node: Node, key: str | None, secret: bool) -> bool:
     # A word of the schema is no secret, wherever it is.
     if node.text in _KNOWN_WORDS and node.form is yaml.ScalarEvent:
         return True
-    if secret or node.target is not None or node.line != node.end_line:
+    if secret or node.target is not None or node.start.line != node.end.line:
         return False
     if key in _WORD_KEYS or node.form is yaml.AliasEvent:  # such as an event glob without quotes
         return key in _SHOWN_KEYS and (not node.text or is_word(node.text))

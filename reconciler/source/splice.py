@@ -9,7 +9,6 @@ The result is not checked here: `workflow/accepting.py` plans again before a fil
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -19,10 +18,11 @@ import yaml
 
 from reconciler.model import DataPath
 from reconciler.source.rendered import inline, item_lines
-from reconciler.source.syntax import PARSER
+from reconciler.source.yaml import Node, nodes
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLOCK_SCALARS: Final = ("|", ">")
+_FLOW: Final = "["
 
 
 class NotEditableError(Exception):
@@ -106,33 +106,24 @@ class _Source:
     def __init__(self, text: str) -> None:
         self.text = text
         self.newline = "\r\n" if "\r\n" in text else "\n"
-        root = yaml.compose(text, Loader=PARSER)
-        assert root is not None  # the file was loaded before
-        self.root: yaml.Node = root
-        # An alias is another use of the same node.
-        self._uses = Counter[int]()
-        waiting = [root]
-        while waiting:
-            for child in _children(waiting.pop()):
-                self._uses[id(child)] += 1
-                if self._uses[id(child)] == 1:
-                    waiting.append(child)
+        self.root = nodes(text)[-1]  # the file was loaded before
 
-    def follow(self, path: DataPath) -> tuple[yaml.Node, DataPath]:
+    def follow(self, path: DataPath) -> tuple[Node, DataPath]:
         """Return the last node of a path that exists, and the rest of the path."""
-        node: yaml.Node = self.root
+        node = self.root
         for depth, step in enumerate(path):
             child = _child(node, step)
             if child is None:
                 return node, path[depth:]
-            if self._uses[id(child)] > 1:
+            if child.is_shared or child.target is not None:
                 raise NotEditableError("its declaration is shared through a YAML alias")
             node = child
         return node, ()
 
-    def is_flow(self, node: yaml.Node) -> bool:
-        """Return whether a collection is written in brackets."""
-        return self.text[node.start_mark.index] in "[{"
+    def refuse_anchor(self, node: Node) -> None:
+        """Raise NotEditableError if a value has an anchor, where it starts."""
+        if self.text[node.start.index : node.start.index + 1] in ("&", "!"):
+            raise NotEditableError("its declaration has a YAML anchor or tag")
 
     def line_start(self, offset: int) -> int:
         """Return where the line of an offset starts."""
@@ -171,37 +162,32 @@ _source = lru_cache(maxsize=64)(_Source)
 """Parsing takes longer than an edit, and proposals for a file are first tried one by one."""
 
 
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        for pair in node.value:
-            yield from pair
-    elif isinstance(node, yaml.SequenceNode):
-        yield from node.value
-
-
-def _child(node: yaml.Node, step: str | int) -> yaml.Node | None:
+def _child(node: Node, step: str | int) -> Node | None:
     """Return the value of a key, or an item; merged keys are written elsewhere."""
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-        item: yaml.Node = node.value[step]
-        return item
-    if not isinstance(node, yaml.MappingNode):
+    if node.form is yaml.SequenceStartEvent and isinstance(step, int):
+        return node.items[step]
+    if node.form is not yaml.MappingStartEvent:
         return None
-    keys = {key.value: value for key, value in node.value}
-    if step not in keys and "<<" in keys:
+    is_merging = False
+    for key, value in node.pairs():
+        if key.text == step:
+            return value
+        is_merging = is_merging or key.is_merge
+    if is_merging:
         raise NotEditableError("its declaration may come from a merge key (`<<`)")
-    return keys.get(step)
+    return None
 
 
-def _last_content(node: yaml.Node) -> int:
+def _last_content(node: Node) -> int:
     """Return the offset after the last character of a value.
 
     A block collection ends where the next token starts, after comments and blank lines.
     """
-    while isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
-        *_, node = _children(node)
-    if getattr(node, "style", None) in _BLOCK_SCALARS:
+    while node.items and node.style != _FLOW:
+        node = node.items[-1]
+    if node.style in _BLOCK_SCALARS:
         raise NotEditableError("its declaration is next to a block scalar (`|` or `>`)")
-    end: int = node.end_mark.index
+    end: int = node.end.index
     return end
 
 
@@ -210,29 +196,26 @@ def _set_value(source: _Source, edit: SetValue) -> _Replacement:
     text = inline(edit.value)
     if missing:
         return _insert_key(source, node, missing, text)
-    if not isinstance(node, yaml.ScalarNode) or node.style in _BLOCK_SCALARS:
+    if node.form is not yaml.ScalarEvent or node.style in _BLOCK_SCALARS:
         raise NotEditableError("its declaration is not text on one line")
-    start, end = node.start_mark.index, node.end_mark.index
-    # The node starts there, so replacing it would remove the anchor.
-    if source.text[start : start + 1] in ("&", "!"):
-        raise NotEditableError("its declaration has a YAML anchor or tag")
+    source.refuse_anchor(node)
     # The author's kind of quotes stays if it can express the value.
     if isinstance(edit.value, str) and node.style == "'" and edit.value.isprintable():
         text = "'{}'".format(edit.value.replace("'", "''"))
     elif isinstance(edit.value, str) and node.style == '"' and not text.startswith('"'):
         text = f'"{text}"'
-    return _Replacement(start, end, text)
+    return _Replacement(node.start.index, node.end.index, text)
 
 
-def _insert_key(source: _Source, mapping: yaml.Node, path: DataPath, text: str) -> _Replacement:
+def _insert_key(source: _Source, mapping: Node, path: DataPath, text: str) -> _Replacement:
     """Add a key at the end of the mapping that should have it."""
-    if not isinstance(mapping, yaml.MappingNode) or not mapping.value or len(path) > 1:
+    if mapping.form is not yaml.MappingStartEvent or not mapping.items or len(path) > 1:
         raise NotEditableError("its declaration is not in a mapping that can be extended")
     addition = f"{path[0]}: {text}"
-    last = _last_content(mapping.value[-1][1])
-    if source.is_flow(mapping):
+    last = _last_content(mapping.items[-1])
+    if mapping.style == _FLOW:
         return _Replacement(last, last, f", {addition}")
-    column = mapping.value[0][0].start_mark.column
+    column = mapping.items[0].start.column
     return source.insert_lines(source.next_line(last), [f"{' ' * column}{addition}"])
 
 
@@ -241,23 +224,25 @@ def _insert_key(source: _Source, mapping: yaml.Node, path: DataPath, text: str) 
 
 def _change_items(source: _Source, change: ChangeItems) -> Iterator[_Replacement]:
     node, missing = source.follow(change.path)
-    if missing and not source.is_flow(source.root):
+    if missing and source.root.style != _FLOW:
         yield source.insert_lines(len(source.text), (f"{missing[0]}:", *_lines(change.added)))
-    elif not isinstance(node, yaml.SequenceNode):
+        return
+    if node.form is not yaml.SequenceStartEvent:
         raise NotEditableError("its declaration is not a list")
-    elif not source.is_flow(node):
+    source.refuse_anchor(node)
+    if node.style != _FLOW:
         yield from _change_block_list(source, node, change)
-    elif not node.value and not source.is_flow(source.root):
+    elif not node.items and source.root.style != _FLOW:
         # An empty list becomes a block list.
         text = "".join(f"{source.newline}{line}" for line in _lines(change.added))
-        yield _Replacement(node.start_mark.index, node.end_mark.index, text)
+        yield _Replacement(node.start.index, node.end.index, text)
     else:
         yield from _change_flow_list(node, change)
 
 
-def _change_flow_list(node: yaml.SequenceNode, change: ChangeItems) -> Iterator[_Replacement]:
+def _change_flow_list(node: Node, change: ChangeItems) -> Iterator[_Replacement]:
     """Yield the changes of a list in brackets: each item is removed with one comma."""
-    items = node.value
+    items = node.items
     added = [inline(item.data) for item in change.added]
     kept = [index for index in range(len(items)) if index not in change.removed]
     if any(item.comment for item in change.added):
@@ -265,23 +250,21 @@ def _change_flow_list(node: yaml.SequenceNode, change: ChangeItems) -> Iterator[
             "its list is in brackets, which has no place for the comment about its token"
         )
     if not kept:
-        yield _Replacement(node.start_mark.index + 1, node.end_mark.index - 1, ", ".join(added))
+        yield _Replacement(node.start.index + 1, node.end.index - 1, ", ".join(added))
         return
     for index in change.removed:
         # The comma before an item is removed with it; at the start of the list, the one after it.
         if index > kept[0]:
-            start, end = items[index - 1].end_mark.index, items[index].end_mark.index
+            start, end = items[index - 1].end.index, items[index].end.index
         else:
-            start, end = items[index].start_mark.index, items[index + 1].start_mark.index
+            start, end = items[index].start.index, items[index + 1].start.index
         yield _Replacement(start, end, "")
-    end = items[kept[-1]].end_mark.index
+    end = items[kept[-1]].end.index
     yield _Replacement(end, end, "".join(f", {text}" for text in added))
 
 
-def _change_block_list(
-    source: _Source, node: yaml.SequenceNode, change: ChangeItems
-) -> Iterator[_Replacement]:
-    items, column = node.value, node.start_mark.column
+def _change_block_list(source: _Source, node: Node, change: ChangeItems) -> Iterator[_Replacement]:
+    items, column = node.items, node.start.column
     ranges = [_item_lines(source, item, column) for item in items]
     for index in change.removed:
         start, end = ranges[index]
@@ -292,18 +275,18 @@ def _change_block_list(
     if len(change.removed) == len(items) and not change.added:
         # An empty value would be null: the key needs an empty list.
         parent, _ = source.follow(change.path[:-1])
-        key = next(key for key, value in parent.value if value is node)
-        colon = source.text.index(":", key.end_mark.index) + 1
+        key = next(key for key, value in parent.pairs() if value is node)
+        colon = source.text.index(":", key.end.index) + 1
         yield _Replacement(colon, colon, " []")
     if not change.added:
         return
     last_start, end = ranges[-1]
     first = items[0]
-    if not isinstance(first, yaml.MappingNode):
+    if first.form is not yaml.MappingStartEvent:
         yield source.insert_lines(end, _lines(change.added, column))
         return
     # The style of the list: the columns after a dash, and blank lines between its items.
-    lines = _lines(change.added, column, first.start_mark.column - column)
+    lines = _lines(change.added, column, first.start.column - column)
     # A single item that stays does not show the style: a blank line is that of new files.
     is_single = len(items) == 1 and not change.removed
     if is_single or source.is_blank(source.line_start(last_start - 1)):
@@ -311,12 +294,12 @@ def _change_block_list(
     yield source.insert_lines(end, lines)
 
 
-def _item_lines(source: _Source, item: yaml.Node, column: int) -> tuple[int, int]:
+def _item_lines(source: _Source, item: Node, column: int) -> tuple[int, int]:
     """Return the range of the lines of an item, with the comment directly above it.
 
     `column` is that of the dashes.
     """
-    start = source.line_start(item.start_mark.index)
+    start = source.line_start(item.start.index)
     # The dash may be on an earlier line than the value.
     while source.text[start : start + column + 1] != f"{' ' * column}-":
         if start == 0 or source.text[start : start + column].strip():

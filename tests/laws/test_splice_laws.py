@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from reconciler.source.splice import (
     ChangeItems,
     Edit,
     Item,
+    NotEditableError,
     SetValue,
     edit_file,
     unified_diff,
@@ -89,6 +91,18 @@ def _lines_of(edits: list[Edit], before: list[dict[str, Any]]) -> int:
                 lines += 1
                 lines += sum(9 + len(before[number]["event_types"]) for number in removed)
     return lines
+
+
+ANCHORED = "x-a: [&e a, &e b, *e]\nwebhooks: &w []\n"
+
+
+def test_an_anchor_is_neither_moved_nor_removed() -> None:
+    """A list with an anchor is refused; other values change, also if an anchor is written twice."""
+    raw = ANCHORED.encode()
+    with pytest.raises(NotEditableError, match="has a YAML anchor or tag"):
+        edit_file(raw, [ChangeItems(("webhooks",), added=(Item({"name": "New"}),))])
+    edited = edit_file(raw, [ChangeItems(("x-a",), removed=frozenset({2}))])
+    assert edited == raw.replace(b", *e", b"")
 
 
 @given(data=st.data())

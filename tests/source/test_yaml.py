@@ -110,3 +110,9 @@ def test_equal_keys_and_events_are_one_object() -> None:
     one, two = data["w"]
     assert [key is other for key, other in zip(one, two, strict=True)] == [True, True]
     assert one["e"][0] is two["e"][0]
+
+
+def test_equal_files_are_parsed_once() -> None:
+    """Organizations and revisions share what a parent has; only a large file is parsed again."""
+    for raw, is_kept in ((b"webhooks: []\n", True), (b"webhooks: [] #" + b"#" * 70_000, False)):
+        assert (parse(raw, "base.yaml") is parse(raw, "base.yaml")) is is_kept

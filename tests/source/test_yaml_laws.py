@@ -11,8 +11,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.source.position import add_positions, locate
-from reconciler.source.yaml import parse
+from reconciler.source.position import add_positions
+from reconciler.source.yaml import locate, parse
 
 PURE = yaml.SafeLoader
 FAST = getattr(yaml, "CSafeLoader", None)
