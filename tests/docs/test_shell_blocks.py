@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from select import select
 from shlex import quote
@@ -145,10 +146,12 @@ def run(block: str, folder: Path, environ: Mapping[str, str]) -> tuple[int, str]
     ) as process:  # fmt: skip
         os.close(child)
         while select([parent], [], [], TIMEOUT)[0]:
-            try:
-                seen += os.read(parent, 65536)
-            except OSError:  # the error on Linux when the other end is closed
+            output = b""
+            with suppress(OSError):  # at the end: an error on Linux, no output on macOS
+                output = os.read(parent, 65536)
+            if not output:
                 break
+            seen += output
         else:
             process.kill()
     os.close(parent)

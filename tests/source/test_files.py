@@ -193,8 +193,10 @@ def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:
 
 def test_too_large_input_is_rejected(tmp_path: Path) -> None:
     """The limit applies to standard input and to files, also those that report a wrong size."""
-    with pytest.raises(files.NotReadableError, match="larger than 0 KiB"):
-        files.read_regular(Path("/proc/self/maps"), limit=4)
+    wrong = Path("/proc/self/maps")
+    if wrong.exists():  # only Linux has such files
+        with pytest.raises(files.NotReadableError, match="larger than 0 KiB"):
+            files.read_regular(wrong, limit=4)
     with (tmp_path / "big.yaml").open("wb") as stream:
         stream.truncate(files.MAX_FILE_BYTES + 1)
     assert "larger than 64 MiB" in only_message(read_in(tmp_path, "big.yaml"))
