@@ -22,13 +22,14 @@ from reconciler.checks import Check, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries.check import check_parameter
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
+from reconciler.findings import plural
 from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, generic, slack
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
 from reconciler.planning.names import unexpected
 from reconciler.planning.readback import hides_destination, plausible
 from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
-from reconciler.render.words import plural, shorten
+from reconciler.render.words import shorten
 
 _SHOWN: Final = "shown"
 _ADDRESS: Final = re.compile(r"\w+://\S+")

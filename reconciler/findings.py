@@ -137,3 +137,10 @@ def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
 def has_errors(findings: Iterable[Finding]) -> bool:
     """Return whether any of `findings` is an error."""
     return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return `1 webhook`, `2 webhooks`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}s"

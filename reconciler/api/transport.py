@@ -44,6 +44,7 @@ from reconciler.errors import (
     ServerError,
     UnreachableError,
 )
+from reconciler.findings import plural
 from reconciler.ports import Clock
 
 _MAX_BYTES: Final = 1024 * 1024  # the maximum body of a response that is not a list, in bytes
@@ -398,12 +399,9 @@ class Transport:
         )
 
     def _too_long(self, pause: float, status: int | None, sends: int) -> RateLimitedError:
-        attempts = "no attempt was made"
-        if sends:
-            attempts = "1 attempt" if sends == 1 else f"{sends} attempts"
         return RateLimitedError(
             f"HTTP {status}: {self.origin.address} requires a {pause:.0f} s wait, but the run has "
-            f"only {max(0.0, self.pace.left()):.0f} s left ({attempts})",
+            f"only {max(0.0, self.pace.left()):.0f} s left ({plural(sends, 'attempt')})",
             status=status,
             hint="run again later, or allow more time with --deadline",
         )

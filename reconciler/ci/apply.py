@@ -49,14 +49,14 @@ from reconciler.errors import (
     UnresolvedSecretsError,
     UsageError,
 )
-from reconciler.findings import Finding, warning
+from reconciler.findings import Finding, plural, warning
 from reconciler.model import Desired
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends, resends
 from reconciler.planning.review import Review, compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.quote import quote
-from reconciler.render.words import plural, shorten
+from reconciler.render.words import shorten
 from reconciler.report import Applied, Report, RunReport, Skipped, exit_code_of
 from reconciler.workflow import Source, Target, apply_all, gather, plan_all, previous
 from reconciler.workflow.revisions import changed_fields

@@ -21,14 +21,14 @@ from reconciler.ci.organizations import (
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.errors import CredentialError, ReconcilerError
-from reconciler.findings import Finding, warning
+from reconciler.findings import Finding, plural, warning
 from reconciler.planning.plan import Snapshot
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
 from reconciler.render.quote import quote
-from reconciler.render.words import counts, delivery_error, plural
+from reconciler.render.words import counts, delivery_error
 from reconciler.workflow import Planned, Target, plan_all
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.run import identify

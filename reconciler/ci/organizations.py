@@ -22,11 +22,10 @@ from reconciler.ci.reviews import merged_pulls, read_reviews, subject_of
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import CALLER, WORKFLOWS, not_triggering, settings_in
 from reconciler.errors import ConfigurationError, UsageError
-from reconciler.findings import Finding, error
+from reconciler.findings import Finding, error, plural
 from reconciler.model import Desired
 from reconciler.planning.guards import guard_all
 from reconciler.planning.run import RunPlan
-from reconciler.render.words import plural
 from reconciler.source.files import file_matcher
 from reconciler.source.history import Commit, NoBaseError, with_renames
 from reconciler.source.lint import Rules

@@ -33,7 +33,7 @@ from reconciler.errors import (
     ReconcilerError,
     UsageError,
 )
-from reconciler.findings import Finding
+from reconciler.findings import Finding, plural
 from reconciler.model import Desired, Value, frozen
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason
 from reconciler.planning.resend import resends
@@ -41,7 +41,6 @@ from reconciler.planning.review import mentions
 from reconciler.planning.run import RunPlan
 from reconciler.render.markdown import code, code_block
 from reconciler.render.quote import quote
-from reconciler.render.words import plural
 from reconciler.report import Applied, Report
 
 _MAX_RECORDED: Final = 800

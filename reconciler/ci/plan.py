@@ -49,7 +49,7 @@ from reconciler.ci.reviews import (
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import WORKFLOWS
 from reconciler.errors import ConfigurationError, ReconcilerError, StalePlanError
-from reconciler.findings import Finding, note, warning
+from reconciler.findings import Finding, note, plural, warning
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
@@ -59,7 +59,6 @@ from reconciler.render import View
 from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import quote
-from reconciler.render.words import plural
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
 from reconciler.workflow.revisions import previous_at

@@ -186,17 +186,18 @@ class Session:
         """
         sources = workflow.load_all(self.inputs._replace(apply_options=apply_options))
         loaded = [source.checked.loaded for source in sources]
-        names = dict.fromkeys(
-            name for files in loaded for name in (*files.documents, *files.parents)
-        )
         # Files of several organizations may have the same parents, so everything is shown once.
-        findings = list(dict.fromkeys(finding for files in loaded for finding in files.findings))
-        if self.console.verbosity <= 0:
-            findings = [finding for finding in findings if finding.severity is not Severity.NOTE]
-        self.warn(findings)
+        names: dict[str, None] = {}
+        findings: dict[Finding, None] = {}
+        for files in loaded:
+            names |= dict.fromkeys((*files.documents, *files.parents))
+            findings |= dict.fromkeys(files.findings)
         if self.console.verbosity > 0:
+            self.warn(findings)
             for name in names:
                 self.console.info(f"read {quote(name)}")
+        else:
+            self.warn(finding for finding in findings if finding.severity is not Severity.NOTE)
         first, second, _ = DEFAULT_FILES
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
         if not self.files and first in names and os.path.lexists(self.process.directory / second):

@@ -15,12 +15,13 @@ from reconciler.api.transport import Transport
 from reconciler.checks import Check, CheckedWebhook, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict, received
+from reconciler.findings import plural
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.names import transport_notes
 from reconciler.planning.plan import DeliveryState, Plan, delivery_state
 from reconciler.ports import Workers
 from reconciler.render.quote import quote
-from reconciler.render.words import delivery_error, plural
+from reconciler.render.words import delivery_error
 
 _APPLY: Final = "run `webhooks plan` and `webhooks apply`"
 _PROVE: Final = "prove it: `webhooks check --deliver PROJECT`"

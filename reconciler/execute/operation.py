@@ -31,6 +31,7 @@ from reconciler.errors import (
     NotFoundError,
 )
 from reconciler.execute.ledger import Ledger, failed, interrupted
+from reconciler.findings import plural
 from reconciler.model import LiveWebhook, SecretRef, SecretValues, Webhook, frozen
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import (
@@ -190,8 +191,7 @@ def _attempts(errors: Sequence[ApiError]) -> str:
     results = [
         "no response" if error.status is None else f"HTTP {error.status}" for error in errors
     ]
-    attempts = f"{len(results)} attempt{'' if len(results) == 1 else 's'}"
-    return f"{', '.join(dict.fromkeys(results))} ({attempts})"
+    return f"{', '.join(dict.fromkeys(results))} ({plural(len(results), 'attempt')})"
 
 
 # Write

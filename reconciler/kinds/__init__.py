@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from reconciler.kinds import generic, slack
-from reconciler.kinds.base import Field, Kind
+from reconciler.kinds.base import Field as Field, Kind as Kind
 
 KINDS: Final[Mapping[str, Kind]] = {
     "slack": slack.KIND,
@@ -60,17 +60,3 @@ def compress(events: Iterable[str]) -> tuple[str, ...]:
 def ordered(events: Collection[str]) -> list[str]:
     """Return the known events of `events`, in the order of `EVENT_TYPES`."""
     return [event for event in EVENT_TYPES if event in events]
-
-
-__all__ = [
-    "EVENTS",
-    "EVENT_TYPES",
-    "FIELDS",
-    "GLOBS",
-    "KINDS",
-    "Field",
-    "Kind",
-    "compress",
-    "expand",
-    "ordered",
-]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from glob import escape
 from typing import Final
 
-from reconciler.findings import Finding, error, warning
+from reconciler.findings import Finding, error, plural, warning
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
@@ -76,8 +76,8 @@ def _too_many_together(unlimited: Sequence[Plan], total: int) -> Iterator[Findin
     if sum(numbers) > _MAX_RUN_DELETES:
         yield error(
             "too-many-deletes",
-            f"{_webhooks(sum(numbers))} would be deleted in {len(unlimited)} organizations, more "
-            f"than {_MAX_RUN_DELETES}",
+            f"{plural(sum(numbers), 'webhook')} would be deleted in {len(unlimited)} "
+            f"organizations, more than {_MAX_RUN_DELETES}",
             f"if this is intended, add --allow-deletes {total}, or set `limits: "
             f"{{max_deletes: {max(numbers)}}}` in a file that they extend",
         )
@@ -101,7 +101,7 @@ def _guard(plan: Plan, total: int) -> Iterator[Finding]:
     elif not plan.counts.any_declared_live and deletes:
         yield error(
             "no-declared-live",
-            f"no declared webhook is live, but {_webhooks(deletes)} would be deleted",
+            f"no declared webhook is live, but {plural(deletes, 'webhook')} would be deleted",
             f"check that the key belongs to the right organization; {override_hint}",
         )
 
@@ -109,7 +109,7 @@ def _guard(plan: Plan, total: int) -> Iterator[Finding]:
 def _too_many_deletes(plan: Plan, override_hint: str) -> Iterator[Finding]:
     """Yield a finding if the deletes exceed the limit in the files, else the built-in limits."""
     deletes, max_deletes = plan.counted_deletes, plan.counts.max_deletes
-    message = f"{_webhooks(deletes)} would be deleted"
+    message = f"{plural(deletes, 'webhook')} would be deleted"
     if max_deletes is not None:
         if deletes > max_deletes:
             limit = f"limits.max_deletes is {max_deletes}"
@@ -133,7 +133,7 @@ def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
         # The commit that removed a file was reviewed: the plan only notes it.
         if not names or other.state is FileState.REMOVED:
             continue
-        declares = f"declares {_webhooks(len(names))} that this plan deletes"
+        declares = f"declares {plural(len(names), 'webhook')} that this plan deletes"
         if other.state is FileState.NOT_READ:
             message = f"{other.file} was not read, and {declares}"
             hint = f"read it, too: `{plan.read_both}`; {override_hint}"
@@ -219,10 +219,6 @@ def _without(plan: Plan, names: Collection[str]) -> Plan:
         if operation.reason is not Reason.NOT_DECLARED or operation.name not in names
     ]
     return plan._replace(operations=tuple(operations))
-
-
-def _webhooks(number: int) -> str:
-    return "1 webhook" if number == 1 else f"{number} webhooks"
 
 
 def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:

@@ -106,17 +106,11 @@ def plan(
     # A webhook outside the pairs keeps a former name, so nothing is renamed from it.
     paired = {pair.live.id for pair in pairs}
     unpaired = {webhook.name for webhook in live.webhooks if webhook.id not in paired}
-    updates: list[Update] = []
-    matched: dict[str, Webhook] = {}
+    updates, matched = _updates(pairs, unpaired, table.adopted, options.committed_hosts)
+    sending = {update.before.id for update in updates if "configuration" in update.sent_fields}
     for pair in pairs:
-        after = _with_free_former_names(pair.webhook, unpaired)
-        update = _update(pair, after, table.adopted, options.committed_hosts)
-        if update is None:
-            matched[pair.live.id] = after
-        else:
-            updates.append(update)
         findings += _malformed_secrets(pair, options)
-        if update is None or "configuration" not in update.sent_fields:
+        if pair.live.id not in sending:
             findings += resends.dropped_secret_notes(pair.webhook, pair.live, evidence)
     new = sorted(table.new, key=lambda webhook: webhook.name)
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
@@ -251,15 +245,25 @@ def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> Fie
     return change._replace(moved=False, cause=cause)
 
 
-def _update(
-    pair: Comparison, after: Webhook, adopted: Set[str], hosts: Mapping[SecretRef, str]
-) -> Update | None:
-    """Return the update that makes a live webhook equal to `after`, None if it is."""
-    fields = tuple(_with_shown_host(change, hosts) for change in pair.with_side_effects())
-    if not fields:
-        return None
-    before = snapshot(pair.live, pair.webhook)
-    return Update(before=before, after=after, fields=fields, reason=_reason(pair, adopted))
+def _updates(
+    pairs: Iterable[Comparison],
+    unpaired: Set[str],
+    adopted: Set[str],
+    hosts: Mapping[SecretRef, str],
+) -> tuple[list[Update], dict[str, Webhook]]:
+    """Return the updates of live webhooks, and by id the declarations that others equal."""
+    updates: list[Update] = []
+    matched: dict[str, Webhook] = {}
+    for pair in pairs:
+        after = _with_free_former_names(pair.webhook, unpaired)
+        fields = tuple(_with_shown_host(change, hosts) for change in pair.with_side_effects())
+        if fields:
+            before = snapshot(pair.live, pair.webhook)
+            reason = _reason(pair, adopted)
+            updates.append(Update(before=before, after=after, fields=fields, reason=reason))
+        else:
+            matched[pair.live.id] = after
+    return updates, matched
 
 
 def _reason(pair: Comparison, adopted: Set[str]) -> Reason:

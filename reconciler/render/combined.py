@@ -13,9 +13,9 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
-from reconciler.findings import Finding
+from reconciler.findings import Finding, plural
 from reconciler.model import Organization
-from reconciler.planning.plan import Create, Delete, Plan, Snapshot
+from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, Snapshot
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
@@ -28,7 +28,7 @@ from reconciler.render.rows import (
     outcome_row,
     plan_rows,
 )
-from reconciler.render.words import apply_command, between, organization_counts, plural, shorten
+from reconciler.render.words import apply_command, between, organization_counts, shorten
 from reconciler.report import Applied, RunReport
 
 if TYPE_CHECKING:
@@ -155,16 +155,12 @@ def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
     if is_single:
         return plans[0][1]
 
-    # The name alone would not say whose webhook it is.
-    def located(webhook: Snapshot, organization: str) -> Snapshot:
-        return replace(webhook, name=f"{webhook.name} in {organization}")
-
-    failing = [located(webhook, name) for name, plan in plans for webhook in plan.failing]
-    kept = [
-        webhooks._replace(webhooks=tuple(located(webhook, name) for webhook in webhooks.webhooks))
-        for name, plan in plans
-        for webhooks in plan.kept
-    ]
+    failing: list[Snapshot] = []
+    kept: list[Kept] = []
+    for name, plan in plans:
+        failing += _located(plan.failing, name)
+        for webhooks in plan.kept:
+            kept.append(webhooks._replace(webhooks=_located(webhooks.webhooks, name)))
     return Plan(
         origin="",
         organization=Organization(id="", name=""),
@@ -179,6 +175,11 @@ def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
         notes=_findings(((name, plan.notes) for name, plan in plans), most=5),
         relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
     )
+
+
+def _located(webhooks: Iterable[Snapshot], organization: str) -> tuple[Snapshot, ...]:
+    """Return webhooks with the organization: the name alone would not show whose they are."""
+    return tuple(replace(webhook, name=f"{webhook.name} in {organization}") for webhook in webhooks)
 
 
 def _findings(
@@ -288,7 +289,8 @@ def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
 
     Unless the name is accepted, the note has the way back that keeps the webhook.
     """
-    match [plan.operations[index] for index in webhook.operations]:
+    operations = [plan.operations[index] for index in webhook.operations]
+    match operations:
         case [Create(after=declared), Delete(before=live)]:
             renamed = f"renamed live: {quote(declared.name)} -> {quote(live.name)}"
             if is_accepted:
@@ -298,10 +300,18 @@ def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
                 f"{renamed}; to keep its id and hidden secrets, rename it back in CloudTruth: an "
                 "apply deletes it and creates another one"
             )
+    other = _other_name(plan, operations)
+    if other is None:
+        return ""
+    return f"may be live under another name, {other!r}, which would stay"
+
+
+def _other_name(plan: Plan, operations: Sequence[Operation]) -> str | None:
+    """Return the name of the live webhook that a single create may be, None without one."""
+    match operations:
         case [Create(after=declared)] if declared.name in plan.renamed:
-            other = plan.renamed[declared.name].name
-            return f"may be live under another name, {other!r}, which would stay"
-    return ""
+            return plan.renamed[declared.name].name
+    return None
 
 
 def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDrift, list[Row]]]:
@@ -329,9 +339,9 @@ def drift_commands(
     drift = organizations[0].value
     assert drift is not None
     operations = [drift.plan.operations[index] for index in webhook.operations]
-    match operations:
-        case [Create(after=declared)] if declared.name in drift.plan.renamed:
-            return "", "", webhook.refusal
+    # A create would be a second webhook.
+    if _other_name(drift.plan, operations) is not None:
+        return "", "", webhook.refusal
     # A name may contain the characters of globs.
     only = [word for operation in operations for word in ("--only", escape(operation.name))]
     deletes = len(organizations) * sum(isinstance(change, Delete) for change in operations)
@@ -339,11 +349,7 @@ def drift_commands(
     # Of the few webhooks that --only selects, the guards allow no delete.
     if deletes:
         allowed = ["--allow-deletes", str(deletes)]
-    files: list[str] = []
-    # A command for all of them finds their files as this one did.
-    if len(organizations) < len(report.organizations):
-        for organization in organizations:
-            files += [word for path in organization.files for word in ("-f", path)]
+    files = _file_options(report, organizations)
     base = report.base
     if webhook.commit:
         base = ("--base", webhook.commit.rpartition("..")[2])
@@ -357,6 +363,15 @@ def drift_commands(
     if not accept:
         return revert, "", "its name has characters that a command cannot show: rename it first"
     return revert, accept, ""
+
+
+def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -> list[str]:
+    """Return the options that name the files of some organizations."""
+    # A command for all of them finds their files as this one did.
+    if len(organizations) == len(report.organizations):
+        return []
+    paths = chain.from_iterable(organization.files for organization in organizations)
+    return [word for path in paths for word in ("-f", path)]
 
 
 def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
@@ -425,17 +440,23 @@ def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     if not compared:
         return [failures], ""
     count = _drift_count(report) + between(" ", failures)
-    editable = plural(sum(bool(webhook.files) for webhook in report.webhooks), "change")
     if not report.diffs:
         return [count], ""
+    text, command = _acceptance(report, view)
+    return [count, text], command
+
+
+def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
+    """Return how to accept the drift, or that it is accepted, and a command if there is one."""
+    editable = plural(sum(bool(webhook.files) for webhook in report.webhooks), "change")
     if report.accepted:
         files = ", ".join(quote(diff.file) for diff in report.diffs)
-        return [count, f"Edited to accept {editable}: {files}."], ""
+        return f"Edited to accept {editable}: {files}.", ""
     way = f"Accept {editable} with `git apply` of this diff"
+    command = ""
     # A command without names would also accept what only GitHub knows to wait.
-    if view.apply_options is None or any(drift.merged for drift in report.drifts):
-        return [count, f"{way}."], ""
-    command = apply_command(view, "--accept", *report.base, command="drift")
+    if view.apply_options is not None and not any(drift.merged for drift in report.drifts):
+        command = apply_command(view, "--accept", *report.base, command="drift")
     if not command:
-        return [count, f"{way}."], ""
-    return [count, f"{way}, or with this command:"], command
+        return f"{way}.", ""
+    return f"{way}, or with this command:", command

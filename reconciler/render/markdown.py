@@ -15,7 +15,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from reconciler.errors import ReconcilerError
-from reconciler.findings import Finding, note
+from reconciler.findings import Finding, note, plural
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
@@ -229,7 +229,7 @@ def _parts(run: RunPlan, view: View) -> _Parts:
     if run.is_single:
         if plan.counts.live:
             head += ["", words.scope(plan)]
-        summary = f"{words.summary(plan)} Configuration: {words.plural(plan.counts.files, 'file')}."
+        summary = f"{words.summary(plan)} Configuration: {plural(plan.counts.files, 'file')}."
         for purpose, text in words.unblocking(plan, view):
             after.append(f"- To unblock this plan, {purpose}: {code(text)}")
     else:
@@ -297,7 +297,7 @@ def _about_pages(unshown: Sequence[RunRow], count: int, pages: int) -> Iterable[
     if unshown:
         # This text is never cut, so it must stay short.
         names = words.shorten([change.row.name[:40] for change in unshown], 5)
-        share = f"{len(unshown)} of {words.plural(count, 'change')}"
+        share = f"{len(unshown)} of {plural(count, 'change')}"
         yield ""
         yield (
             f"**Not approved**: {share} did not fit here: {names}. Merging does not apply them; "
@@ -308,7 +308,7 @@ def _about_pages(unshown: Sequence[RunRow], count: int, pages: int) -> Iterable[
 
 
 def _heading(organizations: Sequence[str], title: str) -> str:
-    about = words.plural(len(organizations), "organization")
+    about = plural(len(organizations), "organization")
     if len(organizations) == 1:
         about = _quoted(organizations[0])
     return f"### CloudTruth webhooks for {about}: {title}"
@@ -475,7 +475,7 @@ def _fit(
         lines += [*opening, *shown_details, *closing]
     lost = len([*rows, *after, *details]) - len([*shown, *notes[1:], *shown_details])
     if lost:
-        cut = f"{words.plural(lost, 'line')} not shown"
+        cut = f"{plural(lost, 'line')} not shown"
         lines += ["", f"_Cut to fit: {cut}; the log of the run has the complete text._"]
     return "\n".join([*lines, *foot]) + "\n"
 

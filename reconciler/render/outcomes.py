@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from reconciler.errors import ExitCode
+from reconciler.findings import plural
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import numbers, plural, shorten, summary
+from reconciler.render.words import numbers, shorten, summary
 from reconciler.report import (
     Applied,
     Failed,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from reconciler.findings import Position
+from reconciler.findings import Position, plural
 from reconciler.kinds import KINDS, compress
 from reconciler.model import DataPath, Secret, SecretRef, Unknown, Value, Webhook
 from reconciler.planning.plan import (
@@ -34,7 +34,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import destination
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import REASONS, plural
+from reconciler.render.words import REASONS
 from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skipped, Unconfirmed
 
 _DONE: Final = {Create: "created", Update: "updated", Delete: "deleted"}

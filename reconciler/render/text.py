@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ApiError, ReconcilerError
-from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
+from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity, plural
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
@@ -118,7 +118,7 @@ def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:
     """Return what is known about the organizations: servers, and for one the key and its role."""
     # Only an unusual `http://` is shown.
     origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in plans)
-    name, about = words.plural(count, "organization"), [*origins]
+    name, about = plural(count, "organization"), [*origins]
     if count == 1:
         organization = plans[0].organization
         name = quote(organization.name)
@@ -129,7 +129,7 @@ def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:
         if organization.maintenance:
             about.append("in maintenance")
         if plans[0].counts.files:
-            about.append(words.plural(plans[0].counts.files, "file"))
+            about.append(plural(plans[0].counts.files, "file"))
     if about:  # nothing is known if no organization could be planned
         about[0] = f"({about[0]}"
     start = f"CloudTruth webhooks for {paint(name, 'strong', view)}"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from reconciler.checks import Check, CheckedWebhook, Checklist, Status
+from reconciler.findings import plural
 from reconciler.planning.drift import DRIFTED, LiveStatus, ManagementStatus, WebhookStatus
 from reconciler.planning.plan import Attribution, DeliveryState
 from reconciler.planning.run import OrganizationResult
@@ -43,7 +44,7 @@ def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: Vi
     texts = [_status(status, view) for status in planned]
     # Each organization ends with its own count.
     if len(statuses) > 1:
-        live = words.plural(sum(status.live_count for status in planned), "live webhook")
+        live = plural(sum(status.live_count for status in planned), "live webhook")
         drifted = sum(bool(status.drift) for status in planned)
         failed = len(statuses) - len(planned)
         total = words.organization_counts(len(statuses), f"{live}, drift in {drifted}", failed)
@@ -56,7 +57,7 @@ def _status(status: LiveStatus, view: View) -> str:
 
     The last lines count fields that were not compared and differences from the configuration.
     """
-    count = words.plural(status.live_count, "live webhook")
+    count = plural(status.live_count, "live webhook")
     if status.selected_count != status.live_count:  # with --only
         count = f"{status.selected_count} of {count}"
     if status.failing:
@@ -204,7 +205,7 @@ def _check_counts(checklist: Checklist, statuses: Collection[Status]) -> str:
         if not count or status not in statuses:
             continue
         if status is Status.WARN:  # the only noun
-            counts.append(words.plural(count, word))
+            counts.append(plural(count, word))
         else:
             counts.append(f"{count} {word}")
     return ", ".join(counts)
@@ -224,7 +225,7 @@ def _check_row(check: Check, view: View) -> Row:
     elif names and check.status is not Status.OK:
         below.append(f"webhooks: {words.shorten(names, _MAX_SUBJECTS)}")
     elif check.webhooks:  # which webhooks are fine is rarely of interest
-        text += f" ({words.plural(len(check.webhooks), 'webhook')})"
+        text += f" ({plural(len(check.webhooks), 'webhook')})"
     lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)
     return Row(sign=_SIGNS[check.status][0], name=check.name, why=prose(text), fields=lines)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from reconciler.findings import Finding, Severity, sort_key
+from reconciler.findings import Finding, Severity, plural, sort_key
 from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import edits
 from reconciler.planning.plan import Attribution, Plan, Reason
@@ -31,13 +31,6 @@ REASONS: Final = {
     Reason.PRUNE_OFF: "not declared, prune is off",
     Reason.OUT_OF_SCOPE: "outside all scopes",
 }
-
-
-def plural(number: int, noun: str) -> str:
-    """Return `1 webhook`, `2 webhooks`."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}s"
 
 
 def shorten(items: Sequence[str], most: int) -> str:

@@ -22,7 +22,7 @@ from itertools import chain, count
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Position, Severity
+from reconciler.findings import Position, Severity, plural
 from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, Field, ordered, slack
 from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare_live
@@ -269,7 +269,7 @@ def _assumptions(
         is_declared = any(users.username in declared for users in assumed)
         if number > 1 or (number and (is_usual or is_declared)):
             names = ", ".join(f"{in_quotes(users.username)} ({users.number})" for users in assumed)
-            webhooks = "1 webhook" if number == 1 else f"{number} webhooks"
+            webhooks = plural(number, "webhook")
             if len(assumed) > 1:  # user names tell the apps of Slack apart
                 webhooks += f", although they have {len(assumed)} user names"
             yield f"{reference} is the token of {webhooks}: username {names}"

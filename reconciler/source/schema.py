@@ -12,8 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from jsonschema_rs import Draft7Validator, RegexOptions, validator_for
-from jsonschema_rs import ValidationError as ValidationError
+from jsonschema_rs import (
+    Draft7Validator,
+    RegexOptions,
+    ValidationError as ValidationError,
+    validator_for,
+)
 
 from reconciler.kinds import KINDS
 from reconciler.source.document import effective, usable_defaults

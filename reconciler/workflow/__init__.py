@@ -24,38 +24,38 @@ if TYPE_CHECKING:
     from reconciler.planning.planner import PlanOptions as PlanOptions
     from reconciler.planning.review import Review as Review
     from reconciler.planning.run import RunPlan as RunPlan
-    from reconciler.report import Report as Report
-    from reconciler.report import RunReport as RunReport
-    from reconciler.source.export import Export as Export
-    from reconciler.source.export import export as export
-    from reconciler.source.saved_plan import load_plan as load_plan
-    from reconciler.source.saved_plan import save_run as save_run
-    from reconciler.workflow.applying import apply as apply
-    from reconciler.workflow.applying import apply_all as apply_all
-    from reconciler.workflow.connection import Connection as Connection
-    from reconciler.workflow.connection import Connector as Connector
-    from reconciler.workflow.connection import connect as connect
+    from reconciler.report import Report as Report, RunReport as RunReport
+    from reconciler.source.export import Export as Export, export as export
+    from reconciler.source.saved_plan import load_plan as load_plan, save_run as save_run
+    from reconciler.workflow.applying import apply as apply, apply_all as apply_all
+    from reconciler.workflow.connection import (
+        Connection as Connection,
+        Connector as Connector,
+        connect as connect,
+    )
     from reconciler.workflow.drift import status as status
-    from reconciler.workflow.inputs import Checked as Checked
-    from reconciler.workflow.inputs import Gathered as Gathered
-    from reconciler.workflow.inputs import Inputs as Inputs
-    from reconciler.workflow.inputs import Source as Source
-    from reconciler.workflow.inputs import accept as accept
-    from reconciler.workflow.inputs import gather as gather
-    from reconciler.workflow.inputs import load as load
-    from reconciler.workflow.inputs import load_all as load_all
-    from reconciler.workflow.inputs import validate as validate
-    from reconciler.workflow.inputs import validate_all as validate_all
-    from reconciler.workflow.planning import plan as plan
-    from reconciler.workflow.planning import read_live as read_live
-    from reconciler.workflow.planning import show as show
+    from reconciler.workflow.inputs import (
+        Checked as Checked,
+        Gathered as Gathered,
+        Inputs as Inputs,
+        Source as Source,
+        accept as accept,
+        gather as gather,
+        load as load,
+        load_all as load_all,
+        validate as validate,
+        validate_all as validate_all,
+    )
+    from reconciler.workflow.planning import plan as plan, read_live as read_live, show as show
     from reconciler.workflow.revisions import previous as previous
-    from reconciler.workflow.run import Planned as Planned
-    from reconciler.workflow.run import Target as Target
-    from reconciler.workflow.run import connect_all as connect_all
-    from reconciler.workflow.run import plan_all as plan_all
-    from reconciler.workflow.run import read_all as read_all
-    from reconciler.workflow.run import select as select
+    from reconciler.workflow.run import (
+        Planned as Planned,
+        Target as Target,
+        connect_all as connect_all,
+        plan_all as plan_all,
+        read_all as read_all,
+        select as select,
+    )
 
 _MODULES: Final = {
     name: module

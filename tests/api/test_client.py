@@ -8,8 +8,7 @@ from typing import Any, get_args
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from reconciler.api.client import read_all
 from reconciler.errors import (

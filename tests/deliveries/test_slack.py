@@ -17,8 +17,7 @@ from reconciler.emulator.messages import Request, Response, bytes_response, json
 from reconciler.errors import CredentialError
 from reconciler.model import Secret, SecretRef, Webhook
 from tests.deliveries.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
-from tests.planning.builders import TOKEN_REF
-from tests.planning.builders import slack as hook
+from tests.planning.builders import TOKEN_REF, slack as hook
 from tests.ports import InlineWorkers, VirtualClock
 
 OTHER = SecretRef(scheme="env", name="SAME_TOKEN")

@@ -6,8 +6,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import UNKNOWN, Desired, Live, LiveWebhook, Secret, SecretRef, Webhook

@@ -13,8 +13,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook

@@ -16,8 +16,7 @@ from typing import Any, Final
 import pytest
 
 from tests.emulated.emulator import LOCAL_KEY, Emulator
-from tests.emulated.faults import Fault, Rule, Script, raw, redirect
-from tests.emulated.faults import status as rejection
+from tests.emulated.faults import Fault, Rule, Script, raw, redirect, status as rejection
 from tests.folders import write
 from tests.render.oracle import control_characters
 from tests.secrecy.world import COMMANDS, Case, World, event, pairwise, perform, world

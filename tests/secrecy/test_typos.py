@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from reconciler.findings import Position
 from reconciler.render import FINDINGS_RENDERERS, View

@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 from reconciler.errors import ConfigurationError, ExitCode, StalePlanError
 from reconciler.findings import Position, Severity
@@ -23,10 +22,16 @@ from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
 from reconciler.source.saved_plan import SavedPlan, parse_plan, save_run
 from tests.laws.strategies import declarations, live_organizations
-from tests.loading import load_texts
-from tests.loading import loaded as files
-from tests.planning.builders import TOKEN_REF, generic, live, live_generic, live_slack, slack
-from tests.planning.builders import desired as declared
+from tests.loading import load_texts, loaded as files
+from tests.planning.builders import (
+    TOKEN_REF,
+    desired as declared,
+    generic,
+    live,
+    live_generic,
+    live_slack,
+    slack,
+)
 
 FILE = "plan.json"
 few = settings(

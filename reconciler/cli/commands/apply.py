@@ -19,9 +19,9 @@ from reconciler.cli.errors import translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import SIGNALS, ExitCode, OutputError, StalePlanError, UsageError
+from reconciler.findings import plural
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.outcomes import fallback_summary
-from reconciler.render.words import plural
 from reconciler.report import State, state_of
 from reconciler.source.files import (
     STDIN,
@@ -86,10 +86,8 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         raise
     code = result.exit_code
     # Written before anything is raised or shown: a program that waits for it must not miss it.
-    if report is not None:
-        document = _rendered(session, result, "json", PLAIN)
-        if document is None or not _write(session, target, document):
-            code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
+    if report is not None and not _write_report(session, target, result):
+        code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
     show_problems(session, result.organizations)
     _show_report(session, result, format, to_stderr=report == "-")
     is_left = State.NOT_STARTED in map(state_of, result.organizations)
@@ -98,6 +96,12 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         note = "--keep-going continues with the next organization if one fails"
         session.console.message("note", note)
     return code
+
+
+def _write_report(session: Session, target: Path | None, result: workflow.RunReport) -> bool:
+    """Write the report as JSON. Return False, after an error message, on failure."""
+    document = _rendered(session, result, "json", PLAIN)
+    return document is not None and _write(session, target, document)
 
 
 def _apply(

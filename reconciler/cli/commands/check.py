@@ -24,12 +24,12 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.execute.workers import ThreadWorkers
+from reconciler.findings import plural
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
 from reconciler.planning.readback import destination
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import quote
-from reconciler.render.words import plural
 from reconciler.workflow.planning import plan_listed
 
 _SLACK: Final = "https://slack.com/api"
@@ -95,8 +95,6 @@ def run(
         cases, posted = _look_up(session, cases, slack_url, send=send)
         proof = None
         if deliver is not None:
-            if isinstance(lives[0], ReconcilerError):  # there is no key
-                raise lives[0]
             watched = [case.live for case in cases if isinstance(case.live, LiveWebhook)]
             proof = prove(session, connected[0].connection, lives[0], watched, deliver, yes=yes)
     # Names of organizations only tell several apart.
@@ -173,7 +171,7 @@ def _look_up(
 def prove(
     session: Session,
     connection: workflow.Connection | None,
-    live: Live,
+    live: Live | ReconcilerError,
     watched: Sequence[LiveWebhook],
     project: str,
     *,
@@ -182,9 +180,11 @@ def prove(
     """Cause events in a scratch project and watch some of the live webhooks.
 
     Raises UsageError if none of `watched` receives messages, ReconcilerError for a project that
-    cannot be used, NotConfirmedError, Interrupted. In each case the parameter does not exist, or is
-    named.
+    cannot be used and if `live` is one, NotConfirmedError, Interrupted. In each case the parameter
+    does not exist, or is named.
     """
+    if isinstance(live, ReconcilerError):  # there is no key
+        raise live
     assert connection is not None
     api, clock, console = connection.api, connection.clock, session.console
     assert isinstance(api, Client)

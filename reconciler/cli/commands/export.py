@@ -13,10 +13,11 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
+from reconciler.findings import plural
 from reconciler.model import Organization, SecretRef
 from reconciler.planning.names import require_matches
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import plural, shorten
+from reconciler.render.words import shorten
 from reconciler.source.export import SLACK_TOKEN, Export, Tokens, declared_tokens, export
 from reconciler.source.files import (
     STDIN,

@@ -17,12 +17,12 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import CONNECTION_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
+from reconciler.findings import plural
 from reconciler.model import Live, Organization, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
-from reconciler.render.words import plural
 from reconciler.source.elsewhere import Owner, beside
 from reconciler.source.export import SLACK_TOKEN, Tokens, export
 from reconciler.source.files import DEFAULT_FILE, FileKind, default_path

@@ -16,8 +16,8 @@ from reconciler.cli.connection import connected_all, show_problems
 from reconciler.cli.options import CONNECTION_OPTIONS, FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
+from reconciler.findings import plural
 from reconciler.render import RENDERERS, View
-from reconciler.render.words import plural
 from reconciler.source.files import (
     DEFAULT_FILE,
     STDIN,
@@ -169,16 +169,9 @@ def run(
     targets = load_targets(session, words, options, target)
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
-    revision = targets[0].options.base
-    if revision is not None:
-        # Imported here, because few plans have a base.
-        from reconciler.workflow.drift import Base, compared
-
-        # What its last change may still wait to apply is no drift.
-        planned = tuple(
-            compared(organization, Base(organization.target.options.previous, revision=revision))[0]
-            for organization in planned
-        )
+    base = targets[0].options.base
+    if base is not None:
+        planned = _compared(planned, base)
     run = workflow.RunPlan(tuple(organization.result for organization in planned))
     show_problems(session, run.organizations)
     gathered = [organization.gathered for organization in planned if organization.gathered]
@@ -203,6 +196,17 @@ def run(
     if detailed_exitcode:
         return run.detailed_exit_code
     return run.exit_code
+
+
+def _compared(planned: Sequence[workflow.Planned], base: str) -> tuple[workflow.Planned, ...]:
+    """Return the plans without the label of drift for what may still wait to be applied."""
+    # Imported here, because few plans have a base.
+    from reconciler.workflow.drift import Base, compared
+
+    return tuple(
+        compared(organization, Base(organization.target.options.previous, revision=base))[0]
+        for organization in planned
+    )
 
 
 def record_findings(session: Session, run: workflow.RunPlan) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from reconciler import workflow
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
+from reconciler.model import DataPath
 from reconciler.planning.document import Tree, write_json
 from reconciler.source.rendered import configurations, provenance, scalar, yaml_text
 
@@ -41,24 +43,26 @@ def run(session: Session, format: str, origin: bool) -> None:
         file: provenance(source.checked.loaded, file, data) if origin else {}
         for file, (data, source) in files.items()
     }
-    if format == "json":
-        document: Tree = {
-            "format_version": "1",
-            "kind": "configuration",
-            "files": {file: data for file, (data, _) in files.items()},
-        }
-        if origin:
-            document["origins"] = {
-                file: [value.tree(path) for path, value in values.items()]
-                for file, values in written.items()
-            }
-        session.console.result(write_json(document), essential=True)
+    shown = {file: data for file, (data, _) in files.items()}
+    if format == "yaml":
+        session.console.result(_yaml(shown, written), essential=True)
         return
+    document: Tree = {"format_version": "1", "kind": "configuration", "files": shown}
+    if origin:
+        document["origins"] = {
+            file: [value.tree(path) for path, value in values.items()]
+            for file, values in written.items()
+        }
+    session.console.result(write_json(document), essential=True)
+
+
+def _yaml(files: Mapping[str, Tree], written: Mapping[str, Mapping[DataPath, object]]) -> str:
+    """Return the documents of files, each value with its origin if it has one."""
     texts = []
-    for file, (data, _) in files.items():
+    for file, data in files.items():
         comments = defaultdict(str, {path: str(value) for path, value in written[file].items()})
         text = yaml_text(data, comments.__getitem__)
         if len(files) > 1:
             text = f"# {scalar(file)}\n{text}"
         texts.append(text)
-    session.console.result("---\n".join(texts), essential=True)
+    return "---\n".join(texts)

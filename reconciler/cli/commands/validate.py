@@ -8,6 +8,7 @@ from reconciler import workflow
 from reconciler.cli.options import command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
+from reconciler.findings import plural
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
 from reconciler.source.text import masked
@@ -69,10 +70,5 @@ def _summary(sources: Sequence[workflow.Source]) -> str:
     files = [quote(file) for source in sources for file in source.checked.loaded.documents]
     where = ", ".join(files)
     if len(sources) > 1:
-        where = f"{_count(len(files), 'file')} of {_count(len(sources), 'organization')}"
-    return f"Valid: {_count(webhooks, 'webhook')} in {where}."
-
-
-def _count(number: int, noun: str) -> str:
-    # Not `render.words.plural`, which loads plans and reports.
-    return f"{number} {noun if number == 1 else f'{noun}s'}"
+        where = f"{plural(len(files), 'file')} of {plural(len(sources), 'organization')}"
+    return f"Valid: {plural(webhooks, 'webhook')} in {where}."
