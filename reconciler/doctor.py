@@ -18,7 +18,6 @@ from typing import Any, Final, TypeAlias
 from reconciler.api.client import Client
 from reconciler.api.connections import CA_VARIABLES, PROXY_VARIABLES, proxy_for
 from reconciler.api.origin import Origin
-from reconciler.checks import Check, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries.check import check_parameter
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
@@ -30,6 +29,7 @@ from reconciler.planning.readback import hides_destination, plausible
 from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
+from reconciler.report import Check, Section, Status, fail, ok, unknown, warn
 
 _SHOWN: Final = "shown"
 _ADDRESS: Final = re.compile(r"\w+://\S+")

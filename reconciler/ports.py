@@ -137,7 +137,7 @@ class Watcher:
         """Receive that one of several organizations was read."""
 
     def applying(self, organization: str, number: int, count: int) -> None:
-        """Receive that one of several organizations is applied, the `number`th of `count`."""
+        """Receive that an organization is applied, the `number`th of `count`."""
 
     def starting(self, operation: Operation) -> None:
         """Receive an operation that is about to be sent."""

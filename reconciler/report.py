@@ -1,14 +1,20 @@
-"""The result of an apply: an outcome for each operation of the plan, and the exit code."""
+"""The results of commands: outcomes of an apply, checks of `doctor` and `check`, exit codes.
+
+An apply has an outcome for each operation of the plan. A check that could not be run is *unknown*,
+which is not a failure. A failure always has a fix. `private` contains names, hosts and paths, and
+is shown only on the terminal, never in JSON.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import BlockedError, ExitCode
 from reconciler.findings import Position
 from reconciler.planning.plan import Operation, Plan
-from reconciler.planning.run import OrganizationResult
+from reconciler.planning.run import OrganizationResult, values
 
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of an operation that was skipped because no review includes it."""
@@ -189,8 +195,7 @@ class RunReport(NamedTuple):
     @property
     def reports(self) -> tuple[Report, ...]:
         """Return the reports of the organizations that were applied, or needed no change."""
-        values = (organization.value for organization in self.organizations)
-        return tuple(report for report in values if report is not None)
+        return values(self.organizations)
 
     @property
     def writes(self) -> int:
@@ -235,3 +240,86 @@ def state_of(result: OrganizationResult[Report]) -> State:
     if report.exit_code is ExitCode.OK:
         return State.APPLIED if report.outcomes else State.UNCHANGED
     return State.INCOMPLETE if report.exit_code is ExitCode.PARTIAL else State.FAILED
+
+
+class Status(StrEnum):
+    """The result of a check."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class CheckedWebhook(NamedTuple):
+    """A declared webhook that a check is about.
+
+    `organization` is None if the run has only one.
+    """
+
+    name: str
+    position: Position | None = None
+    organization: str | None = None
+
+
+class Check(NamedTuple):
+    """One check, of `webhooks` if it is about some of them.
+
+    `name` is a stable identifier. `detail` and `fix` are sentences in which untrusted text is
+    already quoted.
+    """
+
+    status: Status
+    name: str
+    detail: str
+    private: str | None = None
+    fix: str | None = None
+    webhooks: tuple[CheckedWebhook, ...] = ()
+
+
+class Section(NamedTuple):
+    """Related checks."""
+
+    name: str
+    checks: tuple[Check, ...]
+
+
+class Checklist(NamedTuple):
+    """All checks of a command. `command` is its name, `notes` are sentences printed after them."""
+
+    command: str
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+
+    def count(self, status: Status) -> int:
+        """Return the number of checks with a status."""
+        return sum(check.status is status for section in self.sections for check in section.checks)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return 1 if any check failed, else 0."""
+        return ExitCode.FAILED if self.count(Status.FAIL) else ExitCode.OK
+
+    def warnings_as_failures(self) -> Checklist:
+        """Return the checklist with warnings changed to failures."""
+
+        def strict(check: Check) -> Check:
+            return check._replace(status=Status.FAIL) if check.status is Status.WARN else check
+
+        sections = [
+            section._replace(checks=tuple(map(strict, section.checks))) for section in self.sections
+        ]
+        return self._replace(sections=tuple(sections))
+
+
+ok: Final = partial(Check, Status.OK)
+"""Return a check that passed."""
+
+warn: Final = partial(Check, Status.WARN)
+"""Return a check that passed with a warning; it needs a `fix`."""
+
+fail: Final = partial(Check, Status.FAIL)
+"""Return a failed check; it needs a `fix`."""
+
+unknown: Final = partial(Check, Status.UNKNOWN)
+"""Return a check that could not be run."""

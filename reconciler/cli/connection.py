@@ -237,9 +237,10 @@ class Progress(Watcher):
             self._console.status(text)
 
     def applying(self, organization: str, number: int, count: int) -> None:
-        """Show the organization before each of the writes that follow."""
-        with self._lock:
-            self._organization = f"{quote(organization)} ({number} of {count}): "
+        """Show the organization, if it is one of several, before each write that follows."""
+        if count > 1:
+            with self._lock:
+                self._organization = f"{quote(organization)} ({number} of {count}): "
 
     def starting(self, operation: Operation) -> None:
         """Report that an operation is about to be sent."""

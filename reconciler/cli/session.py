@@ -26,7 +26,7 @@ from reconciler.source.files import (
 from reconciler.source.history import git_in
 
 if TYPE_CHECKING:
-    from reconciler.checks import Checklist
+    from reconciler.report import Checklist
     from reconciler.settings import Setting, Settings
     from reconciler.workflow.inputs import OrganizationFiles
 

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from reconciler.api.transport import Transport
-from reconciler.checks import Check, CheckedWebhook, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict, received
 from reconciler.findings import plural
@@ -22,6 +21,7 @@ from reconciler.planning.plan import DeliveryState, Plan, delivery_state
 from reconciler.ports import Workers
 from reconciler.render.quote import quote
 from reconciler.render.words import delivery_error
+from reconciler.report import Check, CheckedWebhook, Section, Status, fail, ok, unknown, warn
 
 _APPLY: Final = "run `webhooks plan` and `webhooks apply`"
 _PROVE: Final = "prove it: `webhooks check --deliver PROJECT`"

@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.api.attempt import Reply
 from reconciler.api.transport import MAX_LISTING_BYTES, Transport
-from reconciler.checks import Check, Status, fail, ok, unknown, warn
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -26,6 +25,7 @@ from reconciler.kinds import FIELDS
 from reconciler.kinds.slack import TOKEN, USE_A_BOT, non_bot_description
 from reconciler.model import Secret, Webhook
 from reconciler.render.quote import quote
+from reconciler.report import Check, Status, fail, ok, unknown, warn
 
 SCOPES: Final = ("chat:write", "chat:write.public", "chat:write.customize", "channels:read")
 """The scopes of the app in the manifest. It works without the last one."""

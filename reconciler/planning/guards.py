@@ -221,8 +221,10 @@ def _without(plan: Plan, names: Collection[str]) -> Plan:
     return plan._replace(operations=tuple(operations))
 
 
-def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
+def relaxed(previous: Desired | None, now: Desired) -> Iterator[Finding]:
     """Yield a warning for each policy setting that permits more than before."""
+    if previous is None:
+        return
     old, new = previous.policy, now.policy
     for name in _lost(old.protect, new.protect):
         yield warning("relaxed-protect", f"protect no longer covers {name!r}")
@@ -270,11 +272,13 @@ def _relaxed_scopes(before: Iterable[FileScope], now: Iterable[FileScope]) -> It
             yield warning("relaxed-scope", f"the scope of {scope.file} now includes {glob!r}")
 
 
-def new_notes(previous: Desired, now: Desired, secrets: SecretValues) -> Iterator[Finding]:
+def new_notes(previous: Desired | None, now: Desired, secrets: SecretValues) -> Iterator[Finding]:
     """Yield a note for each host that is not ASCII and that no file named before.
 
     Also each note about the connection to a webhook's destination that it did not have before.
     """
+    if previous is None:
+        return
     known = _international_hosts(previous)
     for origin, webhook in _international_hosts(now).items():
         if origin not in known:

@@ -107,11 +107,8 @@ def plan(
     paired = {pair.live.id for pair in pairs}
     unpaired = {webhook.name for webhook in live.webhooks if webhook.id not in paired}
     updates, matched = _updates(pairs, unpaired, table.adopted, options.committed_hosts)
-    sending = {update.before.id for update in updates if "configuration" in update.sent_fields}
-    for pair in pairs:
-        findings += _malformed_secrets(pair, options)
-        if pair.live.id not in sending:
-            findings += resends.dropped_secret_notes(pair.webhook, pair.live, evidence)
+    findings += _dropped_secrets(pairs, updates, resends, evidence)
+    findings += chain.from_iterable(_malformed_secrets(pair, options) for pair in pairs)
     new = sorted(table.new, key=lambda webhook: webhook.name)
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
     operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
@@ -124,10 +121,7 @@ def plan(
     renamed = _renamed(creates, deletes, others, secrets, evidence, earlier)
     findings += _rename_hints(creates, renamed, touched, desired)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
-    relaxations: tuple[Finding, ...] = ()
-    if options.previous is not None:
-        relaxations = tuple(relaxed(options.previous, desired))
-        findings += new_notes(options.previous, desired, secrets)
+    findings += new_notes(options.previous, desired, secrets)
     if earlier is not None:
         operations = attributed(operations, reviewable, renamed, earlier)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
@@ -151,7 +145,7 @@ def plan(
             max_deletes=desired.policy.max_deletes,
         ),
         notes=tuple(sorted(findings, key=sort_key)),
-        relaxed=relaxations,
+        relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
         not_compared=tuple(_not_compared(pairs, uses, hosts)),
         secrets=uses,
@@ -286,6 +280,16 @@ def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:
         return webhook
     free = tuple(name for name in webhook.previously if name not in unpaired)
     return replace(webhook, previously=free)
+
+
+def _dropped_secrets(
+    pairs: Iterable[Comparison], updates: Iterable[Update], resends: Resends, evidence: Evidence
+) -> Iterator[Finding]:
+    """Yield a note for each secret that is no longer declared, unless an update removes it."""
+    sending = {update.before.id for update in updates if "configuration" in update.sent_fields}
+    for pair in pairs:
+        if pair.live.id not in sending:
+            yield from resends.dropped_secret_notes(pair.webhook, pair.live, evidence)
 
 
 def _malformed_secrets(pair: Comparison, options: PlanOptions) -> Iterator[Finding]:

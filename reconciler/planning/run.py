@@ -24,6 +24,11 @@ class OrganizationResult(NamedTuple, Generic[_T]):
     problem: ReconcilerError | None = None
 
 
+def values(results: Iterable[OrganizationResult[_T]]) -> tuple[_T, ...]:
+    """Return the results of the organizations that have one."""
+    return tuple(result.value for result in results if result.value is not None)
+
+
 class Totals(NamedTuple):
     """Numbers of organizations, and of the operations of those that are not blocked."""
 
@@ -59,8 +64,7 @@ class RunPlan(NamedTuple):
     @property
     def plans(self) -> tuple[Plan, ...]:
         """Return the plans of the organizations that could be planned."""
-        values = (organization.value for organization in self.organizations)
-        return tuple(plan for plan in values if plan is not None)
+        return values(self.organizations)
 
     @property
     def problems(self) -> tuple[OrganizationResult[Plan], ...]:
@@ -186,7 +190,7 @@ class DriftReport(NamedTuple):
     @property
     def drifts(self) -> tuple[OrganizationDrift, ...]:
         """Return the drift of each organization that could be planned."""
-        return tuple(result.value for result in self.organizations if result.value is not None)
+        return values(self.organizations)
 
     @property
     def webhooks(self) -> Iterator[Drifted]:

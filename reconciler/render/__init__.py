@@ -13,13 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:  # validate needs neither plans nor reports
-    from reconciler.checks import Checklist
     from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
     from reconciler.model import SecretRef
     from reconciler.planning.drift import LiveStatus
     from reconciler.planning.run import DriftReport, OrganizationResult, RunPlan
-    from reconciler.report import RunReport
+    from reconciler.report import Checklist, RunReport
 
 
 class View(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler import __version__
-from reconciler.checks import Checklist, Section, Status
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Severity, sort_key
 from reconciler.planning.document import (
@@ -30,7 +29,16 @@ from reconciler.render import PLAIN, View
 from reconciler.render.combined import drift_commands, rename_note
 from reconciler.render.outcomes import tally
 from reconciler.render.words import unblocking
-from reconciler.report import Outcome, Report, RunReport, State, state_of
+from reconciler.report import (
+    Checklist,
+    Outcome,
+    Report,
+    RunReport,
+    Section,
+    State,
+    Status,
+    state_of,
+)
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:

@@ -6,11 +6,10 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from reconciler.checks import Check, CheckedWebhook, Checklist, Status
 from reconciler.findings import plural
 from reconciler.planning.drift import DRIFTED, LiveStatus, ManagementStatus, WebhookStatus
 from reconciler.planning.plan import Attribution, DeliveryState
-from reconciler.planning.run import OrganizationResult
+from reconciler.planning.run import OrganizationResult, values
 from reconciler.render import PLAIN, View, words
 from reconciler.render.layout import (
     columns,
@@ -30,6 +29,7 @@ from reconciler.render.rows import (
     position_text,
     sentence,
 )
+from reconciler.report import Check, CheckedWebhook, Checklist, Status
 
 _MAX_SUBJECTS: Final = 10
 _MAX_DESTINATION: Final = 40
@@ -40,7 +40,7 @@ _MIN_CUT: Final = 80
 
 def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
     """Render the live webhooks of each organization, and totals if there are several."""
-    planned = [result.value for result in statuses if result.value is not None]
+    planned = values(statuses)
     texts = [_status(status, view) for status in planned]
     # Each organization ends with its own count.
     if len(statuses) > 1:

@@ -153,13 +153,17 @@ def apply_all(
     to_apply = RunPlan(tuple(map(_to_apply, planned, ready)), digest)
     if to_apply.problems and not keep_going:
         return RunReport(tuple(_as_reports(to_apply)), digest)
-    # A run without changes is not confirmed, but still reported.
-    if any(plan.operations for plan in to_apply.plans) and not confirm(to_apply):
+    _require_confirmation(to_apply, confirm)
+    return _carry_out(ready, to_apply, digest, reviewed=reviewed, keep_going=keep_going)
+
+
+def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> None:
+    """Raise NotConfirmedError unless `confirm` returns true. A run without changes needs none."""
+    if any(plan.operations for plan in run.plans) and not confirm(run):
         raise NotConfirmedError(
             "not confirmed: nothing was written",
             hint="type `yes` to confirm, or use --yes once the plan has been reviewed",
         )
-    return _carry_out(ready, to_apply, digest, reviewed=reviewed, keep_going=keep_going)
 
 
 def _to_apply(planned: Planned, ready: _Ready | ReconcilerError) -> OrganizationResult[Plan]:
@@ -284,9 +288,8 @@ def _carry_out(
             # After the end, only an organization that nothing is written to is still reported.
             if is_ended and part.plan.operations:
                 continue
-            if len(ready) > 1 and part.plan.operations:
-                watcher = part.connection.watcher
-                watcher.applying(results[index].name, index + 1, len(ready))
+            if part.plan.operations:
+                part.connection.watcher.applying(results[index].name, index + 1, len(ready))
             result = _applied(part, results[index], stop, reviewed=reviewed, count=len(ready))
             is_signal = stop.requested() is not None
             is_ended = is_ended or is_signal or _ends_run(result, keep_going)

@@ -11,11 +11,11 @@ import pytest
 from reconciler.api.connections import InProcess
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
-from reconciler.checks import Check, Checklist, Status
 from reconciler.deliveries.check import Case, check, look_up, post
 from reconciler.emulator.messages import Request, Response, bytes_response, json_value
 from reconciler.errors import CredentialError
 from reconciler.model import Secret, SecretRef, Webhook
+from reconciler.report import Check, Checklist, Status
 from tests.deliveries.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 from tests.planning.builders import TOKEN_REF, slack as hook
 from tests.ports import InlineWorkers, VirtualClock

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from reconciler.api.origin import Origin
-from reconciler.checks import Check, Section
 from reconciler.doctor import check_network, check_server, probe
 from reconciler.errors import UnreachableError
 from reconciler.execute.operation import draft
 from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.model import Secret
+from reconciler.report import Check, Section
 from tests.api import support
 from tests.api.support import EmulatedApi, Scripted, client, json_response
 from tests.cli.conftest import MakeCloud, Shell

@@ -11,7 +11,6 @@ from reconciler.api.client import Client
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.parameters import Parameters
 from reconciler.api.transport import Transport
-from reconciler.checks import Checklist, Section, fail, unknown
 from reconciler.cli.connection import Progress, connected_all, only_target, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
@@ -30,6 +29,7 @@ from reconciler.planning.names import Globs, require_matches
 from reconciler.planning.readback import destination
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import quote
+from reconciler.report import Checklist, Section, fail, unknown
 from reconciler.workflow.planning import plan_listed
 
 _SLACK: Final = "https://slack.com/api"

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 from reconciler import __version__, doctor, workflow
 from reconciler.api.client import Client
-from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown
 from reconciler.cli.commands.check import prove
 from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import FILE_OPTIONS, Option, command
@@ -22,6 +21,7 @@ from reconciler.findings import Finding, Severity, plural
 from reconciler.model import Desired, Secret
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
+from reconciler.report import Check, Checklist, Section, Status, fail, ok, unknown
 from reconciler.settings import LOCAL_SERVER, Setting, Settings
 from reconciler.source.files import default_path, suggestion
 from reconciler.source.load import Loaded

@@ -12,7 +12,7 @@ from reconciler.findings import Severity
 from reconciler.model import Live
 from reconciler.planning.drift import LiveStatus
 from reconciler.planning.names import require_matches
-from reconciler.planning.run import OrganizationResult
+from reconciler.planning.run import OrganizationResult, values
 from reconciler.render import STATE_RENDERERS
 from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 
@@ -42,7 +42,7 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
     """
     results = _statuses(session, only, failing=failing)
     code = show_problems(session, results)
-    statuses = [result.value for result in results if result.value is not None]
+    statuses = values(results)
     # With --failing, text is for mail from cron: nothing is printed if nothing fails.
     if not failing or format != "text" or any(status.shown for status in statuses):
         text = STATE_RENDERERS[format]().render_statuses(results, session.view())
@@ -83,7 +83,7 @@ def _compared(
         _compare(target, listing, only, failing=failing)
         for target, listing in zip(connected, listings, strict=True)
     ]
-    plans = [result.value.plan for result in results if result.value is not None]
+    plans = [status.plan for status in values(results)]
     # Organizations may have the same warnings.
     notes = dict.fromkeys(note for plan in plans if plan is not None for note in plan.notes)
     session.warn(note for note in notes if note.severity is Severity.WARNING)
