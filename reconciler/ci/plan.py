@@ -193,7 +193,7 @@ def _target(run: Run, source: Source, base: str | None, findings: list[Finding])
     problem = "the base commit is not in this clone; check out with fetch-depth: 0"
     if base is not None:
         try:
-            before = previous_at(base, source.checked)
+            before = previous_at(base, source.checked).desired
             return target._replace(options=target.options._replace(previous=before))
         except ConfigurationError:
             problem = "the files of the base commit are not valid"

@@ -302,6 +302,6 @@ def _read(organization: str, checked: Checked) -> _Base | None:
     if commit is None:
         return None
     try:
-        return _Base(previous_at(commit, checked), commit)
+        return _Base(previous_at(commit, checked).desired, commit)
     except ConfigurationError:  # the files were invalid, or the clone is too shallow
         return None

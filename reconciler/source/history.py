@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -24,9 +24,8 @@ Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
 _NULL_COMMIT: Final = "0" * 40
-_CHANGES: Final = 20
-"""The maximum number of changes of the files that may not be applied yet."""
 _NULL: Final = r"0{40}(?:0{24})?"  # SHA-1 or SHA-256
+_SUFFIXES: Final = ("[yY][aA][mM][lL]", "[yY][mM][lL]")  # as files.py reads them from a folder
 _REGULAR: Final = ("100644", "100755")
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
@@ -77,10 +76,10 @@ class Commit(NamedTuple):
             raise missing
         return self._source_file(entries[name])
 
-    def read(self, paths: Sequence[str]) -> files.Sources:
+    def read(self, paths: Sequence[str], without: Collection[str] = ()) -> files.Sources:
         """Return the files that `paths` include, or without paths those of the default.
 
-        Raises NoBaseError.
+        Files of the names `without` are left out. Raises NoBaseError.
         """
         if re.fullmatch(_NULL, self.id):
             return files.Sources()
@@ -100,7 +99,8 @@ class Commit(NamedTuple):
                 matches = files.file_matcher(path, self.directory)
                 included = [entry for entry in _regular(entries) if matches(entry.name)]
                 for entry in sorted(included, key=lambda entry: entry.name):
-                    read_files.setdefault(entry.name, self._source_file(entry))
+                    if entry.name not in without:
+                        read_files.setdefault(entry.name, self._source_file(entry))
                 if not included:
                     self._check_path(path)
         except files.NotReadableError:
@@ -279,37 +279,52 @@ def removal(revision: str, name: str, now: Commit) -> str | None:
     return _commit(output)
 
 
-def changes(names: Iterable[str], directory: Path, git: Git, at: str) -> Iterator[tuple[str, str]]:
-    """Yield the last commits until `at` that changed one of the files, each with its first parent.
+class Change(NamedTuple):
+    """A commit that changed files, the one before it, and earlier names of files it renamed."""
 
-    The newest is first, and the parent of the first commit of all is the null commit. Raises
-    NoBaseError if git fails, or where a shallow clone ends.
+    commit: str
+    before: str
+    renamed: frozenset[str]
+
+
+def last_change(
+    names: Collection[str], folders: Iterable[str], others: Iterable[str], until: Commit
+) -> Change | None:
+    """Return the last commit that changed a file of `names` or below `folders`, if there is one.
+
+    Below `folders`, only configuration files count, without `others`. Before the first commit of
+    all is the null commit. Raises NoBaseError if git fails, or where a shallow clone ends.
     """
-    named = list(dict.fromkeys(names))
-    left = _CHANGES
-    while named and left:
-        # A merge brings its changes to the branch at once: its parent is what was applied before.
-        options = ["log", f"-{left}", "--first-parent", "--format=%h %p", "--abbrev=12", at, "--"]
-        listing = git(["--literal-pathspecs", *options, *named])
-        if listing is None:
-            raise NoBaseError("git cannot list the changes of the files")
-        lines = listing.decode("ascii", "replace").splitlines()
-        left -= len(lines)
-        commit = at
-        for line in lines:
-            commit, *parents = line.split()
-            # A shallow clone shows its oldest commit as if it had no parent.
-            if not parents and _is_shallow(git):
-                raise NoBaseError(
-                    f"this clone is shallow and lacks the commit before {commit}, which changed "
-                    "the files; fetch it with `git fetch --unshallow`"
-                )
-            at = parents[0] if parents else _NULL_COMMIT
-            yield commit, at
-        # The log ends where the files were renamed: they had other names before.
-        renamed = lines and at != _NULL_COMMIT
-        before, after = Commit(at, directory, git), Commit(commit, directory, git)
-        named = list(_renames(before, named, after)) if renamed else []
+    directory, git = until.directory, until.git
+    if re.fullmatch(_NULL, until.id):
+        return None
+    specs = [f":(literal){name}" for name in names]
+    for folder in folders:
+        escaped = re.sub(r"[][*?\\]", r"\\\g<0>", folder)
+        specs += [f":(glob){escaped}/**/*.{suffix}" for suffix in _SUFFIXES]
+    specs += [f":(exclude,literal){name}" for name in others]
+    # A merge brings its changes to the branch at once: its parent is what was applied before.
+    options = ["-1", "--first-parent", "-m", "--format=%h %p", "--abbrev=12"]
+    listing = git(["log", *options, "--name-status", "--no-renames", until.id, "--", *specs])
+    if listing is None:
+        raise NoBaseError("git cannot list the changes of the files")
+    if not listing:
+        return None
+    hashes, *statuses = listing.decode("ascii", "replace").splitlines()
+    commit, *parents = hashes.split()
+    # A shallow clone shows its oldest commit as if it had no parent.
+    if not parents and _is_shallow(git):
+        raise NoBaseError(
+            f"this clone is shallow and lacks the commit before {commit}, which changed the files; "
+            "fetch it with `git fetch --unshallow`"
+        )
+    before = parents[0] if parents else _NULL_COMMIT
+    renamed: Collection[str] = ()
+    # What it added may have had another name before.
+    if parents and any(status.startswith("A") for status in statuses):
+        now = Commit(commit, directory, git)
+        renamed = _renames(Commit(before, directory, git), tuple(names), now)
+    return Change(commit, before, frozenset(renamed))
 
 
 def _is_shallow(git: Git) -> bool:

@@ -36,12 +36,8 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import mentions
-from reconciler.source.history import (
-    NoBaseError,
-    changes,
-    commit_of,
-    tracked,
-)
+from reconciler.source import files
+from reconciler.source.history import Commit, NoBaseError, commit_of, last_change, tracked
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import Checked, Gathered, gather
@@ -50,19 +46,23 @@ from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import Planned
 
 _DRIFT: Final = (Attribution.DRIFT, Attribution.PARTLY_DRIFT)
+_MAX_CHANGES: Final = 20
+"""The maximum number of changes of the files that may not be applied yet."""
 
 
 class Base(NamedTuple):
     """The previous configuration of an organization, or why there is none.
 
-    `revision` is its commit, if earlier changes of the files may not be applied yet. Those until
-    `applied` are, and `merged` are the operations of merged reviews that are not. If it
-    `has_reviews`, they have what waits, except for the last change, which may be a later push.
-    `commits` are the changes that may not be applied yet, by the `webhook_key` of what they explain
-    at least in part, and `last_change` the newest of them, once `compared` has looked for them.
+    `parents` are the files that it extends. `revision` is its commit, if earlier changes of the
+    files may not be applied yet. Those until `applied` are, and `merged` are the operations of
+    merged reviews that are not. If it `has_reviews`, they have what waits, except for the last
+    change, which may be a later push. `commits` are the changes that may not be applied yet, by the
+    `webhook_key` of what they explain at least in part, and `last_change` the newest of them, once
+    `compared` has looked for them.
     """
 
     desired: Desired | None = None
+    parents: Collection[str] = ()
     unknown: str = ""
     revision: str = ""
     applied: str = ""
@@ -78,13 +78,13 @@ def base_of(checked: Checked) -> Base:
     if head is None:
         return Base(unknown="these files are not in a git repository with a commit")
     try:
-        desired = previous_at(head, checked)
+        last = previous_at(head, checked)
     except ConfigurationError as problem:
         return Base(unknown=f"the last commit cannot be used: {problem.message}")
-    if not desired.policy.scopes:
-        files = ", ".join(checked.loaded.documents)
-        return Base(unknown=f"commit {head} does not have {files}")
-    return Base(desired, revision=head)
+    if not last.desired.policy.scopes:
+        names = ", ".join(checked.loaded.documents)
+        return Base(unknown=f"commit {head} does not have {names}")
+    return Base(last.desired, tuple(last.loaded.parents), revision=head)
 
 
 def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
@@ -103,32 +103,61 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
     """
     if not base.revision:
         return
-    inputs = checked.inputs
+    inputs, loaded = checked.inputs, checked.loaded
     secret_files = paths(references(checked.desired.webhooks))
-    in_git = tracked(secret_files, directory=inputs.directory, git=inputs.git)
-    names = (*checked.loaded.documents, *checked.loaded.parents, *sorted(in_git))
-    is_last = True
-    invalid = ""
-    for commit, before in changes(names, inputs.directory, inputs.git, base.revision):
-        if base.applied and is_last:
+    names = {*loaded.documents, *loaded.parents, *base.parents}
+    names |= tracked(secret_files, directory=inputs.directory, git=inputs.git)
+    # What was invalid, or had no files, was never applied: an older configuration may have been.
+    skipped = ""
+    is_missing = False
+    for number, (commit, before) in enumerate(_changes(names, checked, base.revision)):
+        if base.applied and number == 0:
             with suppress(ConfigurationError):
-                yield f"{base.applied[:12]}..{commit}", previous_at(base.applied, checked)
+                yield f"{base.applied[:12]}..{commit}", previous_at(base.applied, checked).desired
                 return
+        skipped = skipped or commit
         try:
-            yield invalid or commit, previous_at(before, checked)
-            invalid = ""
+            earlier = previous_at(before, checked)
+            names.update(earlier.loaded.parents)
+            is_missing = not earlier.desired.policy.scopes
+            if not is_missing:
+                yield skipped, earlier.desired
+                skipped = ""
         except ConfigurationError as problem:
             # A guess here could undo a merge that is not applied yet.
-            if is_last or isinstance(problem, RunConfigurationError):
+            if number == 0 or isinstance(problem, RunConfigurationError):
                 raise NoBaseError(
                     f"the configuration before commit {commit}, which changed the files, cannot be "
                     f"used: {problem.message}"
                 ) from None
-            # What is invalid was never applied: an older one may have been.
-            invalid = invalid or commit
         if base.has_reviews:
+            break
+    if is_missing:
+        yield skipped, Desired()
+
+
+def _changes(names: set[str], checked: Checked, until: str) -> Iterator[tuple[str, str]]:
+    """Yield the commits that changed the files, each with the one before it, the newest first.
+
+    The earlier names of renamed files are added to `names`.
+    """
+    inputs = checked.inputs
+    *default_names, default_folder = files.DEFAULT_FILES
+    if not inputs.paths:
+        names.update(default_names)
+    # A folder also had the files that are gone.
+    folders = {
+        files.display_name(inputs.directory / path, directory=inputs.directory)
+        for path in inputs.paths or (default_folder,)
+    } - names
+    for _ in range(_MAX_CHANGES):
+        at = Commit(until, inputs.directory, inputs.git)
+        change = last_change(names, folders, checked.other_files, at)
+        if change is None:
             return
-        is_last = False
+        names.update(change.renamed)
+        until = change.before
+        yield change.commit, until
 
 
 def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Plan, Base]:

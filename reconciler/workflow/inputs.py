@@ -38,7 +38,8 @@ class Inputs(NamedTuple):
     read at the commit `policy_base` if it has them, so that a pull request cannot relax its checks.
     `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
     Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
-    of `key_references`.
+    of `key_references`. `run_files` are the names of all files of the run, also those of other
+    organizations.
     """
 
     directory: Path
@@ -59,6 +60,7 @@ class Inputs(NamedTuple):
     apply_options: tuple[str, ...] | None = None
     api_keys: tuple[Secret, ...] = ()
     key_references: frozenset[SecretRef] = frozenset()
+    run_files: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"Inputs({self.paths!r})"  # the environment may have secrets
@@ -85,6 +87,11 @@ class Checked(NamedTuple):
     desired: Desired
     loaded: Loaded
     inputs: Inputs
+
+    @property
+    def other_files(self) -> frozenset[str]:
+        """Return the files of other organizations of the run."""
+        return self.inputs.run_files - self.loaded.documents.keys()
 
 
 class Gathered(NamedTuple):
@@ -224,6 +231,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     parsed = parse(inputs)
     groups = _by_organization(parsed)
     keys = {name: next(key_references(documents), None) for name, documents in groups.items()}
+    run_files = frozenset(document.file for document in parsed.documents)
     problems = parsed.findings
     if len(groups) > 1:
         data = {document.file: document.data for document in parsed.documents if document.usable}
@@ -244,7 +252,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
             key_references=frozenset(filter(None, keys.values())),
             # The key must belong to this organization, so no file can use the list of another one.
             allow_secrets=allow_patterns(inputs.allow_secrets, name),
-            paths=inputs.paths if len(groups) == 1 else paths,
+            run_files=run_files,
         )
         result.append(
             OrganizationFiles(

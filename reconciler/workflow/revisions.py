@@ -45,16 +45,16 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     inputs = checked.inputs
     if not is_revision(named, inputs.directory):
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
-        return _declared(sources, f"--base {named[0]}", checked)
+        return _declared(sources, f"--base {named[0]}", checked).desired
     commit = commit_at(named[0], inputs.directory, inputs.git)
     if commit is None:
         raise _no_base(
             f"--base {named[0]}", "not an existing path, and git has no such revision in this clone"
         )
-    return _previous(commit, f"--base {named[0]}", checked)
+    return _previous(commit, f"--base {named[0]}", checked).desired
 
 
-def previous_at(commit: str, checked: Checked) -> Desired:
+def previous_at(commit: str, checked: Checked) -> Checked:
     """Read the configuration of a commit that exists, by its hash. Raises ConfigurationError."""
     inputs = checked.inputs
     # The user has not named it.
@@ -62,17 +62,18 @@ def previous_at(commit: str, checked: Checked) -> Desired:
     return _previous(Commit(commit, inputs.directory, inputs.git), name, checked)
 
 
-def _previous(commit: Commit, name: str, checked: Checked) -> Desired:
+def _previous(commit: Commit, name: str, checked: Checked) -> Checked:
     """Read the configuration of a commit, which messages call `name`."""
     inputs = checked.inputs
     try:
-        sources = commit.read(inputs.paths)
+        sources = commit.read(inputs.paths, without=checked.other_files)
     except NoBaseError as problem:
         raise _no_base(name, str(problem)) from None
     # Only a file that the commit does not have can be a renamed one.
     if not checked.loaded.documents.keys() <= {source.file for source in sources.files}:
         sources = with_renames(sources, commit, inputs.paths, inputs.commit)
-    return _with_committed(_declared(sources, name, checked), sources, inputs)
+    earlier = _declared(sources, name, checked)
+    return earlier._replace(desired=_with_committed(earlier.desired, sources, inputs))
 
 
 def _no_base(name: str, problem: str) -> RunConfigurationError:
@@ -82,34 +83,34 @@ def _no_base(name: str, problem: str) -> RunConfigurationError:
     )
 
 
-def _declared(sources: files.Sources, name: str, checked: Checked) -> Desired:
+def _declared(sources: files.Sources, name: str, checked: Checked) -> Checked:
     """Return what earlier files declare, with the names of this run's files."""
     texts = {name: document.text for name, document in checked.loaded.documents.items()}
     earlier = {source.file: decode(source.raw, source.file)[0] for source in sources.files}
-    desired: Desired | None = checked.desired
     # Parsing takes longer than git. A parent may have changed although the files have not.
-    if earlier != texts or checked.loaded.parents:
-        parsed = _earlier_files(sources, checked)
-        names = _counterparts(
-            [document.file for document in parsed.documents], [*checked.loaded.documents]
-        )
-        renamed = tuple(
-            document._replace(file=names[document.file]) for document in parsed.documents
-        )
-        desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
-        if desired is None:
-            findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
-            message = f"the files of {name} are invalid"
-            raise ConfigurationError(message, findings=findings)
-    assert desired is not None
-    return desired
+    if earlier == texts and not checked.loaded.parents:
+        return checked
+    parsed = _earlier_files(sources, checked)
+    names = _counterparts(
+        [document.file for document in parsed.documents], [*checked.loaded.documents]
+    )
+    renamed = tuple(document._replace(file=names[document.file]) for document in parsed.documents)
+    loaded = load_parsed(parsed._replace(documents=renamed), _EARLIER)
+    if loaded.desired is None:
+        findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
+        message = f"the files of {name} are invalid"
+        raise ConfigurationError(message, findings=findings)
+    return Checked(loaded.desired, loaded, checked.inputs)
 
 
 def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
     """Parse previous files, without those of other organizations."""
     parsed = parse_files(sources._replace(findings=()))
     groups = organizations(checked.inputs._replace(parsed=parsed))
-    if len(groups) == 1:
+    names = {document.file for document in parsed.documents}
+    # They may have named their only organization otherwise.
+    is_same = not checked.other_files or names <= checked.loaded.documents.keys()
+    if len(groups) == 1 and is_same:
         return parsed
     for group in groups:
         if group.organization == checked.desired.organization:
@@ -179,7 +180,8 @@ def _changed_since(
         return contents, f"the content of {', '.join(names)}", options
     changed: list[tuple[Webhook, str]] = []
     with suppress(ConfigurationError):  # not in git, or not valid there
-        changed = changed_fields(previous_at(commit.id, gathered.checked), gathered, plan)
+        earlier = previous_at(commit.id, gathered.checked).desired
+        changed = changed_fields(earlier, gathered, plan)
     return changed, _declared_change(changed), ["--base", commit.id]
 
 
