@@ -30,7 +30,7 @@ from reconciler.execute.operation import Apply, perform
 from reconciler.execute.verify import verify
 from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, SecretValues
-from reconciler.planning.check import Listing, State
+from reconciler.planning.check import Listing, OperationState
 from reconciler.planning.plan import Delete, Operation, Plan, Update, stage
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Outcome, Report, Skipped
@@ -126,9 +126,9 @@ def _check(run: Apply) -> None:
     stale: list[tuple[int, Skipped]] = []
     for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)
-        if now.state is State.DONE:
+        if now.state is OperationState.DONE:
             run.ledger.finish(index, Applied(operation, id=now.id, note=now.reason))
-        elif now.state is State.STALE:
+        elif now.state is OperationState.STALE:
             stale.append((index, Skipped(operation, "changed", now.reason)))
     if stale and run.reviewed:
         raise _stale_error([skipped for _, skipped in stale])

@@ -33,7 +33,7 @@ from reconciler.errors import (
 from reconciler.execute.ledger import Ledger, failed, interrupted
 from reconciler.findings import plural
 from reconciler.model import LiveWebhook, SecretRef, SecretValues, Webhook, frozen
-from reconciler.planning.check import Listing, State
+from reconciler.planning.check import Listing, OperationState
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -357,13 +357,13 @@ def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Ou
         return None
     now = run.before.compare(operation, live)
     match now.state:
-        case State.DONE:
+        case OperationState.DONE:
             end = "was deleted" if isinstance(operation, Delete) else "is live"
             note = f"{_attempts(errors)}; it {end}"
             return Applied(operation, id=operation.before.id, note=note)
-        case State.PENDING:
+        case OperationState.PENDING:
             return None
-        case State.STALE:
+        case OperationState.STALE:
             return Failed(operation, code="conflict", message=now.reason, hint="plan again")
 
 

@@ -25,7 +25,7 @@ from reconciler.execute.operation import (
     stored_differently,
 )
 from reconciler.model import LiveWebhook
-from reconciler.planning.check import Listing, State
+from reconciler.planning.check import Listing, OperationState
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.readback import hides_destination, snapshot
 from reconciler.report import (
@@ -183,7 +183,7 @@ def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, r
         if before is not None and not run.before.compare(operation, before).differing:
             return False
     now = listing.compare(operation, webhook)
-    if now.state is State.DONE:
+    if now.state is OperationState.DONE:
         return True
     # For a value that cannot be read, only the response to the write confirms it.
     is_answered = isinstance(outcome, Applied | Failed) and not isinstance(operation, Delete)

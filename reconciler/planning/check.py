@@ -32,7 +32,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import Reading, destination, gather_evidence, snapshot
 
 
-class State(Enum):
+class OperationState(Enum):
     """Whether an operation applies to the live webhooks."""
 
     PENDING = "pending"
@@ -46,14 +46,16 @@ class _Result(NamedTuple):
     `differing` is the difference between the webhook and the result of a create or an update.
     """
 
-    state: State
+    state: OperationState
     reason: str = ""
     id: str | None = None
     differing: tuple[FieldChange, ...] = ()
 
 
-_PENDING = _Result(State.PENDING)
-_APPEARED = _Result(State.STALE, "another webhook with this name was created since the plan")
+_PENDING = _Result(OperationState.PENDING)
+_APPEARED = _Result(
+    OperationState.STALE, "another webhook with this name was created since the plan"
+)
 
 
 class Listing:
@@ -120,13 +122,13 @@ class Listing:
         result = self.compare(operation, live)
         # With another webhook of the name, no later run could tell the two apart. A delete that is
         # done has no webhook left to confuse.
-        if others and (result.state is State.PENDING or not isinstance(operation, Delete)):
+        if others and (result.state is OperationState.PENDING or not isinstance(operation, Delete)):
             return _APPEARED
-        if result.state is not State.PENDING:
+        if result.state is not OperationState.PENDING:
             return result
         reason = self._obsolete(operation, live)
         if reason:
-            return _Result(State.STALE, reason)
+            return _Result(OperationState.STALE, reason)
         return result
 
     def _webhooks_of(
@@ -178,9 +180,9 @@ class Listing:
             # What is not shown may still have to be sent, although no field differs.
             is_left = differing or _sends_unknown(operation, live, comparison)
             if is_left and self._is_unchanged(operation, live):
-                return _Result(State.PENDING, differing=differing)
+                return _Result(OperationState.PENDING, differing=differing)
         if not differing:
-            return _Result(State.DONE, "it is already applied", live.id)
+            return _Result(OperationState.DONE, "it is already applied", live.id)
         stale = _APPEARED if isinstance(operation, Create) else _changed(operation, live)
         return stale._replace(differing=differing)
 
@@ -235,7 +237,7 @@ def _changed(operation: Update | Delete, live: LiveWebhook) -> _Result:
     reason = "it was changed since the plan"
     if where != operation.before.destination:
         reason += f": it is now {where}"
-    return _Result(State.STALE, reason)
+    return _Result(OperationState.STALE, reason)
 
 
 def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:
@@ -264,9 +266,9 @@ def _without_webhook(operation: Operation) -> _Result:
         case Create():
             return _PENDING
         case Update():
-            return _Result(State.STALE, "it was deleted since the plan")
+            return _Result(OperationState.STALE, "it was deleted since the plan")
         case Delete(before=before):
-            return _Result(State.DONE, "it is already deleted", before.id)
+            return _Result(OperationState.DONE, "it is already deleted", before.id)
 
 
 def _removes_the_same_fields(operation: Update, live: LiveWebhook) -> bool:

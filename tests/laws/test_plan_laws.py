@@ -17,7 +17,7 @@ from hypothesis import assume, given, settings, strategies as st
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
-from reconciler.planning.check import Listing, State
+from reconciler.planning.check import Listing, OperationState
 from reconciler.planning.plan import Create, Delete, FieldRemoved, Operation, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions, plan
 from tests.laws.strategies import SECRETS, VALUES, declarations, live_organizations, masked
@@ -282,7 +282,7 @@ def test_the_digest_does_not_depend_on_secrets(desired: Desired, live: Live) -> 
     assert planned(desired, live).digest == plan(desired, live, {}).digest
 
 
-def _states(made: Plan, live: Live) -> set[State]:
+def _states(made: Plan, live: Live) -> set[OperationState]:
     listing = Listing(made, live.webhooks, SECRETS)
     return {listing.check(each).state for each in made.operations}
 
@@ -297,12 +297,14 @@ def test_a_plan_matches_only_its_own_live_state(desired: Desired, live: Live, ot
     result = planned(desired, live)
     after = carry_out(result.operations, live)
 
-    assert _states(result, live) <= {State.PENDING}
-    assert _states(result, after) <= {State.DONE}
+    assert _states(result, live) <= {OperationState.PENDING}
+    assert _states(result, after) <= {OperationState.DONE}
     elsewhere = {each.id: each for each in other.webhooks}
     listing = Listing(result, other.webhooks, SECRETS)
     for operation in result.operations:
-        if listing.check(operation).state is State.PENDING and not isinstance(operation, Create):
+        if listing.check(operation).state is OperationState.PENDING and not isinstance(
+            operation, Create
+        ):
             found = elsewhere[operation.before.id]
             assert (found.name, found.event_types) == (
                 operation.before.name,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.check import Listing, State
+from reconciler.planning.check import Listing, OperationState
 from reconciler.planning.plan import Plan
 from tests.planning.builders import (
     EVENTS,
@@ -33,7 +33,7 @@ PINNED = make_plan(desired(slack(id="id-1")), EDITED)
 DUPLICATE = make_plan(desired(slack()), live_slack(), NAMESAKE)
 PRUNE = make_plan(desired(), live_slack())
 REPIN = make_plan(desired(slack(id="id-1")), live_slack("Old"))
-Response = tuple[State, str, str | None]
+Response = tuple[OperationState, str, str | None]
 PAGER = live_generic()
 PRUNE_PAGER = make_plan(desired(), PAGER)
 ABSENT_PAGER = make_plan(desired(absent=(Absent(name="Pager"),)), PAGER)
@@ -74,12 +74,14 @@ def test_whatever_a_plan_shows_of_a_webhook_is_compared(
     Where this run made the plan, a secret that changed does so too, if it is readable.
     """
     (operation,) = result.operations
-    assert Listing(result, (before,), SECRETS).check(operation).state is State.PENDING
+    assert Listing(result, (before,), SECRETS).check(operation).state is OperationState.PENDING
     state = Listing(result, (now,), SECRETS).check(operation).state
-    assert state is (State.PENDING if expected else State.STALE)
+    assert state is (OperationState.PENDING if expected else OperationState.STALE)
     known = {before.id: before}
-    assert Listing(result, (before,), SECRETS, known).check(operation).state is State.PENDING
-    assert Listing(result, (now,), SECRETS, known).check(operation).state is State.STALE
+    assert (
+        Listing(result, (before,), SECRETS, known).check(operation).state is OperationState.PENDING
+    )
+    assert Listing(result, (now,), SECRETS, known).check(operation).state is OperationState.STALE
 
 
 @pytest.mark.parametrize(("one", "two"), [("enc:AAAA", "enc:BBBB"), ("*****", "****")])
@@ -88,7 +90,7 @@ def test_hidden_secrets_that_change_are_not_a_change(one: str, two: str) -> None
     before, now = live_slack(token=one), live_slack(token=two)
     result = make_plan(desired(), before)
     listing = Listing(result, (now,), SECRETS, {before.id: before})
-    assert listing.check(result.operations[0]).state is State.PENDING
+    assert listing.check(result.operations[0]).state is OperationState.PENDING
 
 
 def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Response]:
@@ -96,20 +98,22 @@ def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS)
     return [(each.state, each.reason, each.id) for each in map(listing.check, result.operations)]
 
 
-def states(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[State]:
+def states(
+    result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS
+) -> list[OperationState]:
     return [state for state, _, _ in checks(result, found, secrets)]
 
 
 def done(why: str = "it is already applied", id: str | None = "id-1") -> Response:
-    return (State.DONE, why, id)
+    return (OperationState.DONE, why, id)
 
 
 def stale(why: str) -> Response:
-    return (State.STALE, why, None)
+    return (OperationState.STALE, why, None)
 
 
 def pending() -> Response:
-    return (State.PENDING, "", None)
+    return (OperationState.PENDING, "", None)
 
 
 ANOTHER = "another webhook with this name was created since the plan"
@@ -191,11 +195,11 @@ def test_a_rotation_is_not_done_while_the_old_secret_is_live() -> None:
     half = live_generic("B", "id-2", username="u", password="the old password")
     result = make_plan(desired(*declared), same, before, secrets=secrets)
 
-    assert states(result, (same, before), secrets) == [State.PENDING]
+    assert states(result, (same, before), secrets) == [OperationState.PENDING]
     assert checks(result, (same, half), secrets) == [stale(EDITED_SINCE)]
     third = live_generic("B", "id-2", username="before", password="a third password")
     listing = Listing(result, (same, third), secrets, {"id-2": before})
-    assert listing.check(result.operations[0]).state is State.STALE
+    assert listing.check(result.operations[0]).state is OperationState.STALE
 
 
 FEWER = EVENTS[:1]
@@ -226,7 +230,7 @@ def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
     found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
     renames = make_plan(declared, *found)
 
-    assert states(renames, found) == [State.PENDING, State.PENDING]
+    assert states(renames, found) == [OperationState.PENDING, OperationState.PENDING]
     later = (live_slack("b", "id-1"), live_slack("c", "id-2"), live_slack("d", "id-9"))
     assert checks(renames, later) == [done(), stale(ANOTHER)]
 
