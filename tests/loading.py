@@ -9,8 +9,7 @@ from reconciler.model import Desired
 from reconciler.source.document import Document
 from reconciler.source.files import NotReadableError, SourceFile, Sources
 from reconciler.source.lint import Rules
-from reconciler.source.load import Loaded, load_parsed, parse_files
-from reconciler.source.rendered import configurations
+from reconciler.source.load import Loaded, configurations, load_parsed, parse_files
 
 
 def load_text(text: str | bytes, *, rules: Rules | None = None) -> Loaded:

@@ -34,7 +34,7 @@ from reconciler.source.document import Entry
 from reconciler.source.export import Export, declared_tokens, export
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import public_url, references
-from reconciler.source.splice import ChangeItems, Edit, Item, NotEditableError, SetValue
+from reconciler.source.writer import ChangeItems, Edit, Item, NotEditableError, SetValue
 
 _VISIBLE_CAUSES: Final = frozenset(
     (SecretCause.DIFFERS, SecretCause.ADDED, SecretCause.DESTINATION)

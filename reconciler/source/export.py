@@ -39,9 +39,9 @@ from reconciler.planning.readback import (
 from reconciler.source.document import Document
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
-from reconciler.source.rendered import escaped, item_lines, yaml_text
 from reconciler.source.secrets import public_url
 from reconciler.source.text import in_quotes
+from reconciler.source.writer import escaped, item_lines, yaml_text
 
 _MODELINE: Final = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"

@@ -1,4 +1,4 @@
-"""Load files: return one `Desired`, or the errors of all files.
+"""Load files: return one `Desired`, or the errors of all files. Return a `Desired` as plain data.
 
 Each file is parsed, validated against the schema and linted; then all files are checked together.
 Every finding points at the position to fix, which is in `defaults` for an inherited value.
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Severity, distinct, has_errors
-from reconciler.kinds import FIELDS, Field, expand
+from reconciler.kinds import FIELDS, Field, expand, ordered
 from reconciler.model import (
     LITERAL,
     Absent,
@@ -24,6 +24,7 @@ from reconciler.model import (
     SecretRef,
     Value,
     Webhook,
+    with_ascii_host,
 )
 from reconciler.source.document import Document, holds, value_at
 from reconciler.source.files import Sources
@@ -254,3 +255,79 @@ def _patterns(documents: Iterable[Document], key: str) -> tuple[Pattern, ...]:
         for glob, position in zip(globs, positions, strict=True):
             patterns.setdefault(glob, Pattern(glob=glob, position=position, file=document.file))
     return tuple(patterns.values())
+
+
+# The configuration as data
+
+
+def configurations(desired: Desired) -> dict[str, dict[str, Any]]:
+    """Return the configuration of each file as plain data in the file format, by file.
+
+    Globs of events are expanded and defaults merged, as the planner sees them. Secrets are
+    references: loading the data again gives the same `Desired`. But a literal secret appears as
+    `{literal: WEBHOOK/FIELD}`, a URL as scheme and host with `***`, and no file may have these.
+    """
+    return {scope.file: _configuration(desired, scope) for scope in desired.policy.scopes}
+
+
+def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if desired.organization:
+        data["organization"] = desired.organization
+    data |= {"prune": scope.prune, "scope": list(scope.globs)}
+    data |= shared_settings(desired, scope.file)
+    entries: list[Webhook | Absent] = [
+        *(webhook for webhook in desired.webhooks if webhook.file == scope.file),
+        *(entry for entry in desired.absent if entry.file == scope.file),
+    ]
+    # Positions are looked up by index, so the order must be that of the file.
+    entries.sort(key=lambda entry: entry.index)
+    data["webhooks"] = [_entry(entry, desired.literals) for entry in entries]
+    return data
+
+
+def shared_settings(desired: Desired, file: str | None = None) -> dict[str, Any]:
+    """Return the settings of a file, or of all files, besides names, scopes and webhooks."""
+    policy = desired.policy
+    data: dict[str, Any] = {}
+    for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
+        globs = [pattern.glob for pattern in patterns if file in (None, pattern.file)]
+        if globs:
+            data[key] = globs
+    if policy.max_deletes is not None:
+        data["limits"] = {"max_deletes": policy.max_deletes}
+    if desired.environment is not None:
+        data["github"] = {"environment": desired.environment}
+    return data
+
+
+def _entry(entry: Webhook | Absent, literals: Mapping[SecretRef, Secret]) -> dict[str, Any]:
+    data: dict[str, Any] = {"name": entry.name}
+    if entry.id is not None:
+        data["id"] = entry.id
+    if isinstance(entry, Absent):
+        return {**data, "state": "absent"}
+    if entry.previously:
+        data["previously"] = list(entry.previously)
+    if entry.adopt:
+        data["adopt"] = True
+    fields = FIELDS[entry.type]
+    return {
+        **data,
+        "type": entry.type,
+        "event_types": ordered(entry.event_types),
+        "configuration": {
+            name: _value(fields[name], value, literals)
+            for name, value in entry.configuration.items()
+        },
+    }
+
+
+def _value(field: Field, value: Value, literals: Mapping[SecretRef, Secret]) -> Any:
+    """Return the value of a field as plain data, without secrets."""
+    if not isinstance(value, SecretRef):
+        return with_ascii_host(value) if field.is_url and isinstance(value, str) else value
+    if field.is_url and value in literals:
+        # A policy for hosts must see that of every URL in the file.
+        return literals[value].shown_url()
+    return value.tree()

@@ -19,9 +19,8 @@ from reconciler.findings import Finding, Place, Position, error, sort_key
 from reconciler.model import Absent, DataPath, Desired, Organization, Webhook
 from reconciler.source.document import holds
 from reconciler.source.files import NotReadableError, limited
-from reconciler.source.load import Loaded
+from reconciler.source.load import Loaded, configurations, shared_settings
 from reconciler.source.position import add_positions
-from reconciler.source.rendered import configurations, shared_settings
 from reconciler.source.schema import ValidationError, user_schema_validator
 from reconciler.source.text import did_you_mean
 

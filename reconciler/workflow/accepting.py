@@ -37,8 +37,8 @@ from reconciler.source.document import Document
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.history import Git
 from reconciler.source.load import parse_files
-from reconciler.source.splice import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.text import decode
+from reconciler.source.writer import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.yaml import parse
 from reconciler.workflow.drift import Base, compared
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all

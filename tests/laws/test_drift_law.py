@@ -14,8 +14,7 @@ from hypothesis import given, settings, strategies as st
 from reconciler.kinds import EVENT_TYPES, expand
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.planner import PlanOptions
-from reconciler.source.rendered import scalar
-from reconciler.source.splice import ChangeItems, Item, edit_file
+from reconciler.source.writer import ChangeItems, Item, edit_file, scalar
 from reconciler.source.yaml import parse
 from reconciler.workflow import Inputs, Target, load_all, previous
 from reconciler.workflow.accepting import find_drift

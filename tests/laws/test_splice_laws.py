@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from reconciler.source.splice import (
+from reconciler.source.writer import (
     ChangeItems,
     Edit,
     Item,

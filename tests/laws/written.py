@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from reconciler.source.rendered import inline, scalar
+from reconciler.source.writer import inline, scalar
 
 EVENTS = ("value_created", "value_updated", "parameter_deleted", "*_updated", "project_created")
 CHANNELS = st.sampled_from(("#ops", "yes", "1e3", "null", "ops-é", "C0123456", "on"))

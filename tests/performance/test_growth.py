@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from reconciler.api.wire import live_webhook
+from reconciler.cli.commands.render import provenance
 from reconciler.model import Desired, Live, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
@@ -26,9 +27,9 @@ from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import unblocking
 from reconciler.source.export import export
-from reconciler.source.load import Loaded
-from reconciler.source.rendered import configurations, provenance, yaml_text
+from reconciler.source.load import Loaded, configurations
 from reconciler.source.saved_plan import parse_plan, save_run
+from reconciler.source.writer import yaml_text
 from reconciler.workflow import Inputs
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.drift import Base

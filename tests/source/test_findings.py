@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.findings import Finding, Position, sort_key
-from reconciler.source.load import Loaded
+from reconciler.source.load import Loaded, configurations
 from reconciler.source.position import add_positions, excerpt
-from reconciler.source.rendered import configurations, yaml_text
+from reconciler.source.writer import yaml_text
 from reconciler.source.yaml import parse
 from tests import goldens
 from tests.goldens import NEXT, Golden

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.source.load import parse_files
-from reconciler.source.rendered import configurations, yaml_text
+from reconciler.source.load import configurations, parse_files
+from reconciler.source.writer import yaml_text
 from reconciler.workflow.inputs import Inputs, organizations, validate
 from tests.folders import ROOT
 from tests.goldens import Golden

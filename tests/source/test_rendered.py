@@ -8,7 +8,8 @@ from hypothesis import given
 
 from reconciler.findings import Position
 from reconciler.model import Desired, FileScope, Pattern
-from reconciler.source.rendered import configurations, yaml_text
+from reconciler.source.load import configurations
+from reconciler.source.writer import yaml_text
 from tests.laws import strategies
 from tests.loading import load_texts
 

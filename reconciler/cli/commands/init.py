@@ -26,8 +26,8 @@ from reconciler.render.quote import quote
 from reconciler.source.elsewhere import Owner, beside
 from reconciler.source.export import SLACK_TOKEN, Tokens, export
 from reconciler.source.files import DEFAULT_FILE, FileKind, default_path
-from reconciler.source.rendered import scalar
 from reconciler.source.schemes import ARGUMENT, parse_reference
+from reconciler.source.writer import scalar
 
 _MAX_QUESTIONS: Final = 12
 """User names whose token `init` asks for; the others keep separate references."""

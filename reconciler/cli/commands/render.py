@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from reconciler import workflow
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
+from reconciler.findings import Position
 from reconciler.model import DataPath
 from reconciler.planning.document import Tree, write_json
-from reconciler.source.rendered import configurations, provenance, scalar, yaml_text
+from reconciler.source.document import UNITED, holds
+from reconciler.source.load import Loaded, configurations
+from reconciler.source.position import positions
+from reconciler.source.writer import scalar, yaml_text
 
 
 @command(
@@ -66,3 +71,68 @@ def _yaml(files: Mapping[str, Tree], written: Mapping[str, Mapping[DataPath, obj
             text = f"# {scalar(file)}\n{text}"
         texts.append(text)
     return "---\n".join(texts)
+
+
+class _Provenance(NamedTuple):
+    """The positions that form a value, and those of the values that it overrides, the latest first.
+
+    Only lists that are united have several positions; a built-in default has none.
+    """
+
+    written: Sequence[Position] = ()
+    overridden: Sequence[Position] = ()
+
+    def __str__(self) -> str:
+        if not self.written:
+            return "default"
+        text = " and ".join(map(str, self.written))
+        if self.overridden:
+            text += f", overrides {', '.join(map(str, self.overridden))}"
+        return text
+
+    def tree(self, path: DataPath) -> Tree:
+        """Return the provenance of the value at a path as plain data, for JSON."""
+        return {
+            "path": list(path),
+            "written": [_line(position) for position in self.written],
+            "overrides": [_line(position) for position in self.overridden],
+        }
+
+
+def _line(position: Position) -> Tree:
+    return {"file": position.file, "line": position.line}
+
+
+def provenance(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath, _Provenance]:
+    """Return the provenance of each value in the rendered data of a file, by its path."""
+    document = loaded.documents[file]
+    sources = {
+        # `prune` and `scope` are always rendered; perhaps no file writes them.
+        path: tuple(document.sources(path)) if holds(document.data, path[:1]) else ()
+        for path in _paths(data, ())
+    }
+    known = positions(loaded.files, {place for places in sources.values() for place in places})
+    result: dict[DataPath, _Provenance] = {}
+    for path, places in sources.items():
+        written = [known[place] for place in places]
+        if path[-1] in UNITED:
+            # `sources` starts with the latest file, the list with the items of the lowest one.
+            result[path] = _Provenance(written[::-1])
+        elif path[-1] == "name":
+            result[path] = _Provenance(written[:1])  # other entries have the same name
+        else:
+            result[path] = _Provenance(written[:1], written[1:])
+    return result
+
+
+def _paths(value: Any, path: DataPath) -> Iterator[DataPath]:
+    """Yield the paths of values; a list and a reference are one value, except `webhooks`."""
+    if path == ("webhooks",):
+        for index, webhook in enumerate(value):
+            yield from _paths(webhook, (*path, index))
+    # A mapping inside of `configuration` is a reference.
+    elif isinstance(value, dict) and (len(path) < 4 or path[-2] != "configuration"):
+        for key, item in value.items():
+            yield from _paths(item, (*path, key))
+    else:
+        yield path

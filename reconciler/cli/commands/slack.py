@@ -17,7 +17,7 @@ from reconciler.cli.session import Session
 from reconciler.deliveries.slack import SCOPES
 from reconciler.errors import UsageError
 from reconciler.render.quote import prose
-from reconciler.source.rendered import yaml_text
+from reconciler.source.writer import yaml_text
 
 _NAME: Final = "CloudTruth Webhook"
 _MAX_NAME: Final = 35  # characters; Slack's limit for the name of an app

@@ -1,15 +1,18 @@
-"""Edit YAML files at the positions of their values: comments and layout stay byte for byte.
+"""Write YAML, and edit YAML files at the positions of their values.
 
-An edit names a value by its path in the data. It replaces, inserts or removes only the text of that
-value, or the lines of list items. What cannot be edited without a guess about the author's
-intention, such as a value behind an alias, is refused with the reason.
+An edited file keeps its comments and layout byte for byte. An edit names a value by its path in the
+data. It replaces, inserts or removes only the text of that value, or the lines of list items. What
+cannot be edited without a guess about the author's intention, such as a value behind an alias, is
+refused with the reason.
 
 The result is not checked here: `workflow/accepting.py` plans again before a file is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -17,8 +20,121 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import yaml
 
 from reconciler.model import DataPath
-from reconciler.source.rendered import inline, item_lines
+from reconciler.planning.document import without_commands
 from reconciler.source.yaml import Node, nodes
+
+_Comment: TypeAlias = Callable[[DataPath], str]
+"""Returns the comment for the value at a path, or an empty text."""
+
+_WIDTH: Final = 80
+"""The maximum width of a line with a list or a mapping, if it can be broken."""
+
+# Text that needs no quotes: it starts with a letter, so it is no number, date or indicator.
+_BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
+# Words that some YAML readers read as a boolean or null.
+_SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+# Control, format and unpaired characters, private and unassigned ones, line separators.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def yaml_text(data: Mapping[str, Any], comment: _Comment = lambda path: "") -> str:
+    """Return the data of a file as YAML.
+
+    The comment for a webhook is above it, that for a list of several lines after its key, others
+    after the value. A value that contains comments is not written on one line.
+    """
+    return "".join(f"{line}\n" for line in _mapping(data, comment, ()))
+
+
+def item_lines(items: Sequence[Any], comment: _Comment = lambda path: "") -> Iterator[str]:
+    """Yield the lines of items of `webhooks`, with their dashes in the first column."""
+    return _list(items, comment, ("webhooks",))
+
+
+def _mapping(data: Mapping[str, Any], comment: _Comment, path: DataPath) -> Iterator[str]:
+    """Yield the lines of a mapping; a value that fits is on the line of its key."""
+    for key, value in data.items():
+        inner_path = (*path, key)
+        note = _trailing_comment(comment(inner_path))
+        is_section = not path and key in ("defaults", "webhooks")
+        if is_section:
+            yield ""
+        if not (is_section and value) and _fits(key, value, comment, inner_path):
+            yield f"{key}: {inline(value)}{note}"
+            continue
+        is_list = isinstance(value, list)
+        yield f"{key}:{note if is_list and not is_section else ''}"
+        for line in (_list if is_list else _mapping)(value, comment, inner_path):
+            yield f"  {line}".rstrip()
+
+
+def _fits(key: str, value: Any, comment: _Comment, path: DataPath) -> bool:
+    """Return whether a value fits on the line of its key; values with comments do not."""
+    if not isinstance(value, (dict, list)) or not value:
+        return True
+    parts = value if isinstance(value, dict) else range(len(value))
+    width = len(key) + len(inline(value)) + 2 * len(path)
+    return width <= _WIDTH and not any(comment((*path, part)) for part in parts)
+
+
+def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[str]:
+    """Yield the lines of a list, with blank lines between mappings."""
+    for number, item in enumerate(data):
+        note = comment((*path, number))
+        if not isinstance(item, dict):
+            yield f"- {inline(item)}{_trailing_comment(note)}"
+            continue
+        if number:
+            yield ""
+        if note:
+            yield f"# {escaped(note)}"
+        indent = "- "
+        for line in _mapping(item, comment, (*path, number)):
+            yield f"{indent}{line}"
+            indent = "  "
+
+
+def _trailing_comment(comment: str) -> str:
+    return f"  # {escaped(comment)}" if comment else ""
+
+
+def inline(value: Any) -> str:
+    """Return a value as YAML on one line, readable in block and flow style."""
+    match value:
+        # A bool is an int, and YAML's words are in lower case.
+        case bool() | int():
+            return str(value).lower()
+        case list():
+            return f"[{', '.join(map(inline, value))}]"
+        case dict():
+            pairs = (f"{key}: {inline(item)}" for key, item in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case _:
+            return scalar(value)
+
+
+def scalar(text: str) -> str:
+    """Return `text` as a YAML scalar that is read back unchanged, in block and flow style."""
+    if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
+        return text
+    # Double quotes are the only form of YAML with escapes for characters that are not shown.
+    quoted = re.sub(r'(["\\])', r"\\\1", text)
+    return f'"{escaped(quoted)}"'
+
+
+def escaped(text: str) -> str:
+    """Return text on one line, without characters that are not shown and without commands."""
+    return without_commands("".join(map(_escaped_char, text)))
+
+
+def _escaped_char(char: str) -> str:
+    if unicodedata.category(char) in _UNSEEN or (char.isspace() and char != " "):
+        code = ord(char)
+        return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+    return char
+
+
+# Edits
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLOCK_SCALARS: Final = ("|", ">")
