@@ -31,8 +31,9 @@ from reconciler.planning.plan import (
     webhook_key,
 )
 from reconciler.source.document import Entry
-from reconciler.source.export import Export, declared_tokens, export
+from reconciler.source.export import Export, export
 from reconciler.source.load import Loaded
+from reconciler.source.new_references import declared_tokens
 from reconciler.source.secrets import public_url, references
 from reconciler.source.writer import ChangeItems, Edit, Item, NotEditableError, SetValue
 

@@ -4,42 +4,38 @@ A plan of the file with the same live webhooks has no changes. A webhook that a 
 is left out and added to `ignore`, with the reason in a comment, so that it is never deleted. A
 secret is never written: it becomes a reference. A URL without a credential is written as text.
 
-A webhook whose channel is hidden is written as a comment and ignored.
-
-Fields with equal visible values share a reference. Each hidden value has a separate one, except
-Slack tokens: those with the same user name and equal masks are assumed to be one, which comments
-at the top list. The variable of a URL that several webhooks share is named after its host; another
-one after the first webhook with the value, or for a hidden token after its user name.
+A webhook whose channel is hidden is written as a comment and ignored. Comments at the top list
+which hidden tokens are assumed to be one.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Position, Severity, plural
-from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, Field, ordered, slack
-from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, ordered
+from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, SecretRef
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import (
     Reading,
-    gather_evidence,
-    is_encrypted,
     is_hidden,
     nonempty,
-    plausible,
 )
 from reconciler.source.document import Document
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
-from reconciler.source.secrets import public_url
+from reconciler.source.new_references import (
+    SLACK_TOKEN,
+    References,
+    Tokens,
+    literal_value,
+    username,
+)
 from reconciler.source.text import in_quotes
 from reconciler.source.writer import escaped, item_lines, yaml_text
 
@@ -98,7 +94,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     # The order of a listing may change; that of an export must not, or each one would differ.
     everything = sorted(live.webhooks, key=lambda webhook: (webhook.name, webhook.id))
     webhooks = [webhook for webhook in everything if globs.match(webhook.name)]
-    references = _References(everything, {webhook.id for webhook in webhooks}, tokens)
+    references = References(everything, {webhook.id for webhook in webhooks}, tokens)
     entries, reasons = _entries(webhooks, references)
     # `ignore` has names: what shares one with a webhook that no file can declare is ignored, too.
     ignored: dict[str, str] = {}
@@ -162,7 +158,7 @@ def _text(
 
 
 def _entries(
-    webhooks: Sequence[LiveWebhook], references: _References
+    webhooks: Sequence[LiveWebhook], references: References
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the declarations of webhooks by id, and why some cannot be in a file.
 
@@ -211,7 +207,7 @@ def _policy(
 def _webhook_comments(
     webhooks: Iterable[LiveWebhook],
     entries: Mapping[str, Mapping[str, Any]],
-    references: _References,
+    references: References,
 ) -> dict[str, str]:
     """Return the comment of each declaration, by the id of its webhook."""
     comments: dict[str, str] = {}
@@ -247,7 +243,7 @@ def _hidden_tokens(
     for webhook in webhooks:
         assumed = declarations[webhook.id].assumed
         if assumed is not None:
-            numbers[assumed, _username(webhook)] += 1
+            numbers[assumed, username(webhook)] += 1
     return tuple(_HiddenTokens(*key, number) for key, number in numbers.most_common())
 
 
@@ -314,7 +310,7 @@ def _unsupported_reason(webhook: LiveWebhook) -> str | None:
     return None
 
 
-def _entry(webhook: LiveWebhook, references: _References, *, pinned: bool) -> dict[str, Any]:
+def _entry(webhook: LiveWebhook, references: References, *, pinned: bool) -> dict[str, Any]:
     """Return the declaration of a live webhook."""
     configuration: dict[str, Any] = {}
     for name, field in FIELDS[webhook.type].items():
@@ -322,7 +318,7 @@ def _entry(webhook: LiveWebhook, references: _References, *, pinned: bool) -> di
         if reference is not None:
             configuration[name] = reference.tree()
             continue
-        value = _literal_value(field, webhook)
+        value = literal_value(field, webhook)
         if value is not None:
             configuration[name] = value
     events = ordered(webhook.event_types)
@@ -398,205 +394,6 @@ def _as_glob(name: str) -> str:
     return re.sub("[\ud800-\udfff]", "?", written)
 
 
-# References
-
-SLACK_TOKEN: Final = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
-"""The reference for the token of Slack webhooks, unless the user chooses another."""
-
-_SLACK_TOKEN: Final = FIELDS[slack.KIND.type]["token"]
-_MAX_VARIABLE: Final = 100
-
-
-class Tokens(NamedTuple):
-    """The references that a user has chosen for hidden Slack tokens.
-
-    `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
-    separate reference. The references of `declared` user names come from files, not from the user.
-    """
-
-    shared: SecretRef | None = None
-    named: Mapping[str, SecretRef] = MappingProxyType({})
-    declared: frozenset[str] = frozenset()
-
-
-def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
-    """Return the references that most declared Slack webhooks use, of all and by user name."""
-    uses: Counter[SecretRef] = Counter()
-    uses_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
-    for webhook in webhooks:
-        token = webhook.configuration.get("token")
-        if (
-            webhook.type == slack.KIND.type
-            and isinstance(token, SecretRef)
-            and not token.is_literal
-        ):
-            uses[token] += 1
-            uses_by_username[str(webhook.configuration["username"])][token] += 1
-    shared = next((token for token, _ in uses.most_common(1)), None)
-    named = {name: tokens.most_common(1)[0][0] for name, tokens in uses_by_username.items()}
-    return Tokens(shared, named)
-
-
-class _References:
-    """The `chosen` references of live webhooks, by id and field; not set or text fields have none.
-
-    They depend on all live webhooks, so that a partial export uses the same names. Of the Slack
-    tokens, the one that most of the `exported` ids share has the reference `token`. `visible` are
-    the secret fields that any webhook shows, masked or not.
-    """
-
-    def __init__(
-        self, webhooks: Iterable[LiveWebhook], exported: Collection[str], tokens: Tokens
-    ) -> None:
-        known = [webhook for webhook in webhooks if webhook.type in KINDS]
-        self.token = tokens.shared or SLACK_TOKEN
-        self.visible = gather_evidence((), known, {}).shown
-        self._tokens = tokens
-        self._exported = exported
-        # A new variable must not have the name of one that the user has chosen for another secret.
-        self._taken = {self.token.name, *(named.name for named in tokens.named.values())}
-        self.chosen: dict[tuple[str, str], SecretRef] = {}
-        for kind in KINDS.values():
-            same_type = [webhook for webhook in known if webhook.type == kind.type]
-            for field in kind.fields:
-                if field.secret:
-                    self._choose(field, same_type)
-
-    def hidden_token(self, webhook: LiveWebhook) -> SecretRef | None:
-        """Return the reference of a Slack webhook's token that the server hides."""
-        name = _SLACK_TOKEN.name
-        if webhook.type != slack.KIND.type or plausible(webhook.value(name)):
-            return None
-        return self.chosen.get((webhook.id, name))
-
-    def _choose(self, field: Field, webhooks: Iterable[LiveWebhook]) -> None:
-        """Choose the references of a secret field, those that most webhooks share first."""
-        members = [webhook for webhook in webhooks if self._refers(field, webhook)]
-        # They choose first, so the names without a number belong to the most used values.
-        groups = sorted(self._groups(field, members), key=len, reverse=True)
-        usual = self._usual_group(field, groups)
-        for group in groups:
-            reference = self.token if group is usual else self._named(field, group[0])
-            if reference is None:
-                reference = self._new_reference(field, group)
-            for webhook in group:
-                self.chosen[webhook.id, field.name] = reference
-
-    def _refers(self, field: Field, webhook: LiveWebhook) -> bool:
-        """Return whether a file refers to the value of a secret field, shown or hidden."""
-        if nonempty(webhook.value(field.name)) is not None:
-            return _literal_value(field, webhook) is None
-        partner = FIELDS[webhook.type].get(field.partner or "")
-        has_partner = partner is not None and _literal_value(partner, webhook) is not None
-        # If the server shows this field of others, it would show a value here, too: there is none.
-        return (field.required or has_partner) and field.name not in self.visible
-
-    def _groups(self, field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:
-        """Return the webhooks by the value of a secret field: those that may share a reference."""
-        values = [nonempty(webhook.value(field.name)) for webhook in webhooks]
-        numbers = Secret.groups(value or Secret("") for value in values)
-        groups: defaultdict[object, list[LiveWebhook]] = defaultdict(list)
-        for webhook, value, number in zip(webhooks, values, numbers, strict=True):
-            key: object = number
-            if not plausible(value):
-                key = self._hidden_group(field, webhook, number)
-            groups[key].append(webhook)
-        return list(groups.values())
-
-    def _hidden_group(self, field: Field, webhook: LiveWebhook, number: int) -> object:
-        """Return what webhooks have in common whose hidden values are assumed to be equal.
-
-        `number` is the same for equal masks.
-        """
-        if field != _SLACK_TOKEN:
-            return webhook.id
-        named = self._named(field, webhook)
-        if named is not None:
-            return named
-        # The same token may be encrypted differently each time.
-        value = nonempty(webhook.value(field.name))
-        mask: object = number
-        if value is not None and is_encrypted(value):
-            mask = "encrypted"
-        return mask if self._tokens.shared is not None else (mask, _username(webhook))
-
-    def _usual_group(
-        self, field: Field, groups: Iterable[list[LiveWebhook]]
-    ) -> Sequence[LiveWebhook] | None:
-        """Return the webhooks that have the shared reference: those of the most used token."""
-        # A reference that the user gave to some user names is not shared with others.
-        is_free = self._tokens.shared is not None or self.token not in self._tokens.named.values()
-        if field != _SLACK_TOKEN or not is_free:
-            return None
-        unnamed = [group for group in groups if self._named(field, group[0]) is None]
-        return max(
-            unnamed,
-            key=lambda group: sum(webhook.id in self._exported for webhook in group),
-            default=None,
-        )
-
-    def _named(self, field: Field, webhook: LiveWebhook) -> SecretRef | None:
-        """Return the reference that the user has chosen for the user name of a hidden token."""
-        if field != _SLACK_TOKEN or plausible(webhook.value(field.name)):
-            return None
-        return self._tokens.named.get(_username(webhook))
-
-    def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:
-        """Return a reference to a variable that no other secret has."""
-        stem = _variable(self._owner(field, group), field.name)
-        # Two webhooks may have names that differ only in characters that no variable can have.
-        names = chain([stem], (f"{stem}_{number}" for number in count(2)))
-        name = next(name for name in names if name not in self._taken)
-        self._taken.add(name)
-        return SecretRef(scheme="env", name=name)
-
-    def _owner(self, field: Field, group: Sequence[LiveWebhook]) -> str:
-        """Return what the variable of a secret is named after."""
-        first = group[0]
-        owner, secret = first.name, nonempty(first.value(field.name))
-        if field.is_url and secret is not None and len(group) > 1:
-            return (secret.origin() or "").partition("://")[2] or owner
-        if field == _SLACK_TOKEN and not plausible(secret) and self._tokens.shared is None:
-            return _username(first) or owner
-        return owner
-
-
-def _variable(owner: str, field: str) -> str:
-    """Return a variable's name for a field of the webhook or host `owner`.
-
-    It begins with WEBHOOK; if `owner` is too long, its end is kept.
-    """
-    end = owner[-10 * _MAX_VARIABLE :]
-    plain = unicodedata.normalize("NFKD", end).encode("ascii", "ignore").decode()
-    words = "_".join(re.findall(r"[A-Za-z0-9]+", plain.upper()))[-_MAX_VARIABLE:].strip("_")
-    return "_".join(filter(None, ["WEBHOOK", words, field.upper()]))
-
-
 def _shown(webhook: LiveWebhook) -> Mapping[str, LiveValue]:
     """Return the configuration that the server shows, if any."""
     return webhook.configuration if isinstance(webhook.configuration, Mapping) else {}
-
-
-def _username(webhook: LiveWebhook) -> str:
-    """Return the user name, empty without one."""
-    value = webhook.value("username")
-    return value if isinstance(value, str) else ""
-
-
-def _literal_value(field: Field, webhook: LiveWebhook) -> str | bool | None:
-    """Return a value that the file has as text or flag; None if it is not set, hidden or secret."""
-    value = _shown(webhook).get(field.name)
-    if not field.secret and is_hidden(field, value):
-        return None
-    match value:
-        case Secret() as url if field.is_url:
-            return public_url(url)
-        # Before numbers, because a bool is an int. The default is left out.
-        case bool(flag):
-            return flag if field.is_boolean and flag != field.default else None
-        case str(text) if plausible(text) and not field.is_boolean:
-            return text
-        case int() | float() as number if not field.is_boolean:
-            return str(number)
-        case _:
-            return None

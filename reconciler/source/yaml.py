@@ -337,7 +337,7 @@ class Node:
     @property
     def is_merge(self) -> bool:
         """Return whether this key is the merge key `<<`."""
-        return self.is_plain and self.text == "<<"
+        return self.text == "<<" and self.is_plain
 
 
 _Step: TypeAlias = "tuple[Node | None, Node]"

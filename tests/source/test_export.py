@@ -12,7 +12,8 @@ from reconciler.findings import has_errors
 from reconciler.kinds import EVENT_TYPES
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef
 from reconciler.planning.planner import plan
-from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
+from reconciler.source.export import Export, export
+from reconciler.source.new_references import SLACK_TOKEN, Tokens
 from tests.goldens import Golden
 from tests.loading import load_text
 from tests.planning.builders import live, live_generic, live_slack, unshown

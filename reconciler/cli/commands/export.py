@@ -18,7 +18,7 @@ from reconciler.model import Organization, SecretRef
 from reconciler.planning.names import require_matches
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
-from reconciler.source.export import SLACK_TOKEN, Export, Tokens, declared_tokens, export
+from reconciler.source.export import Export, export
 from reconciler.source.files import (
     STDIN,
     check_writable,
@@ -26,6 +26,7 @@ from reconciler.source.files import (
     is_glob,
     write_atomically,
 )
+from reconciler.source.new_references import SLACK_TOKEN, Tokens, declared_tokens
 from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
 
 TOKEN: Final = Option(

@@ -24,8 +24,9 @@ from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.source.elsewhere import Owner, beside
-from reconciler.source.export import SLACK_TOKEN, Tokens, export
+from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, FileKind, default_path
+from reconciler.source.new_references import SLACK_TOKEN, Tokens
 from reconciler.source.schemes import ARGUMENT, parse_reference
 from reconciler.source.writer import scalar
 

@@ -1,0 +1,224 @@
+"""Choose the references for the secrets of live webhooks.
+
+Fields with equal visible values share a reference. Each hidden value has a separate one, except
+Slack tokens: those with the same user name and equal masks are assumed to be one. The variable of a
+URL that several webhooks share is named after its host; another one after the first webhook with
+the value, or for a hidden token after its user name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain, count
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from reconciler.kinds import FIELDS, KINDS, Field, slack
+from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.planning.readback import (
+    gather_evidence,
+    is_encrypted,
+    is_hidden,
+    nonempty,
+    plausible,
+)
+from reconciler.source.secrets import public_url
+
+SLACK_TOKEN: Final = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
+"""The reference for the token of Slack webhooks, unless the user chooses another."""
+
+_SLACK_TOKEN: Final = FIELDS[slack.KIND.type]["token"]
+_MAX_VARIABLE: Final = 100
+
+
+class Tokens(NamedTuple):
+    """The references that a user has chosen for hidden Slack tokens.
+
+    `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
+    separate reference. The references of `declared` user names come from files, not from the user.
+    """
+
+    shared: SecretRef | None = None
+    named: Mapping[str, SecretRef] = MappingProxyType({})
+    declared: frozenset[str] = frozenset()
+
+
+def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
+    """Return the references that most declared Slack webhooks use, of all and by user name."""
+    uses: Counter[SecretRef] = Counter()
+    uses_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
+    for webhook in webhooks:
+        token = webhook.configuration.get("token")
+        if (
+            webhook.type == slack.KIND.type
+            and isinstance(token, SecretRef)
+            and not token.is_literal
+        ):
+            uses[token] += 1
+            uses_by_username[str(webhook.configuration["username"])][token] += 1
+    shared = next((token for token, _ in uses.most_common(1)), None)
+    named = {name: tokens.most_common(1)[0][0] for name, tokens in uses_by_username.items()}
+    return Tokens(shared, named)
+
+
+class References:
+    """The `chosen` references of live webhooks, by id and field; not set or text fields have none.
+
+    They depend on all live webhooks, so that a partial export uses the same names. Of the Slack
+    tokens, the one that most of the `exported` ids share has the reference `token`. `visible` are
+    the secret fields that any webhook shows, masked or not.
+    """
+
+    def __init__(
+        self, webhooks: Iterable[LiveWebhook], exported: Collection[str], tokens: Tokens
+    ) -> None:
+        known = [webhook for webhook in webhooks if webhook.type in KINDS]
+        self.token = tokens.shared or SLACK_TOKEN
+        self.visible = gather_evidence((), known, {}).shown
+        self._tokens = tokens
+        self._exported = exported
+        # A new variable must not have the name of one that the user has chosen for another secret.
+        self._taken = {self.token.name, *(named.name for named in tokens.named.values())}
+        self.chosen: dict[tuple[str, str], SecretRef] = {}
+        for kind in KINDS.values():
+            same_type = [webhook for webhook in known if webhook.type == kind.type]
+            for field in kind.fields:
+                if field.secret:
+                    self._choose(field, same_type)
+
+    def hidden_token(self, webhook: LiveWebhook) -> SecretRef | None:
+        """Return the reference of a Slack webhook's token that the server hides."""
+        name = _SLACK_TOKEN.name
+        if webhook.type != slack.KIND.type or plausible(webhook.value(name)):
+            return None
+        return self.chosen.get((webhook.id, name))
+
+    def _choose(self, field: Field, webhooks: Iterable[LiveWebhook]) -> None:
+        """Choose the references of a secret field, those that most webhooks share first."""
+        members = [webhook for webhook in webhooks if self._refers(field, webhook)]
+        # They choose first, so the names without a number belong to the most used values.
+        groups = sorted(self._groups(field, members), key=len, reverse=True)
+        usual = self._usual_group(field, groups)
+        for group in groups:
+            reference = self.token if group is usual else self._named(field, group[0])
+            if reference is None:
+                reference = self._new_reference(field, group)
+            for webhook in group:
+                self.chosen[webhook.id, field.name] = reference
+
+    def _refers(self, field: Field, webhook: LiveWebhook) -> bool:
+        """Return whether a file refers to the value of a secret field, shown or hidden."""
+        if nonempty(webhook.value(field.name)) is not None:
+            return literal_value(field, webhook) is None
+        partner = FIELDS[webhook.type].get(field.partner or "")
+        has_partner = partner is not None and literal_value(partner, webhook) is not None
+        # If the server shows this field of others, it would show a value here, too: there is none.
+        return (field.required or has_partner) and field.name not in self.visible
+
+    def _groups(self, field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:
+        """Return the webhooks by the value of a secret field: those that may share a reference."""
+        values = [nonempty(webhook.value(field.name)) for webhook in webhooks]
+        numbers = Secret.groups(value or Secret("") for value in values)
+        groups: defaultdict[object, list[LiveWebhook]] = defaultdict(list)
+        for webhook, value, number in zip(webhooks, values, numbers, strict=True):
+            key: object = number
+            if not plausible(value):
+                key = self._hidden_group(field, webhook, number)
+            groups[key].append(webhook)
+        return list(groups.values())
+
+    def _hidden_group(self, field: Field, webhook: LiveWebhook, number: int) -> object:
+        """Return what webhooks have in common whose hidden values are assumed to be equal.
+
+        `number` is the same for equal masks.
+        """
+        if field != _SLACK_TOKEN:
+            return webhook.id
+        named = self._named(field, webhook)
+        if named is not None:
+            return named
+        # The same token may be encrypted differently each time.
+        value = nonempty(webhook.value(field.name))
+        mask: object = number
+        if value is not None and is_encrypted(value):
+            mask = "encrypted"
+        return mask if self._tokens.shared is not None else (mask, username(webhook))
+
+    def _usual_group(
+        self, field: Field, groups: Iterable[list[LiveWebhook]]
+    ) -> Sequence[LiveWebhook] | None:
+        """Return the webhooks that have the shared reference: those of the most used token."""
+        # A reference that the user gave to some user names is not shared with others.
+        is_free = self._tokens.shared is not None or self.token not in self._tokens.named.values()
+        if field != _SLACK_TOKEN or not is_free:
+            return None
+        unnamed = [group for group in groups if self._named(field, group[0]) is None]
+        return max(
+            unnamed,
+            key=lambda group: sum(webhook.id in self._exported for webhook in group),
+            default=None,
+        )
+
+    def _named(self, field: Field, webhook: LiveWebhook) -> SecretRef | None:
+        """Return the reference that the user has chosen for the user name of a hidden token."""
+        if field != _SLACK_TOKEN or plausible(webhook.value(field.name)):
+            return None
+        return self._tokens.named.get(username(webhook))
+
+    def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:
+        """Return a reference to a variable that no other secret has."""
+        stem = _variable(self._owner(field, group), field.name)
+        # Two webhooks may have names that differ only in characters that no variable can have.
+        names = chain([stem], (f"{stem}_{number}" for number in count(2)))
+        name = next(name for name in names if name not in self._taken)
+        self._taken.add(name)
+        return SecretRef(scheme="env", name=name)
+
+    def _owner(self, field: Field, group: Sequence[LiveWebhook]) -> str:
+        """Return what the variable of a secret is named after."""
+        first = group[0]
+        owner, secret = first.name, nonempty(first.value(field.name))
+        if field.is_url and secret is not None and len(group) > 1:
+            return (secret.origin() or "").partition("://")[2] or owner
+        if field == _SLACK_TOKEN and not plausible(secret) and self._tokens.shared is None:
+            return username(first) or owner
+        return owner
+
+
+def _variable(owner: str, field: str) -> str:
+    """Return a variable's name for a field of the webhook or host `owner`.
+
+    It begins with WEBHOOK; if `owner` is too long, its end is kept.
+    """
+    end = owner[-10 * _MAX_VARIABLE :]
+    plain = unicodedata.normalize("NFKD", end).encode("ascii", "ignore").decode()
+    words = "_".join(re.findall(r"[A-Za-z0-9]+", plain.upper()))[-_MAX_VARIABLE:].strip("_")
+    return "_".join(filter(None, ["WEBHOOK", words, field.upper()]))
+
+
+def username(webhook: LiveWebhook) -> str:
+    """Return the user name, empty without one."""
+    value = webhook.value("username")
+    return value if isinstance(value, str) else ""
+
+
+def literal_value(field: Field, webhook: LiveWebhook) -> str | bool | None:
+    """Return a value that the file has as text or flag; None if it is not set, hidden or secret."""
+    value = webhook.value(field.name)
+    if not field.secret and is_hidden(field, value):
+        return None
+    match value:
+        case Secret() as url if field.is_url:
+            return public_url(url)
+        # Before numbers, because a bool is an int. The default is left out.
+        case bool(flag):
+            return flag if field.is_boolean and flag != field.default else None
+        case str(text) if plausible(text) and not field.is_boolean:
+            return text
+        case int() | float() as number if not field.is_boolean:
+            return str(number)
+        case _:
+            return None
