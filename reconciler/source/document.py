@@ -146,7 +146,7 @@ class Document(NamedTuple):
                 # A field of the configuration is inherited as a whole, such as a reference: what
                 # this one lacks inside of it does not come from the defaults.
                 field = (key, *rest)[: 1 + (key == "configuration")]
-                is_default = holds(inherited(webhook, usable_defaults(self.data)), (key, *rest))
+                is_default = holds(_inherited(webhook, usable_defaults(self.data)), (key, *rest))
                 if not is_default or holds(webhook, field):
                     yield path
                 if is_default:
@@ -186,7 +186,7 @@ def usable_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: defaults[key] for key in INHERITED if key in defaults}
 
 
-def inherited(webhook: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _inherited(webhook: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of usable `defaults` that a webhook inherits, unless it sets the same."""
     if not isinstance(webhook, dict):
         return {}
@@ -201,7 +201,7 @@ def inherited(webhook: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 def effective(webhook: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return a declared webhook merged with usable `defaults`."""
-    part = inherited(webhook, defaults)
+    part = _inherited(webhook, defaults)
     merged = {**part, **webhook}
     if "configuration" in part:
         merged["configuration"] = {**part["configuration"], **webhook.get("configuration", {})}

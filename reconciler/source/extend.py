@@ -22,7 +22,7 @@ from reconciler.source import merge, overlay
 from reconciler.source.document import Document
 from reconciler.source.files import NotReadableError, ReadParent, file_name
 from reconciler.source.lint import IDENTITY
-from reconciler.source.merge import Layer, Layers
+from reconciler.source.merge import Layer, Layers, writers
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import parse
 
@@ -41,7 +41,7 @@ def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document,
 
 def _is_complete(layer: Layer) -> bool:
     """Return whether a file is applied although another one extends it."""
-    has_webhooks = any("webhooks" in member.values for member in (layer, *layer.ancestors))
+    has_webhooks = bool(writers((*layer.ancestors, layer), ("webhooks",)))
     return has_webhooks and any(key in layer.values for key in IDENTITY)
 
 
@@ -50,12 +50,12 @@ def _inherited(layer: Layer, applied: Sequence[Layer]) -> list[Finding]:
 
     Both files would declare the webhooks of the same organization.
     """
-    # As in the merged file: its value is that of the latest file which has the key.
-    by_precedence = (layer, *reversed(layer.ancestors))
     for key in IDENTITY:
-        source = next((member for member in by_precedence if key in member.values), None)
-        if source is None:
+        sources = writers((*layer.ancestors, layer), (key,))
+        if not sources:
             continue
+        # As in the merged file: its value is that of the latest file which has the key.
+        source = sources[-1]
         if source is layer or source not in applied:
             break
         message = f"this file inherits `{key}` from {in_quotes(source.file)}, which is applied, too"

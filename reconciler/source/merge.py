@@ -15,13 +15,14 @@ Every file is merged once, in the order of precedence, and only what it writes i
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from reconciler.source.document import UNITED, Document, Entry, listed, mapping
+from reconciler.model import DataPath
+from reconciler.source.document import UNITED, Document, Entry, holds, listed, mapping
 from reconciler.source.schemes import SCHEMES
 
 MAPPINGS: Final = frozenset({"defaults", "limits", "github", "configuration"})
@@ -31,7 +32,7 @@ _APART: Final = frozenset({"extends", "webhooks", "protect", "unprotect", "ignor
 REMOVED: Final = object()
 """The value of a key with the literal `null`, which removes what the file extends."""
 
-Values: TypeAlias = Mapping[str, Any]
+_Values: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +45,7 @@ class Layer:
     """
 
     document: Document
-    values: Values
+    values: _Values
     ancestors: tuple[Layer, ...] = ()
     height: int = 1
     skipped: frozenset[int] = frozenset()
@@ -62,6 +63,11 @@ class Layer:
             for entry in self.document.written
             if entry.name is not None and entry.number not in self.skipped
         }
+
+
+def writers(layers: Iterable[Layer], path: DataPath) -> list[Layer]:
+    """Return the layers that write the value at a path outside of `webhooks`, in their order."""
+    return [layer for layer in layers if holds(layer.values, path)]
 
 
 class MergedWebhook(NamedTuple):
@@ -145,7 +151,7 @@ def _with_layer(below: Layers, layer: Layer, directory: str) -> Layers:
     return Layers((*below.layers, layer), root, tuple(webhooks), numbers)
 
 
-def _with_types(below: Layers, root: Values) -> list[MergedWebhook]:
+def _with_types(below: Layers, root: _Values) -> list[MergedWebhook]:
     """Return the webhooks below, without the configuration of a type that `defaults` change."""
     if not _retyped(_default_type(below.root), _default_type(root)):
         return list(below.webhooks)
@@ -157,7 +163,9 @@ def _with_types(below: Layers, root: Values) -> list[MergedWebhook]:
     ]
 
 
-def _merge_entries(lower: Any, upper: Values, old_root: Values, new_root: Values) -> dict[str, Any]:
+def _merge_entries(
+    lower: Any, upper: _Values, old_root: _Values, new_root: _Values
+) -> dict[str, Any]:
     """Merge an entry into a webhook; either may inherit its type from `defaults`."""
     kept = mapping(lower)
     old_type = kept.get("type", _default_type(old_root))
@@ -167,7 +175,7 @@ def _merge_entries(lower: Any, upper: Values, old_root: Values, new_root: Values
     return _merge_mappings(kept, upper)
 
 
-def _merge_mappings(lower: Values, upper: Values) -> dict[str, Any]:
+def _merge_mappings(lower: _Values, upper: _Values) -> dict[str, Any]:
     """Merge two mappings. Keys of the lower one keep their order and come first."""
     merged = dict(lower)
     if _retyped(lower.get("type"), upper.get("type")):
@@ -197,7 +205,7 @@ def document(below: Layers, layer: Layer, directory: str) -> Document:
     merged = _with_layer(below, layer, directory)
     data = dict(merged.root)
     for key in ("ignore", "protect"):
-        if any(key in layer.values for layer in merged.layers):
+        if writers(merged.layers, (key,)):
             data[key] = _united(merged.layers, key)
     webhooks: list[MergedWebhook] = []
     if isinstance(data.get("webhooks"), list):
@@ -258,7 +266,7 @@ def _united(layers: Sequence[Layer], key: str) -> Any:
     return items
 
 
-# Values
+# _Values
 
 
 def texts(value: Any) -> list[str]:
@@ -273,7 +281,7 @@ def _without(data: Any, *keys: str) -> Any:
     return {key: value for key, value in data.items() if key not in keys}
 
 
-def _default_type(root: Values) -> object:
+def _default_type(root: _Values) -> object:
     return mapping(root.get("defaults")).get("type")
 
 
@@ -282,7 +290,7 @@ def _retyped(old: object, new: object) -> bool:
     return old is not None and new not in (None, REMOVED, old)
 
 
-def _moved(values: Values, source: str, target: str) -> Values:
+def _moved(values: _Values, source: str, target: str) -> _Values:
     """Return values of a file in the directory `source` for one in `target`.
 
     Paths in references are relative to the file that contains them.

@@ -31,6 +31,7 @@ from reconciler.source.merge import (
     MergedWebhook,
     protected,
     texts,
+    writers,
 )
 from reconciler.source.text import did_you_mean, in_quotes, near
 from reconciler.source.yaml import is_null
@@ -51,7 +52,7 @@ def read_values(document: Document) -> dict[str, Any]:
 
     Most files have none: their data is returned unchanged.
     """
-    if not _holds_none(document.data):
+    if "null" not in document.text:
         return document.data
 
     def read(path: DataPath, value: Any) -> Any:
@@ -66,14 +67,6 @@ def read_values(document: Document) -> dict[str, Any]:
         return REMOVED if is_null(document.text, path) else None
 
     return {key: read((key,), value) for key, value in document.data.items()}
-
-
-def _holds_none(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_none, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds_none, value))
-    return value is None
 
 
 def check_layer(layer: Layer, below: Layers) -> Iterator[Finding]:
@@ -152,8 +145,7 @@ def _relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
 
 def _overridden(layers: Sequence[Layer], path: DataPath) -> Iterator[tuple[Place, Place, Any, Any]]:
     """Yield each place of a value with the next one that overrides it, and both values."""
-    writers = [layer for layer in layers if holds(layer.values, path)]
-    for earlier, later in pairwise(writers):
+    for earlier, later in pairwise(writers(layers, path)):
         old, new = value_at(earlier.values, path), value_at(later.values, path)
         yield Place(earlier.file, path), Place(later.file, path), old, new
 
@@ -243,17 +235,12 @@ def _nothing_removed(place: Place, lower: Any, below: Layers) -> Finding:
     if inside and holds(usable_defaults(dict(below.root)), inside):
         message = f"`{key}` comes from `defaults`, which `null` does not remove from a webhook"
         hint = "set another value here"
-        default = related("the default", _written(below.layers, ("defaults", *inside)))
+        path = ("defaults", *inside)
+        default = related("the default", Place(writers(below.layers, path)[-1].file, path))
         return error("nothing-to-remove", message, hint, place, default)
     hint = did_you_mean(key, mapping(lower)) or "remove the key"
     message = "`null` removes nothing: no file that this one extends sets this key"
     return error("nothing-to-remove", message, hint, place)
-
-
-def _written(layers: Sequence[Layer], path: DataPath) -> Place:
-    """Return the place of the last layer that writes a value outside of `webhooks`."""
-    files = (layer.file for layer in reversed(layers) if holds(layer.values, path))
-    return Place(next(files), path)
 
 
 # Entries

@@ -14,19 +14,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import yaml
 
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Related
 from reconciler.kinds import EVENT_TYPES, KINDS
+from reconciler.source.document import Document
 from reconciler.source.schema import schema
 from reconciler.source.syntax import PARSER
 from reconciler.source.text import LOOKS_SECRET, MASK, ambiguity, is_word, near
 from reconciler.source.yaml import Node, locate, nodes
-
-if TYPE_CHECKING:
-    from reconciler.source.document import Document
 
 
 def positions(documents: Mapping[str, Document], places: Iterable[Place]) -> dict[Place, Position]:

@@ -81,7 +81,7 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
         text = body.decode("utf-8")
     except UnicodeDecodeError as cause:
         before = body[: cause.start].decode("utf-8")
-        where = _place(before, file, len(before))
+        where = position_at(before, file, len(before))
         return "", error("encoding", "the file is not UTF-8", "save it as UTF-8", where)
     text = text.replace("\r\n", "\n")
     if not text.endswith("\n"):
@@ -96,13 +96,13 @@ def ambiguity(text: str, file: str) -> Finding | None:
         match = re.search(pattern, text) if substring in text else None
         if match is not None:
             first, last = match.span(match.lastindex or 0)
-            where = _place(text, file, first, last - first)
+            where = position_at(text, file, first, last - first)
             message = finding.message.format(character=f"U+{ord(text[first]):04X}")
             return finding._replace(message=message, position=where)
     return None
 
 
-def _place(text: str, file: str, index: int, width: int = 1) -> Position:
+def position_at(text: str, file: str, index: int, width: int = 1) -> Position:
     """Return the position of the character at `index` of `text`."""
     start = text.rfind("\n", 0, index) + 1
     return Position(

@@ -28,7 +28,7 @@ from reconciler.findings import Finding, Position, Related, error
 from reconciler.model import DataPath
 from reconciler.source.document import LISTED, Document
 from reconciler.source.syntax import MAX_DEPTH, PARSER, explain, fault
-from reconciler.source.text import decode
+from reconciler.source.text import decode, position_at
 
 _MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
@@ -112,8 +112,7 @@ def _misplaced_tab(text: str, file: str) -> Finding | None:
             index = cause.problem_mark.index
     if text[index : index + 1] != "\t":
         return None  # other errors are explained where the text is read
-    start = text.rfind("\n", 0, index)
-    return fault("tab", Position(file, text.count("\n", 0, index) + 1, index - start))
+    return fault("tab", position_at(text, file, index))
 
 
 class _Stopped(Exception):  # noqa: N818 - the error is the finding
