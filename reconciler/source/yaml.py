@@ -46,7 +46,7 @@ _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
-_MAX_KEPT: Final = 64 * 1024
+_MAX_KEPT: Final = 128 * 1024
 """The maximum size in bytes of a file that is kept after it is parsed."""
 
 
