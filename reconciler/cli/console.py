@@ -29,6 +29,7 @@ from reconciler.kinds import slack
 from reconciler.model import Secret
 from reconciler.ports import Clock, SystemClock
 from reconciler.render import PLAIN, RENDERERS, View
+from reconciler.render.quote import with_options
 
 _TOKENS: Final = re.compile(
     slack.TOKEN.pattern
@@ -132,7 +133,8 @@ class Console:
     """The output of a process, according to its options.
 
     `options` has each option from the command line, and then from its variable, by name.
-    `variables` are those that set an option of the command, each with the option.
+    `variables` are those that set an option of the command, each with the option. `connection` are
+    the options of files and of the server, for suggested commands.
     """
 
     def __init__(self, process: Process) -> None:
@@ -141,6 +143,7 @@ class Console:
         self.environment_options: dict[str, Any] = {}
         self.options = ChainMap(self.command_line, self.environment_options)
         self.variables: list[str] = []
+        self.connection: tuple[str, ...] = ()
         self.redactions = 0
         self.failed = False
         self._rules: set[str] = set()
@@ -176,7 +179,7 @@ class Console:
         # Elsewhere the width is fixed, so that a log has the same lines on every machine.
         if color or _terminal(stream):
             width = max(40, self.process.columns(width))
-        return View(color=color, width=width, verbosity=self.verbosity)
+        return View(color, width, self.verbosity, connection=self.connection)
 
     @property
     def interactive(self) -> bool:
@@ -214,7 +217,8 @@ class Console:
             label = level
             if self.colored(self.process.stderr):
                 label = f"{_STYLES[level]}{level}\x1b[0m"
-            self.write_stderr(self.wrapped(f"{label}: {text}", self.process.stderr))
+            text = with_options(f"{label}: {text}", self.connection)
+            self.write_stderr(self.wrapped(text, self.process.stderr))
 
     def wrapped(self, text: str, stream: TextIO) -> str:
         """Return a message for a stream, wrapped if that is a narrow terminal."""

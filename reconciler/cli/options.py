@@ -271,7 +271,9 @@ def command(
             # Imported here, because help runs no command.
             from reconciler.cli.session import Session
 
-            return body(Session(ctx.obj), **values) or 0
+            session = Session(ctx.obj)
+            session.suggest(SUGGESTED_OPTIONS, line.get("file", ()))
+            return body(session, **values) or 0
 
         return _Command(
             name=None, help=getdoc(body), short_help=summary, params=params, callback=callback
@@ -368,6 +370,9 @@ CONNECTION_OPTIONS: Final = (
              help="Maximum number of concurrent requests. [default: 10]"),
 )  # fmt: skip
 """The options of commands that connect."""
+
+SUGGESTED_OPTIONS: Final = (*FILE_OPTIONS[:1], *CONNECTION_OPTIONS)
+"""The options that suggested commands have, too."""
 
 _OUTPUT_OPTIONS: Final = (
     _output("-q", "--quiet", is_flag=True, help="Print only errors."),

@@ -17,9 +17,11 @@ from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, STATE_RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.files import (
+    DEFAULT_FILE,
     DEFAULT_FILES,
     MAX_FILE_BYTES,
     STDIN,
+    STDIN_NAME,
     FileKind,
     write_atomically,
 )
@@ -156,6 +158,14 @@ class Session:
             for item in value if option.multiple else (value,):
                 words += [option.opts[0], f"{item:g}" if isinstance(item, float) else str(item)]
         return tuple(words)
+
+    def suggest(self, options: Iterable[click.Parameter], files: Iterable[str]) -> None:
+        """Give suggested commands `options` of the command line, with these files."""
+        # Standard input has been read, so that a suggested command cannot read it again.
+        named = tuple(path for path in files if path not in (STDIN, STDIN_NAME))
+        if named == (DEFAULT_FILE,):
+            named = ()
+        self.console.connection = self.words(options, file=named)
 
     def path(self, name: str | None) -> Path | None:
         """Return the path of an output file; None without a file and for standard output."""

@@ -29,9 +29,9 @@ class View(NamedTuple):
     `CLOUDTRUTH_API_KEY`. `missing` are references without a value on this machine. `plan_file` is
     the saved plan that is shown or was just written. `apply_options` are the options with which
     `apply` applies exactly this plan; None suggests no such command. `shows_digest` is whether text
-    shows the digest and that command. `connection` are the options of files and of the server,
-    for `export`. `limit` is the maximum size of Markdown in bytes. `organizations` are the checked
-    organizations with their files, for findings as JSON.
+    shows the digest and that command. `connection` are the options of files and of the server on
+    the command line, for suggested commands. `limit` is the maximum size of Markdown in bytes.
+    `organizations` are the checked organizations with their files, for findings as JSON.
     """
 
     color: bool = False

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from reconciler.render import PLAIN, View
+from reconciler.render.quote import with_options
 from reconciler.render.rows import Atom, Row, sentence
 
 _INDENT = 2
@@ -68,13 +69,14 @@ def flow(atoms: Iterable[Atom], view: View, *, start: str, indent: int = 2) -> l
     lines: list[str] = []
     line, used = start, columns(start)
     for atom in atoms:
-        size = columns(atom.text)
+        text = with_options(atom.text, view.connection)
+        size = columns(text)
         gap = "" if not line or line.endswith("  ") else atom.gap
         # A line has at least one atom: a wider one overflows, so that it can be copied.
         if used > indent and used + len(gap) + size > view.width:
             lines.append(line.rstrip(" "))
             line, used, gap = " " * indent, indent, ""
-        line, used = f"{line}{gap}{atom.text}", used + len(gap) + size
+        line, used = f"{line}{gap}{text}", used + len(gap) + size
     lines.append(line.rstrip(" "))
     return lines
 
@@ -87,7 +89,7 @@ def paragraphs(texts: Iterable[str], view: View) -> list[str]:
 def message_lines(start: str, text: str, view: View, indent: int = 2) -> list[str]:
     """Return `start` and a message, wrapped only on a narrow terminal: logs are searched."""
     if view.width >= PLAIN.width:
-        return [f"{start} {text}"]
+        return [f"{start} {with_options(text, view.connection)}"]
     return flow(sentence(text), view, start=start, indent=indent)
 
 

@@ -13,7 +13,7 @@ import json
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 # Printable for Python, but invisible or blank: joiners, fillers, variation selectors.
@@ -23,11 +23,18 @@ _HIDDEN: Final = frozenset(
 ).union(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
 _NOT_ASCII: Final = re.compile(r"[^ -~]")
 _BRACKET_COMMAND: Final = re.compile(r"(##\w*)\[")  # GitHub's `##[`, Azure's `##vso[` and the like
+_COMMAND: Final = re.compile(r"`webhooks ([a-z]+)([^`]*)`")
 _COLON_COMMAND: Final = re.compile(r"(?:(?<=^)|(?<=\s)):(?=:)")
 
 # Text that looks like part of our layout (quotes, parentheses, columns, arrows), or like the header
 # of a Buildkite group at the start of a line.
 _FIRST: Final = ('"', " ", "(", "--- ", "+++ ", "~~~ ")
+
+CONNECTING: Final = frozenset(
+    ("plan", "apply", "status", "drift", "check", "doctor", "export", "init")
+)
+READING: Final = CONNECTING - {"init"} | {"validate", "render"}
+"""The commands that connect, and those that read files, as suggested commands do."""
 
 
 def quote(text: str) -> str:
@@ -53,6 +60,34 @@ def command_line(words: Iterable[str]) -> str:
     """
     line = shlex.join(words)
     return line if prose(line) == line else ""
+
+
+def with_options(text: str, options: Sequence[str]) -> str:
+    """Return text whose suggested commands have the options of files and of the server of this run.
+
+    A suggested command is in backticks. It gets the `options` that it accepts, unless it has some.
+    """
+    if not options or "`webhooks " not in text:
+        return text
+    start = 2 * options.count("-f")  # each has a path, and files are first
+    of_files, of_server = options[:start], options[start:]
+    names = {word for word in of_server if word.startswith("--")}
+
+    def complete(match: re.Match[str]) -> str:
+        command, rest = match[1], match[2]
+        words, added = rest.split(), list[str]()
+        if "--help" in words:
+            return match[0]
+        # Its path may be a saved plan.
+        has_path = rest.startswith(" ") and not rest.startswith(" -")
+        if command in READING and not has_path and "-f" not in words:
+            added += of_files
+        if command in CONNECTING and names.isdisjoint(words):
+            added += of_server
+        shown = command_line(added)
+        return f"`webhooks {command}{shown and ' '}{shown}{rest}`"
+
+    return _COMMAND.sub(complete, text)
 
 
 def _is_clear(text: str) -> bool:

@@ -154,7 +154,7 @@ def _drift(status: LiveStatus) -> str:
     if status.not_applied:
         edited = f" Not applied yet: {status.not_applied}."
         if Attribution.PERHAPS_WAITING in labels:
-            edited = f" Perhaps not applied yet: {status.not_applied} (see webhooks drift)."
+            edited = f" Perhaps not applied yet: {status.not_applied} (see `webhooks drift`)."
     if not status.drift:
         return f"No drift{words.in_compared_fields(plan)}.{edited}"
     counts = []
@@ -164,7 +164,7 @@ def _drift(status: LiveStatus) -> str:
     # Without a previous configuration, a difference may be a change of the files.
     title = "Differences"
     if None not in labels:
-        title = "Drift (see webhooks drift)"
+        title = "Drift (see `webhooks drift`)"
     return f"{title}: {', '.join(counts)}.{edited}"
 
 

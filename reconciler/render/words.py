@@ -205,7 +205,7 @@ def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
         yield f"Not set here, required by apply: {shorten(missing, most)}"
     if plan.failing:
         names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
-        yield f"Failing deliveries: {names}; see {shown('webhooks status --failing')}"
+        yield f"Failing deliveries: {names}; see `webhooks status --failing`"
     labels = [operation.attribution for operation in plan.operations]
     for label, form in _LABELS.items():
         if label in labels:

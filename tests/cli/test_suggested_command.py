@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
+from reconciler.cli.main import program
+from reconciler.render.quote import CONNECTING, READING, with_options
 from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, command_in, expect
+from tests.folders import ROOT
 
 
 @pytest.mark.parametrize(
@@ -41,3 +47,50 @@ def test_the_hint_of_a_saved_plan_has_its_files(shell: Shell, file: File, cloud:
     line = command_in(done.err + done.out, r"resend the secret: `webhooks (apply -f .*)`")
     assert line[-4:-2] == ["--timeout", "7"]
     assert shell(*line, "--yes", **there.environ).code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("run `webhooks plan`, then `webhooks help`", "plan -f a b --local|help"),
+        ("`webhooks validate` `webhooks init`", "validate -f a b|init --local"),
+        ("`webhooks status --failing`", "status -f a b --local --failing"),
+        ("`webhooks apply FILE` `webhooks plan -f c`", "apply --local FILE|plan --local -f c"),
+        ("`webhooks drift --local --only x`", "drift -f a b --local --only x"),
+        ("`webhooks plan --help`", "plan --help"),
+    ],
+)
+def test_a_suggested_command_keeps_the_options_of_the_run(text: str, expected: str) -> None:
+    """It has the files and the server of the run, so far as it accepts them and has none."""
+    shown = with_options(text, ("-f", "a b", "--local"))
+    assert "|".join(re.findall("`webhooks (.*?)`", shown.replace("'", ""))) == expected
+
+
+def test_every_suggested_command_is_completed() -> None:
+    """The tables are those of the program, and each command of a message is in backticks."""
+    commands = program()
+    accepted: dict[str, set[str | None]] = {}
+    for name in set(commands.commands) - {"ci", "reconcile", "slack"}:
+        accepted[name] = {parameter.name for parameter in commands.load(name).params}
+    assert {name for name, options in accepted.items() if "local" in options} == CONNECTING
+    reads = {name for name, options in accepted.items() if "file" in options}
+    assert reads - {"init"} == READING
+    bare = re.compile(rf"(?<!`)\bwebhooks ({'|'.join(accepted)})\b(?!`)")
+    messages = [
+        f"{path.name}: {text.value}"
+        for path in sorted((ROOT / "reconciler").glob("*/*.py"))
+        if path.parent.name != "cli"  # has help
+        for text in _texts(ast.parse(path.read_text("utf-8")))
+        if bare.search(text.value)
+    ]
+    assert messages == ["slack.py:  posts here. (Sent by webhooks check.)"]
+
+
+def _texts(tree: ast.Module) -> list[ast.Constant]:
+    """Return the texts of a module, without docstrings."""
+    statements = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in statements
+    ]

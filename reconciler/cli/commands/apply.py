@@ -16,7 +16,7 @@ from reconciler.cli.commands.plan import (
 )
 from reconciler.cli.connection import Progress, connected_all, show_problems
 from reconciler.cli.errors import translate
-from reconciler.cli.options import FILE_OPTIONS, Option, command
+from reconciler.cli.options import FILE_OPTIONS, SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import SIGNALS, ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.findings import plural
@@ -187,6 +187,8 @@ def _read_saved(session: Session, path: str, expect_digest: str | None) -> Saved
             f"{shlex.join(conflicting)} cannot be used with a saved plan",
             hint=f"a saved plan contains its files and options: `{alone}`",
         )
+    # No suggested command can read this file as a configuration.
+    session.suggest(SUGGESTED_OPTIONS, ())
     saved = workflow.load_plan(path, session.process.directory)
     if expect_digest is not None and saved.digest not in ("", expect_digest):
         raise StalePlanError(
@@ -203,7 +205,8 @@ def _saved_targets(
     """Return the organizations of a saved plan."""
     files = [document.file for document in saved.parsed.documents]
     words = apply_options(session, files, ())
-    # Advice about other files names these.
+    # Advice about other files names these, and so do suggested commands.
+    session.suggest(SUGGESTED_OPTIONS, files)
     paths = tuple(STDIN if file == STDIN_NAME else file for file in files)
     session.inputs = session.inputs._replace(paths=paths, parsed=saved.parsed)
     targets = []

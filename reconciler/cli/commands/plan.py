@@ -175,15 +175,12 @@ def run(
     run = workflow.RunPlan(tuple(organization.result for organization in planned))
     show_problems(session, run.organizations)
     gathered = [organization.gathered for organization in planned if organization.gathered]
-    # Standard input has been read, so that a suggested command cannot read it again.
-    named = tuple(path for path in session.command_line.get("file", ()) if path != STDIN)
     view = session.view()._replace(
         missing=frozenset().union(*(files.missing_references for files in gathered)),
         # Standard output has no name that `apply` could read.
         plan_file=None if target is None else out,
         # A saved plan has its files and the other options.
         apply_options=words if target is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
-        connection=session.words((*FILE_OPTIONS[:1], *CONNECTION_OPTIONS), file=named),
     )
     if out is not None:
         view = view._replace(shows_digest=True)
