@@ -18,6 +18,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from reconciler.emulator.messages import Behavior, RejectedError, dump, json_value
+from reconciler.kinds import KINDS
 
 MASK = "*****"
 
@@ -67,8 +68,9 @@ _DEFAULTS = {"generic": {"verify": True, "username": None, "password": None, "to
 
 @dataclass(kw_only=True, eq=False)
 class Variant(Behavior):
-    """One possible behavior of the CloudTruth API."""
+    """One possible behavior of the CloudTruth API, by default with the types of this version."""
 
+    types: tuple[str, ...] = tuple(KINDS)
     cookies: tuple[str, ...] = (
         "AWSALB=emulated; Path=/",
         "sessionid=emulated; HttpOnly; Path=/; SameSite=Lax",
