@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
+from reconciler import __version__
 from reconciler.errors import ApiError, ReconcilerError, StalePlanError
 from reconciler.findings import sort_key
 from reconciler.model import SecretRef, Unknown, Webhook
@@ -34,25 +35,23 @@ FORMAT_VERSION: Final = "3"
 Tree = dict[str, Any]
 
 
-def head(kind: str, version: str) -> Tree:
-    """Return the first keys of every document; `version` is the version of this program."""
-    return {"format_version": FORMAT_VERSION, "kind": kind, "tool_version": version}
+def head(kind: str) -> Tree:
+    """Return the first keys of every document."""
+    return {"format_version": FORMAT_VERSION, "kind": kind, "tool_version": __version__}
 
 
-def run_tree(run: RunPlan, version: str, extra: Sequence[Tree] = ()) -> Tree:
+def run_tree(run: RunPlan, extra: Sequence[Tree]) -> Tree:
     """Return the document of the plans of a run, without its checksum.
 
     `extra` has more keys for each organization.
     """
     organizations: list[Tree] = []
-    for index, result in enumerate(run.organizations):
+    for result, more in zip(run.organizations, extra, strict=True):
         tree: Tree = {"files": list(result.files)}
         tree |= failed_tree(result) if result.value is None else _plan_tree(result.value)
-        if extra:
-            tree |= extra[index]
-        organizations.append(tree)
+        organizations.append(tree | more)
     return {
-        **head("plan", version),
+        **head("plan"),
         "digest": run.digest,
         "totals": plain(run.totals),
         "organizations": organizations,

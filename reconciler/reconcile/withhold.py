@@ -15,7 +15,6 @@ from reconciler.model import (
     Live,
     LiveWebhook,
     SecretValues,
-    Unknown,
     Webhook,
     declared_secret,
 )
@@ -183,5 +182,4 @@ def _has_same_destination(webhook: Webhook, live: LiveWebhook, secrets: SecretVa
     declared = declared_secret(webhook.configuration[field.name], secrets)
     if not field.secret or declared is None or hides_destination(live):
         return True
-    assert not isinstance(live.configuration, Unknown)
-    return declared == live.configuration.get(field.name)
+    return declared == live.value(field.name)

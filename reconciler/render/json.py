@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler import __version__
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Severity, sort_key
 from reconciler.planning.document import (
@@ -46,7 +45,7 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     # `--allow-deletes` takes the number of all deletes of a run.
     total = sum(plan.counted_deletes for plan in run.plans)
     extra = [_unblock(result.value, view, total) for result in run.organizations]
-    tree = run_tree(run, __version__, extra)
+    tree = run_tree(run, extra)
     return write_json({**tree, "checksum": checksum(tree)})
 
 
@@ -254,4 +253,4 @@ def _section(section: Section) -> Tree:
 
 
 def _document(kind: str, content: Tree) -> str:
-    return write_json({**head(kind, __version__), **content})
+    return write_json({**head(kind), **content})

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Position, error
 from reconciler.model import Desired
@@ -75,7 +74,7 @@ def save_run(run: RunPlan, loaded: Sequence[Loaded], options: PlanOptions, text:
         for files in loaded
     ]
     tree = {
-        **run_tree(RunPlan(judged), __version__, extra),
+        **run_tree(RunPlan(judged), extra),
         "options": {"only": list(options.only), "prune": options.prune},
         "text": text,
     }
