@@ -3,6 +3,10 @@
 All values are frozen. Desired and live webhooks are distinct types: a *desired* webhook holds
 references to secrets (`SecretRef`), a *live* one holds secrets that were read (`Secret`). Only the
 API client sends the value of a reference.
+
+A `Draft` (ports.py) is a webhook to send, with the values of its references, and a `Snapshot`
+(planning/plan.py) one to show, without secrets. The four have no common base, so that none passes
+for another: a masked secret that was read is never sent, and a secret never gets into a plan.
 """
 
 from __future__ import annotations
