@@ -150,7 +150,7 @@ def _text(
     header = [_MODELINE]
     if assumptions:
         header.append(
-            "# CloudTruth hides these tokens. Check each assumption, then delete its line:"
+            "# CloudTruth hides these tokens. Check each reference, then delete its line:"
         )
     header += [f"#   {escaped(line)}" for line in assumptions]
     text = yaml_text(data, lambda path: comments.get(path, ""))

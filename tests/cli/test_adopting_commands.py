@@ -58,7 +58,7 @@ def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
     cloud = {each: server.environ[each] for each in server.environ if each[:5] == "CLOUD"}
     done = shell("init", terminal=keys is not None, keys=keys or "", **cloud)
     path = tmp_path / "webhooks.yaml"
-    expect(done, 0, "No changes. 46 webhooks match", "check the assumptions at the top")
+    expect(done, 0, "No changes. 46 webhooks match", "check the references of hidden tokens at")
     for (username, (count, _)), variable in zip(APPS.items(), variables, strict=True):
         line = f"env {variable} is the token of {count} webhooks: username '{username}' ({count})"
         # What the user answers needs no warning; a reviewer of the file has not seen the answer.

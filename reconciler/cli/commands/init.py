@@ -14,7 +14,7 @@ from reconciler import workflow
 from reconciler.cli import github_setup
 from reconciler.cli.commands.export import TOKEN, parse_tokens, print_notes, require_usernames
 from reconciler.cli.connection import connected
-from reconciler.cli.options import CONNECTION_OPTIONS, Option, command
+from reconciler.cli.options import CONNECTION_OPTIONS, SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import plural
@@ -225,13 +225,15 @@ def _adopt(
     exported = export(live, tokens=tokens)
     require_usernames(tokens, exported)
     _write(session, target, exported.text)
+    if file:
+        # The new file is planned as if it was named on the command line.
+        session.command_line["file"] = (target,)
+        session.suggest(SUGGESTED_OPTIONS, (target,))
     print_notes(session, exported)
     steps = [f"review {target}, and commit it"]
     if exported.assumptions:
-        steps.insert(0, f"check the assumptions at the top of {target}, and delete them")
-    # The new file is planned as if it was named on the command line.
-    if file:
-        session.command_line["file"] = (target,)
+        what = f"the references of hidden tokens at the top of {target}"
+        steps.insert(0, f"check {what}, and delete these lines")
     if _show_plan(session).operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
     connection = session.words(CONNECTION_OPTIONS)
