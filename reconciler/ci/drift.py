@@ -77,7 +77,10 @@ def drift(run: Run) -> JobResult:
     if run.github is None:
         message = "no GitHub token: the drift issue was not updated"
         return replace(result, findings=[warning("no-token", message, "pass github-token")])
-    _update_issue(run, run.github, result, ways)
+    try:
+        _update_issue(run, run.github, result, ways)
+    except ReconcilerError as problem:  # the log still shows the drift
+        return replace(result, problem=problem)
     return result
 
 
@@ -106,12 +109,13 @@ def _way_to_revert(run: Run, environment: str, plans: RunPlan, report: DriftRepo
         environment=environment,
     )
     command = applying.digest_command(plans)
-    if command is None or not (report.unknown or any(report.webhooks)):
+    if command is None or not report.remains:
         return []
-    what = "To apply the files" if report.unknown else "To revert all changes"
+    is_drift = not report.unknown and any(report.webhooks)
+    what = "To revert all changes" if is_drift else "To apply the files"
     if environment:
         what += f" in {code(quote(environment))}"
-    if report.is_partly_applied:
+    if is_drift and report.is_partly_applied:
         what += ", and also apply what is not applied yet"
     if any(plan.blocked for plan in plans.plans):
         what += ", although a guard blocks it"

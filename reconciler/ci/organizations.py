@@ -20,7 +20,7 @@ from reconciler.ci.github import Pull
 from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import merged_pulls, read_reviews, subject_of
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.ci.workflows import CALLER, WORKFLOWS, not_triggering, settings_in
+from reconciler.ci.workflows import CALLED, caller_beside, not_triggering, settings_in
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, error, plural
 from reconciler.model import Desired
@@ -85,7 +85,7 @@ def _require_environments(run: Run, sources: Iterable[Source]) -> None:
         error(
             "unknown-environment",
             f"{', '.join(source.files.paths)} names the environment {environment!r}, which "
-            f"{CALLER} does not list",
+            f"{caller_beside(run.workflow)} does not list",
             f"create it with required reviewers, and add it with `webhooks init --github{paths}`",
         )
         for source in sources
@@ -106,7 +106,7 @@ def _listed_environments(run: Run) -> tuple[str, ...]:
 
 def _apply_workflow(run: Run) -> str:
     """Return the text of the workflow that applies pushes, empty without it."""
-    workflow = run.inputs.directory / CALLER
+    workflow = run.inputs.directory / caller_beside(run.workflow)
     # A repository may call the action in a workflow with another name.
     if not workflow.is_file():
         return ""
@@ -119,8 +119,8 @@ def require_trigger(run: Run, sources: Iterable[Source]) -> None:
     missing = not_triggering(_apply_workflow(run), _read_files(run, sources))
     if missing:
         raise ConfigurationError(
-            f"{CALLER} does not run if {' or '.join(missing)} changes, so the change would not be "
-            "applied",
+            f"{caller_beside(run.workflow)} does not run if {' or '.join(missing)} changes, so the "
+            "change would not be applied",
             hint="run `webhooks init --github` again, or add the file to `paths` in the workflow",
         )
 
@@ -199,7 +199,8 @@ def matrix(run: Run) -> JobResult:
     if run.github is not None:
         with reporting(findings, "could not close an issue"):
             # Such an issue reports that this job could not start, which it now did.
-            issues = [issue for issue in run.github.open_issues() if run.is_not_run(issue, "apply")]
+            job = replace(run, environment="")  # the issue names no environment
+            issues = [issue for issue in run.github.open_issues() if job.is_not_run(issue, "apply")]
             run.github.close_issues(issues, f"Resolved: {run.link} found the environments.")
     # GitHub rejects an empty matrix: without environments, the empty output skips the job.
     jobs = {"include": [{"environment": name} for name in names]}
@@ -298,7 +299,7 @@ def _concerned(
         return tuple(sources)
     changed: set[str | None] = set()
     # A workflow has the environments and the allowed secrets.
-    shared = WORKFLOWS.union(run.inputs.policies)
+    shared = {CALLED, caller_beside(run.workflow), *run.inputs.policies}
     for base in bases:
         files, before = changed_since(run, base), organizations_before(run, base)
         if files is None or before is None or not files.isdisjoint(shared):

@@ -358,14 +358,22 @@ def bases(
         return [Base(unknown=unknown) for _ in targets]
     is_cut = run.github.requests >= requests
     return [
-        _with_reviews(base, *collect(run, pulls, subject), is_cut=is_cut)
+        _with_reviews(run, base, *collect(run, pulls, subject), is_cut=is_cut)
         for base, subject in zip(known, subjects, strict=True)
     ]
 
 
-def _with_reviews(base: Base, reviews: Sequence[Merged], pending: Review, *, is_cut: bool) -> Base:
+def _with_reviews(
+    run: Run, base: Base, reviews: Sequence[Merged], pending: Review, *, is_cut: bool
+) -> Base:
     """Return a base with what its reviews approve; with `is_cut`, there may be older ones."""
-    base = base._replace(merged=pending.operations, has_reviews=bool(reviews))
+    # GitHub may never start an apply, or a reviewer may reject it: no run reports that.
+    late = [review for review in reviews if review.pull.merged_at < run.day_ago]
+    base = base._replace(
+        merged=pending.operations,
+        late=[operation for review in late for operation in review.pending],
+        has_reviews=bool(reviews),
+    )
     for review in reviews:
         # Its merge was applied; later pushes may have had no review.
         if review.operations and not review.pending:

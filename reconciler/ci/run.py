@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import field
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
@@ -24,6 +25,7 @@ from reconciler.planning.run import DriftReport, OrganizationResult, RunPlan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, Renderer, View
 from reconciler.render.combined import combine, problems
 from reconciler.render.outcomes import fallback_summary
+from reconciler.render.quote import prose
 from reconciler.report import RunReport
 from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.history import Git
@@ -58,7 +60,8 @@ class Run:
 
     `repository` is owner/name. `branch` is the branch of the run, `applied_branch` the branch whose
     files are applied, `workflow` the name of the workflow file, `base_commit` the commit before the
-    change; each is empty if GitHub does not provide it.
+    change; each is empty if GitHub does not provide it. `day_ago` is the time a day before the run,
+    as GitHub writes it.
     """
 
     inputs: Inputs
@@ -83,6 +86,7 @@ class Run:
     url: str = ""
     workflow: str = ""
     base_commit: str = ""
+    day_ago: str = ""
 
     def digest_command(self, plans: RunPlan, resend: tuple[str, ...] = ()) -> str | None:
         """Return the command that starts the apply workflow for exactly these plans.
@@ -200,11 +204,14 @@ class Run:
 
 
 def _on_one_line(word: str) -> str:
-    """Quote a word for bash and zsh without line breaks, which logs and annotations escape."""
-    if word.isprintable():
+    """Quote a word for bash and zsh without what logs and annotations escape.
+
+    In these quotes the shell reads an escape, such as that of `##[`, as the character.
+    """
+    if prose(word) == word:
         return shlex.quote(word)
-    escaped = word.replace("\\", r"\\").replace("'", r"\'").replace("\n", r"\n")
-    return f"$'{escaped}'"
+    escaped = word.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{prose(escaped)}'"
 
 
 def read_run(
@@ -216,6 +223,7 @@ def read_run(
     connect: Callable[[Sequence[Target]], AbstractContextManager[tuple[Target, ...]]],
     github: GitHub | None,
     missing_key: Callable[[OrganizationFiles], str | None],
+    now: datetime,
 ) -> Run:
     """Read the inputs of the action, GitHub's variables and its event's payload.
 
@@ -259,6 +267,7 @@ def read_run(
         # From a text like `owner/name/.github/workflows/apply.yml@refs/heads/main`.
         workflow=posixpath.basename(environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]),
         base_commit=_base_commit(payload, inputs.git),
+        day_ago=(now - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 

@@ -24,9 +24,9 @@ from reconciler.source.history import Git, git_in
 from reconciler.source.schemes import SCHEMES, paths, pattern
 
 _FOLDER: Final = ".github/workflows"
+CALLED: Final = f"{_FOLDER}/webhooks.yml"
 CALLER: Final = f"{_FOLDER}/apply-webhooks.yml"
-WORKFLOWS: Final = frozenset((CALLER, f"{_FOLDER}/webhooks.yml"))
-"""The workflow that applies pushes, and the one that it calls. A change of either starts it."""
+"""The workflow that applies pushes. A change of it, or of the one that it calls, starts it."""
 
 _FILES: Final = ("webhooks.yml", "plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
 NAMES: Final = tuple(f"{_FOLDER}/{name}" for name in _FILES)
@@ -261,6 +261,17 @@ def settings_in(texts: Iterable[str]) -> Mapping[str, str]:
             if match is not None:
                 settings.setdefault(name, match[1])
     return settings
+
+
+def caller_beside(workflow: str) -> str:
+    """Return the path of the workflow that applies pushes, given the name of the one that runs.
+
+    The callers may be copied for other files, such as plan-brands.yml with apply-brands.yml.
+    """
+    kind, dash, rest = workflow.partition("-")
+    if kind in ("plan", "apply", "drift"):
+        return f"{_FOLDER}/apply{dash}{rest}"
+    return CALLER
 
 
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:

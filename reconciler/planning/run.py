@@ -150,8 +150,9 @@ class OrganizationDrift(NamedTuple):
     `not_applied` are the indexes of operations that only the files of this run plan, `waiting`
     those that one of `commits` each may have introduced, so that it may not be applied yet, and
     `merged` those about webhooks with a merged review that is not applied yet. `overdue` is the
-    number of those in `waiting` that an earlier commit than the last change introduced. `unapplied`
-    are declarations that cannot be applied because of a live webhook.
+    number of those in `waiting` that an earlier commit than the last change introduced, and of
+    those in `merged` that were merged more than a day ago. `unapplied` are declarations that cannot
+    be applied because of a live webhook.
     """
 
     plan: Plan

@@ -420,7 +420,7 @@ def _drift_count(report: DriftReport) -> str:
     overdue = sum(drift.overdue for drift in report.drifts)
     if overdue:
         changes = plural(overdue, "change")
-        return f"Drift, unless {changes} from before the last commit can still be applied."
+        return f"Drift, unless {changes} of the files can still be applied."
     return "No drift."
 
 

@@ -55,10 +55,10 @@ class Base(NamedTuple):
 
     `parents` are the files that it extends. `revision` is its commit, if earlier changes of the
     files may not be applied yet. Those until `applied` are, and `merged` are the operations of
-    merged reviews that are not. If it `has_reviews`, they have what waits, except for the last
-    change, which may be a later push. `commits` are the changes that may not be applied yet, by the
-    `webhook_key` of what they explain at least in part, and `last_change` the newest of them, once
-    `compared` has looked for them.
+    merged reviews that are not, `late` those that were merged more than a day ago. If it
+    `has_reviews`, they have what waits, except for the last change, which may be a later push.
+    `commits` are the changes that may not be applied yet, by the `webhook_key` of what they explain
+    at least in part, and `last_change` the newest of them, once `compared` has looked for them.
     """
 
     desired: Desired | None = None
@@ -67,6 +67,7 @@ class Base(NamedTuple):
     revision: str = ""
     applied: str = ""
     merged: Collection[OperationDigest] = ()
+    late: Collection[OperationDigest] = ()
     has_reviews: bool = False
     commits: Mapping[str, str] = MappingProxyType({})
     last_change: str = ""

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -62,8 +63,8 @@ class Job:
 class FakeGitHub:
     """One repository on GitHub.
 
-    `git` runs git in a clone with the repository's branches. Time is a counter: each event takes a
-    second. `fault` may respond first. The environments in `reviewed` have required reviewers.
+    `git` runs git in a clone with the repository's branches. Each event takes a second of `time`.
+    `fault` may respond first. The environments in `reviewed` have required reviewers.
     `groups` are the concurrency groups: the first job of each runs, or waits for a reviewer.
     """
 
@@ -82,8 +83,8 @@ class FakeGitHub:
         self.fault: Faulty = lambda method, path: None
         self.reviewed: set[str] = set()
         self.groups: dict[str, list[Job]] = {}
+        self.time = datetime.now(UTC)
         self._ids = 1000
-        self._seconds = 0
         self._lock = threading.Lock()
 
     # Actions of a test.
@@ -291,10 +292,8 @@ class FakeGitHub:
         return json_value(rows[(page - 1) * size : page * size])
 
     def _now(self) -> str:
-        self._seconds += 1
-        minutes, seconds = divmod(self._seconds, 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"2026-01-02T{hours:02}:{minutes:02}:{seconds:02}Z"
+        self.time += timedelta(seconds=1)
+        return self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _next(self) -> int:
         self._ids += 1

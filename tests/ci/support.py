@@ -371,7 +371,10 @@ class World:
         contexts = self._contexts(workflow, "push", {}, {})
         contexts["github"]["run_id"] = run
         contexts["matrix"] = {"environment": environment}
-        assert evaluate(step["if"], {**contexts, "failure": lambda: True})
+        for is_cancelled in (True, False):
+            states = {"cancelled": is_cancelled, "failure": not is_cancelled}
+            known = {**contexts, **{name: partial(bool, is_so) for name, is_so in states.items()}}
+            assert evaluate(step["if"], known)
         environ = self._variables(called, step, contexts)
         environ |= {**self.urls, "GITHUB_REPOSITORY": self.github.repository}
         if shutil.which("gh") is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,28 @@ def test_a_merge_that_waits_is_no_drift(here: World, channel: str) -> None:
     here.emulator.configure("Deploys", channel="by-hand")
     drift, waiting = sections(open_issue(here)["body"])
     assert ("Audit" in drift, "Audit" in waiting, "Deploys" in drift) == (False, True, True)
+
+
+def test_a_merge_that_no_run_applies_is_reported_after_a_day(here: World) -> None:
+    """GitHub may not start the apply: nothing else would tell that it is missing."""
+    here.github.time -= timedelta(days=1, hours=1)
+    here.merged(2, "Audit", "Deploys", "Pager", Audit="reviewed")
+    issue = open_issue(here)
+    assert issue["title"].endswith("1 change perhaps not applied")
+    assert "`Audit`" in sections(issue["body"])[1]
+    assert "To apply the files:" in issue["body"]
+    assert here.follow(issue["body"]).outputs["result"] == "applied"
+    assert (here.drift().outputs["result"], issue["state"]) == ("no-drift", "closed")
+
+
+def test_a_drift_issue_that_cannot_be_written_does_not_hide_the_drift(here: World) -> None:
+    """The job fails, for example without issues in the repository; its log shows the drift."""
+    here.emulator.configure("Audit", channel="by-hand")
+    here.github.read_only = True
+    done = here.drift()
+    assert (done.code, done.outputs["result"]) == (1, "drift")
+    assert done.outputs["failure-reason"] == "github"
+    assert "Audit" in done.stdout
 
 
 def test_a_return_to_the_value_before_an_applied_review_is_drift(here: World) -> None:

@@ -150,6 +150,7 @@ def situations() -> Iterator[dict[str, Any]]:
             outputs = ({}, {"result": ""}, {"result": "applied", "matrix": "{}"})[index % 3]
             known["steps"] = {"run": {"outputs": outputs}} if index else {}
             known["failure"] = lambda failed=index % 2 == 1: failed
+            known["cancelled"] = lambda cancelled=index == 2: cancelled
             yield known
 
 

@@ -22,7 +22,7 @@ from reconciler.model import SecretRef
 from tests.ci.conftest import MakeOrganizations
 from tests.ci.fake_github import MAX_BODY, FakeGitHub, Job
 from tests.ci.organizations import BASE, DEFAULT, Organizations, alerts
-from tests.ci.support import SLACK, only, world
+from tests.ci.support import PUSH, SLACK, only, world
 from tests.emulated.emulator import SeededStore
 from tests.emulated.faults import Rule, Script, status
 
@@ -254,6 +254,17 @@ def test_an_environment_that_the_workflow_does_not_list(three: Organizations) ->
     three.merged(3, {"orgs/dev.yaml": f"{text}github: {{environment: {DEFAULT.title()}}}\n"})
     here.approve(DEFAULT)
     assert three.channels()["dev"] == ["alerts"]
+
+
+def test_a_run_for_one_environment_resolves_the_issue_of_each_job(three: Organizations) -> None:
+    """The issue of the job that finds the environments names none of them."""
+    here = three.world
+    here.not_run("apply", "7")
+    here.not_run("apply", "8", "eu")
+    inputs = {"environment": "eu", "digest": f"sha256:{'0' * 64}"}
+    done = here.run("apply", "workflow_dispatch", PUSH, inputs=inputs)
+    assert done["eu"].outputs["result"] == "converged"
+    assert [issue["state"] for issue in here.github.issues] == ["closed", "closed"]
 
 
 def test_an_organization_uses_only_its_own_secrets(three: Organizations) -> None:

@@ -254,7 +254,7 @@ def test_a_job_that_fails_before_its_command_has_one_issue(
     assert not ran.exists()
     (issue,) = here.github.issues[150:]
     assert issue["title"].endswith("(not-run)")
-    assert "runs/8 failed before" in issue["body"]
+    assert "runs/8 failed or was cancelled before" in issue["body"]
     assert (here.push() if name == "apply" else here.drift()).code == 0
     assert issue["state"] == "closed"
 
@@ -364,6 +364,20 @@ def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> Non
     assert here.pull(1).code == 0
     here.put({CALLER: workflow.replace('"shared/base.yaml"', "'shared/**'")})
     assert here.pull(1).code == 0
+
+
+def test_the_calling_workflows_can_be_copied_for_other_files(here: World) -> None:
+    """The plan of a copy reads the `paths` of the apply workflow that was copied with it."""
+    text = (here.work / "webhooks.yaml").read_text()
+    copy = workflows(replace(here.setup, file="brands.yaml"))[CALLER]
+    copies = {CALLER.replace("webhooks", "brands"): copy, "brands.yaml": text}
+    here.put({CALLER: workflows(here.setup)[CALLER], **copies})
+    here.topic(1)
+    here.put({"brands.yaml": text.replace("general", "alerts")})
+    here.file = "brands.yaml"
+    for name, code in (("plan-webhooks", 3), ("plan-brands", 0)):
+        caller = f"acme/hooks/.github/workflows/{name}.yml@refs/pull/1/merge"
+        assert here.pull(1, GITHUB_WORKFLOW_REF=caller).code == code
 
 
 def test_a_guard_removed_in_a_renamed_file_gets_a_comment(here: World) -> None:
@@ -479,6 +493,23 @@ def test_a_rotation_that_was_merged_since_is_not_sent_again(read_back_world: Wor
     assert here.push(before=old).outputs["result"] == "applied"
     here.git("checkout", "-q", "topic-2")
     assert here.pull(2, base=old).outputs["result"] == "no-changes"
+
+
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+@pytest.mark.parametrize("name", ["a ##[stop-commands]x", "b ::add-mask::b", "c '\\ ##[x]"])
+def test_a_command_names_a_webhook_that_a_runner_would_execute(
+    read_back_world: World, name: str
+) -> None:
+    """The log contains no command for the runner, and the shell reads the name from it."""
+    here = read_back_world
+    here.declare("Audit", name, version=1)
+    here.apply_main()
+    old = here.git("rev-parse", "main")
+    here.declare("Audit", name, version=2)
+    done = here.push(before=old)
+    assert done.outputs["failure-reason"] == "rotation-not-reviewed"
+    assert not re.search(r"##\[|\s::add-mask", done.stdout)
+    assert here.follow(done.stdout).outputs["result"] == "applied"
 
 
 def test_a_comment_about_a_failure_is_resolved_by_the_command_that_it_shows(here: World) -> None:

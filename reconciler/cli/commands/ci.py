@@ -136,6 +136,7 @@ def _job_result(session: Session, what: str | None, options: Mapping[str, str | 
             connect=lambda targets: connected_all(session, targets),
             github=github,
             missing_key=missing_key,
+            now=session.process.time().now(),
         )
         return _COMMANDS[name](job)
 
