@@ -264,9 +264,10 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
     except StalePlanError as problem:
         return RunReport(
             tuple(
-                OrganizationResult(subject.name, organization.target.paths, problem=problem)
+                OrganizationResult(
+                    organization.subject.name, organization.target.paths, problem=problem
+                )
                 for organization in organizations
-                for subject in [organization.subject]
             )
         )
 

@@ -372,7 +372,7 @@ def _with_reviews(
     base = base._replace(
         merged=pending.operations,
         late=[operation for review in late for operation in review.pending],
-        has_reviews=bool(reviews),
+        reviewed=next((review.pull.merge_commit for review in reviews if review.operations), ""),
     )
     for review in reviews:
         # Its merge was applied; later pushes may have had no review.

@@ -55,10 +55,10 @@ class Base(NamedTuple):
 
     `parents` are the files that it extends. `revision` is its commit, if earlier changes of the
     files may not be applied yet. Those until `applied` are, and `merged` are the operations of
-    merged reviews that are not, `late` those that were merged more than a day ago. If it
-    `has_reviews`, they have what waits, except for the last change, which may be a later push.
-    `commits` are the changes that may not be applied yet, by the `webhook_key` of what they explain
-    at least in part, and `last_change` the newest of them, once `compared` has looked for them.
+    merged reviews that are not, `late` those that were merged more than a day ago. Of the changes
+    until `reviewed`, the newest merge that has a review, nothing else waits. `commits` are the
+    changes that may not be applied yet, by the `webhook_key` of what they explain at least in part,
+    and `last_change` the newest of them, once `compared` has looked for them.
     """
 
     desired: Desired | None = None
@@ -68,7 +68,7 @@ class Base(NamedTuple):
     applied: str = ""
     merged: Collection[OperationDigest] = ()
     late: Collection[OperationDigest] = ()
-    has_reviews: bool = False
+    reviewed: str = ""
     commits: Mapping[str, str] = MappingProxyType({})
     last_change: str = ""
 
@@ -131,7 +131,8 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
                     f"the configuration before commit {commit}, which changed the files, cannot be "
                     f"used: {problem.message}"
                 ) from None
-        if base.has_reviews:
+        is_reviewed = ["merge-base", "--is-ancestor", commit, base.reviewed]
+        if base.reviewed and inputs.git(is_reviewed) is not None:
             break
     if is_missing:
         yield skipped, Desired()

@@ -100,6 +100,20 @@ def test_pushes_without_a_review_since_the_last_one_may_not_be_applied(here: Wor
     assert "Perhaps not applied yet" in done.stdout
 
 
+def test_a_merge_without_webhooks_does_not_hide_pushes_that_wait(tmp_path: Path) -> None:
+    """No review was applied yet, so both pushes may wait: the issue must not undo the first one."""
+    with world(tmp_path) as here:
+        here.apply_main()
+        here.topic(1)
+        here.put({"readme.md": "x"})
+        here.pull(1)
+        here.squash(1)
+        here.declare("Audit", Audit="pushed")
+        here.declare("Audit", "More", Audit="pushed")
+        drift, waiting = sections(open_issue(here)["body"])
+        assert ("Audit" in drift, "Audit" in waiting, "More" in waiting) == (False, True, True)
+
+
 def test_without_the_merged_reviews_drift_is_not_known(here: World) -> None:
     """The issue shows the differences, and offers no edit."""
     here.emulator.configure("Audit", channel="by-hand")
