@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -857,10 +858,12 @@ def test_a_merge_that_github_does_not_list_any_more_is_looked_up(
 ) -> None:
     """GitHub lists the 100 pull requests that changed last; older merges are found by commit."""
     monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z")
+    here.github.time -= timedelta(hours=2)
     here.propose(1, "Audit", "Deploys")
     merged = here.squash(1)
     monkeypatch.delenv("GIT_COMMITTER_DATE")
     here.put({"README": "later, without a pull request"})
+    here.github.time += timedelta(hours=1)  # an hour before the commit of the README
     for number in range(100, 200):
         here.github.open(number, merged)
         here.github.pulls[number]["state"] = "closed"
