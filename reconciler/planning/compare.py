@@ -104,11 +104,7 @@ def compare(
         if result is Reading.SAME and cause is None:
             continue
         if result in _UNREAD:
-            unread[name] = result
-            # A value that is sent again is corrected.
-            wrong = cause is None and is_malformed(field, live.value(name))
-            if wrong and result is Reading.UNKNOWN:
-                unread[name] = Reading.MALFORMED
+            unread[name] = _unread(field, live, result, cause)
         change = _sent_change(webhook, live, field, result, cause, secrets)
         if change is not None:
             sent.append(change)
@@ -151,6 +147,12 @@ def _reading(
         # The same channel is written with or without `#`.
         shown, declared = field.normalize(shown), field.normalize(str(declared))
     return Reading.SAME if shown == declared else Reading.DIFFERENT
+
+
+def _unread(field: Field, live: LiveWebhook, result: Reading, cause: SecretCause | None) -> Reading:
+    """Return why a field is not compared. A malformed value that is sent again is corrected."""
+    wrong = cause is None and is_malformed(field, live.value(field.name))
+    return Reading.MALFORMED if wrong and result is Reading.UNKNOWN else result
 
 
 def _sent_change(

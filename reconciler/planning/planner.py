@@ -70,6 +70,11 @@ class PlanOptions(NamedTuple):
     committed_hosts: Mapping[SecretRef, str] = MappingProxyType({})
     apply_options: tuple[str, ...] = ()
 
+    @property
+    def hosts(self) -> SecretValues:
+        """Return the committed hosts as values of the references."""
+        return {reference: Secret(host) for reference, host in self.committed_hosts.items()}
+
 
 _NO_OPTIONS = PlanOptions()
 
@@ -125,8 +130,7 @@ def plan(
     if earlier is not None:
         operations = attributed(operations, reviewable, renamed, earlier)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
-    hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
-    uses = tuple(_sent_secrets(operations, hosts))
+    uses = tuple(_sent_secrets(operations, options.hosts))
     unblocked = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -147,7 +151,7 @@ def plan(
         notes=tuple(sorted(findings, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
-        not_compared=tuple(_not_compared(pairs, uses, hosts)),
+        not_compared=tuple(_not_compared(pairs, uses, options.hosts)),
         secrets=uses,
         failing=_failing(table, live.webhooks),
         digests=reviewable,

@@ -10,13 +10,19 @@ from copy import copy
 from dataclasses import replace
 from glob import escape
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, plural
 from reconciler.model import Organization
 from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, Snapshot
-from reconciler.planning.run import OrganizationResult, RunPlan
+from reconciler.planning.run import (
+    Drifted,
+    DriftReport,
+    OrganizationDrift,
+    OrganizationResult,
+    RunPlan,
+)
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
@@ -30,9 +36,6 @@ from reconciler.render.rows import (
 )
 from reconciler.render.words import apply_command, between, organization_counts, shorten
 from reconciler.report import Applied, RunReport
-
-if TYPE_CHECKING:
-    from reconciler.planning.run import Drifted, DriftReport, OrganizationDrift
 
 Members: TypeAlias = tuple[tuple[int, int], ...]
 """Operations of a run: the index of each one's organization, and its index in that plan."""
@@ -228,7 +231,7 @@ def sections(entries: Iterable[RunRow], view: View) -> Iterator[tuple[tuple[str,
         yield names, rows
 
 
-_Organization: TypeAlias = "OrganizationResult[OrganizationDrift]"
+_Organization: TypeAlias = OrganizationResult[OrganizationDrift]
 
 
 class Block(NamedTuple):
@@ -350,19 +353,25 @@ def drift_commands(
     if deletes:
         allowed = ["--allow-deletes", str(deletes)]
     files = _file_options(report, organizations)
+    revert = apply_command(view, *files, *only, *allowed)
     base = report.base
     if webhook.commit:
         base = ("--base", webhook.commit.rpartition("..")[2])
     accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
-    revert = apply_command(view, *files, *only, *allowed)
+    refusal = _refusal(webhook, accept)
+    if refusal:
+        accept = ""
+    return revert, accept, refusal
+
+
+def _refusal(webhook: Drifted, accept: str) -> str:
+    """Return why the command `accept` is not shown as the way out, empty if it is."""
     if webhook.commit and accept:
         reason = f"commit {webhook.commit} changed this webhook, too, and may not be applied yet"
-        return revert, "", f"{reason}; if it is, run `{accept}`"
-    if webhook.refusal:
-        return revert, "", webhook.refusal
-    if not accept:
-        return revert, "", "its name has characters that a command cannot show: rename it first"
-    return revert, accept, ""
+        return f"{reason}; if it is, run `{accept}`"
+    if webhook.refusal or accept:
+        return webhook.refusal
+    return "its name has characters that a command cannot show: rename it first"
 
 
 def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -> list[str]:

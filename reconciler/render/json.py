@@ -97,7 +97,7 @@ def _report(report: Report) -> Tree:
         },
         "outcomes": [_outcome(outcome) for outcome in report.outcomes],
         "duplicates_removed": plain(report.duplicates_removed),
-        "kept": [_kept(kept) for kept in plan.kept],
+        "kept": list(map(_kept, plan.kept)),
         "writes": report.writes,
         "verified": report.verified,
         "stopped": plain(report.stopped),
@@ -210,12 +210,12 @@ def _organization_drift(
     operations = [
         {**operation_summary(operation), **plain(operation)} for operation in drift.plan.operations
     ]
-    shown["drifted"] = []
+    drifted: list[Tree] = []
     for webhook in drift.drifted:
         is_accepted = report.accepted and bool(webhook.files)
         # For each organization, because a program may act on one of them only.
         revert, accept, refusal = drift_commands(report, [organization], webhook, view)
-        shown["drifted"].append(
+        drifted.append(
             {
                 "operations": [operations[index] for index in webhook.operations],
                 "revert": revert,
@@ -225,10 +225,13 @@ def _organization_drift(
                 "note": rename_note(drift.plan, webhook, is_accepted=is_accepted) or None,
             }
         )
-    shown["unapplied"] = [_kept(kept) for kept in drift.unapplied]
-    shown["not_applied"] = [operations[index] for index in drift.not_applied]
-    shown["waiting"] = [operations[index] for index in (*drift.waiting, *drift.merged)]
-    return shown
+    return {
+        **shown,
+        "drifted": drifted,
+        "unapplied": list(map(_kept, drift.unapplied)),
+        "not_applied": [operations[index] for index in drift.not_applied],
+        "waiting": [operations[index] for index in (*drift.waiting, *drift.merged)],
+    }
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:

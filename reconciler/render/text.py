@@ -8,12 +8,11 @@ the same with and without color.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity, plural
 from reconciler.planning.plan import Plan
-from reconciler.planning.run import RunPlan
+from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,
@@ -44,9 +43,6 @@ from reconciler.render.rows import (
     sentence,
 )
 from reconciler.report import RunReport
-
-if TYPE_CHECKING:
-    from reconciler.planning.run import DriftReport
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:

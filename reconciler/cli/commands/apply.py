@@ -72,11 +72,6 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     target = session.path(report)
     if target is not None:
         check_writable(target, over=FileKind.REPORT)
-    if options["expect_digest"] is not None and keep_going:
-        raise UsageError(
-            "--keep-going cannot be used with --expect-digest: the digest covers the complete run",
-            hint="leave out one of them",
-        )
     try:
         result = _apply(session, target, options, keep_going=keep_going)
     except (Exception, *SIGNALS) as problem:
@@ -109,6 +104,11 @@ def _apply(
 ) -> workflow.RunReport:
     """Load the files or the saved plan, connect, and apply."""
     expect_digest: str | None = options["expect_digest"]
+    if expect_digest is not None and keep_going:
+        raise UsageError(
+            "--keep-going cannot be used with --expect-digest: the digest covers the complete run",
+            hint="leave out one of them",
+        )
     directory = session.process.directory
     saved_plans = [path for path in session.files if is_saved_plan(directory / path)]
     if not saved_plans:

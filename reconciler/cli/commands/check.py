@@ -82,7 +82,8 @@ def run(
         webhooks check --only Deploys --send
     """
     targets = [workflow.Target(source) for source in session.load_all()]
-    _check_globs(targets, only)
+    names = {webhook.name for target in targets for webhook in target.checked.desired.webhooks}
+    require_matches(only, names, "declared webhook")
     with connected_all(session, targets) as connected:
         if deliver is not None:
             only_target(connected, "--deliver")
@@ -91,15 +92,11 @@ def run(
             _cases(target, live, only) for target, live in zip(connected, lives, strict=True)
         ]
         read_code = show_problems(session, results)
-        cases = [case for result in results for case in result.value or ()]
-        cases, posted = _look_up(session, cases, slack_url, send=send)
+        cases, posted = _look_up(session, _together(results), slack_url, send=send)
         proof = None
         if deliver is not None:
             watched = [case.live for case in cases if isinstance(case.live, LiveWebhook)]
             proof = prove(session, connected[0].connection, lives[0], watched, deliver, yes=yes)
-    # Names of organizations only tell several apart.
-    if len(results) == 1:
-        cases = [case._replace(organization=None) for case in cases]
     notes: tuple[str, ...] = ()
     if not cases:
         notes = ("There is no webhook to check.",)
@@ -120,12 +117,6 @@ def _unread(results: Sequence[OrganizationResult[list[deliveries.Case]]]) -> tup
     if not failed:
         return ()
     return (Section("Organizations", tuple(failed)),)
-
-
-def _check_globs(targets: list[workflow.Target], only: tuple[str, ...]) -> None:
-    """Raise UsageError if a glob of --only matches no declared webhook."""
-    names = {webhook.name for target in targets for webhook in target.checked.desired.webhooks}
-    require_matches(only, names, "declared webhook")
 
 
 def _cases(
@@ -155,6 +146,16 @@ def _cases(
     except ReconcilerError as problem:
         return OrganizationResult(name, target.paths, problem=problem)
     return OrganizationResult(name, target.paths, cases)
+
+
+def _together(
+    results: Sequence[OrganizationResult[list[deliveries.Case]]],
+) -> list[deliveries.Case]:
+    """Return all cases. Names of organizations only tell several apart."""
+    cases = [case for result in results for case in result.value or ()]
+    if len(results) == 1:
+        return [case._replace(organization=None) for case in cases]
+    return cases
 
 
 def _look_up(
@@ -202,14 +203,16 @@ def prove(
         session.confirm("Create, change and delete this parameter?")
     connection.restart()  # the user may have taken a while to confirm
     # Listed again, because a webhook may have run while the question was on the screen.
-    before = [webhook for webhook in api.list() if webhook.id in ids]
+    before = api.list()
     name, command = quote(scratch.name), scratch.delete_command(scratch.name)
     # Before the create, and also with --quiet: nothing can be printed after `kill -9`.
     console.write_stderr(f"Creating parameter {name}. If this run is killed: `{command}`")
     with connection.stop as stop:
         proof = cause_events(parameters, scratch, clock, stop, connection.restart)
         listening = [
-            webhook for webhook in before if not webhook.event_types.isdisjoint(proof.events)
+            webhook
+            for webhook in before
+            if webhook.id in ids and not webhook.event_types.isdisjoint(proof.events)
         ]
         observations = watch(api.list, listening, clock, stop)
         code = stop.requested()

@@ -95,16 +95,13 @@ def run(
     if target != default:
         file = f" -f {shlex.quote(target)}"
     is_new = not (directory / target).exists() or _is_starter(directory / target)
-    # --github also updates the workflows of an existing file.
     if is_new:
         _require_writable(target, default)
         if named is None:
             _require_no_declarations(directory, target)
+    # --github also updates the workflows of an existing file.
     elif not github:
-        hint = f"compare it with `webhooks plan{file}`"
-        if not (directory / target).is_dir():
-            hint += "; to write it again, delete it first"
-        raise UsageError(f"{target} already exists", hint=hint)
+        raise _already_exists(directory, target, file)
     if github:
         github_setup.require_possible(directory, target, commit)
     steps: list[str] = []
@@ -124,6 +121,13 @@ def run(
     session.console.info("Next:")
     for number, step in enumerate(steps, 1):
         session.console.info(f"  {number}. {step}")
+
+
+def _already_exists(directory: Path, target: str, file: str) -> UsageError:
+    hint = f"compare it with `webhooks plan{file}`"
+    if not (directory / target).is_dir():
+        hint += "; to write it again, delete it first"
+    return UsageError(f"{target} already exists", hint=hint)
 
 
 def _require_writable(target: str, default: str) -> None:

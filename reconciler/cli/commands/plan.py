@@ -17,6 +17,7 @@ from reconciler.cli.options import CONNECTION_OPTIONS, FILE_OPTIONS, Option, com
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
 from reconciler.findings import plural
+from reconciler.model import SecretRef
 from reconciler.render import RENDERERS, View
 from reconciler.source.files import (
     DEFAULT_FILE,
@@ -174,9 +175,8 @@ def run(
         planned = _compared(planned, base)
     run = workflow.RunPlan(tuple(organization.result for organization in planned))
     show_problems(session, run.organizations)
-    gathered = [organization.gathered for organization in planned if organization.gathered]
     view = session.view()._replace(
-        missing=frozenset().union(*(files.missing_references for files in gathered)),
+        missing=_missing(planned),
         # Standard output has no name that `apply` could read.
         plan_file=None if target is None else out,
         # A saved plan has its files and the other options.
@@ -193,6 +193,12 @@ def run(
     if detailed_exitcode:
         return run.detailed_exit_code
     return run.exit_code
+
+
+def _missing(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
+    """Return the references without a value on this machine."""
+    gathered = [organization.gathered for organization in planned if organization.gathered]
+    return frozenset().union(*(files.missing_references for files in gathered))
 
 
 def _compared(planned: Sequence[workflow.Planned], base: str) -> tuple[workflow.Planned, ...]:
