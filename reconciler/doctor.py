@@ -79,7 +79,7 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]
 
 
 def check_server(
-    api: Client, *, has_key: bool, declared: str | None = None, selected: Sequence[str] = ()
+    api: Client, *, has_key: bool, declared: str | None, selected: Sequence[str]
 ) -> Iterator[Check]:
     """Run all checks; an earlier failure skips those that depend on it.
 

@@ -47,9 +47,8 @@ def run_tree(run: RunPlan, extra: Sequence[Tree]) -> Tree:
     """
     organizations: list[Tree] = []
     for result, more in zip(run.organizations, extra, strict=True):
-        tree: Tree = {"files": list(result.files)}
-        tree |= failed_tree(result) if result.value is None else _plan_tree(result.value)
-        organizations.append(tree | more)
+        tree = failed_tree(result) if result.value is None else _plan_tree(result.value)
+        organizations.append({"files": list(result.files), **tree, **more})
     return {
         **head("plan"),
         "digest": run.digest,

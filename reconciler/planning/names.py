@@ -109,7 +109,7 @@ class _Index(NamedTuple):
 
 
 def unexpected(
-    organization: Organization, declared: str | None = None, selected: Sequence[str] = ()
+    organization: Organization, declared: str | None, selected: Sequence[str]
 ) -> str | None:
     """Return the organization that was expected, None if it is that of the key.
 

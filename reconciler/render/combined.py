@@ -88,7 +88,7 @@ def combine(run: RunPlan, view: View = PLAIN) -> _Combined:
     )
 
 
-def combine_reports(run: RunReport, view: View = PLAIN) -> _Combined:
+def combine_reports(run: RunReport, view: View) -> _Combined:
     """Combine the reports of a run: what was not applied comes first.
 
     If `verbosity` is -1, leave out applied operations.
