@@ -34,7 +34,13 @@ from reconciler.render.rows import (
     outcome_row,
     plan_rows,
 )
-from reconciler.render.words import apply_command, between, organization_counts, shorten
+from reconciler.render.words import (
+    apply_command,
+    between,
+    organization_counts,
+    secret_destinations,
+    shorten,
+)
 from reconciler.report import Applied, RunReport
 
 Members: TypeAlias = tuple[tuple[int, int], ...]
@@ -52,20 +58,31 @@ class RunRow(NamedTuple):
     members: Members = ()
 
 
-class _Combined(NamedTuple):
+class Destinations(NamedTuple):
+    """Where secrets are sent: to the same places in each of the organizations of each reference.
+
+    In a run of one organization a reference has none.
+    """
+
+    references: tuple[tuple[str, tuple[str, ...]], ...]
+    places: tuple[str, ...]
+
+
+class Combined(NamedTuple):
     """What a run shows: changes or outcomes, declarations that are not applied, and the rest.
 
-    `plan` has the rest, findings, secrets, and what is counted but not listed: it is that of the
-    only organization, or those of several together, without operations.
+    `plan` has the rest, findings, and what is counted but not listed: it is that of the only
+    organization, or those of several together, without operations.
     """
 
     entries: list[RunRow]
     unapplied: list[RunRow]
+    secrets: list[Destinations]
     plan: Plan
 
 
-def combine(run: RunPlan, view: View = PLAIN) -> _Combined:
-    """Combine the plans of a run."""
+def combine(run: RunPlan, view: View = PLAIN) -> Combined:
+    """Combine the plans of a run; with `verbosity`, each has its own rows."""
     changes: list[RunRow] = []
     unapplied: list[RunRow] = []
     plans: list[tuple[str, Plan]] = []
@@ -76,19 +93,26 @@ def combine(run: RunPlan, view: View = PLAIN) -> _Combined:
             continue
         name = quote(result.name)
         plans.append((name, plan))
-        unapplied += (RunRow((name,), row) for row in other_rows(plan, view))
+        others = [RunRow((name,), row) for row in other_rows(plan, view)]
         if plan.blocked:  # its changes are not applied, so they are not together with others
             name += " (blocked)"
         for index, row in enumerate(plan_rows(plan)):
             changes.append(RunRow((name,), row, ((number, index),)))
-    return _Combined(
-        _merged(changes, run.is_single),
+        if view.verbosity > 0:
+            changes += others
+        else:
+            unapplied += others
+    if view.verbosity <= 0 or run.is_single:
+        changes = _merged(changes, run.is_single)
+    return Combined(
+        changes,
         _merged(unapplied, run.is_single),
+        _destinations(plans, run.is_single),
         _together(plans, run.is_single),
     )
 
 
-def combine_reports(run: RunReport, view: View) -> _Combined:
+def combine_reports(run: RunReport, view: View) -> Combined:
     """Combine the reports of a run: what was not applied comes first.
 
     If `verbosity` is -1, leave out applied operations.
@@ -121,8 +145,12 @@ def combine_reports(run: RunReport, view: View) -> _Combined:
         outcomes += _merged(applied, run.is_single)
     if is_printed:
         plans = []
-    rest = _together(plans, run.is_single and not is_printed)
-    return _Combined(outcomes, _merged(unapplied, run.is_single), rest)
+    return Combined(
+        outcomes,
+        _merged(unapplied, run.is_single),
+        _destinations(plans, run.is_single),
+        _together(plans, run.is_single and not is_printed),
+    )
 
 
 def _merged(entries: Iterable[RunRow], is_single: bool) -> list[RunRow]:
@@ -153,6 +181,19 @@ def _common_row(rows: Sequence[Row]) -> Row:
     return rows[0]
 
 
+def _destinations(plans: Sequence[tuple[str, Plan]], is_single: bool) -> list[Destinations]:
+    """Return which secrets each organization sends where, equal destinations once."""
+    names: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name, plan in plans:
+        for use in secret_destinations(plan).items():
+            names.setdefault(use, []).append(name)
+    groups: dict[tuple[str, ...], list[tuple[str, tuple[str, ...]]]] = {}
+    for (reference, places), organizations in names.items():
+        shown = () if is_single else tuple(organizations)
+        groups.setdefault(places, []).append((quote(reference), shown))
+    return [Destinations(tuple(references), places) for places, references in groups.items()]
+
+
 def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
     """Return what several plans show besides their rows, as one plan without operations."""
     if is_single:
@@ -169,8 +210,16 @@ def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
         organization=Organization(id="", name=""),
         kept=tuple(kept),
         unmanaged=tuple(chain.from_iterable(plan.unmanaged for _, plan in plans)),
-        not_shown=tuple(chain.from_iterable(plan.unreadable for _, plan in plans)),
-        not_compared=tuple(chain.from_iterable(plan.not_compared for _, plan in plans)),
+        not_shown=tuple(
+            (f"{webhook} in {name}", field)
+            for name, plan in plans
+            for webhook, field in plan.unreadable
+        ),
+        not_compared=tuple(
+            use._replace(webhook=f"{use.webhook} in {name}")
+            for name, plan in plans
+            for use in plan.not_compared
+        ),
         secrets=tuple(chain.from_iterable(plan.secrets for _, plan in plans)),
         failing=tuple(failing),
         # What blocks or permits more names every organization; notes may be many.

@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, note, plural
-from reconciler.planning.plan import Plan
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,
+    Combined,
     Members,
     RunRow,
     combine,
@@ -84,7 +84,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
             *_tables(combined.entries, _OUTCOMES, _outcome_row),
             *_tables(combined.unapplied),
         ],
-        after=list(_notes(combined.plan, view)),
+        after=list(_notes(combined, view)),
         foot=[*foot, *_command(outcomes.next_command(run))],
     )
 
@@ -224,7 +224,7 @@ def _parts(run: RunPlan, view: View) -> _Parts:
         title = words.counts(*run.plans)
     head = [_heading([result.name for result in run.organizations], title)]
     findings = [_finding("BLOCKED", finding) for finding in plan.blocked]
-    after = list(_notes(plan, view))
+    after = list(_notes(combined, view))
     summary = words.run_summary(run.totals)
     if run.is_single:
         if plan.counts.live:
@@ -341,16 +341,20 @@ def _table_row(row: Row, what: str, why: str) -> str:
     return f"| `{row.sign}` | {_cell(row.name)} | {what} | {why} | {_cell(row.place)} |"
 
 
-def _notes(plan: Plan, view: View) -> Iterator[str]:
+def _notes(combined: Combined, view: View) -> Iterator[str]:
     """Yield the items of the list below the tables."""
+    plan = combined.plan
     # First, because the end may be cut: a reviewer has to agree to a relaxed policy.
     for finding in plan.relaxed:
         yield _finding("policy relaxed", finding)
     yield from _findings(plan.notes)
     lines = words.remaining_counts(plan, view, _quoted)
-    for reference, destinations in words.secret_destinations(plan).items():
-        listed = ", ".join(map(code, destinations))
-        lines.append(f"Apply needs {_quoted(str(reference))} for {listed}")
+    for references, places in combined.secrets:
+        needed = [
+            code(reference) + words.between(" in ", ", ".join(map(code, names)))
+            for reference, names in references
+        ]
+        lines.append(f"Apply needs {'; '.join(needed)} for {', '.join(map(code, places))}")
     for line in (*lines, *words.reminders(plan, view, _quoted)):
         yield f"- {line}"
 

@@ -16,6 +16,7 @@ from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
     Block,
+    Combined,
     RunRow,
     combine,
     combine_reports,
@@ -80,7 +81,7 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     return joined(
         header,
         *_tables([*combined.entries, *combined.unapplied], view),
-        *_notes(combined.plan, view),
+        *_notes(combined, view),
         # Near the edits that unblock the plan.
         blocked,
         end,
@@ -98,7 +99,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     parts: list[Sequence[str]] = [*_tables([*combined.entries, *combined.unapplied], view)]
     if view.verbosity >= 0:
         parts.insert(0, _header(len(run.organizations), plans, view))
-    parts += [*_notes(combined.plan, view), _blocks(combined.plan.blocked, view)]
+    parts += [*_notes(combined, view), _blocks(combined.plan.blocked, view)]
     mark = paint("Problem:", "error", view)
     end = paragraphs([f"{mark} {problem}" for problem in outcomes.report_problems(run)], view)
     for reason, names in outcomes.not_as_declared(run).items():
@@ -223,19 +224,26 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
+def _notes(combined: Combined, view: View) -> Iterable[Sequence[str]]:
     """Yield the notes of a plan, in sections, some of which may be empty."""
+    plan = combined.plan
     end = "; listed with -v."
     if view.verbosity > 0:
         end = "."
     yield paragraphs([f"{line}{end}" for line in words.remaining_counts(plan, view)], view)
     lines = []
-    if plan.secrets:
+    if combined.secrets:
         lines.append("Secrets that apply needs:")
-    for ref, destinations in words.secret_destinations(plan).items():
-        first, *others = _listed(destinations)
-        atoms = [Atom(f"-> {first.text}", gap="  "), *others]
-        lines += flow(atoms, view, start=f"  {quote(str(ref))}", indent=6)
+    for references, places in combined.secrets:
+        atoms: list[Atom] = []
+        for reference, names in references:
+            # Another reference may follow the names.
+            end = "" if reference == references[-1][0] else ";"
+            atoms.append(Atom(f"{reference} in" if names else reference))
+            atoms += _listed(names, end)
+        first, *others = _listed(places)
+        atoms += [Atom(f"-> {first.text}", gap="  "), *others]
+        lines += flow(atoms, view, start="  ", indent=6)
     yield lines + paragraphs([f"{line}." for line in words.reminders(plan, view)], view)
     for findings in (plan.notes, plan.relaxed):
         yield _blocks(findings, view)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Severity, plural, sort_key
-from reconciler.model import DeliveryError, SecretRef
+from reconciler.model import DeliveryError
 from reconciler.planning.guards import edits
-from reconciler.planning.plan import Attribution, Plan, Reason
+from reconciler.planning.plan import Attribution, Plan, Reason, SecretUse
 from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import command_line, prose, quote
@@ -199,7 +199,9 @@ _LABELS: Final = {
 
 def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
     """Yield what a user may have to do about a plan, in one line each; `shown` quotes names."""
-    missing = [shown(str(ref)) for ref in secret_destinations(plan) if ref in view.missing]
+    needed = dict.fromkeys(str(use.reference) for use in plan.secrets)
+    absent = set(map(str, view.missing))
+    missing = [shown(reference) for reference in needed if reference in absent]
     if missing:
         most = len(missing) if view.verbosity > 0 else 5
         yield f"Not set here, required by apply: {shorten(missing, most)}"
@@ -232,13 +234,28 @@ def delivery_error(error: DeliveryError | None) -> str:
     return " ".join(filter(None, (error.code, error.text))) or "no reason given"
 
 
-def secret_destinations(plan: Plan) -> dict[SecretRef, dict[str, None]]:
-    """Return the references that `apply` resolves, each with its destinations for display."""
-    uses: dict[SecretRef, dict[str, None]] = {}
+def secret_destinations(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Return the references that `apply` resolves, each with its destinations, for display.
+
+    Several that are sent to one destination have the field and the webhook, too.
+    """
+    references: dict[str, set[str]] = {}
     for use in plan.secrets:
-        destination = quote(use.destination if use.is_resolved else use.webhook)
-        uses.setdefault(use.reference, {})[destination] = None
-    return uses
+        references.setdefault(_place(use), set()).add(str(use.reference))
+    uses: dict[str, dict[str, None]] = {}
+    for use in plan.secrets:
+        place = _place(use)
+        shown = quote(place)
+        if len(references[place]) > 1:
+            field = f"{quote(use.field)} of {quote(use.webhook)}"
+            shown = f"{shown} ({field})" if use.is_resolved else field
+        uses.setdefault(str(use.reference), {})[shown] = None
+    return {reference: tuple(destinations) for reference, destinations in uses.items()}
+
+
+def _place(use: SecretUse) -> str:
+    """Return the destination of a secret, or the webhook if it is not known."""
+    return use.destination if use.is_resolved else use.webhook
 
 
 def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:

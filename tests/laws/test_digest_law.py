@@ -1,7 +1,8 @@
-"""Law: whatever a plan shows of an operation is in its digest."""
+"""Laws: whatever a plan shows of an operation is in its digest, and it shows where secrets go."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -9,9 +10,28 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import UNKNOWN, Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.plan import Operation, SecretCause, SecretChange, Update
+from reconciler.model import (
+    UNKNOWN,
+    Desired,
+    Live,
+    LiveWebhook,
+    Organization,
+    Secret,
+    SecretRef,
+    Webhook,
+)
+from reconciler.planning.plan import (
+    Delete,
+    Operation,
+    Plan,
+    SecretCause,
+    SecretChange,
+    Update,
+    webhook_key,
+)
 from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.run import OrganizationResult, RunPlan
+from reconciler.render import RENDERERS, View
 from reconciler.render.rows import FieldLine, plan_rows
 from tests.laws.strategies import REFS, SECRETS, VALUES, declarations, live_organizations
 
@@ -124,3 +144,43 @@ def _text(line: FieldLine) -> tuple[str, ...]:
 
 
 _CAUSES = {f"({str(cause).replace('-', ' ')})" for cause in SecretCause}
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(declarations(), live_organizations(), st.booleans(), st.data())
+def test_plans_of_organizations_that_look_equal_send_the_same_secrets(
+    desired: Desired, live: Live, with_values: bool, data: st.DataObject
+) -> None:
+    """Equal texts of a run mean the same operations and references in each organization."""
+    shown: dict[tuple[str, str], object] = {}
+    for _ in range(8):
+        results, sent = list[OrganizationResult[Plan]](), set[object]()
+        for name in ("Beta", "Prod"):
+            webhooks = []
+            for webhook in desired.webhooks:
+                references = {
+                    field: data.draw(st.sampled_from(REFS)) for field, _ in webhook.references
+                }
+                configuration = {**webhook.configuration, **references}
+                webhooks.append(replace(webhook, configuration=configuration))
+            organization = Organization(id=name, name=name)
+            declared = desired._replace(webhooks=tuple(webhooks))
+            try:
+                found = plan(
+                    declared,
+                    live._replace(organization=organization),
+                    SECRETS if with_values else {},
+                    PlanOptions(),
+                )
+            except ConfigurationError:
+                return
+            results.append(OrganizationResult(name, value=found))
+            for operation in found.operations:
+                key: tuple[object, ...] = (name, type(operation), webhook_key(operation))
+                if not isinstance(operation, Delete) and "configuration" in operation.sent_fields:
+                    key += tuple(operation.after.references)
+                sent.add(key)
+        for form in ("text", "markdown"):
+            text = RENDERERS[form]().render_run(RunPlan(tuple(results)), View(shows_digest=False))
+            looks = (form, re.sub("Digest .*", "", text))
+            assert shown.setdefault(looks, sent) == sent
