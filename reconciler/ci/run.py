@@ -287,7 +287,10 @@ def _base_commit(payload: Mapping[str, Any], git: Git) -> str:
     # GitHub checks out a merge into the newest base. The base in the event is older if the branch
     # has moved since the last push; its newer changes would seem to be those of the pull request.
     if parents[1:] == [head]:
-        return parents[0]
+        branch = "origin/" + text_at(payload, "pull_request", "base", "ref")
+        # After another target was chosen, it is a merge into the former one until the next push.
+        if git(["merge-base", "--is-ancestor", parents[0], branch]) is not None:
+            return parents[0]
     return (
         text_at(payload, "pull_request", "base", "sha")
         or text_at(payload, "merge_group", "base_sha")

@@ -274,8 +274,8 @@ class World:
         """
         if "pull_request" in event:
             with self._merge_commit(event["pull_request"]):
-                return self._run(workflow, name, event, inputs or {}, **environ)
-        return self._run(workflow, name, event, inputs or {}, **environ)
+                return self.run_here(workflow, name, event, inputs or {}, **environ)
+        return self.run_here(workflow, name, event, inputs or {}, **environ)
 
     @contextmanager
     def _merge_commit(self, pull: Mapping[str, Any]) -> Iterator[None]:
@@ -287,11 +287,12 @@ class World:
         is_open = self.github.pulls[pull["number"]]["state"] == "open"
         if is_open and pull["base"]["sha"] in self.git("rev-list", "--all"):
             self.git("checkout", "-q", "--detach", pull["base"]["ref"])
+            self.git("update-ref", f"refs/remotes/origin/{pull['base']['ref']}", "HEAD")
             self.git("merge", "-q", "--no-ff", "-m", "merge", pull["head"]["sha"])
         yield
         self.git("checkout", "-q", branch)
 
-    def _run(
+    def run_here(
         self,
         workflow: str,
         name: str,
@@ -299,6 +300,7 @@ class World:
         inputs: Mapping[str, str],
         **environ: str,
     ) -> dict[str, Done]:
+        """Run a workflow on the commit that is checked out."""
         needs: dict[str, Any] = {"result": "skipped", "outputs": {}}
         jobs = self.workflow("webhooks")["jobs"]
         contexts = self._contexts(workflow, name, event, inputs)

@@ -19,7 +19,7 @@ from reconciler.ci.workflows import CALLER, workflows
 from reconciler.emulator.messages import bytes_response, json_value
 from reconciler.errors import ExitCode, Terminated
 from tests.ci.fake_github import BOT, refusal
-from tests.ci.support import PUSH, SLACK, World, plant, world
+from tests.ci.support import PUSH, SLACK, World, only, plant, world
 from tests.emulated.faults import Rule, Script, drop, status, with_fault
 
 # Which files and which reviews count.
@@ -339,6 +339,18 @@ def test_a_pull_request_cannot_relax_its_own_policy(here: World) -> None:
     done = here.pull(1, WEBHOOKS_POLICY="policy.json")
     assert (done.code, done.outputs["result"]) == (0, "no-changes"), done.stdout
     assert "this pull request changes the policy policy.json" in here.github.bodies(1)[-1]
+
+
+def test_another_target_brings_no_policy_of_the_former_one(here: World) -> None:
+    """GitHub then still checks out a merge into the former target, which may have no policy."""
+    here.put({"policy.json": '{"properties": {"webhooks": {"maxItems": 1}}}'})
+    here.propose(1, "Audit", "Deploys")
+    event = here.opened(1)
+    here.git("checkout", "-q", "-b", "former", "main")
+    here.put({"policy.json": "{}"})
+    here.git("merge", "-q", "--no-ff", "-m", "merge", "topic-1")
+    done = only(here.run_here("plan", "pull_request", event, {}, WEBHOOKS_POLICY="policy.json"))
+    assert (done.code, "webhooks" in done.stdout) == (3, True)
 
 
 def test_a_file_declares_the_key_of_its_organization(here: World) -> None:
