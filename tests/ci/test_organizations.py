@@ -25,6 +25,7 @@ from tests.ci.organizations import BASE, DEFAULT, Organizations, alerts
 from tests.ci.support import PUSH, SLACK, only, world
 from tests.emulated.emulator import SeededStore
 from tests.emulated.faults import Rule, Script, status
+from tests.emulated.variant import Variant
 
 Files = Mapping[str, str]
 
@@ -82,6 +83,25 @@ def test_one_missing_key_of_three(three: Organizations) -> None:
     assert f"gh secret set STAGING_KEY --env {DEFAULT}" in done.stdout
     assert three.channels()["staging"] == ["general"]
     secrets["STAGING_KEY"] = key
+    assert three.push()[DEFAULT].outputs["result"] == "applied"
+
+
+def test_one_organization_of_three_is_in_maintenance(
+    three: Organizations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are applied, and the command of the failure applies this one afterwards."""
+    three.propose(1, alerts())
+    three.merge(1)
+    account = Variant.account
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Variant, "account",
+            lambda self, row: account(self, row) | {"maintenance": row.get("name") == "Dev"},
+        )  # fmt: skip
+        done = three.push()[DEFAULT]
+    assert (done.code, done.outputs["failure-reason"]) == (7, "maintenance")
+    assert three.channels() == {"dev": ["general"], "production": ["alerts"], "staging": ["alerts"]}
+    assert "gh run rerun" in three.comments(1, MarkerKind.FAILURE)[0]
     assert three.push()[DEFAULT].outputs["result"] == "applied"
 
 
