@@ -1,13 +1,11 @@
 """The requests to CloudTruth, byte for byte, as cassettes recorded from the emulator.
 
 They show that the requests are exact and that client and emulator agree, not that CloudTruth
-responds this way. After an intended change record them again with `RECORD_CASSETTES=1 pytest
-tests/api/test_cassettes.py`.
+responds this way. `--update-golden` records them again.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,10 +16,10 @@ import vcr
 
 from reconciler.api.client import Client
 from tests.api.support import EmulatedApi, slack
+from tests.goldens import Golden
 from tests.planning.builders import TOKEN
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes" / "emulated" / "cloudtruth"
-RECORDING = bool(os.environ.get("RECORD_CASSETTES"))
 SENT = {"accept", "accept-encoding", "content-type"}
 RECEIVED = {"content-type", "retry-after", "location", "allow"}
 
@@ -49,29 +47,29 @@ def reject(request: httpx.Request) -> httpx.Response:
 
 
 @contextmanager
-def tape(name: str, **choices: Any) -> Iterator[Client]:
+def tape(golden: Golden, name: str, **choices: Any) -> Iterator[Client]:
     """Yield a client whose requests match the cassette `name`, in order and without exception."""
     path = FOLDER / f"{name}.yaml"
-    if RECORDING:
+    if golden.update:
         path.unlink(missing_ok=True)
     recorder = vcr.VCR(
-        record_mode="all" if RECORDING else "none",
+        record_mode="all" if golden.update else "none",
         match_on=["method", "scheme", "host", "port", "path", "query", "body"],
         before_record_request=scrub_request,
         before_record_response=scrub_response,
         decode_compressed_response=True,
     )
     emulated = EmulatedApi(**choices)
-    handler = emulated.adapter.handle_request if RECORDING else reject
+    handler = emulated.adapter.handle_request if golden.update else reject
     client = emulated.connect(httpx.MockTransport(handler))
     with recorder.use_cassette(str(path)) as cassette, closing(client):
         yield client
-        assert RECORDING or cassette.all_played
+        assert golden.update or cassette.all_played
 
 
-def test_a_webhook_from_create_to_delete() -> None:
+def test_a_webhook_from_create_to_delete(golden: Golden) -> None:
     """Every request from reading the organization to deleting a missing webhook is as recorded."""
-    with tape("life") as client:
+    with tape(golden, "life") as client:
         organization = client.organization()
         assert client.list() == ()
         made = client.create(slack("Deploys"), organization.id)
@@ -82,9 +80,9 @@ def test_a_webhook_from_create_to_delete() -> None:
         assert client.delete(made.id) is False
 
 
-def test_pages_are_requested_by_number() -> None:
+def test_pages_are_requested_by_number(golden: Golden) -> None:
     """The client requests the maximum page size first, then the size that the server used."""
-    with tape("pages", max_page_size=2, page_size=2) as client:
+    with tape(golden, "pages", max_page_size=2, page_size=2) as client:
         organization = client.organization()
         for number in range(5):
             client.create(slack(f"Webhook {number}"), organization.id)
@@ -92,9 +90,9 @@ def test_pages_are_requested_by_number() -> None:
         assert len(client.list()) == 5
 
 
-def test_put_is_used_after_patch_is_rejected() -> None:
+def test_put_is_used_after_patch_is_rejected(golden: Golden) -> None:
     """After a 405 for PATCH the client sends the complete webhook with PUT, then and later."""
-    with tape("put", methods=("PUT", "DELETE")) as client:
+    with tape(golden, "put", methods=("PUT", "DELETE")) as client:
         organization = client.organization()
         made = client.create(slack("Deploys"), organization.id)
         client.update(made.id, slack("Deploys", channel="#a"), frozenset({"configuration"}))
