@@ -25,6 +25,7 @@ _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
 
 _KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
 _DRY_RUN: Final = "`webhooks plan` shows what apply would do"
+_OFFLINE: Final = "leave it out: this command does not connect"
 _VARIABLES: Final = "set an environment variable and refer to it in the file: `{env: NAME}`"
 ADVICE: Final = {
     **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), _KEY),
@@ -370,6 +371,7 @@ CONNECTION_OPTIONS: Final = (
              help="Maximum number of concurrent requests. [default: 10]"),
 )  # fmt: skip
 """The options of commands that connect."""
+ADVICE.update((option.opts[-1], _OFFLINE) for option in CONNECTION_OPTIONS)
 
 SUGGESTED_OPTIONS: Final = (*FILE_OPTIONS[:1], *CONNECTION_OPTIONS)
 """The options that suggested commands have, too."""

@@ -358,7 +358,8 @@ def _in_file(what: str) -> Finding:
     return warning(
         "literal-secret",
         f"{what}: keep it out of the file",
-        f"keep it in a variable or a file: {REFERENCE}",
+        f"keep it in a variable or a file: {REFERENCE}; if the file was ever committed, change the "
+        "secret",
     )
 
 
