@@ -85,14 +85,17 @@ def merged(runner: World, jobs: dict[str, Any], before: str) -> None:
 
 
 def test_the_smallest_workflow_applies_and_rotates(fresh: World, tmp_path: Path) -> None:
-    """Its apply step works in a clone with the fetch-depth 0 of actions/checkout."""
+    """Its apply step works in a clone with the fetch-depth 0 of actions/checkout.
+
+    A run that waits is not cancelled, and applies the tip: only it sends what its push rotates.
+    """
     page = (ROOT / "docs/github.md").read_text("utf-8")
     (text,) = re.findall(r"```yaml\n(on: {push.*?)```", page, re.DOTALL)
-    (step,) = (
-        each
-        for each in yaml.safe_load(text)["jobs"]["apply"]["steps"]
-        if "webhooks apply" in each.get("run", "")
-    )
+    workflow = yaml.safe_load(text)
+    steps = workflow["jobs"]["apply"]["steps"]
+    assert workflow["concurrency"]["queue"] == "max"
+    assert steps[0]["with"] | {"ref": "${{ github.ref }}", "fetch-depth": 0} == steps[0]["with"]
+    (step,) = (each for each in steps if "webhooks apply" in each.get("run", ""))
     allowed = {"WEBHOOKS_ALLOW_SECRETS": step["env"]["WEBHOOKS_ALLOW_SECRETS"]}
     job = {"script": [step["run"]], "variables": allowed}
     first = fresh.git("rev-parse", "HEAD")
