@@ -50,6 +50,9 @@ MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _GLOB: Final = re.compile(r"[*?\[]")
+_EXTENDS: Final = re.compile(rb"""(?m)^["']?extends["']? *:(.*(?:\n[ \t-].*)*)""")
+"""What a file extends: the rest of the line, and the lines below that belong to it."""
+_NAMES_ORGANIZATION: Final = re.compile(rb"""(?m)^["']?(organization|api_key|profile)["']? *:""")
 
 
 def _is_read(path: PurePath) -> bool:
@@ -368,18 +371,24 @@ def _below(directory: Path) -> Iterator[PurePath]:
 def suggestion(missing: Path, directory: Path) -> str | None:
     """Return a hint with a similar file name beside `missing`, None without one.
 
-    For the default file, that of a folder around `directory` is one, too.
+    It is no file that others extend, whose webhooks alone are not those of any organization. For
+    the default file, it may be the folder of the organizations, or a folder around `directory`.
     """
     try:
         names = os.listdir(missing.parent)
     except OSError:
         return None
+    extended, applied = _layers(missing.parent)
     # A hidden file belongs to another tool.
-    visible = [name for name in names if not name.startswith(".")]
+    visible = [name for name in names if not name.startswith(".") and name not in extended]
     similar = near(missing.name, [name for name in visible if name.lower().endswith(_SUFFIXES)])
+    is_default = missing == directory / DEFAULT_FILE
+    # One of several organizations is not what a user without -f wants.
+    if is_default and applied and (similar is None or PurePath(similar) in applied):
+        similar = os.path.commonpath([path.parent for path in applied])
     if similar is not None:
         return f"did you mean `-f {display_name(missing.parent / similar, directory=directory)}`?"
-    if missing != directory / DEFAULT_FILE:
+    if not is_default:
         return None
     shown = ".."
     for _ in range(_FOLDERS_ABOVE):
@@ -387,6 +396,28 @@ def suggestion(missing: Path, directory: Path) -> str | None:
             return f"did you mean to run this in {shown}, which has {DEFAULT_FILE}?"
         shown += "/.."
     return None
+
+
+def _layers(directory: Path) -> tuple[set[str], list[PurePath]]:
+    """Return the names of the files that others in a folder, or one below, extend.
+
+    Return also those of the others that name an organization. Nothing is parsed, for a hint.
+    """
+    extended: set[str] = set()
+    applied: list[PurePath] = []
+    for path in (*directory.glob("*"), *directory.glob("*/*")):
+        relative = path.relative_to(directory)
+        if not _is_read(relative):
+            continue
+        with suppress(NotReadableError):
+            text = read_regular(path)
+            extends = _EXTENDS.search(text)
+            if extends is not None:
+                names = re.findall(rb"[^/\s\"',\[\]]+\.ya?ml\b", extends[1])
+                extended |= {os.fsdecode(name) for name in names}
+                if _NAMES_ORGANIZATION.search(text):
+                    applied.append(relative)
+    return extended, applied
 
 
 # Writing
