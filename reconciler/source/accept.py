@@ -157,14 +157,15 @@ class _Proposer:
         inherited: dict[DataPath, _Value] = {}
         for path, value in values.items():
             written = document.written_at(("webhooks", webhook.index, *path))
+            # In a parent, it is of all organizations, and this one changed.
+            if written.file != webhook.file:
+                inherited[path] = value
             # Only the author knows whether the other webhooks with this default should change, too.
-            if written.path[0] == "defaults":
+            elif written.path[0] == "defaults":
                 raise NotEditableError(
                     f"its {path[-1]} is inherited from `defaults`: change it there, or write it "
                     "in the entry"
                 )
-            if written.file != webhook.file:
-                inherited[path] = value
             elif isinstance(value, frozenset):
                 (entry,) = self._declaring(webhook)
                 items = entry.data["event_types"]
