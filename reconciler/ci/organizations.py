@@ -20,9 +20,16 @@ from reconciler.ci.github import Pull
 from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import merged_pulls, read_reviews, subject_of
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.ci.workflows import CALLED, caller_beside, not_triggering, settings_in
+from reconciler.ci.workflows import (
+    CALLED,
+    caller_beside,
+    listed_environments,
+    not_triggering,
+    unknown_environments,
+    workflow_text,
+)
 from reconciler.errors import ConfigurationError, UsageError
-from reconciler.findings import Finding, error, plural
+from reconciler.findings import Finding, plural
 from reconciler.model import Desired
 from reconciler.planning.guards import guard_all
 from reconciler.planning.run import RunPlan
@@ -79,38 +86,21 @@ def _require_environments(run: Run, sources: Iterable[Source]) -> None:
 
     GitHub would create it, without reviewers.
     """
-    known = {name.casefold() for name in _listed_environments(run)}
-    paths = "".join(f" -f {path}" for path in run.paths)
-    unknown = {
-        error(
-            "unknown-environment",
-            f"{', '.join(source.files.paths)} names the environment {environment!r}, which "
-            f"{caller_beside(run.workflow)} does not list",
-            f"create it with required reviewers, and add it with `webhooks init --github{paths}`",
-        )
-        for source in sources
-        for environment in [source.checked.desired.environment]
-        if environment is not None and known and environment.casefold() not in known
-    }
+    named = ((source.files.paths, source.checked.desired.environment) for source in sources)
+    caller = caller_beside(run.workflow)
+    unknown = unknown_environments(named, caller, _listed_environments(run), run.paths)
     if unknown:
-        raise ConfigurationError("the files are invalid", findings=tuple(unknown))
+        raise ConfigurationError("the files are invalid", findings=unknown)
 
 
 def _listed_environments(run: Run) -> tuple[str, ...]:
     """Return the environments of apply, the default one first; () if they are not known."""
-    if run.environments:
-        return run.environments
-    settings = settings_in([_apply_workflow(run)])
-    return (*settings.get("apply", "").split(), *settings.get("environments", "").split())
+    return run.environments or listed_environments(_apply_workflow(run))
 
 
 def _apply_workflow(run: Run) -> str:
     """Return the text of the workflow that applies pushes, empty without it."""
-    workflow = run.inputs.directory / caller_beside(run.workflow)
-    # A repository may call the action in a workflow with another name.
-    if not workflow.is_file():
-        return ""
-    return workflow.read_text(encoding="utf-8")
+    return workflow_text(run.inputs.directory / caller_beside(run.workflow))
 
 
 def require_trigger(run: Run, sources: Iterable[Source]) -> None:

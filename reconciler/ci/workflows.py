@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -19,6 +19,7 @@ import yaml
 
 from reconciler import __version__
 from reconciler.errors import UsageError
+from reconciler.findings import Finding, error
 from reconciler.model import SecretRef, frozen
 from reconciler.source.history import Git, git_in
 from reconciler.source.schemes import SCHEMES, paths, pattern
@@ -272,6 +273,46 @@ def caller_beside(workflow: str) -> str:
     if kind in ("plan", "apply", "drift"):
         return f"{_FOLDER}/apply{dash}{rest}"
     return CALLER
+
+
+def workflow_text(path: Path) -> str:
+    """Return the text of a workflow, empty without it."""
+    # A repository may call the action in a workflow with another name.
+    if not path.is_file():
+        return ""
+    return path.read_text(encoding="utf-8")
+
+
+def listed_environments(workflow: str) -> tuple[str, ...]:
+    """Return the environments in the text of the workflow that applies, the default one first."""
+    settings = settings_in([workflow])
+    return (*settings.get("apply", "").split(), *settings.get("environments", "").split())
+
+
+def unknown_environments(
+    named: Iterable[tuple[Sequence[str], str | None]],
+    caller: str,
+    listed: Sequence[str],
+    files: Sequence[str],
+) -> tuple[Finding, ...]:
+    """Return an error for each environment that files name and the workflow `caller` does not list.
+
+    GitHub would create it, without reviewers. `named` are the files and the environment of each
+    organization, `files` the values of -f. If no environment is `listed`, all may be.
+    """
+    known = {name.casefold() for name in listed}
+    options = "".join(f" -f {path}" for path in files)
+    unknown = {
+        error(
+            "unknown-environment",
+            f"{', '.join(paths)} names the environment {environment!r}, which {caller} does not "
+            "list",
+            f"create it with required reviewers, and add it with `webhooks init --github{options}`",
+        )
+        for paths, environment in named
+        if environment is not None and known and environment.casefold() not in known
+    }
+    return tuple(unknown)
 
 
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from reconciler import workflow
 from reconciler.cli.options import command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
-from reconciler.findings import plural
+from reconciler.findings import Finding, has_errors, plural
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
 from reconciler.source.text import masked
@@ -33,7 +33,7 @@ def run(session: Session, format: str) -> int:
     gathered = [workflow.gather(source.checked) for source in sources]
     # Organizations may have the same warnings.
     warnings = dict.fromkeys(warning for values in gathered for warning in values.warnings)
-    findings = (*findings, *warnings)
+    findings = (*findings, *warnings, *_unknown_environments(session, sources))
     view = session.view()
     if format == "json":
         view = view._replace(
@@ -45,13 +45,39 @@ def run(session: Session, format: str) -> int:
     if findings or format != "text":  # text without findings is empty
         session.console.record_rules(findings)
         text = FINDINGS_RENDERERS[format]().render_findings(findings, view)
-        session.show(text, failed=not sources)
-    if not sources:
+        session.show(text, failed=has_errors(findings))
+    if has_errors(findings):
         return ExitCode.INVALID
     if format == "text":
         session.show(_summary(sources))
         _show_missing(session, gathered)
     return ExitCode.OK
+
+
+def _unknown_environments(
+    session: Session, sources: Sequence[workflow.Source]
+) -> tuple[Finding, ...]:
+    """Return the errors about environments that the workflow of these files does not list."""
+    directory = session.process.directory
+    # The callers may be copied for other files.
+    callers = sorted(directory.glob(".github/workflows/apply-*.yml"))
+    if not callers:
+        return ()
+    # Imported here, because it takes time, and is for repositories on GitHub.
+    from reconciler.ci import workflows
+
+    findings: list[Finding] = []
+    for caller in callers:
+        text = workflows.workflow_text(caller)
+        named = [
+            (source.files.paths, source.checked.desired.environment)
+            for source in sources
+            if not workflows.not_triggering(text, source.files.paths)
+        ]
+        name = caller.relative_to(directory).as_posix()
+        listed = workflows.listed_environments(text)
+        findings += workflows.unknown_environments(named, name, listed, session.files)
+    return tuple(findings)
 
 
 def _show_missing(session: Session, gathered: Sequence[workflow.Gathered]) -> None:
