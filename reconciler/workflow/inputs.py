@@ -31,7 +31,8 @@ class Inputs(NamedTuple):
     `parsed` are the files if they were read before, or the configuration of a saved plan.
     `selected` are names, ids or globs of organizations, () for all; the API key must belong to one
     of them, too, not only to that of the files. `allow_secrets` are patterns that every reference
-    must match, () for all; with `require_allow_list`, an apply without the list is an error. `hide`
+    must match, () for all; with `require_allow_list`, an apply without the list is an error, which
+    proposes `allow_lines` if the run has several organizations. `hide`
     is called with every secret as it is fetched, before any use, so that output can be redacted.
     `git` runs git in `directory`. With `commit`, the files, their parents, policies and tracked
     secret files are read from it. `policies` are JSON Schemas that the configuration must meet,
@@ -50,6 +51,7 @@ class Inputs(NamedTuple):
     selected: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     require_allow_list: bool = False
+    allow_lines: tuple[str, ...] = ()
     allow_literals: bool = False
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
@@ -233,6 +235,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     keys = {name: next(key_references(documents), None) for name, documents in groups.items()}
     run_files = frozenset(document.file for document in parsed.documents)
     problems = parsed.findings
+    shared = {} if inputs.selected else _shared_keys(groups)
     if len(groups) > 1:
         data = {document.file: document.data for document in parsed.documents if document.usable}
         problems = (*problems, *without_organization(data))
@@ -247,7 +250,8 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
         reports = len(groups) == 1 or name is None
         group_inputs = inputs._replace(
             parsed=parsed._replace(
-                documents=tuple(documents), findings=problems if reports else ()
+                documents=tuple(documents),
+                findings=(*(problems if reports else ()), *filter(None, [shared.get(name)])),
             ),
             key_references=frozenset(filter(None, keys.values())),
             # The key must belong to this organization, so no file can use the list of another one.
@@ -264,6 +268,31 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
             )
         )
     return tuple(result)
+
+
+def _shared_keys(groups: Mapping[str | None, Iterable[Document]]) -> dict[str | None, Finding]:
+    """Return a warning about each key that several organizations have, by the second of them.
+
+    With `--organization`, its value may be another one in each run, so it is no error.
+    """
+    users: dict[tuple[str, object], tuple[str | None, str] | None] = {}
+    warnings: dict[str | None, Finding] = {}
+    for name, documents in groups.items():
+        for document in documents:
+            reference = next(key_references([document]), None)
+            for key, value in (("api_key", reference), ("profile", _text(document, "profile"))):
+                first = users.setdefault((key, value), (name, document.file))
+                if value is None or first is None or first[0] == name:
+                    continue
+                users[key, value] = None  # 60 organizations with one key are one mistake
+                warnings[name] = warning(
+                    "shared-key",
+                    f"{document.file} has the `{key}` of {first[1]}, but a key belongs to one "
+                    "organization",
+                    "set another one in each file, or choose one with --organization",
+                    Place(document.file, (key,)),
+                )
+    return warnings
 
 
 def _by_organization(parsed: Parsed) -> dict[str | None, list[Document]]:
@@ -347,6 +376,11 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
         for group, declared in zip(groups, loaded, strict=True)
         if declared.desired is not None
     ]
+    if len(groups) > 1:
+        lines = _allow_lines(sources)
+        for index, (group, checked) in enumerate(sources):
+            checked = checked._replace(inputs=checked.inputs._replace(allow_lines=lines))
+            sources[index] = Source(group, checked)
     # All or none: an invalid file may belong to any organization.
     is_valid = len(sources) == len(groups)
     return tuple(sources) if is_valid else (), tuple(findings)
@@ -436,11 +470,29 @@ def _unlisted(
     if not named or inputs.allow_secrets or not inputs.require_allow_list:
         return ()
     message = "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set"
-    patterns = shlex.quote(" ".join(sorted({masked(pattern(use)) for use in named})))
-    hint = f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS={patterns}"
+    wanted = f"={shlex.quote(_patterns(named))}"
+    if inputs.allow_lines:
+        wanted = f" to the lines {', '.join(map(shlex.quote, inputs.allow_lines))}"
+    hint = f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS{wanted}"
     if writing or inputs.strict:
         raise RunConfigurationError(message, hint=hint)
     return (warning("no-allow-list", message, hint),)
+
+
+def _patterns(references: Iterable[SecretRef]) -> str:
+    """Return the patterns of the allow-list for references."""
+    return " ".join(sorted({masked(pattern(use)) for use in references}))
+
+
+def _allow_lines(sources: Iterable[Source]) -> tuple[str, ...]:
+    """Return the lines of the allow-list that organizations with secrets need, as `init` does."""
+    lines = []
+    for source in sources:
+        used = secrets.references(source.checked.desired.webhooks)
+        named = [reference for reference in used if not reference.is_literal]
+        if named:
+            lines.append(f"{source.name}: {_patterns(named)}")
+    return tuple(lines)
 
 
 def _warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -114,7 +114,8 @@ def run(
         )
         steps += [
             "commit the workflows, and open a pull request with a change",
-            f"after you change which secrets the files use, {add_workflows} again",
+            "after you change secrets, organizations or environments in the files, "
+            f"{add_workflows} again",
         ]
     else:
         steps.append(f"{add_workflows} to add GitHub workflows")

@@ -146,9 +146,9 @@ def apply_options(
 def run(
     session: Session, out: str | None, format: str, detailed_exitcode: bool, **options: Any
 ) -> int:
-    """Works without the secrets, and lists those that apply needs. -v shows the digest that
-    identifies the plan. If a guard blocks the plan, it is still shown and saved; the exit code is
-    5.
+    """Works without the secrets, and lists those that apply needs. -v shows each organization, also
+    what is unchanged and, on a terminal, the digest that identifies the plan. If a guard blocks the
+    plan, it is still shown and saved; the exit code is 5.
 
     Examples:
         # compare webhooks.yaml with CloudTruth
@@ -234,7 +234,7 @@ def _save(
         session.console.error(
             OutputError(
                 f"the plan was not saved: {plural(len(run.problems), 'organization')} failed",
-                hint="a saved plan has all organizations; choose some with -f",
+                hint="a saved plan has all organizations; choose some with -f or --organization",
             )
         )
         return
