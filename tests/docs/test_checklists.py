@@ -49,6 +49,7 @@ SCHEME: Mapping[str, Edit] = {
     "schemas/webhooks.schema.json": by_script,
     "schemas/plan.schema.json": by_script,
     "docs/file.md": line_after("| `{file: PATH}` |", "| `{vault: KEY}` | a vault |\n"),
+    "docs/commands.md": by_script,
 }
 MISTAKES = {
     ("routing_key:", "routing_kye:"): "did you mean `routing_key`?",
@@ -174,6 +175,7 @@ def test_a_third_place_for_secrets_works(copy: ProgramCopy) -> None:
         output = done.stdout + done.stderr
         assert (done.returncode, shown in output) == (code, True), output
         assert secret not in output
+    assert "vault:KEY" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from reconciler.source.lint import Rules
 from reconciler.source.schemes import (
     _FORBIDDEN_FOLDERS,
     _FORBIDDEN_VARIABLES,
+    ARGUMENT,
     SCHEMES,
     allow_patterns,
     parse_reference,
@@ -250,7 +251,7 @@ def test_files_with_similar_paths_are_not_forbidden() -> None:
     assert [refusal(file(name)) for name in ALLOWED_FILES.split()] == [None] * 6
 
 
-@pytest.mark.parametrize("pattern", ["SLACK_*", "env:", "literal:x", "vault:x", ""])
+@pytest.mark.parametrize("pattern", ["SLACK_*", "env:", "literal:x", "nowhere:x", ""])
 def test_useless_allow_patterns_are_rejected(pattern: str) -> None:
     """A pattern that can never match is a usage error."""
     with pytest.raises(UsageError, match="--allow-secret") as raised:
@@ -259,7 +260,7 @@ def test_useless_allow_patterns_are_rejected(pattern: str) -> None:
     assert allow_patterns(("env:A", "file:b/*")) == ("env:A", "file:b/*")
 
 
-INVALID = "invalid secret reference: use env:NAME or file:PATH; for example env:SLACK_BOT_TOKEN"
+INVALID = f"invalid secret reference: use {ARGUMENT}; for example env:SLACK_BOT_TOKEN"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ INVALID = "invalid secret reference: use env:NAME or file:PATH; for example env:
     [
         ("env:_A1", env("_A1")),
         ("file:c:d", file("c:d")),
-        *((text, INVALID) for text in ("env", "env:", "env:1A", "file:", "vault:x", "literal:x")),
+        *((text, INVALID) for text in ("env", "env:", "env:1A", "file:", "nowhere:x", "literal:x")),
         (
             "env:GITHUB_TOKEN",
             "GITHUB_* variables are never sent to a webhook: GITHUB_TOKEN; "
@@ -292,7 +293,7 @@ def test_a_reference_is_an_argument(text: str, expected: SecretRef | str) -> Non
         ({"env": "sub/A", "version": 2}, False, env("sub/A")),
         ({"file": "../key"}, True, file("key")),
         ({"file": "key", "version": 2}, False, file("in/key")),
-        *((data, True, None) for data in ("env:A", {"vault": "x"}, {"env": 1})),
+        *((data, True, None) for data in ("env:A", {"nowhere": "x"}, {"env": 1})),
     ],
 )
 def test_a_reference_is_a_mapping(
