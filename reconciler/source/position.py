@@ -201,21 +201,16 @@ def _hidden(text: str) -> dict[int, list[_Span]] | None:
     hidden: dict[int, list[_Span]] = defaultdict(list)
     ends: dict[int, int] = defaultdict(int)  # comments start after them
     rows = _lines(text)
-    stack: list[tuple[Node, str | None, bool]] = [(nodes(text)[-1], None, False)]
-    while stack:
-        node, key, secret = stack.pop()
+    for node, is_shown in _values(nodes(text)[-1]):
         ends[node.end.line] = max(ends[node.end.line], node.end.column)
-        if node.form is yaml.MappingStartEvent:
-            stack.extend(_parts(node, secret))
-        elif node.form is yaml.SequenceStartEvent:
-            stack.extend((item, key, secret) for item in node.items)
-        elif not _may_show(node, key, secret):
-            first = node.start.column
-            for line in range(node.start.line, node.end.line):
-                ends[line] = max(first + 1, len(rows[line]))  # hide that a line is empty, too
-                hidden[line].append((first, ends[line]))
-                first = 0
-            hidden[node.end.line].append((first, node.end.column))
+        if is_shown:
+            continue
+        first = node.start.column
+        for line in range(node.start.line, node.end.line):
+            ends[line] = max(first + 1, len(rows[line]))  # hide that a line is empty, too
+            hidden[line].append((first, ends[line]))
+            first = 0
+        hidden[node.end.line].append((first, node.end.column))
     # A comment may have a secret, such as a value that was replaced by a reference.
     for number, row in enumerate(rows):
         start = row.find("#", ends[number])
@@ -228,6 +223,22 @@ def _hidden(text: str) -> dict[int, list[_Span]] | None:
                 span = (token.start_mark.column, token.end_mark.column)
                 hidden[token.start_mark.line].append(span)
     return hidden
+
+
+def _values(root: Node) -> Iterator[tuple[Node, bool]]:
+    """Yield the nodes of a text, except keys that are shown, and whether each may be shown."""
+    stack: list[tuple[Node, str | None, bool]] = [(root, None, False)]
+    while stack:
+        node, key, secret = stack.pop()
+        # A collection is shown: only its parts may be hidden.
+        is_shown = True
+        if node.form is yaml.MappingStartEvent:
+            stack.extend(_parts(node, secret))
+        elif node.form is yaml.SequenceStartEvent:
+            stack.extend((item, key, secret) for item in node.items)
+        else:
+            is_shown = _may_show(node, key, secret)
+        yield node, is_shown
 
 
 def _parts(node: Node, secret: bool) -> Iterator[tuple[Node, str | None, bool]]:

@@ -383,11 +383,7 @@ def _change_block_list(source: _Source, node: Node, change: ChangeItems) -> Iter
     items, column = node.items, node.start.column
     ranges = [_item_lines(source, item, column) for item in items]
     for index in change.removed:
-        start, end = ranges[index]
-        above = source.line_start(max(0, start - 1))
-        if source.is_blank(above) and source.is_blank(end):
-            start = above  # two blank lines become one
-        yield _Replacement(start, end, "")
+        yield _without_lines(source, *ranges[index])
     if len(change.removed) == len(items) and not change.added:
         # An empty value would be null: the key needs an empty list.
         parent, _ = source.follow(change.path[:-1])
@@ -398,16 +394,23 @@ def _change_block_list(source: _Source, node: Node, change: ChangeItems) -> Iter
         return
     last_start, end = ranges[-1]
     first = items[0]
-    if first.form is not yaml.MappingStartEvent:
-        yield source.insert_lines(end, _lines(change.added, column))
-        return
-    # The style of the list: the columns after a dash, and blank lines between its items.
-    lines = _lines(change.added, column, first.start.column - column)
-    # A single item that stays does not show the style: a blank line is that of new files.
-    is_single = len(items) == 1 and not change.removed
-    if is_single or source.is_blank(source.line_start(last_start - 1)):
-        lines = ["", *lines]
+    lines = _lines(change.added, column)
+    if first.form is yaml.MappingStartEvent:
+        # The style of the list: the columns after a dash, and blank lines between its items.
+        lines = _lines(change.added, column, first.start.column - column)
+        # A single item that stays does not show the style: a blank line is that of new files.
+        is_single = len(items) == 1 and not change.removed
+        if is_single or source.is_blank(source.line_start(last_start - 1)):
+            lines = ["", *lines]
     yield source.insert_lines(end, lines)
+
+
+def _without_lines(source: _Source, start: int, end: int) -> _Replacement:
+    """Return the removal of lines; of two blank lines around them one stays."""
+    above = source.line_start(max(0, start - 1))
+    if source.is_blank(above) and source.is_blank(end):
+        start = above
+    return _Replacement(start, end, "")
 
 
 def _item_lines(source: _Source, item: Node, column: int) -> tuple[int, int]:

@@ -197,7 +197,7 @@ class _Reader:
         next_event = self._next
         while (event := next_event()).__class__ is not yaml.SequenceEndEvent:
             if positions is not None:
-                positions.append(self._position(event))
+                positions.append(_position(self._file, event.start_mark, event.end_mark))
             data.append(self._value(event, depth + 1))
         if start.anchor is not None:
             self._anchors[start.anchor] = data
@@ -274,18 +274,13 @@ class _Reader:
             return []
         return mappings
 
-    def _position(self, event: Any) -> Position:
-        start, end = event.start_mark, event.end_mark
-        column, width = start.column, 1
-        if end.line == start.line:
-            width = max(1, end.column - column)
-            if end.column == column:  # an empty value: the text before it
-                column = max(0, column - 1)
-        return Position(file=self._file, line=start.line + 1, column=column + 1, width=width)
-
     def _error(self, rule: str, event: Any = None) -> _Stopped:
         """Record an error at an event, else at the first line; it makes the data unusable."""
-        position = Position(self._file, 1) if event is None else self._position(event)
+        position = (
+            Position(self._file, 1)
+            if event is None
+            else _position(self._file, event.start_mark, event.end_mark)
+        )
         self.findings.append(fault(rule, position))
         return _Stopped()
 
@@ -432,12 +427,11 @@ def locate(text: str, file: str, path: DataPath, *, key: bool = False) -> Positi
     its first key. An empty value has the position of its key.
     """
     name, node, exists = _follow(text, path)
-    is_empty = node.is_plain and not node.text
-    if exists and not key and not is_empty:
-        return _position(text, file, node)
-    if name is None and node.form is yaml.MappingStartEvent and node.items:
-        name = node.items[0]
-    return _position(text, file, name or node)
+    if key or not exists or (node.is_plain and not node.text):
+        if name is None and node.form is yaml.MappingStartEvent and node.items:
+            name = node.items[0]
+        node = name or node
+    return _position(file, node.start, node.end, text)
 
 
 def is_null(text: str, path: DataPath) -> bool:
@@ -447,11 +441,12 @@ def is_null(text: str, path: DataPath) -> bool:
     return exists and node.is_plain and node.text == "null"
 
 
-def _position(text: str, file: str, node: Node) -> Position:
-    start, end = node.start, node.end
+def _position(file: str, start: Any, end: Any, text: str = "") -> Position:
+    """Return the position of what is between two marks; with `text` up to the end of a line."""
     column, width = start.column, end.column - start.column
-    if end.line > start.line:  # up to the end of its first line
-        width = len(text[start.index : text.index("\n", start.index)].rstrip())
+    if end.line > start.line:
+        rest = text[start.index : text.find("\n", start.index)]
+        width = len(rest.rstrip()) if text else 1
     if width <= 0:  # an empty value: the character before is a colon or a dash
         column = max(0, column - 1)
     return Position(file=file, line=start.line + 1, column=column + 1, width=max(1, width))
@@ -474,6 +469,7 @@ def _duplicate_keys(text: str, file: str) -> Iterator[Finding]:
                 # The other keys follow from the `name` without a dash.
                 same_webhook = range(before.start.line, key.start.line)
                 hint = "write `- name:` if a webhook starts here; otherwise remove one of the two"
-            where, other = _position(text, file, key), _position(text, file, before)
+            where = _position(file, key.start, key.end, text)
+            other = _position(file, before.start, before.end, text)
             related = (Related(message="first written here", position=other),)
             yield error("duplicate-key", "duplicate key in a mapping", hint, where, related)
