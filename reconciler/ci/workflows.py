@@ -153,10 +153,11 @@ class Setup:
     def commands(self) -> tuple[str, ...]:
         """Return the commands that create GitHub's environments and set their secrets."""
         plan, keys = self.plan_environment, self.keys
-        commands = [
-            f"gh api --method PUT 'repos/{{owner}}/{{repo}}/environments/{name}'"
-            for name in (plan, *self.environments)
-        ]
+        commands: list[str] = []
+        for name in (plan, *self.environments):
+            path = f"'repos/{{owner}}/{{repo}}/environments/{name}'"
+            # To write an existing environment could reset its reviewers and its branch rule.
+            commands.append(f"gh api --silent {path} || gh api --method PUT {path}")
         commands += [f"gh secret set {key} --env {plan}  # a read-only key" for key in keys]
         for name, secrets in self.environments.items():
             for secret in secrets:
