@@ -379,17 +379,19 @@ def suggestion(missing: Path, directory: Path) -> str | None:
     except OSError:
         return None
     extended, applied = _layers(missing.parent)
-    # A hidden file belongs to another tool.
-    visible = [name for name in names if not name.startswith(".") and name not in extended]
-    similar = near(missing.name, [name for name in visible if name.lower().endswith(_SUFFIXES)])
+    readable = [name for name in names if _is_read(PurePath(name)) and name not in extended]
+    similar = near(missing.name, readable)
     is_default = missing == directory / DEFAULT_FILE
     # One of several organizations is not what a user without -f wants.
     if is_default and applied and (similar is None or PurePath(similar) in applied):
         similar = os.path.commonpath([path.parent for path in applied])
     if similar is not None:
         return f"did you mean `-f {display_name(missing.parent / similar, directory=directory)}`?"
-    if not is_default:
-        return None
+    return _folder_around(directory) if is_default else None
+
+
+def _folder_around(directory: Path) -> str | None:
+    """Return a hint with the nearest folder around another one that has the default file."""
     shown = ".."
     for _ in range(_FOLDERS_ABOVE):
         if (directory / shown / DEFAULT_FILE).is_file():
