@@ -110,10 +110,6 @@ class Behavior:
         # The displayed form of a role, which may be in lower case.
         return not write or role.upper() in ("ADMIN", "OWNER")
 
-    def allows_parameters(self, role: str) -> bool:
-        """Return whether a role may write parameters."""
-        return role.upper() in ("CONTRIB", "ADMIN", "OWNER")
-
     def now(self) -> datetime:
         """Return the server's time."""
         return datetime.now(UTC)

@@ -224,7 +224,7 @@ def parameters_response(exchange: Exchange) -> Response:
         return _named(exchange, parameters)
     # A role in the project replaces that in the organization, if access is controlled.
     role = exchange.behavior.project_role or exchange.role
-    if not exchange.behavior.allows_parameters(role):
+    if role.upper() not in ("CONTRIB", "ADMIN", "OWNER"):
         raise reject(403, "You do not have permission to perform this action.")
     sent = {} if method == "DELETE" else _body(exchange)
     if len(parts) == 3:

@@ -164,18 +164,11 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     listed = [("protect", pattern) for pattern in policy.protect]
     listed += [("ignore", pattern) for pattern in policy.ignore]
     used = _used_globs([pattern for _, pattern in listed], names, deletes=deletes) | names
-    idle = [(key, pattern) for key, pattern in listed if pattern.glob not in used]
-    if not idle:
-        return
-    # Case and swapped letters are the most frequent typos, and need no search for similar names.
-    same_letters = {_letters(name): name for name in names}
-    for key, pattern in idle:
-        meant = same_letters.get(_letters(pattern.glob))
-        hint = "correct it, or remove it if the webhook is gone; `webhooks status` lists names"
-        if meant is not None:
-            hint = f"did you mean {meant!r}?"
-        message = f"`{key}` has {pattern.glob!r}, which matches no declared or live webhook"
-        yield note("unused-pattern", message, hint, pattern.position)
+    hint = "correct it, or remove it if the webhook is gone; `webhooks status` lists names"
+    for key, pattern in listed:
+        if pattern.glob not in used:
+            message = f"`{key}` has {pattern.glob!r}, which matches no declared or live webhook"
+            yield note("unused-pattern", message, hint, pattern.position)
 
 
 def _used_globs(patterns: Iterable[Pattern], names: Set[str], *, deletes: bool) -> Set[str]:
@@ -185,11 +178,6 @@ def _used_globs(patterns: Iterable[Pattern], names: Set[str], *, deletes: bool) 
         return wildcards
     globs = Globs(wildcards)
     return {glob for name in names for glob in globs.matching(name)}
-
-
-def _letters(name: str) -> str:
-    """Return the same text for names that differ in case or in the order of letters."""
-    return "".join(sorted(name.casefold()))
 
 
 _LATIN: Final = str.maketrans(
