@@ -2,7 +2,7 @@
 
 A file beside the files that were read may declare them, or a file that a previous revision had and
 that is gone. An overlay declares what it inherits, too, and a file that is only a layer nothing.
-Files that cannot be parsed, or that are no configuration, are passed over.
+Files that cannot be parsed, now and in the commit, or that are no configuration, are passed over.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def beside(
 ) -> tuple[Document, ...]:
     """Return the files with webhooks beside files that were read, as they would be applied.
 
-    The files of a folder `webhooks/` are beside those of the folder around it. What they extend
-    may be gone from the working tree: then it is that of the commit `now`.
+    The files of a folder `webhooks/` are beside those of the folder around it. One that is invalid,
+    or what they extend and is gone, is that of the commit `now`, if it has one.
     """
     try:
         known = {os.path.realpath(directory / name) for name in names}
@@ -91,13 +91,21 @@ def beside(
 
     def read_parent(name: str) -> SourceFile:
         try:
-            return in_tree.read_parent(name)
+            return _valid(in_tree.read_parent(name), now)
         except NotReadableError:
             if now is None:
                 raise
             return now.read_file(name)
 
-    return _with_webhooks(in_tree.files, read_parent, owner)
+    return _with_webhooks([_valid(source, now) for source in in_tree.files], read_parent, owner)
+
+
+def _valid(source: SourceFile, now: Commit | None) -> SourceFile:
+    """Return a file, or that of a commit if it cannot be parsed, as while a merge has conflicts."""
+    if now is not None and not parse(source.raw, source.file).usable:
+        with suppress(NotReadableError):
+            return now.read_file(source.file)
+    return source
 
 
 def _folders(names: Collection[str]) -> set[str]:
