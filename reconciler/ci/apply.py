@@ -359,7 +359,7 @@ def _outcomes(run: Run, organizations: Sequence[_Reviewed], report: RunReport) -
 
 
 def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[str, ...]:
-    """Return the webhooks whose secrets this push changes without an approved plan.
+    """Return the webhooks whose secrets this or a newer push changes without an approved plan.
 
     CloudTruth does not show them, so no later plan contains them.
     """
@@ -459,7 +459,7 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
     if outcome.rotated:
         names = shorten([quote(name) for name in outcome.rotated], 3)
         problem = UnreviewedRotationError(
-            f"this push changes a reference or `version` of {names} without an approved plan, "
+            f"a push changed a reference or `version` of {names} without an approved plan, "
             "so this run did not send the secret, and no later plan shows it",
             hint="increment its `version` in a pull request",
         )

@@ -167,9 +167,10 @@ def _meaning_of_outcomes(report: Report) -> str:
     """Return what the outcomes have in common, empty if there is nothing."""
     if report.is_contradicted:
         return "CloudTruth does not show what was sent, see above"
-    if report.complete:
+    if report.complete and report.plan.unapplied:
         return f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
-    if report.needs_review:
+    # A secret that was rotated without a review is no operation of the plan.
+    if report.needs_review or report.complete:
         return "skipped operations need a review: plan again and have the new plan reviewed"
     return ""
 

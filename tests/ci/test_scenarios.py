@@ -521,6 +521,7 @@ def test_a_command_names_a_webhook_that_a_runner_would_execute(
     here.declare("Audit", name, version=2)
     done = here.push(before=old)
     assert done.outputs["failure-reason"] == "rotation-not-reviewed"
+    assert "Exit 6: skipped operations need a review" in done.stdout
     assert not re.search(r"##\[|\s::add-mask", done.stdout)
     assert here.follow(done.stdout).outputs["result"] == "applied"
 
