@@ -420,7 +420,7 @@ def _refusal(webhook: Drifted, accept: str) -> str:
         return f"{reason}; if it is, run `{accept}`"
     if webhook.refusal or accept:
         return webhook.refusal
-    return "its name has characters that a command cannot show: rename it first"
+    return "a name has characters that a command cannot show: rename it first"
 
 
 def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -> list[str]:

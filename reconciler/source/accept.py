@@ -19,6 +19,7 @@ from reconciler.planning.plan import (
     Attribution,
     Create,
     Delete,
+    FileState,
     Operation,
     Plan,
     Reason,
@@ -109,7 +110,7 @@ class _Proposer:
         self._named = named
         self._renamed = plan.renamed
         # Webhooks that a file declares which was not read were not added live.
-        self._elsewhere = {name: other.file for other in plan.elsewhere for name in other.names}
+        self._elsewhere = {name: other for other in plan.elsewhere for name in other.names}
 
     def edits(self, operations: Sequence[Operation]) -> Mapping[str, Iterable[Edit]]:
         """Return the edits that accept one operation, or a rename, by file.
@@ -222,10 +223,12 @@ class _Proposer:
 
     def _add(self, live: LiveWebhook) -> tuple[str, Edit]:
         """Return the only file whose scope has a live webhook, and the edit that declares it."""
-        if live.name in self._elsewhere:
-            raise NotEditableError(
-                f"{self._elsewhere[live.name]} declares it, which was not read: add it with -f"
-            )
+        other = self._elsewhere.get(live.name)
+        if other is not None:
+            why = "which is gone: restore it to keep the webhook"
+            if other.state is FileState.NOT_READ:
+                why = "which was not read: add it with -f"
+            raise NotEditableError(f"{other.file} declares it, {why}")
         files = self._scopes(live.name)
         chosen = files if len(files) == 1 else [file for file in files if file in self._named]
         if len(chosen) != 1:

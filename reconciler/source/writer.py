@@ -210,10 +210,19 @@ def unified_diff(name: str, before: bytes, after: bytes) -> str:
 
     old, new = (text.decode("utf-8").splitlines(keepends=True) for text in (before, after))
     lines = []
-    for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}"):
+    for line in difflib.unified_diff(old, new, _in_patch(f"a/{name}"), _in_patch(f"b/{name}")):
         missing_end = not line.endswith("\n")
         lines.append(f"{line}\n\\ No newline at end of file\n" if missing_end else line)
     return "".join(lines)
+
+
+def _in_patch(path: str) -> str:
+    """Return a path as git writes it: in quotes if it has characters that no output shows."""
+    if path.isprintable():
+        return path
+    encoded = path.encode(errors="surrogateescape")
+    octal = re.sub(rb"[^\w ./-]", lambda byte: b"\\%03o" % byte[0][0], encoded)
+    return f'"{octal.decode("ascii")}"'
 
 
 class _Source:
