@@ -112,11 +112,22 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
         return f"stopped by a signal: {finish}"
     if run.exit_code is not ExitCode.PARTIAL:
         return ""
-    # The same command would have the same problems: a guard, a key, a file.
-    failed = [quote(result.name) for result in run.organizations if result.problem]
+    # The same command would have the same problems: a guard, a key, a file, an ambiguous name.
+    failed = [
+        quote(result.name)
+        for result in run.organizations
+        if result.problem or (result.value and _lacking(result.value))
+    ]
     if failed:
         finish = f"resolve the problem of {shorten(failed, 3)}, then {finish}"
     return f"incomplete: {finish}"
+
+
+def _lacking(report: Report) -> str:
+    """Return what a complete apply leaves out, empty if nothing, or if it is not complete."""
+    if report.complete and report.plan.unapplied:
+        return f"{plural(len(report.plan.unapplied), 'declaration')} not applied"
+    return ""
 
 
 def _verification(report: Report) -> str:
@@ -167,8 +178,9 @@ def _meaning_of_outcomes(report: Report) -> str:
     """Return what the outcomes have in common, empty if there is nothing."""
     if report.is_contradicted:
         return "CloudTruth does not show what was sent, see above"
-    if report.complete and report.plan.unapplied:
-        return f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
+    lacking = _lacking(report)
+    if lacking:
+        return f"{lacking}, see above"
     # A secret that was rotated without a review is no operation of the plan.
     if report.needs_review or report.complete:
         return "skipped operations need a review: plan again and have the new plan reviewed"
@@ -203,5 +215,6 @@ def _reason(state: State, result: OrganizationResult[Report]) -> str:
         return title
     if result.problem is not None:
         return f"{title} ({result.problem.code})"
-    assert result.value is not None
-    return f"{title} ({applied([result.value])})"
+    report = result.value
+    assert report is not None
+    return f"{title} ({_lacking(report) or applied([report])})"
