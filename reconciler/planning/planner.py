@@ -123,8 +123,9 @@ def plan(
         earlier = _earlier_plan(live, secrets, options)
     touched = {*paired, *(delete.before.id for delete in deletes)}
     others = _undeclared(desired, live, touched)
-    renamed = _renamed(creates, deletes, others, secrets, evidence, earlier)
-    findings += _rename_hints(creates, renamed, touched, desired)
+    ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
+    renamed = _renamed(creates, deletes, others, ignore, secrets, evidence, earlier)
+    findings += _rename_hints(creates, renamed, touched, desired, ignore)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     findings += new_notes(options.previous, desired, secrets)
     if earlier is not None:
@@ -320,6 +321,7 @@ def _renamed(
     creates: Sequence[Create],
     deletes: Iterable[Delete],
     others: Iterable[LiveWebhook],
+    ignore: Globs,
     secrets: SecretValues,
     evidence: Evidence,
     earlier: Plan | None,
@@ -327,8 +329,8 @@ def _renamed(
     """Return the live webhooks that may be created ones under another name, for `Plan.renamed`.
 
     No operation changes the `others`: they may have been renamed live to a name outside the scope,
-    to a protected one, or to that of another declaration. `earlier` is the plan of the previous
-    configuration.
+    to a protected or ignored one, or to that of another declaration. `earlier` is the plan of the
+    previous configuration.
     """
     renamed: dict[str, Snapshot] = {}
     if not creates:
@@ -340,7 +342,12 @@ def _renamed(
     if earlier is not None:
         renamed = still_renamed(creates, earlier, (*deleted, *kept))
     renamed.update((new.name, old) for new, old in _alike(creates, deleted, renamed))
-    for new, old in _alike(creates, kept, renamed):
+    others_alike = chain(
+        _alike(creates, [webhook for webhook in kept if not ignore.match(webhook.name)], renamed),
+        # Last: usually, an ignored one is that of another team.
+        _alike(creates, [webhook for webhook in kept if ignore.match(webhook.name)], renamed),
+    )
+    for new, old in others_alike:
         pair = compare(new, by_id[old.id], secrets, evidence)
         is_other = any(change.path != ("name",) for change in pair.fields)
         # If the destination is hidden, it may be another one.
@@ -379,8 +386,10 @@ def _rename_hints(
     renamed: Mapping[str, Snapshot],
     touched: Set[str],
     desired: Desired,
+    ignore: Globs,
 ) -> Iterator[Finding]:
     """Yield a hint for each create whose webhook may be live under another name."""
+    names = {webhook.name for webhook in desired.webhooks}
     for create in creates:
         old, new = renamed.get(create.name), create.name
         if old is None:
@@ -393,8 +402,8 @@ def _rename_hints(
             yield note("looks-like-rename", message, f"to rename it, {add}", position)
             continue
         hint = f"rename it back, or {add} (outside the scope with `adopt: true`)"
-        # No entry may take the name of another one.
-        if any(webhook.name == old.name for webhook in desired.webhooks):
+        # No entry may take the name of another one, or an ignored webhook.
+        if old.name in names or ignore.match(old.name):
             hint = "rename it back"
         message = (
             f"{new!r} may be live under another name, {old.name!r}, which would stay: a create is "
@@ -404,12 +413,11 @@ def _rename_hints(
 
 
 def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[LiveWebhook]:
-    """Yield the live webhooks that the files neither declare nor ignore, without those `touched`.
+    """Yield the live webhooks that the files do not declare, without those `touched`.
 
-    Also those that `--only` does not select, because it may select only one of two names, and those
-    that share the name of a declared one.
+    Also those that `--only` does not select, because it may select only one of two names, those
+    that share the name of a declared one, and ignored ones.
     """
-    ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
     names = {absent.name for absent in desired.absent}
     ids = {*touched, *(absent.id for absent in desired.absent)}
     for webhook in desired.webhooks:
@@ -421,7 +429,7 @@ def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[Liv
             continue
         # Which of several with a declared name is the declared one is not known.
         is_declared = live_webhook.name in names and count_by_name[live_webhook.name] == 1
-        if not is_declared and not ignore.match(live_webhook.name):
+        if not is_declared:
             yield live_webhook
 
 
