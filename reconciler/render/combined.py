@@ -479,6 +479,8 @@ def _drift_count(report: DriftReport) -> str:
     if overdue:
         changes = plural(overdue, "change")
         return f"Drift, unless {changes} of the files can still be applied."
+    if any(drift.waiting for drift in report.drifts):
+        return "No drift, if the last change of the files is not applied yet."
     return "No drift."
 
 

@@ -45,6 +45,8 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     inputs = checked.inputs
     if not is_revision(named, inputs.directory):
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
+        if sources.findings:
+            raise _no_base("--base", sources.findings[0].message)
         return _declared(sources, f"--base {named[0]}", checked).desired
     commit = commit_at(named[0], inputs.directory, inputs.git)
     if commit is None:
@@ -105,7 +107,7 @@ def _declared(sources: files.Sources, name: str, checked: Checked) -> Checked:
 
 def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
     """Parse previous files, without those of other organizations."""
-    parsed = parse_files(sources._replace(findings=()))
+    parsed = parse_files(sources)
     groups = organizations(checked.inputs._replace(parsed=parsed))
     names = {document.file for document in parsed.documents}
     # They may have named their only organization otherwise.
