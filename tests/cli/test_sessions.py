@@ -45,6 +45,7 @@ python3() {{ {_PYTHON} "$@"; }}
 edit() {{ {_PYTHON} {shlex.quote(str(Path(__file__).with_name("edit.py")))} "$@"; }}
 """
 """Functions of the shell."""
+GNU_ONLY = re.compile(r"\b(sed -i|stat -c|cat -A|date -d|readlink -f|head -n -|wc -l)")
 ERASED = re.compile(r".*\r\x1b\[K")
 """What is written on a terminal before its line is erased."""
 VARYING = {
@@ -122,6 +123,7 @@ class Session:
 
     def run(self, line: str, piped: str = "") -> Done:
         """Run a line in a shell."""
+        assert not GNU_ONLY.search(line), f"use `edit`, or what macOS has, too: {line}"
         ran = subprocess.run(
             ["bash", "-c", PROGRAMS + line], cwd=self.folder, env={**os.environ, **SHELL},
             input=piped, capture_output=True, text=True, check=False,
