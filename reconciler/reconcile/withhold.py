@@ -21,7 +21,7 @@ from reconciler.model import (
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
 from reconciler.planning.readback import destination, hides_destination
 from reconciler.render.quote import quote
-from reconciler.report import NOT_CONVERGED, SUSPENDED, Failed, Report, Skipped
+from reconciler.report import NOT_CONVERGED, SUSPENDED, Applied, Failed, Report
 from reconciler.workflow.inputs import Gathered
 
 _HOUR: Final = 3600.0
@@ -62,14 +62,17 @@ class Suspensions:
     def record(self, report: Report, now: float) -> None:
         """Count the writes of an apply, and suspend what does not converge."""
         for outcome in report.outcomes:
-            if isinstance(outcome, Skipped):
-                continue  # nothing was sent
+            deviates = isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED
+            # A rejected write changed nothing, and no listing showed an unconfirmed one: neither is
+            # a write that something else undoes.
+            if not (deviates or isinstance(outcome, Applied)):
+                continue
             key = _key(report.plan, outcome.operation)
             before = self._histories.get(key, _History()).writes
             writes = (*(time for time in before if now - time < _HOUR), now)
             until, reason = 0.0, ""
             # The next round would send the same value, and the server would change it again.
-            if isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED:
+            if deviates:
                 until, reason = now + _HOUR, "CloudTruth stored other values than were sent"
             elif len(writes) >= _MAX_WRITES:
                 reason = f"written {_MAX_WRITES} times within an hour, and different again"

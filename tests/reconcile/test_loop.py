@@ -100,6 +100,24 @@ def test_a_value_that_the_server_normalizes_is_written_once_an_hour() -> None:
     assert "stored other values" in outcomes(process.rounds[-1][1])["alpha"]
 
 
+@pytest.mark.parametrize(
+    ("code", "result", "writes"), [(400, "failed", 1), (429, "failed", 80), (503, "unconfirmed", 2)]
+)
+def test_what_the_server_does_not_write_suspends_nothing(
+    world: World, code: int, result: str, writes: int
+) -> None:
+    """Each round reports its error; the first one after the outage writes."""
+    process = reconciled(world)
+    world.faults.add(faults.status(code), times=None, method="POST")
+    world.repository.commit(configuration(A, B, slack("gamma", "c")))
+    for _ in range(5):
+        sent = len(world.writes)
+        assert outcomes(process.next_rounds(1)[0]) == {"gamma": result}
+        assert len(world.writes) - sent <= writes
+    world.emulator.faults = Script()
+    assert outcomes(process.next_rounds(1)[0]) == {"gamma": "applied"}
+
+
 class Normalizing(Variant):
     """A server that stores another user name."""
 
