@@ -25,7 +25,7 @@ from reconciler.findings import plural
 from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, generic, slack
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
 from reconciler.planning.names import unexpected
-from reconciler.planning.readback import hides_destination, plausible
+from reconciler.planning.readback import hides_destination, is_unset, plausible
 from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
@@ -242,7 +242,7 @@ def _form(shown: Mapping[str, LiveValue], name: str) -> str:
         if name in shown:
             return "null"
         return "omitted"
-    if value in ("", Secret("")):
+    if is_unset(value):
         return "empty"
     if not plausible(value):
         return "masked or encrypted"

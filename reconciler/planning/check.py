@@ -29,7 +29,7 @@ from reconciler.planning.plan import (
     Update,
     ValueChange,
 )
-from reconciler.planning.readback import Reading, destination, gather_evidence, snapshot
+from reconciler.planning.readback import Reading, destination, gather_evidence, is_unset, snapshot
 
 
 class OperationState(Enum):
@@ -225,7 +225,7 @@ class Listing:
             if not field.secret or old == new:
                 continue
             # Masks of the same value may differ, so only readable values count.
-            shown = [value for value in (old, new) if value]
+            shown = [value for value in (old, new) if not is_unset(value)]
             if shown and all(self._evidence.reads(live.type, field, value) for value in shown):
                 return True
         return False

@@ -33,6 +33,7 @@ from reconciler.planning.readback import (
     hides_destination,
     is_hidden,
     is_malformed,
+    is_unset,
     plain_value,
     secret_reading,
     secrets_alike,
@@ -139,7 +140,7 @@ def _reading(
         return Reading.SAME  # the usual case
     if is_hidden(field, value):
         return Reading.UNKNOWN
-    if value in (None, ""):
+    if is_unset(value):
         # A field with its default value need not be set.
         return Reading.SAME if declared in (value, field.default) else Reading.ABSENT
     shown = plain_value(field, value)
@@ -238,8 +239,7 @@ def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator
         value = live.configuration[name]
         if live.type == webhook.type and known is (field is None):
             continue
-        # An empty field is the same as none: servers show both.
-        if value not in (None, "", Secret("")) and (field is None or value != field.default):
+        if not is_unset(value) and (field is None or value != field.default):
             yield FieldRemoved(path=("configuration", name))
 
 

@@ -181,6 +181,13 @@ def is_encrypted(value: Secret) -> bool:
     return value.matches(_ENCRYPTED)
 
 
+def is_unset(value: LiveValue) -> bool:
+    """Return whether a field is empty or missing, which is the same: servers show both."""
+    if isinstance(value, Secret):
+        return value == Secret("")
+    return value in (None, "")
+
+
 def nonempty(value: LiveValue) -> Secret | None:
     """Return a secret that is set, in any form."""
     return value if isinstance(value, Secret) and not value.matches(_EMPTY) else None

@@ -24,6 +24,7 @@ from reconciler.planning.names import Globs
 from reconciler.planning.readback import (
     Reading,
     is_hidden,
+    is_unset,
     nonempty,
 )
 from reconciler.source.document import Document
@@ -225,7 +226,11 @@ def _webhook_comments(
             notes.append("it looks the same as an earlier one: remove it if it is a duplicate")
         notes += _secret_notes(webhook, entry["configuration"], noted)
         known = FIELDS[webhook.type]
-        strange = [name for name, value in _shown(webhook).items() if value and name not in known]
+        strange = [
+            name
+            for name, value in _shown(webhook).items()
+            if name not in known and not is_unset(value)
+        ]
         if strange:
             names = ", ".join(sorted(strange))
             notes.append(f"not supported in files, removed by the next update: {names}")

@@ -93,6 +93,18 @@ def test_hidden_secrets_that_change_are_not_a_change(one: str, two: str) -> None
     assert listing.check(result.operations[0]).state is OperationState.PENDING
 
 
+@pytest.mark.parametrize(
+    ("token", "state"), [("", OperationState.STALE), ("***", OperationState.PENDING)]
+)
+def test_a_secret_that_is_set_since_the_plan_is_a_change(token: str, state: OperationState) -> None:
+    """An empty secret is none, on either side; a hidden one may be the same."""
+    unset, now = live_slack(token=token), live_slack()
+    result = make_plan(desired(), unset)
+    for before, after in ((unset, now), (now, unset)):
+        listing = Listing(result, (after,), SECRETS, {before.id: before})
+        assert listing.check(result.operations[0]).state is state
+
+
 def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Response]:
     listing = Listing(result, found, secrets)
     return [(each.state, each.reason, each.id) for each in map(listing.check, result.operations)]
