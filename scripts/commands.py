@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from reconciler.cli.commands.plan import PLAN_OPTIONS
 from reconciler.cli.main import program
 from reconciler.cli.options import Group, options_page
 
@@ -28,8 +29,9 @@ _SHARED: Final = re.compile(
     r"  (-f, --file PATH|--local) .*\n(?: {5,}.*\n)*|Common options: webhooks help options\n+"
     r"|Examples:\n(?:  .*\n)*"
 )
+_NAMES: Final = "|".join(option.opts[0] for option in PLAN_OPTIONS)
 _OPTIONS_OF_PLAN: Final = re.compile(
-    r"Plan:\n(?:  --(?:only|no-prune|base|resend-secret|allow-deletes) .*\n(?: {5,}.*\n)*){5}"
+    rf"Plan:\n(?:  (?:{_NAMES}) .*\n(?: {{5,}}.*\n)*){{{len(PLAN_OPTIONS)}}}"
 )
 _EMPTY_GROUP: Final = re.compile(r"^\w+:\n\n", re.M)
 

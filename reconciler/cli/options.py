@@ -337,9 +337,12 @@ _read = partial(_shared, group="Files")
 _connect = partial(_shared, group="Connection")
 _output = partial(_shared, group="Output")
 
+FILE_OPTION: Final = _read(
+    "-f", "--file", common=False, multiple=True, metavar="PATH", env="WEBHOOKS_FILE",
+    help="Read a file, a directory, a glob or standard input (-).",
+)  # fmt: skip
 FILE_OPTIONS: Final = (
-    _read("-f", "--file", common=False, multiple=True, metavar="PATH", env="WEBHOOKS_FILE",
-          help="Read a file, a directory, a glob or standard input (-)."),
+    FILE_OPTION,
     _read("--strict", is_flag=True, help="Treat warnings as errors."),
     _read("--policy", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
           help="Validate the files against this JSON Schema."),
@@ -373,7 +376,7 @@ CONNECTION_OPTIONS: Final = (
 """The options of commands that connect."""
 ADVICE.update((option.opts[-1], _OFFLINE) for option in CONNECTION_OPTIONS)
 
-SUGGESTED_OPTIONS: Final = (*FILE_OPTIONS[:1], *CONNECTION_OPTIONS)
+SUGGESTED_OPTIONS: Final = (FILE_OPTION, *CONNECTION_OPTIONS)
 """The options that suggested commands have, too."""
 
 _OUTPUT_OPTIONS: Final = (

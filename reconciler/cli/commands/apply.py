@@ -9,6 +9,7 @@ from typing import Any
 from reconciler import workflow
 from reconciler.cli.commands.plan import (
     PLAN_OPTIONS,
+    SAVED_OPTIONS,
     apply_options,
     check_output,
     load_targets,
@@ -16,7 +17,7 @@ from reconciler.cli.commands.plan import (
 )
 from reconciler.cli.connection import Progress, connected_all, show_problems
 from reconciler.cli.errors import translate
-from reconciler.cli.options import FILE_OPTIONS, SUGGESTED_OPTIONS, Option, command
+from reconciler.cli.options import FILE_OPTION, SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import SIGNALS, ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.findings import plural
@@ -180,7 +181,7 @@ def _question(run: workflow.RunPlan) -> str:
 def _read_saved(session: Session, path: str, expect_digest: str | None) -> SavedPlan:
     """Return the plan in a file. Raises StalePlanError if it has another digest."""
     files = tuple(other for other in session.files if other != path)
-    conflicting = session.words((*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]), file=files)
+    conflicting = session.words((FILE_OPTION, *SAVED_OPTIONS), file=files)
     if conflicting:
         alone = f"webhooks apply {shlex.quote(path)}"
         raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
+from reconciler.cli.commands.plan import ONLY, apply_options
 from reconciler.cli.connection import connected_all, require_used, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
@@ -18,7 +18,7 @@ from reconciler.workflow.drift import Base, base_of
     connects=True,
     formats=tuple(RENDERERS),
     options=(
-        PLAN_OPTIONS[0],
+        ONLY,
         Option("--base", group="Drift", multiple=True, metavar="REV|PATH",
                help="The configuration that was applied last: a git revision or earlier files. "
                     "[default: HEAD, but commits that may not be applied yet are left out; "

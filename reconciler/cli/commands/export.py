@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import PLAN_OPTIONS
+from reconciler.cli.commands.plan import ONLY
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
@@ -46,7 +46,7 @@ _NAMED: Final = re.compile(r"(?s)(?P<username>.+?)=(?P<reference>(?:env|file):.+
                help="For hidden Slack tokens, use the references of these files. [default: those "
                "in this folder]"),
         TOKEN,
-        PLAN_OPTIONS[0],
+        ONLY,
         Option("-o", "--out", group="Output", metavar="FILE",
                help="Write to a new file; - is standard output."),
     ),

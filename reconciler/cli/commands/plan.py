@@ -50,9 +50,17 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     return []
 
 
-PLAN_OPTIONS: Final = (
-    Option("--only", group="Plan", multiple=True, metavar="GLOB", shell_complete=_names,
-           help="Limit to webhooks whose name matches GLOB."),
+ONLY: Final = Option(
+    "--only", group="Plan", multiple=True, metavar="GLOB", shell_complete=_names,
+    help="Limit to webhooks whose name matches GLOB.",
+)  # fmt: skip
+_ALLOW_DELETES: Final = Option(
+    "--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
+    env="WEBHOOKS_ALLOW_DELETES",
+    help="Override the guards if the plan deletes exactly N webhooks.",
+)  # fmt: skip
+SAVED_OPTIONS: Final = (
+    ONLY,
     Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
     Option("--base", group="Plan", multiple=True, metavar="REV|PATH",
            help="Compare with a git revision or earlier files, to tell drift from edits and to "
@@ -60,12 +68,11 @@ PLAN_OPTIONS: Final = (
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET",
            help="Resend a secret, or a webhook's secrets; * for all."),
-    Option("--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
-           env="WEBHOOKS_ALLOW_DELETES",
-           help="Override the guards if the plan deletes exactly N webhooks."),
 )  # fmt: skip
-"""The options that determine a plan, shared with `apply`. A saved plan contains all but the last.
-"""
+"""The options that a saved plan contains."""
+
+PLAN_OPTIONS: Final = (*SAVED_OPTIONS, _ALLOW_DELETES)
+"""The options that determine a plan, shared with `apply`."""
 
 
 def load_targets(
@@ -180,7 +187,7 @@ def run(
         # Standard output has no name that `apply` could read.
         plan_file=None if target is None else out,
         # A saved plan has its files and the other options.
-        apply_options=words if target is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
+        apply_options=words if target is None else apply_options(session, (), [_ALLOW_DELETES]),
     )
     if out is not None:
         view = view._replace(shows_digest=True)

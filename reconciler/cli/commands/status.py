@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
+from reconciler.cli.commands.plan import ONLY, apply_options
 from reconciler.cli.connection import connected, connected_all, require_used, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
@@ -22,7 +22,7 @@ from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
     connects=True,
     formats=("text", "json"),
     options=(
-        PLAN_OPTIONS[0],
+        ONLY,
         Option("--failing", group="Output", is_flag=True,
                help="Show only webhooks whose last delivery failed; exit with 1 if there are any."),
     ),
