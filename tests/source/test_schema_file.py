@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from reconciler.kinds import EVENT_TYPES, KINDS
+from reconciler.kinds import EVENT_TYPES, GLOBS, KINDS
 from reconciler.source.explain import _EXPLAINERS
 from reconciler.source.schema import schema_text
 from tests.folders import ROOT
@@ -102,7 +102,7 @@ def test_every_definition_is_used() -> None:
 def test_the_schema_has_the_events_of_the_program() -> None:
     """Every event is offered for completion with a description."""
     offered = DEFINITIONS["eventType"]["anyOf"][0]
-    assert set(EVENT_TYPES) <= set(offered["enum"])
+    assert sorted(offered["enum"]) == sorted((*EVENT_TYPES, *GLOBS, "*"))
     assert len(offered["enum"]) == len(offered["enumDescriptions"])
     assert len(offered["enum"]) == len(offered["markdownEnumDescriptions"])
 
