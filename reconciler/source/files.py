@@ -375,19 +375,38 @@ def suggestion(missing: Path, directory: Path) -> str | None:
     the default file, it may be the folder of the organizations, or a folder around `directory`.
     """
     try:
-        names = os.listdir(missing.parent)
+        beside = sorted(missing.parent.iterdir())
     except OSError:
         return None
     extended, applied = _layers(missing.parent)
-    readable = [name for name in names if _is_read(PurePath(name)) and name not in extended]
+    readable = [
+        path.name for path in beside if _is_read(PurePath(path.name)) and path not in extended
+    ]
     similar = near(missing.name, readable)
     is_default = missing == directory / DEFAULT_FILE
     # One of several organizations is not what a user without -f wants.
-    if is_default and applied and (similar is None or PurePath(similar) in applied):
+    if is_default and applied and (similar is None or missing.parent / similar in applied):
         similar = os.path.commonpath([path.parent for path in applied])
     if similar is not None:
         return f"did you mean `-f {display_name(missing.parent / similar, directory=directory)}`?"
     return _folder_around(directory) if is_default else None
+
+
+def folder_of_overlays(file: str, directory: Path) -> str | None:
+    """Return the folder of the organizations whose files extend `file`; None if none does.
+
+    They are looked for in its folder and, unless that is `directory`, in the one around it.
+    """
+    path = Path(os.path.normpath(directory / file))
+    folders = [path.parent]
+    if len(PurePath(file).parts) > 1:
+        folders.append(path.parent.parent)
+    for folder in folders:
+        extended, applied = _layers(folder)
+        if path in extended and applied:
+            common = os.path.commonpath([overlay.parent for overlay in applied])
+            return display_name(Path(common), directory=directory)
+    return None
 
 
 def _folder_around(directory: Path) -> str | None:
@@ -400,25 +419,26 @@ def _folder_around(directory: Path) -> str | None:
     return None
 
 
-def _layers(directory: Path) -> tuple[set[str], list[PurePath]]:
-    """Return the names of the files that others in a folder, or one below, extend.
+def _layers(directory: Path) -> tuple[set[Path], list[Path]]:
+    """Return the files that others in a folder, or one below, extend.
 
-    Return also those of the others that name an organization. Nothing is parsed, for a hint.
+    Return also those of the others that name an organization. Nothing is parsed, as files that
+    have nothing to do with this program may be there.
     """
-    extended: set[str] = set()
-    applied: list[PurePath] = []
-    for path in (*directory.glob("*"), *directory.glob("*/*")):
-        relative = path.relative_to(directory)
-        if not _is_read(relative):
+    extended: set[Path] = set()
+    applied: list[Path] = []
+    for path in sorted((*directory.glob("*"), *directory.glob("*/*"))):
+        if not _is_read(path.relative_to(directory)):
             continue
         with suppress(NotReadableError):
             text = read_regular(path)
             extends = _EXTENDS.search(text)
             if extends is not None:
-                names = re.findall(rb"[^/\s\"',\[\]]+\.ya?ml\b", extends[1])
-                extended |= {os.fsdecode(name) for name in names}
+                listed = re.sub(rb"#.*", b"", extends[1])
+                for name in re.findall(rb"[^\s\"',\[\]]+\.ya?ml\b", listed):
+                    extended.add(Path(os.path.normpath(path.parent / os.fsdecode(name))))
                 if _NAMES_ORGANIZATION.search(text):
-                    applied.append(relative)
+                    applied.append(path)
     return extended, applied
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,11 +15,11 @@ from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
 from reconciler.source.history import Commit, Git, NoBaseError
-from reconciler.source.lint import Rules, without_organization
+from reconciler.source.lint import IDENTITY, Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.schemes import allow_patterns, pattern
 from reconciler.source.secrets import fetch_key
-from reconciler.source.text import masked
+from reconciler.source.text import in_quotes, masked
 
 _UNRESOLVED: Final = "unresolved-secret"
 
@@ -172,6 +172,8 @@ def parse(inputs: Inputs) -> Parsed:
     data = {document.file: document.data for document in parsed.documents if document.usable}
     organization = _only_selected(inputs, data.values())
     if organization is None:
+        if inputs.parsed is None and inputs.commit is None:
+            parsed = parsed._replace(findings=(*parsed.findings, *_only_layers(inputs, data)))
         return parsed
     unnamed = {finding.place.file for finding in without_organization(data) if finding.place}
     documents = []
@@ -180,6 +182,25 @@ def parse(inputs: Inputs) -> Parsed:
             document = document._replace(data={**document.data, "organization": organization})
         documents.append(document)
     return parsed._replace(documents=tuple(documents))
+
+
+def _only_layers(inputs: Inputs, data: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield an error for each file that only others make complete, if no file has an organization.
+
+    Alone, it would be applied to the organization of any key, which may exclude its webhooks.
+    """
+    if any(key in values for values in data.values() for key in IDENTITY):
+        return
+    for file in data:
+        folder = files.folder_of_overlays(file, inputs.directory)
+        if folder is not None:
+            yield error(
+                "no-organization",
+                f"{in_quotes(file)} names no organization, but files of organizations extend it",
+                f"pass these: `-f {shlex.quote(folder)}`; to apply this file, too, set "
+                "`organization` in it",
+                Place(file, ()),
+            )
 
 
 def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | None:

@@ -25,7 +25,7 @@ from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.source.elsewhere import Owner, beside
 from reconciler.source.export import export
-from reconciler.source.files import DEFAULT_FILE, FileKind, default_path
+from reconciler.source.files import DEFAULT_FILE, FileKind, default_path, folder_of_overlays
 from reconciler.source.new_references import SLACK_TOKEN, Tokens
 from reconciler.source.schemes import ARGUMENT, parse_reference
 from reconciler.source.writer import scalar
@@ -98,7 +98,7 @@ def run(
     if is_new:
         _require_writable(target, default)
         if named is None:
-            _require_no_declarations(directory, target)
+            _require_no_declarations(directory, target, github=github)
     # --github also updates the workflows of an existing file.
     elif not github:
         raise _already_exists(directory, target, file)
@@ -177,19 +177,24 @@ def _write_configuration(
 
 
 def _require_no_declarations(
-    directory: Path, target: str, organization: Organization | None = None
+    directory: Path, target: str, organization: Organization | None = None, *, github: bool = False
 ) -> None:
     """Raise UsageError if a file beside the new one declares webhooks.
 
-    With an `organization` only its files count: those of several organizations share folders.
+    With an `organization` only its files count: those of several organizations share folders. With
+    `github`, workflows for the existing files are what the user wants.
     """
     for document in beside([target], directory, Owner()):
         declared = document.data.get("organization")
         if organization is None or declared in (organization.id, organization.name):
+            path = folder_of_overlays(document.file, directory) or document.file
+            hint = f"compare it with `webhooks plan -f {shlex.quote(path)}`; a webhook that two "
+            hint += "files declare is an error"
+            if github:
+                hint = f"add workflows for it with `webhooks init --github -f {shlex.quote(path)}`"
             raise UsageError(
                 f"{document.file} beside it already declares webhooks: {target} was not written",
-                hint=f"compare it with `webhooks plan -f {shlex.quote(document.file)}`; a webhook "
-                "that two files declare is an error",
+                hint=hint,
             )
 
 
