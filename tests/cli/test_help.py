@@ -9,8 +9,9 @@ from runpy import run_path
 import click
 import pytest
 
+from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_TIMEOUT
 from reconciler.cli.main import program
-from reconciler.cli.options import Group, Option
+from reconciler.cli.options import CONNECTION_OPTIONS, Group, Option
 from tests.cli.conftest import Shell
 from tests.folders import ROOT
 
@@ -81,6 +82,13 @@ def test_an_option_has_the_same_names_everywhere() -> None:
                     seen.setdefault(name, set()).add(" ".join(each.opts))
     assert {name: names for name, names in seen.items() if len(names) > 1} == {}
     assert seen["--out"] == {"-o --out"}
+
+
+def test_the_default_times_are_those_of_the_client() -> None:
+    """They are text in the help: a command without a connection does not load the client."""
+    helps = {option.name: option.help or "" for option in CONNECTION_OPTIONS}
+    assert helps["timeout"].endswith(f"[default: {DEFAULT_TIMEOUT:g}]")
+    assert helps["deadline"].endswith(f"[default: {DEFAULT_DEADLINE:g}]")
 
 
 @pytest.mark.parametrize(
