@@ -26,6 +26,7 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
 _NULL_COMMIT: Final = "0" * 40
 _NULL: Final = r"0{40}(?:0{24})?"  # SHA-1 or SHA-256
 _SUFFIXES: Final = ("[yY][aA][mM][lL]", "[yY][mM][lL]")  # as files.py reads them from a folder
+_LAST: Final = ("log", "-1", "--no-follow", "--no-show-signature", "--abbrev=12")
 _REGULAR: Final = ("100644", "100755")
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
@@ -275,7 +276,7 @@ def with_renames(
 def removal(revision: str, name: str, now: Commit) -> str | None:
     """Return the commit from `revision` to `now` that removed a file, abbreviated, if any."""
     span = ["--end-of-options", f"{revision}..{now.id}", "--", f":(literal){name}"]
-    output = now.git(["log", "-1", "--format=%h", "--abbrev=12", "--diff-filter=D", *span])
+    output = now.git([*_LAST, "--format=%h", "--diff-filter=D", *span])
     return _commit(output)
 
 
@@ -304,8 +305,8 @@ def last_change(
         specs += [f":(glob){escaped}/**/*.{suffix}" for suffix in _SUFFIXES]
     specs += [f":(exclude,literal){name}" for name in others]
     # A merge brings its changes to the branch at once: its parent is what was applied before.
-    options = ["-1", "--first-parent", "-m", "--format=%h %p", "--abbrev=12"]
-    listing = git(["log", *options, "--name-status", "--no-renames", until.id, "--", *specs])
+    options = ["--first-parent", "-m", "--format=%h %p", "--name-status", "--no-renames"]
+    listing = git([*_LAST, *options, until.id, "--", *specs])
     if listing is None:
         raise NoBaseError("git cannot list the changes of the files")
     if not listing:

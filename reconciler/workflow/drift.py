@@ -77,7 +77,7 @@ def base_of(checked: Checked) -> Base:
     """Return the configuration of the last commit."""
     head = commit_of("HEAD", checked.inputs.git)
     if head is None:
-        return Base(unknown="these files are not in a git repository with a commit")
+        return Base(unknown="git finds no commit here (see `git log`)")
     try:
         last = previous_at(head, checked)
     except ConfigurationError as problem:

@@ -33,8 +33,8 @@ def run(
     """Drift is a change that was made in CloudTruth, not in the files: the configuration that was
     applied last would also revert it. Your own edits, and the last commits if they may not be
     applied yet, are listed separately, and never undone. For each webhook, the output has the
-    commands that revert and accept the change, and the edit as a patch for `git apply`. Exits
-    with 2 if there is drift.
+    commands that revert and accept the change, and the edit as a patch for `git apply`, or the
+    reason why there is none. Exits with 2 if there is drift.
 
     Examples:
         # what changed live, and how to revert or accept it
