@@ -283,6 +283,17 @@ class Desired(NamedTuple):
     committed: SecretValues = MappingProxyType({})
     environment: str | None = None
 
+    @property
+    def names(self) -> set[str]:
+        """Return the names of all entries."""
+        absent = (entry.name for entry in self.absent)
+        return {webhook.name for webhook in self.webhooks}.union(absent)
+
+    @property
+    def selectable_names(self) -> set[str]:
+        """Return the names that `--only` may mean: those of all entries, and former ones."""
+        return self.names.union(*(webhook.previously for webhook in self.webhooks))
+
 
 class Organization(NamedTuple):
     """The organization an API key belongs to."""

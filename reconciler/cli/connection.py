@@ -163,7 +163,7 @@ def require_used(
         # The globs may be meant for the webhooks that could not be read.
         if not isinstance(live, Live):
             return
-        names.update(webhook.name for webhook in target.checked.desired.webhooks)
+        names |= target.checked.desired.selectable_names
         names.update(webhook.name for webhook in live.webhooks)
     require_matches(globs, names, "declared or live webhook")
 

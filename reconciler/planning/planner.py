@@ -223,15 +223,13 @@ def _unmatched_globs(
     policy = desired.policy
     if not (options.only or policy.protect or policy.ignore):
         return  # most plans
-    names = {webhook.name for webhook in desired.webhooks}
-    names.update(webhook.name for webhook in live.webhooks)
-    names.update(absent.name for absent in desired.absent)
+    live_names = {webhook.name for webhook in live.webhooks}
     if options.only:
-        former = chain.from_iterable(webhook.previously for webhook in desired.webhooks)
-        yield from unmatched(options.only, names.union(former), "declared or live webhook")
+        names = live_names | desired.selectable_names
+        yield from unmatched(options.only, names, "declared or live webhook")
     else:
         undeclared = any(delete.reason is Reason.NOT_DECLARED for delete in deletes)
-        yield from unused(policy, names, deletes=undeclared)
+        yield from unused(policy, live_names | desired.names, deletes=undeclared)
 
 
 def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> FieldChange:
