@@ -416,11 +416,9 @@ def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[Liv
     Also those that `--only` does not select, because it may select only one of two names, those
     that share the name of a declared one, and ignored ones.
     """
-    names = {absent.name for absent in desired.absent}
+    names = desired.selectable_names
     ids = {*touched, *(absent.id for absent in desired.absent)}
-    for webhook in desired.webhooks:
-        names.update((webhook.name, *webhook.previously))
-        ids.add(webhook.id)
+    ids.update(webhook.id for webhook in desired.webhooks)
     count_by_name = Counter(webhook.name for webhook in live.webhooks)
     for live_webhook in live.webhooks:
         if live_webhook.id in ids or live_webhook.type not in KINDS:

@@ -95,13 +95,14 @@ class Commit(NamedTuple):
             for path in paths or files.DEFAULT_FILES
         ]
         try:
-            entries = self._list("-r", self.id, "--", *roots)
+            listed = self._list("-r", self.id, "--", *roots)
+            # Few of the files of many organizations are read.
+            entries = [entry for entry in listed if entry.name not in without]
             for path in paths or (_default_path(entries),):
                 matches = files.file_matcher(path, self.directory)
                 included = [entry for entry in _regular(entries) if matches(entry.name)]
                 for entry in sorted(included, key=lambda entry: entry.name):
-                    if entry.name not in without:
-                        read_files.setdefault(entry.name, self._source_file(entry))
+                    read_files.setdefault(entry.name, self._source_file(entry))
                 if not included:
                     self._check_path(path)
         except files.NotReadableError:

@@ -255,6 +255,10 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     groups = _by_organization(parsed)
     keys = {name: next(key_references(documents), None) for name, documents in groups.items()}
     run_files = frozenset(document.file for document in parsed.documents)
+    # Paths also name files that are gone, but git knows neither globs nor standard input.
+    has_history = not any(
+        path == files.STDIN or files.is_glob(path, inputs.directory) for path in inputs.paths
+    )
     problems = parsed.findings
     shared = {} if inputs.selected else _shared_keys(groups)
     if len(groups) > 1:
@@ -278,6 +282,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
             # The key must belong to this organization, so no file can use the list of another one.
             allow_secrets=allow_patterns(inputs.allow_secrets, name),
             run_files=run_files,
+            paths=inputs.paths if len(groups) == 1 or has_history else paths,
         )
         result.append(
             OrganizationFiles(
