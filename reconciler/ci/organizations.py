@@ -88,7 +88,7 @@ def _require_environments(run: Run, sources: Iterable[Source]) -> None:
     """
     named = ((source.files.paths, source.checked.desired.environment) for source in sources)
     caller = caller_beside(run.workflow)
-    unknown = unknown_environments(named, caller, _listed_environments(run), run.paths)
+    unknown = unknown_environments(named, caller, _listed_environments(run))
     if unknown:
         raise ConfigurationError("the files are invalid", findings=unknown)
 

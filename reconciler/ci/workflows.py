@@ -52,6 +52,8 @@ _SETTINGS: Final = {
     "apply": r"(?s)command: apply\n.*?^      environment: (\S+)$",
 }
 """The settings that users change in the workflows: they are kept when these are written again."""
+_FILE: Final = re.compile(r'^      file:\n.*\n        default: "([^"\\]+)"$', re.MULTILINE)
+"""What the workflows read. Of several files, there is no single one to keep."""
 _DEFAULTS: Final = {
     "runner": "ubuntu-latest",
     "cron": "23 5 * * *",
@@ -284,6 +286,12 @@ def workflow_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def configured_file(directory: Path) -> str | None:
+    """Return the file or directory that the workflows of a repository read, if it exists."""
+    match = _FILE.search(workflow_text(directory / CALLED))
+    return match[1] if match is not None and (directory / match[1]).exists() else None
+
+
 def listed_environments(workflow: str) -> tuple[str, ...]:
     """Return the environments in the text of the workflow that applies, the default one first."""
     settings = settings_in([workflow])
@@ -294,21 +302,23 @@ def unknown_environments(
     named: Iterable[tuple[Sequence[str], str | None]],
     caller: str,
     listed: Sequence[str],
-    files: Sequence[str],
 ) -> tuple[Finding, ...]:
     """Return an error for each environment that files name and the workflow `caller` does not list.
 
     GitHub would create it, without reviewers. `named` are the files and the environment of each
-    organization, `files` the values of -f. If no environment is `listed`, all may be.
+    organization. If no environment is `listed`, all may be.
     """
     known = {name.casefold() for name in listed}
-    options = "".join(f" -f {path}" for path in files)
+    where = "with `webhooks init --github`"
+    # `init` writes no copies.
+    if caller != CALLER:
+        where = f"to `environments` in {caller}"
     unknown = {
         error(
             "unknown-environment",
             f"{', '.join(paths)} names the environment {environment!r}, which {caller} does not "
             "list",
-            f"create it with required reviewers, and add it with `webhooks init --github{options}`",
+            f"create it with required reviewers, and add it {where}",
         )
         for paths, environment in named
         if environment is not None and known and environment.casefold() not in known

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler import workflow
+from reconciler.ci import workflows
 from reconciler.cli import github_setup
 from reconciler.cli.commands.export import TOKEN, parse_tokens, print_notes, require_usernames
 from reconciler.cli.connection import connected
@@ -44,7 +45,7 @@ _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
     options=(
         Option("-f", "--file", "named", group="Files", metavar="FILE",
                help="Write this file. With --github, it can be an existing directory. "
-               f"[default: {DEFAULT_FILE}]"),
+               f"[default: that of existing workflows, or {DEFAULT_FILE}]"),
         TOKEN,
         Option("--github", group="Files", is_flag=True,
                help="Write the GitHub workflows, or update them for changed files."),
@@ -89,7 +90,8 @@ def run(
     default = default_path(directory)
     if (directory / default).is_dir():
         default += "/"
-    target = (named or default).replace(os.sep, "/")  # it is written into workflows
+    kept = workflows.configured_file(directory) if github and named is None else None
+    target = (named or kept or default).replace(os.sep, "/")  # it is written into workflows
     # The options that name the configuration in suggested commands.
     file = ""
     if target != default:

@@ -76,7 +76,7 @@ def _unknown_environments(
         ]
         name = caller.relative_to(directory).as_posix()
         listed = workflows.listed_environments(text)
-        findings += workflows.unknown_environments(named, name, listed, session.files)
+        findings += workflows.unknown_environments(named, name, listed)
     return tuple(findings)
 
 
