@@ -265,7 +265,7 @@ def test_an_environment_that_the_workflow_does_not_list(three: Organizations) ->
     assert "names the environment 'Prod', which .github/workflows/apply-webhooks.yml does not" in (
         planned.stdout
     )
-    assert "webhooks init --github -f orgs/" in planned.stdout
+    assert "add it with `webhooks init --github`" in planned.stdout
     three.merge(2)
     three.push()
     assert here.approve(DEFAULT).outputs["failure-reason"] == "invalid-configuration"
