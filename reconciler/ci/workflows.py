@@ -147,6 +147,12 @@ class Setup:
         return {name: tuple(sorted(variables)) for name, variables in secrets.items()}
 
     @property
+    def unused(self) -> tuple[str, ...]:
+        """Return the environments that the workflow lists and no file names any more."""
+        _, *others = self.environments
+        return tuple(name for name in others if not self.environments[name])
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Return the variables of all API keys."""
         return tuple(sorted({organization.key for organization in self.organizations}))
@@ -157,6 +163,8 @@ class Setup:
         plan, keys = self.plan_environment, self.keys
         commands: list[str] = []
         for name in (plan, *self.environments):
+            if name in self.unused:
+                continue
             path = f"'repos/{{owner}}/{{repo}}/environments/{name}'"
             # To write an existing environment could reset its reviewers and its branch rule.
             commands.append(f"gh api --silent {path} || gh api --method PUT {path}")

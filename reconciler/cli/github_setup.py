@@ -215,10 +215,11 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
 
 def _instructions(setup: workflows.Setup) -> str:
     """Return what to set up in GitHub."""
-    applies = ", ".join(setup.environments)
+    used = {name: names for name, names in setup.environments.items() if name not in setup.unused}
+    applies = ", ".join(used)
     commands = "\n".join(f"  {line}" for line in setup.commands)
     many, checks = "", []
-    for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items():
+    for name, secrets in {setup.plan_environment: setup.keys, **used}.items():
         checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
         # GitHub refuses the next one, after a user has set a hundred of them.
         if len(secrets) > _MAX_SECRETS:
@@ -228,6 +229,12 @@ def _instructions(setup: workflows.Setup) -> str:
                 "some of its organizations another environment with `github: {environment: NAME}`."
             )
     missing = "\n".join(checks)
+    unused = ""
+    if setup.unused:
+        unused = (
+            f"\nNo file names {', '.join(setup.unused)} any more: remove it from `environments`\n"
+        )
+        unused += f"in {workflows.CALLER}, and delete it in GitHub."
     return f"""\
 The workflows install {setup.settings.get("package", setup.package)}
 Create these environments in GitHub: {setup.plan_environment}, {applies}.
@@ -238,5 +245,5 @@ do that; they create the environments and set the secrets:
 You can set a webhook's secret later: apply needs it only to create the
 webhook or to change its `configuration`.{many}
 To see which names are missing:
-{missing}
+{missing}{unused}
 Each step is explained in {workflows.GUIDE}"""
