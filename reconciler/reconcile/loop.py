@@ -250,15 +250,25 @@ class _Bases:
         """
         organization, commit = report.plan.organization, checked.inputs.commit
         assert commit is not None
-        base, pending = self._bases.get(organization.id), _pending_names(report)
-        webhooks = [webhook for webhook in checked.desired.webhooks if webhook.name not in pending]
-        if base is not None:
-            webhooks += [webhook for webhook in base.desired.webhooks if webhook.name in pending]
-        desired = checked.desired._replace(webhooks=tuple(webhooks))
-        is_complete = not pending and report.problem is None
+        base, pending = self._bases.get(organization.id), _pending(report, checked.desired)
+        earlier = () if base is None else base.desired.webhooks
+        kept = [webhook for webhook in earlier if pending & {webhook.name, webhook.id}]
+        known = {name for webhook in kept for name in (webhook.name, webhook.id) if name}
+        # A pending one that the base lacks is stored, too: its next version must look changed.
+        webhooks = [
+            webhook
+            for webhook in checked.desired.webhooks
+            if pending.isdisjoint({webhook.name, webhook.id})
+            or known.isdisjoint({webhook.name, webhook.id, *webhook.previously})
+        ]
+        # A restarted process has only the ref, so it waits for each change of a declaration.
+        declared = {(webhook.name, webhook.id): webhook for webhook in checked.desired.webhooks}
+        is_complete = report.problem is None and all(
+            declared.get((webhook.name, webhook.id)) == webhook for webhook in kept
+        )
+        desired = checked.desired._replace(webhooks=(*webhooks, *kept))
         reached = commit.id if is_complete or base is None else base.commit
         self._bases[organization.id] = _Base(desired, reached)
-        # The ref waits until all of a commit is applied: a restarted process has only the ref.
         if is_complete and self._refs.get(organization.id) != commit.id:
             self._move_ref(organization, commit)
 
@@ -278,17 +288,23 @@ class _Bases:
         self._notes.setdefault(text.format(name=quote(organization.name)))
 
 
-def _pending_names(report: Report) -> set[str]:
-    """Return the present and former names of webhooks that are not as declared."""
-    # A webhook that the plan keeps for a reason is not as declared either.
-    names = {kept.name for kept in report.plan.unapplied}
+def _pending(report: Report, desired: Desired) -> set[str | None]:
+    """Return the present and former names and the ids of webhooks that are not as declared."""
+    # A webhook that the plan keeps for a reason may be live under another name.
+    unapplied = {kept.position for kept in report.plan.unapplied}
+    names: set[str | None] = {
+        webhook.name for webhook in desired.webhooks if webhook.position in unapplied
+    }
+    for kept in report.plan.unapplied:
+        for webhook in kept.webhooks:
+            names |= {webhook.name, webhook.id}
     for outcome in report.outcomes:
         operation = outcome.operation
         if isinstance(outcome, Applied):
             continue
         names.add(operation.name)
         if isinstance(operation, Update):
-            names |= {operation.before.name, *operation.after.previously}
+            names |= {operation.before.name, operation.before.id, *operation.after.previously}
     return names
 
 

@@ -50,9 +50,9 @@ def reconciled(world: World, **options: Any) -> Process:
     return process
 
 
-def version(number: int) -> str:
+def version(number: int, name: str = "alpha") -> str:
     token = f"{{env: TOK, version: {number}}}"
-    return f'{{name: alpha, configuration: {{channel: "#a", token: {token}}}}}'
+    return f'{{name: {name}, configuration: {{channel: "#{name[0]}", token: {token}}}}}'
 
 
 def test_a_round_without_changes_costs_two_requests(world: World) -> None:
@@ -164,6 +164,32 @@ def test_a_rotation_is_sent_once(world: World) -> None:
     world.repository.commit(configuration(version(3), B))
     restarted = Process(world, "restarted", every=MINUTE)
     assert outcomes(restarted.next_rounds(1)[0])["alpha"] == "applied", "from the ref"
+
+
+@pytest.mark.parametrize("has_base", [False, True])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_webhook_that_was_not_yet_as_declared_gets_its_rotation(
+    world: World, has_base: bool, restarts: bool
+) -> None:
+    """A name that was live twice is resent like the others, also by a restarted process."""
+    world.emulator.behavior = Variant(read_back=ReadBack.MASK)
+    world.repository.commit(configuration(version(1, "beta")))
+    process = reconciled(world)
+    if not has_base:  # a new clone
+        world.repository.refs = {"HEAD": world.repository.refs["HEAD"]}
+        process = Process(world, "second", every=5 * MINUTE)
+    world.repository.commit(configuration(version(1), version(1, "beta")))
+    copy = {**world.emulator.webhook("beta"), "name": "alpha"}
+    for channel in ("a", "other"):
+        changed = {**copy["configuration"], "channel": f"#{channel}"}
+        world.emulator.store.save({**copy, "id": channel, "configuration": changed})
+    assert outcomes(process.next_rounds(1)[0]) == {}
+    world.emulator.store.delete("other")
+    if restarts:
+        process = Process(world, "restarted", every=5 * MINUTE)
+    world.repository.commit(configuration(version(2), version(2, "beta")))
+    assert outcomes(process.next_rounds(1)[0]) == {"alpha": "applied", "beta": "applied"}
+    assert outcomes(process.next_rounds(1)[0]) == {}
 
 
 def test_a_first_round_that_fails_in_part_writes_the_ref_later(world: World) -> None:
