@@ -78,7 +78,7 @@ class Session:
         """The settings of a connection without files."""
         return self.settings_of(None)
 
-    def settings_of(self, group: OrganizationFiles | None) -> Settings:
+    def settings_of(self, files: OrganizationFiles | None) -> Settings:
         """Return the settings of the connection for files. With -v, print each with its source.
 
         Raises UsageError, CredentialError, and ConfigurationError for a key that files must not
@@ -88,11 +88,11 @@ class Session:
         from reconciler.settings import Setting, resolve
 
         profile = key = None
-        if group is not None and not self.local:
-            if group.profile:
-                profile = Setting(value=group.profile, source=f"profile in {group.paths[0]}")
-            if (declared := group.key()) is not None:
-                key = Setting(value=declared, source=f"api_key in {group.paths[0]}")
+        if files is not None and not self.local:
+            if files.profile:
+                profile = Setting(value=files.profile, source=f"profile in {files.paths[0]}")
+            if (declared := files.key()) is not None:
+                key = Setting(value=declared, source=f"api_key in {files.paths[0]}")
         settings = resolve(
             self.command_line,
             self.process.environ,

@@ -101,7 +101,9 @@ class Apply:
     def new_equal(self, operation: Create, listing: Listing) -> list[LiveWebhook]:
         """Return the new webhooks that equal what was sent, as far as the server shows it."""
         new = self.new(operation, listing)
-        return [webhook for webhook in new if not listing.compare(operation, webhook).differing]
+        return [
+            webhook for webhook in new if not listing.check_against(operation, webhook).differing
+        ]
 
 
 def perform(operation: Operation, run: Apply) -> Outcome:
@@ -268,14 +270,14 @@ def _from_response(
     If the response differs from what was sent, the webhook is read, because some servers return
     less than they store. The final verification resolves the rest.
     """
-    if run.before.compare(operation, live).differing:
+    if run.before.check_against(operation, live).differing:
         try:
             again = run.api.get(live.id)
         except ApiError as error:
             # The write happened; the final verification shows whether as it was sent.
             message = f"the response differs from what was sent, then: {error.message}"
             return Unconfirmed(operation, message)
-        differing = run.before.compare(operation, again).differing
+        differing = run.before.check_against(operation, again).differing
         if differing:
             return stored_differently(operation, differing)
     return Applied(operation, id=live.id)
@@ -355,7 +357,7 @@ def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Ou
         return _vanished(operation, run)
     if live is None and _is_live_duplicate(operation, run):
         return None
-    now = run.before.compare(operation, live)
+    now = run.before.check_against(operation, live)
     match now.state:
         case OperationState.DONE:
             end = "was deleted" if isinstance(operation, Delete) else "is live"

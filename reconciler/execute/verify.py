@@ -149,7 +149,7 @@ def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Apply
         if not isinstance(outcome, Applied) or not isinstance(operation, Create):
             continue
         if outcome.id == gone.id:
-            if listing.compare(operation, kept).differing:
+            if listing.check_against(operation, kept).differing:
                 run.ledger.correct(index, name_conflict(operation, kept.id))
             else:
                 run.ledger.correct(index, outcome._replace(id=kept.id))
@@ -180,9 +180,9 @@ def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, r
     if isinstance(outcome, Failed) and isinstance(operation, Update):
         before = run.before.by_id.get(operation.before.id)
         # A listing that lags behind a write without a visible effect looks like its result.
-        if before is not None and not run.before.compare(operation, before).differing:
+        if before is not None and not run.before.check_against(operation, before).differing:
             return False
-    now = listing.compare(operation, webhook)
+    now = listing.check_against(operation, webhook)
     if now.state is OperationState.DONE:
         return True
     # For a value that cannot be read, only the response to the write confirms it.
@@ -268,7 +268,7 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
 def _final_failure(outcome: Failed, listed: LiveWebhook | None, last: _LastListing) -> Failed:
     """Return the outcome of a failed operation, with the fields that the last listing shows."""
     operation = outcome.operation
-    differing = last.listing.compare(operation, listed).differing
+    differing = last.listing.check_against(operation, listed).differing
     if not differing or isinstance(operation, Delete):
         return outcome
     return stored_differently(operation, differing)
@@ -288,14 +288,14 @@ def _final_write(
             message = "it was deleted after it was written"
             return Failed(operation, code="vanished", message=message, hint="plan again")
         return _not_found(outcome, run) if last.settled else outcome
-    differing = last.listing.compare(operation, live).differing
+    differing = last.listing.check_against(operation, live).differing
     if differing:
         return stored_differently(operation, differing)
     if listed is None:
         if last.settled:
             return _unlisted(operation, live.id)
     else:
-        differing = last.listing.compare(operation, listed).differing
+        differing = last.listing.check_against(operation, listed).differing
         if differing and not last.settled:
             return outcome
         if differing:

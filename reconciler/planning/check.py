@@ -40,7 +40,7 @@ class OperationState(Enum):
     STALE = "stale"
 
 
-class _Result(NamedTuple):
+class CheckResult(NamedTuple):
     """The state of one operation, the reason, and the webhook's id if the operation is done.
 
     `differing` is the difference between the webhook and the result of a create or an update.
@@ -52,8 +52,8 @@ class _Result(NamedTuple):
     differing: tuple[FieldChange, ...] = ()
 
 
-_PENDING = _Result(OperationState.PENDING)
-_APPEARED = _Result(
+_PENDING = CheckResult(OperationState.PENDING)
+_APPEARED = CheckResult(
     OperationState.STALE, "another webhook with this name was created since the plan"
 )
 
@@ -85,8 +85,8 @@ class Listing:
         # From all webhooks: a secret that reads back as declared shows that its field is readable.
         self._evidence = gather_evidence(self._pairs(declared, created), webhooks, secrets)
         # A webhook with a different name was renamed since the plan.
-        self._known = _names_in_plan(plan)
-        self._known.update((id_, webhook.name) for id_, webhook in declared.items())
+        named = {(id_, webhook.name) for id_, webhook in declared.items()}
+        self._known = _names_in_plan(plan) | named
         # Declared names that a webhook outside the plan should be renamed to. Such a webhook was
         # created after the plan, or was missing from the paged listing of the plan.
         unseen = {webhook.name for webhook in webhooks if webhook.id not in declared}
@@ -116,10 +116,10 @@ class Listing:
         named = chain.from_iterable(map(self.named, names))
         return [webhook for webhook in named if (webhook.id, webhook.name) not in self._known]
 
-    def check(self, operation: Operation) -> _Result:
+    def check(self, operation: Operation) -> CheckResult:
         """Return the state of an operation. If two webhooks have its name, it is stale."""
         live, others = self._webhooks_of(operation)
-        result = self.compare(operation, live)
+        result = self.check_against(operation, live)
         # With another webhook of the name, no later run could tell the two apart. A delete that is
         # done has no webhook left to confuse.
         if others and (result.state is OperationState.PENDING or not isinstance(operation, Delete)):
@@ -128,7 +128,7 @@ class Listing:
             return result
         reason = self._obsolete(operation, live)
         if reason:
-            return _Result(OperationState.STALE, reason)
+            return CheckResult(OperationState.STALE, reason)
         return result
 
     def _webhooks_of(
@@ -168,7 +168,7 @@ class Listing:
             return "it differs from the webhook to keep"
         return ""
 
-    def compare(self, operation: Operation, live: LiveWebhook | None) -> _Result:
+    def check_against(self, operation: Operation, live: LiveWebhook | None) -> CheckResult:
         """Check an operation against its webhook: by id or, for a create, by name."""
         if live is None:
             return _without_webhook(operation)
@@ -180,9 +180,9 @@ class Listing:
             # What is not shown may still have to be sent, although no field differs.
             is_left = differing or _sends_unknown(operation, live, comparison)
             if is_left and self._is_unchanged(operation, live):
-                return _Result(OperationState.PENDING, differing=differing)
+                return CheckResult(OperationState.PENDING, differing=differing)
         if not differing:
-            return _Result(OperationState.DONE, "it is already applied", live.id)
+            return CheckResult(OperationState.DONE, "it is already applied", live.id)
         stale = _APPEARED if isinstance(operation, Create) else _changed(operation, live)
         return stale._replace(differing=differing)
 
@@ -231,13 +231,13 @@ class Listing:
         return False
 
 
-def _changed(operation: Update | Delete, live: LiveWebhook) -> _Result:
+def _changed(operation: Update | Delete, live: LiveWebhook) -> CheckResult:
     """Return that a webhook was changed since the plan; a new destination is named."""
     where = destination(live)
     reason = "it was changed since the plan"
     if where != operation.before.destination:
         reason += f": it is now {where}"
-    return _Result(OperationState.STALE, reason)
+    return CheckResult(OperationState.STALE, reason)
 
 
 def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:
@@ -260,15 +260,15 @@ def _counted(
     return tuple(change for change in changes if not isinstance(change, SecretChange))
 
 
-def _without_webhook(operation: Operation) -> _Result:
+def _without_webhook(operation: Operation) -> CheckResult:
     """Return the state of an operation whose webhook is not live."""
     match operation:
         case Create():
             return _PENDING
         case Update():
-            return _Result(OperationState.STALE, "it was deleted since the plan")
+            return CheckResult(OperationState.STALE, "it was deleted since the plan")
         case Delete(before=before):
-            return _Result(OperationState.DONE, "it is already deleted", before.id)
+            return CheckResult(OperationState.DONE, "it is already deleted", before.id)
 
 
 def _removes_the_same_fields(operation: Update, live: LiveWebhook) -> bool:

@@ -104,8 +104,8 @@ def compare(
         result = _reading(webhook, live, field, secrets, evidence)
         if result is Reading.SAME and cause is None:
             continue
-        if result in _UNREAD:
-            unread[name] = _unread(field, live, result, cause)
+        if result in _NOT_COMPARED:
+            unread[name] = _why_unread(field, live, result, cause)
         change = _sent_change(webhook, live, field, result, cause, secrets)
         if change is not None:
             sent.append(change)
@@ -120,7 +120,7 @@ def compare(
 
 
 _ORDER: Final = ("name", "type", "event_types", "configuration")
-_UNREAD: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
+_NOT_COMPARED: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
 
 
 def _reading(
@@ -150,7 +150,9 @@ def _reading(
     return Reading.SAME if shown == declared else Reading.DIFFERENT
 
 
-def _unread(field: Field, live: LiveWebhook, result: Reading, cause: SecretCause | None) -> Reading:
+def _why_unread(
+    field: Field, live: LiveWebhook, result: Reading, cause: SecretCause | None
+) -> Reading:
     """Return why a field is not compared. A malformed value that is sent again is corrected."""
     wrong = cause is None and is_malformed(field, live.value(field.name))
     return Reading.MALFORMED if wrong and result is Reading.UNKNOWN else result
@@ -170,7 +172,7 @@ def _sent_change(
     """
     declared = webhook.configuration[field.name]
     if cause is None or not isinstance(declared, SecretRef):
-        if result in _UNREAD:
+        if result in _NOT_COMPARED:
             # Text in the file, such as a channel, that the server hides and that is resent.
             if cause is None or isinstance(declared, SecretRef):
                 return None

@@ -79,19 +79,19 @@ class Round(NamedTuple):
         return () if self.run is None else self.run.organizations
 
 
-def rounds(settings: Schedule) -> Iterator[Round]:
+def rounds(schedule: Schedule) -> Iterator[Round]:
     """Yield the result of each round; the next one begins when its time has come.
 
     Without an interval there is one. After a signal during an apply, the round of the signal is the
     last one; in a wait or while reading, a signal raises Terminated.
     """
-    reconciler = _Reconciler(settings)
-    clock, every = settings.clock, settings.every
+    reconciler = _Reconciler(schedule)
+    clock, every = schedule.clock, schedule.every
     while True:
         # The log names the commit also if its files are invalid.
         began, commit = clock.monotonic(), ""
         try:
-            inputs = settings.read()
+            inputs = schedule.read()
             assert inputs.commit is not None
             commit = inputs.commit.id
             result = reconciler.round(load_all(inputs))
@@ -108,8 +108,8 @@ def rounds(settings: Schedule) -> Iterator[Round]:
 class _Reconciler:
     """Plans or applies, with what a process remembers between rounds."""
 
-    def __init__(self, settings: Schedule) -> None:
-        self._settings, self._clock = settings, settings.clock
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule, self._clock = schedule, schedule.clock
         self._bases, self._suspensions = _Bases(), Suspensions()
         # By declared name: the failures since the last success, and when it is tried again.
         self._failures: dict[str, tuple[int, float]] = {}
@@ -118,13 +118,13 @@ class _Reconciler:
         """Plan or apply the organizations, except those that failed a short time before."""
         _require_organizations(sources)
         waiting = self._waiting({source.name for source in sources})
-        options = PlanOptions(prune=self._settings.prune)
+        options = PlanOptions(prune=self._schedule.prune)
         due = [Target(source, options=options) for source in sources if source.name not in waiting]
         if not due:
             return Round(waiting=waiting)
-        with self._settings.connected(due) as connected:
+        with self._schedule.connected(due) as connected:
             targets = identify(connected)
-            if self._settings.apply:
+            if self._schedule.apply:
                 result = self._apply(targets)
             else:
                 planned = plan_all(targets)
@@ -182,7 +182,7 @@ class _Reconciler:
             return
         attempts = self._failures.get(name, (0, 0.0))[0] + 1
         # The exponent is limited only to keep the number small: the wait ends at an hour.
-        longest = min(_LONGEST_WAIT, (self._settings.every or 0.0) * 2 ** min(attempts, 20))
+        longest = min(_LONGEST_WAIT, (self._schedule.every or 0.0) * 2 ** min(attempts, 20))
         # With jitter, so that many reconcilers do not return to a server at the same time.
         until = self._clock.monotonic() + self._clock.uniform(longest / 2, longest)
         self._failures[name] = attempts, until

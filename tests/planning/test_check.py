@@ -194,7 +194,7 @@ def test_a_removal_from_a_hidden_configuration_is_pending() -> None:
     hidden = unshown(BEARER_MASKED)
     removal = make_plan(desired(generic()), hidden, previous=WITH_BEARER)
     assert checks(removal, (hidden,)) == [pending()]
-    assert Listing(removal, (hidden,), {}).compare(removal.updates[0], hidden).differing == ()
+    assert Listing(removal, (hidden,), {}).check_against(removal.updates[0], hidden).differing == ()
 
 
 def test_a_rotation_is_not_done_while_the_old_secret_is_live() -> None:

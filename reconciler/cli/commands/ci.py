@@ -96,7 +96,7 @@ def _job_result(session: Session, what: str | None, options: Mapping[str, str | 
     _require_current_workflows(name, environ)
     # Many organizations read the same files of the same commit, which does not change.
     remembered = cache(session.inputs.git)
-    session.inputs = session.inputs._replace(
+    inputs = session.inputs._replace(
         apply_options=apply_options(session, session.files, ()),
         git=lambda arguments: remembered(tuple(arguments)),
     )
@@ -113,7 +113,7 @@ def _job_result(session: Session, what: str | None, options: Mapping[str, str | 
             if session.settings_of(files).key:
                 return None
             return "CLOUDTRUTH_API_KEY"
-        machine = Machine(environ, session.inputs.directory)
+        machine = Machine(environ, inputs.directory)
         if SCHEMES[key.scheme].has_value(key.name, machine):
             return None
         return masked(key.name)
@@ -132,7 +132,7 @@ def _job_result(session: Session, what: str | None, options: Mapping[str, str | 
             {name.replace("_", "-"): value or "" for name, value in options.items()},
             environ,
             _read_event(environ),
-            inputs=session.inputs,
+            inputs=inputs,
             connect=lambda targets: connected_all(session, targets),
             github=github,
             missing_key=missing_key,
@@ -184,15 +184,16 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     Return False, after an error message, on failure.
     """
     environ, is_written = session.process.environ, True
-    plan = document = ""
-    if result.plan.organizations and (folder := environ.get("RUNNER_TEMP")):
-        plan = os.path.join(folder, f"webhooks-plan-{secrets.token_hex(4)}.json")
+    plan_file = document = ""
+    folder = environ.get("RUNNER_TEMP")
+    if result.plan.organizations and folder:
+        plan_file = os.path.join(folder, f"webhooks-plan-{secrets.token_hex(4)}.json")
         document = RENDERERS["json"]().render_run(result.plan)
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
-    values = {**result.outputs, "plan-json": plan}
+    values = {**result.outputs, "plan-json": plan_file}
     outputs = "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
     for name, path, text in (
-        ("RUNNER_TEMP", plan, document),
+        ("RUNNER_TEMP", plan_file, document),
         ("GITHUB_OUTPUT", environ.get("GITHUB_OUTPUT"), outputs),
         ("GITHUB_STEP_SUMMARY", environ.get("GITHUB_STEP_SUMMARY"), result.render("markdown")),
     ):

@@ -75,7 +75,7 @@ def run(
         raise UsageError("--apply needs --every", hint="add --every 5m, or use `webhooks apply`")
     # Not resolved here: the link of git-sync names another worktree in each round.
     directory = session.process.directory / repository
-    settings = Schedule(
+    schedule = Schedule(
         read=lambda: _inputs_at(session, directory, rev),
         connected=lambda targets: connected_all(session, targets),
         clock=session.process.time(),
@@ -84,9 +84,9 @@ def run(
         prune=not no_prune,
     )
     if interval is None:  # for a job of a scheduler, which reads the exit code
-        return _show_once(session, next(rounds(settings)))
+        return _show_once(session, next(rounds(schedule)))
     if metrics_address is None:
-        return _repeat(session, settings, lambda result: None)
+        return _repeat(session, schedule, lambda result: None)
     try:
         from reconciler.reconcile.metrics import Metrics, serve  # an extra
     except ModuleNotFoundError:
@@ -94,20 +94,20 @@ def run(
             "--metrics-address needs prometheus_client",
             hint="install prometheus_client, as with `.[metrics]`",
         ) from None
-    metrics = Metrics(settings.clock, interval)
+    metrics = Metrics(schedule.clock, interval)
 
     def read() -> workflow.Inputs:
         metrics.begin()
-        return settings.read()
+        return schedule.read()
 
     # Before the first round: without the metrics that were asked for, nothing is written.
     with serve(metrics, *_address(metrics_address)):
-        return _repeat(session, settings._replace(read=read), metrics.record)
+        return _repeat(session, schedule._replace(read=read), metrics.record)
 
 
-def _repeat(session: Session, settings: Schedule, record: Callable[[Round], None]) -> int:
+def _repeat(session: Session, schedule: Schedule, record: Callable[[Round], None]) -> int:
     """Run rounds until a signal, and return its exit code."""
-    for result in rounds(settings):
+    for result in rounds(schedule):
         record(result)
         _show(session, result)
         if result.stopped is not None:
