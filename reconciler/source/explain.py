@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -68,9 +68,9 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
 _UNEXPLAINED: Final = error(
     "bad-value", "this is not valid", "compare it with docs/file.md", Place("", ())
 )
-"""The error about a part that one library rejects and the other one accepts.
+"""The error about a part that only one of the libraries rejects, or a value without a message.
 
-Tests find no such part, but without an error its webhooks would be applied.
+Tests find neither, but without an error its webhooks would be applied.
 """
 
 
@@ -146,7 +146,7 @@ def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
     path, known = rejected.path, list(rejected.schema["properties"])
     if path == ("defaults",):
         known = list(INHERITED)
-    elif "adopt" in known:
+    elif _is_webhook(known):
         known.extend(("add", "exclude"))  # valid in an overlay
     for key in _unknown(rejected):
         message = f"unknown key `{key}`" if is_known(key) else "unknown key"
@@ -161,8 +161,18 @@ def _unknown(rejected: _Rejection) -> list[str]:
     return [
         key
         for key in rejected.value
-        if key not in known and not (key.startswith("x-") and "webhooks" in known)
+        if key not in known and not (key.startswith("x-") and _is_file(known))
     ]
+
+
+def _is_file(keys: Collection[str]) -> bool:
+    """Return whether keys of the schema are those of a file, not of something in it."""
+    return "webhooks" in keys
+
+
+def _is_webhook(keys: Collection[str]) -> bool:
+    """Return whether keys of the schema are those of a webhook that is not absent."""
+    return "adopt" in keys
 
 
 def _ticked(words: Iterable[str]) -> str:
@@ -174,7 +184,7 @@ def _ticked(words: Iterable[str]) -> str:
 def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
     """Return the hint for an unknown key."""
     # An entry with `state: absent` is the right place, but may not have these.
-    is_absent_entry = key in INHERITED and not path and "webhooks" not in known
+    is_absent_entry = key in INHERITED and not path and not _is_file(known)
     # A key of the schema is probably in the wrong place, whatever it resembles here.
     if key in _PLACES and not is_absent_entry:
         return _PLACES[key]
@@ -274,7 +284,7 @@ def _fixed_message(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the finding for a keyword, or for a key, that has one message."""
     name = rejected.path[-1]
     template = _MESSAGES.get(rejected.keyword) or _PATTERNS.get((name, rejected.limit))
-    template = template or _MESSAGES.get(name, _MESSAGES["url"])
+    template = template or _MESSAGES.get(name, _UNEXPLAINED)
     values = {"name": _named(rejected.path), "limit": rejected.limit}
     message, hint = template.message.format(**values), (template.hint or "").format(**values)
     yield template._replace(message=message, hint=hint, place=Place("", rejected.path))
@@ -293,11 +303,6 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
         "{name} is not the name of a GitHub environment",
         "use up to 100 letters, digits, `.`, `_` and `-`, with a letter or digit first",
     ),
-    "url": error(
-        "bad-url",
-        "{name} is not an absolute http or https URL",
-        "start it with `https://` or `http://` in lower case, without spaces",
-    ),
     "type": error("unknown-type", "unknown type", f"the types are {_ticked(KINDS)}"),
     "state": error("unknown-state", "unknown state", "write `absent` to delete the webhook"),
     "version": error(
@@ -308,7 +313,19 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
 }
 """The error for a value that violates a keyword, or for the value of a key."""
 
+_BAD_URL: Final = error(
+    "bad-url",
+    "{name} is not an absolute http or https URL",
+    "start it with `https://` or `http://` in lower case, without spaces",
+)
+_URL_PATTERN: Final = schema()["$defs"]["literalUrl"]["pattern"]
 _PATTERNS: Final[Mapping[tuple[str | int, Any], Finding]] = {
+    **{
+        (field.name, _URL_PATTERN): _BAD_URL
+        for kind in KINDS.values()
+        for field in kind.fields
+        if field.is_url
+    },
     **{
         (field.name, field.schema_pattern): error(
             field.rule, f"{{name}} is not {field.noun}", field.hint

@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from reconciler.kinds import EVENT_TYPES, GLOBS, KINDS
-from reconciler.source.explain import _EXPLAINERS
+from reconciler.source.explain import _EXPLAINERS, _MESSAGES, _PATTERNS
 from reconciler.source.schema import schema_text
 from tests.folders import ROOT
 
@@ -137,6 +137,27 @@ def test_every_keyword_of_the_schema_is_explained() -> None:
     explained_elsewhere = {"enum"}  # of a union of events
     keywords = Draft7Validator.VALIDATORS.keys() - combining - explained_elsewhere
     assert {key for part in parts(SCHEMA) for key in part} & keywords == _EXPLAINERS.keys()
+
+
+def values(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return what the schema says of a value, in all its forms."""
+    node = DEFINITIONS[node["$ref"][8:]] if "$ref" in node else node
+    yield node
+    for form in (*node.get("anyOf", ()), node.get("then", {})):
+        if form:
+            yield from values(form)
+
+
+def test_every_pattern_and_constant_of_the_schema_is_explained() -> None:
+    """A value that does not match gets the message of its key, not that of another one."""
+    checked_elsewhere = {"add", "exclude"}  # of an overlay
+    for part in parts(SCHEMA):
+        properties: dict[str, Any] = part.get("properties", {})
+        for key in properties.keys() - checked_elsewhere - _MESSAGES.keys():
+            if isinstance(properties[key], dict):
+                for value in values(properties[key]):
+                    assert "const" not in value, key
+                    assert "pattern" not in value or (key, value["pattern"]) in _PATTERNS, key
 
 
 def test_the_documentation_names_every_key() -> None:
