@@ -366,7 +366,7 @@ class SecretUse(NamedTuple):
 class FileState(StrEnum):
     """Why a file was not read that declares webhooks which a plan deletes."""
 
-    NOT_READ = "not read"  # beside the files that were read
+    NOT_READ = "not read"  # in the same repository or folder
     GONE = "gone"  # not in the working tree, although no commit removed it
     REMOVED = "removed"  # by a commit
 

@@ -1,18 +1,20 @@
 """Find declarations that a run did not read, of webhooks that its plan deletes.
 
-A file beside the files that were read may declare them, or a file that a previous revision had and
-that is gone. An overlay declares what it inherits, too, and a file that is only a layer nothing.
-Files that cannot be parsed, now and in the commit, or that are no configuration, are passed over.
+Another file of the repository may declare them, one beside the files that were read, or one that a
+previous revision had and that is gone. An overlay declares what it inherits, too, and a file that
+is only a layer nothing. Files that cannot be parsed, now and in the commit, or that are no
+configuration, are passed over.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from reconciler.findings import has_errors
 from reconciler.model import SecretRef
@@ -20,18 +22,25 @@ from reconciler.planning.plan import DeclaredElsewhere, FileState
 from reconciler.source.document import Document
 from reconciler.source.files import (
     DEFAULT_FILES,
-    STDIN,
     STDIN_NAME,
     NotReadableError,
     ReadParent,
     SourceFile,
+    Sources,
     display_name,
     files_below,
     read,
 )
-from reconciler.source.history import Commit, Git, commit_at, removal
+from reconciler.source.history import Commit, Git, commit_at, matching_lines, removal
 from reconciler.source.load import key_references
 from reconciler.source.yaml import parse
+
+_MAX_NAMES: Final = 500
+_MAX_WORD: Final = 32
+"""Windows limits a command line to 32,767 characters."""
+_MAX_LINE: Final = 40
+"""Programs that write YAML break no lines in names of this length."""
+_ORGANIZATION: Final = re.compile(rb"""(?m)^["']?organization["']? *:""")
 
 
 class Owner(NamedTuple):
@@ -61,33 +70,114 @@ def keys_of(documents: Collection[Document]) -> frozenset[SecretRef | str]:
     )
 
 
-def beside(
-    names: Collection[str], directory: Path, owner: Owner, now: Commit | None = None
-) -> tuple[Document, ...]:
-    """Return the files with webhooks beside files that were read, as they would be applied.
+class _Names:
+    """Finds names in the text of files: parsing all of them would take long."""
 
-    The files of a folder `webhooks/` are beside those of the folder around it. One that is invalid,
-    or what they extend and is gone, is that of the commit `now`, if it has one.
+    def __init__(self, names: Iterable[str]) -> None:
+        self.words: set[str] = set()
+        self._patterns: list[re.Pattern[bytes]] = []
+        for name in names:
+            words = re.findall(r"\w+", name) or [""]
+            longest = max(words, key=len)
+            self.words.add(longest[:_MAX_WORD])
+            if len(name) > _MAX_LINE:
+                words = [longest]
+            # Quotes may be doubled in a name.
+            escaped = [re.escape(word.encode()) for word in words]
+            self._patterns.append(re.compile(rb"(?<!\w)" + rb"\W+".join(escaped) + rb"(?!\w)"))
+
+    def in_text(self, text: bytes) -> bool:
+        """Return whether a text may have a name, which may be written with escapes."""
+        return b"\\" in text or any(pattern.search(text) for pattern in self._patterns)
+
+
+class _Search:
+    """Finds files that may declare the deleted webhooks of an organization."""
+
+    def __init__(self, deleted: Collection[str], owner: Owner) -> None:
+        self.owner = owner
+        # All declarations have this word.
+        self._webhooks = _Names(deleted if len(deleted) <= _MAX_NAMES else ["webhooks"])
+        # Without an organization, the overlays of others show which files are only layers.
+        organizations = [""] if owner.declared is None else [owner.declared, *owner.names]
+        self._organizations = _Names(organizations)
+
+    def lines(self, git: Git, commit: Commit | None) -> dict[str, bytes]:
+        """Return the lines that `matches` needs, of all files of the repository that have some.
+
+        These are the files of a commit, else those in the working tree that git tracks.
+        """
+        words = {"webhooks", "configuration", "extends", "organization", "\\"}
+        words |= self._webhooks.words | self._organizations.words
+        # Without a word, any text may have the name.
+        return matching_lines(words - {""}, git, commit)
+
+    def matches(self, text: bytes) -> bool:
+        """Return whether the file with this text may declare the webhooks."""
+        names_organization = _ORGANIZATION.search(text) is not None
+        if names_organization and not self._organizations.in_text(text):
+            return False
+        # What a file inherits is not in its text.
+        if b"extends" in text:
+            return True
+        # The webhooks of other programs have no `configuration`.
+        is_ours = names_organization or b"configuration" in text
+        return is_ours and b"webhooks" in text and self._webhooks.in_text(text)
+
+    def names(self, lines: Mapping[str, bytes]) -> frozenset[str]:
+        """Return the names of the files that may declare the webhooks."""
+        return frozenset(name for name, text in lines.items() if self.matches(text))
+
+
+def beside(names: Collection[str], directory: Path, owner: Owner) -> tuple[Document, ...]:
+    """Return the files with webhooks beside files that were read, as they would be applied."""
+    sources = _in_tree(_names_beside(names, directory), names, directory)
+    return _with_webhooks(sources.files, sources.read_parent, owner)
+
+
+def _names_beside(names: Collection[str], directory: Path) -> frozenset[str]:
+    """Return the names of the files beside others.
+
+    The files of a folder `webhooks/` are beside those of the folder around it.
     """
-    try:
-        known = {os.path.realpath(directory / name) for name in names}
-    except FileNotFoundError:  # the working directory was deleted
-        return ()
     paths: set[Path] = set()
     for name in _folders(names):
         folder = directory / name
         paths |= {folder / file for file in files_below(folder) if len(file.parts) == 1}
         inner = folder / DEFAULT_FILES[2]
         paths |= {inner / file for file in files_below(inner)}
+    return frozenset(display_name(path, directory=directory) for path in paths)
+
+
+def _in_tree(others: Iterable[str], known: Iterable[str], directory: Path) -> Sources:
+    """Read files of the working tree, without those that are `known`."""
+    try:
+        read_before = {os.path.realpath(directory / name) for name in known}
+    except FileNotFoundError:  # the working directory was deleted
+        return Sources()
     # A link to a file that was read declares nothing else.
-    others = [path for path in sorted(paths) if os.path.realpath(path) not in known]
-    if not others:  # without paths, the default file would be read
-        return ()
-    in_tree = read(
-        [display_name(path, directory=directory) for path in others],
-        directory=directory,
-        stdin=bytes,
-    )
+    names = [name for name in others if os.path.realpath(directory / name) not in read_before]
+    if not names:  # without paths, the default file would be read
+        return Sources()
+    return read(sorted(names), directory=directory, stdin=bytes)
+
+
+def _not_read(
+    search: _Search,
+    committed: Collection[str],
+    names: Collection[str],
+    directory: Path,
+    now: Commit | None,
+    git: Git,
+) -> tuple[Document, ...]:
+    """Return the files of the working tree that may declare webhooks, as they would be applied.
+
+    One that is invalid, or what they extend and is gone, is that of the commit `now`, if it has
+    one. `committed` are those of its files that may declare them.
+    """
+    present = {name for name in committed if os.path.lexists(directory / name)}
+    others = present | search.names(search.lines(git, None)) | _names_beside(names, directory)
+    in_tree = _in_tree(others, names, directory)
 
     def read_parent(name: str) -> SourceFile:
         try:
@@ -97,7 +187,12 @@ def beside(
                 raise
             return now.read_file(name)
 
-    return _with_webhooks([_valid(source, now) for source in in_tree.files], read_parent, owner)
+    sources = [
+        _valid(source, now)
+        for source in in_tree.files
+        if source.file in present or search.matches(source.raw)
+    ]
+    return _with_webhooks(sources, read_parent, search.owner)
 
 
 def _valid(source: SourceFile, now: Commit | None) -> SourceFile:
@@ -152,8 +247,7 @@ def _declared_names(document: Document) -> frozenset[str]:
 
 def declared_elsewhere(
     deleted: Collection[str],
-    documents: Iterable[str],
-    paths: Sequence[str],
+    documents: Collection[str],
     owner: Owner,
     *,
     directory: Path,
@@ -163,22 +257,29 @@ def declared_elsewhere(
 ) -> tuple[DeclaredElsewhere, ...]:
     """Return the files that declare `deleted` webhooks, or did in a previous revision.
 
-    `documents` are the files that were read, `paths` the paths that name them, `commit` is the one
-    that they were read from, None for the working tree. The previous revision is `base`, else the
-    one before.
+    `documents` are the files that were read, `commit` is the one that they were read from, None for
+    the working tree. The previous revision is `base`, else the one before.
     """
     names = [name for name in documents if name != STDIN_NAME]
+    search = _Search(deleted, owner)
     now = commit or commit_at("HEAD", directory, git)
+    lines = search.lines(git, now) if now is not None else {}
+    committed = search.names(lines)
     if commit is None:
-        others = beside(names, directory, owner, now)
+        others = _not_read(search, committed, names, directory, now, git)
     else:
-        others = _at(commit, _names_beside(commit, names), owner)
+        others = _at(commit, committed.difference(names), owner)
     candidates: list[tuple[Document, FileState, str]] = [
         (document, FileState.NOT_READ, "") for document in others
     ]
     # Git has no history of standard input.
-    if now is not None and STDIN not in paths:
-        candidates += _gone(now, names, paths, base, owner, in_tree=commit is None)
+    if now is not None and STDIN_NAME not in documents:
+        gone: list[str] = []
+        if commit is None:
+            gone = [name for name in committed if not os.path.lexists(directory / name)]
+        # No commit removed these files, so no review has seen the removal: the plan is blocked.
+        candidates += [(document, FileState.GONE, "") for document in _at(now, gone, owner)]
+        candidates += _removed(now, {*names, *lines}, search, base)
     declared: list[DeclaredElsewhere] = []
     for document, state, removed_by in candidates:
         webhooks = tuple(sorted(_declared_names(document).intersection(deleted)))
@@ -187,31 +288,16 @@ def declared_elsewhere(
     return tuple(declared)
 
 
-def _gone(
-    now: Commit,
-    names: Collection[str],
-    paths: Sequence[str],
-    base: str | None,
-    owner: Owner,
-    *,
-    in_tree: bool,
+def _removed(
+    now: Commit, present: Collection[str], search: _Search, base: str | None
 ) -> Iterator[tuple[Document, FileState, str]]:
-    """Yield the files that `paths` included before, and those that were beside the files `names`.
-
-    `in_tree` compares the working tree, too.
-    """
-    committed = now.names(paths) | _names_beside(now, names)
-    # No commit removed these files, so no review has seen the removal: the plan is blocked.
-    if in_tree:
-        gone = [name for name in committed if not os.path.lexists(now.directory / name)]
-        for document in _at(now, gone, owner):
-            yield document, FileState.GONE, ""
+    """Yield the files that commits up to `now` removed, with the commit of each."""
     # Without a base, one commit is enough: an older removal was applied, or is still in review.
     before = commit_at(base or f"{now.id}^", now.directory, now.git)
     if before is None:
         return
-    removed = (before.names(paths) | _names_beside(before, names)) - committed.union(names)
-    for document in _at(before, removed, owner):
+    earlier = search.names(search.lines(now.git, before))
+    for document in _at(before, earlier.difference(present), search.owner):
         removed_by = removal(before.id, document.file, now)
         if removed_by is not None:
             yield document, FileState.REMOVED, removed_by
@@ -224,16 +310,3 @@ def _at(commit: Commit, names: Iterable[str], owner: Owner) -> tuple[Document, .
         with suppress(NotReadableError):
             sources.append(commit.read_file(name))
     return _with_webhooks(sources, commit.read_file, owner)
-
-
-def _names_beside(commit: Commit, known: Collection[str]) -> frozenset[str]:
-    """Return the names of a commit's files beside those that are `known`, without those."""
-    folders = _folders(known)
-    inner = [posixpath.join(folder, DEFAULT_FILES[2]) for folder in folders]
-    names = commit.names([folder or "." for folder in (*folders, *inner)])
-    return frozenset(
-        name
-        for name in names.difference(known)
-        if posixpath.dirname(name) in folders
-        or any(PurePath(name).is_relative_to(folder) for folder in inner)
-    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -119,16 +120,6 @@ class Commit(NamedTuple):
                 raise NoBaseError(
                     f"the files of {entry.name}, a submodule, are not in this repository"
                 )
-
-    def names(self, paths: Sequence[str]) -> frozenset[str]:
-        """Return the names of the files that `paths` include, also by globs; none without git."""
-        named = paths or (files.default_path(self.directory),)
-        matchers = [files.file_matcher(path, self.directory) for path in named]
-        entries: list[_Entry] = []
-        with suppress(files.NotReadableError):
-            entries = self._list("-r", self.id)
-        names = [entry.name for entry in _regular(entries)]
-        return frozenset(name for name in names if any(matches(name) for matches in matchers))
 
     def tracked(self, names: Iterable[str]) -> frozenset[str]:
         """Return the paths of `names` that are files of the commit."""
@@ -272,6 +263,27 @@ def with_renames(
             read_files[new] = commit.read_file(old)._replace(file=new)
             read_files.pop(old, None)
     return sources._replace(files=tuple(read_files.values()))
+
+
+def matching_lines(texts: Iterable[str], git: Git, commit: Commit | None) -> dict[str, bytes]:
+    """Return the lines with one of `texts`, by the names of the configuration files that have some.
+
+    These are all files of a commit, in any folder, else those in the working tree that git tracks.
+    """
+    # Each of the first options may be set otherwise in the configuration of git.
+    options = ["--no-full-name", "--no-line-number", "--no-column", "--no-color"]
+    options += ["--no-recurse-submodules", "--text", "--fixed-strings", "-z"]
+    patterns = [word for text in texts for word in ("-e", text)]
+    revision, prefix = [], b""
+    if commit is not None:
+        revision, prefix = [commit.id], f"{commit.id}:".encode()
+    specs = [":(top,icase)*.yaml", ":(top,icase)*.yml"]
+    output = git(["grep", *options, *patterns, *revision, "--", *specs]) or b""
+    lines: defaultdict[str, bytes] = defaultdict(bytes)
+    for match in filter(None, output.split(b"\n")):
+        name, _, line = match.partition(b"\0")
+        lines[os.fsdecode(name.removeprefix(prefix))] += line + b"\n"
+    return lines
 
 
 def removal(revision: str, name: str, now: Commit) -> str | None:

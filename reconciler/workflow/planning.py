@@ -168,7 +168,6 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
     elsewhere = declared_elsewhere(
         plan.undeclared,
         (*loaded.documents, *loaded.parents),
-        inputs.paths,
         Owner(
             gathered.checked.desired.organization,
             (organization.id, organization.name),

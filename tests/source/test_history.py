@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from reconciler.source.files import NotReadableError, Sources
-from reconciler.source.history import Commit, NoBaseError, git_in, tracked, with_renames
+from reconciler.source.history import (
+    Commit,
+    NoBaseError,
+    git_in,
+    matching_lines,
+    tracked,
+    with_renames,
+)
 from reconciler.workflow import Inputs
 from tests.folders import commit, git, write
 
@@ -142,6 +149,23 @@ def test_only_files_in_git_are_tracked(repository: Repository) -> None:
     assert tracked([*names[2:], "../x"], directory=folder, git=git) == {"sub/../sub/b.txt"}
     assert tracked(["b.txt"], directory=folder / "sub", git=git_in(folder / "sub")) == {"b.txt"}
     assert tracked(names, directory=folder, git=lambda words: None) == frozenset()
+
+
+def test_lines_are_found_in_the_whole_repository(repository: Repository) -> None:
+    """From any folder, in a commit and in the working tree, whatever the configuration of git."""
+    (repository.folder / "link.yaml").symlink_to("ä.yaml")
+    repository.git("config", "grep.fullName", "true")
+    repository.git("config", "grep.lineNumber", "true")
+    tip = repository.commit(
+        ä_yaml="x\nname: A\r\n", b__c_YML="b\\x", b__d_txt="name", h___g__e_yml="name\0"
+    )
+    (repository.folder / "ä.yaml").write_text("name: B")
+    git = git_in(repository.folder / "b")
+    lines = {"../ä.yaml": b"name: A\r\n", "c.YML": b"b\\x\n", "../h/.g/e.yml": b"name\0\n"}
+    texts = ("name", "\\")
+    assert matching_lines(texts, git, Commit(tip, repository.folder / "b", git)) == lines
+    assert matching_lines(texts, git, None) == lines | {"../ä.yaml": b"name: B\n"}
+    assert matching_lines(["none"], git, None) == matching_lines(texts, lambda words: None, None)
 
 
 def test_a_policy_behind_a_link_on_the_base_branch_is_refused(repository: Repository) -> None:
