@@ -298,6 +298,11 @@ class Block(NamedTuple):
     refusal: str
     note: str
 
+    @property
+    def by_hand(self) -> bool:
+        """Return whether only an edit by hand accepts: the refusal names no command either."""
+        return bool(self.refusal) and "; if it is, run `" not in self.refusal
+
 
 def drift_blocks(report: DriftReport, view: View) -> list[Block]:
     """Return the webhooks that drifted."""

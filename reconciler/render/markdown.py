@@ -134,7 +134,7 @@ def _drifted(block: Block) -> str:
         ("note", block.note),
         ("revert", block.revert),
         ("accept", block.accept),
-        ("accept by hand", block.refusal),
+        ("accept by hand" if block.by_hand else "accept", block.refusal),
     ]
     lines += [f"  - {way}: {code(text)}" for way, text in ways if text]
     # One item, so that a cut never separates a webhook from its ways out.

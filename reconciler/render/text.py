@@ -173,7 +173,8 @@ def _with_ways(block: Block) -> Iterable[Row]:
     *most, last = block.rows
     ways = [("revert", [Atom(block.revert)]), ("accept", [Atom(block.accept)])]
     if block.refusal:
-        ways[1] = ("accept", sentence(f"by hand: {block.refusal}"))
+        start = "by hand: " if block.by_hand else ""
+        ways[1] = ("accept", sentence(start + block.refusal))
     if block.note:
         ways.insert(0, ("note", sentence(block.note)))
     lines = [FieldLine(label, tuple(atoms)) for label, atoms in ways if atoms[0].text]
