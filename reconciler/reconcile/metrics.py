@@ -6,12 +6,13 @@ of organizations are the only text from the API.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter as Counts
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, make_wsgi_app
@@ -24,16 +25,25 @@ from reconciler.ports import Clock
 from reconciler.reconcile.loop import Round
 from reconciler.report import SUSPENDED, Applied, Report, Skipped
 
+_Metric = TypeVar("_Metric", Gauge, Counter)
+
 # One round that a slow server delays is no reason to restart the process.
 _HEALTHY_INTERVALS: Final = 3
 
 
 class Metrics:
-    """The metrics of a process; `every` is the interval of its rounds in seconds."""
+    """The metrics of a process.
 
-    def __init__(self, clock: Clock, every: float) -> None:
+    `every` is the interval of its rounds, `deadline` the longest time of one, both in seconds.
+    """
+
+    def __init__(self, clock: Clock, every: float, deadline: float) -> None:
         self.registry = registry = CollectorRegistry()
-        self._clock, self._every = clock, every
+        self._clock = clock
+        # Nor is a slow apply, which a restart would only begin again.
+        self._longest = max(_HEALTHY_INTERVALS * every, every + deadline)
+        # The labels of the series of each organization.
+        self._series: dict[str, set[tuple[Gauge | Counter, tuple[str, ...]]]] = {}
         self.begin()
         gauge = partial(Gauge, registry=registry)
         by = ["organization"]
@@ -44,7 +54,7 @@ class Metrics:
         self._seconds = Summary("webhooks_round_seconds", "Length of rounds", registry=registry)
         self._success = gauge(
             "webhooks_last_success_timestamp_seconds",
-            "When the last round without a failure ended",
+            "When the last round without a failure ended; before it, when the first one ended",
             by,
         )
         self._failing = gauge("webhooks_failing_deliveries", "Webhooks that fail to deliver", by)
@@ -57,16 +67,36 @@ class Metrics:
         self._began = self._clock.monotonic()
 
     def is_healthy(self) -> bool:
-        """Return whether the last round began within three intervals."""
-        return self._clock.monotonic() - self._began <= _HEALTHY_INTERVALS * self._every
+        """Return whether the last round began within three intervals, or may still run."""
+        return self._clock.monotonic() - self._began <= self._longest
 
     def record(self, result: Round) -> None:
         """Record the result of a round."""
         self._seconds.observe(self._clock.monotonic() - self._began)
+        # Otherwise it is not known which organizations the files declare.
+        if result.problem is None:
+            names = [*result.waiting, *(part.name for part in result.organizations)]
+            self._keep_only(names)
         for organization in result.organizations:
             # Without a value its drift is not known: the series keep what was last seen.
             if organization.value is not None:
                 self._record(organization.name, organization.value)
+
+    def _keep_only(self, names: Sequence[str]) -> None:
+        """Begin the series of new organizations, and remove those that no file declares."""
+        for name in names:
+            if name not in self._series:
+                # An alert on its age also finds an organization that never succeeds.
+                self._labeled(self._success, name).set(self._clock.now().timestamp())
+        for name in self._series.keys() - names:
+            for metric, labels in self._series.pop(name):
+                metric.remove(*labels)
+
+    def _labeled(self, metric: _Metric, name: str, *more: str) -> _Metric:
+        """Return the series of an organization with these labels."""
+        labels = (name, *more)
+        self._series.setdefault(name, set()).add((metric, labels))
+        return metric.labels(*labels)
 
     def _record(self, name: str, value: Plan | Report) -> None:
         suspended = 0
@@ -76,19 +106,22 @@ class Metrics:
                 if isinstance(outcome, Skipped):
                     suspended += outcome.code == SUSPENDED
                 else:
-                    self._writes.labels(name, type(outcome).__name__.lower()).inc()
+                    result = type(outcome).__name__.lower()
+                    self._labeled(self._writes, name, result).inc()
                 if not isinstance(outcome, Applied):
                     left.append(outcome.operation)
         else:
-            plan, is_success, left = value, not value.blocked, list(value.operations)
+            plan, is_success = value, not (value.blocked or value.unapplied)
+            left = list(value.operations)
         counts = Counts(type(operation).__name__.lower() for operation in left)
+        counts["unapplied"] = len(plan.unapplied)
         # Zeros, too: a series that only appears with a problem cannot be compared with earlier.
-        for kind in ("create", "update", "delete"):
-            self._drift.labels(name, kind).set(counts[kind])
-        self._failing.labels(name).set(len(plan.failing))
-        self._suspended.labels(name).set(suspended)
+        for kind in ("create", "update", "delete", "unapplied"):
+            self._labeled(self._drift, name, kind).set(counts[kind])
+        self._labeled(self._failing, name).set(len(plan.failing))
+        self._labeled(self._suspended, name).set(suspended)
         if is_success:
-            self._success.labels(name).set(self._clock.now().timestamp())
+            self._labeled(self._success, name).set(self._clock.now().timestamp())
 
 
 class _Silent(WSGIRequestHandler):
@@ -96,6 +129,10 @@ class _Silent(WSGIRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Print nothing: the log is that of the rounds."""
+
+
+class _Server6(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
 
 
 @contextmanager
@@ -111,16 +148,17 @@ def serve(metrics: Metrics, host: str, port: int) -> Iterator[int]:
             return app(environ, start)
         status, text = "200 OK", b"ok\n"
         if not metrics.is_healthy():
-            status, text = "503 Service Unavailable", b"no round began within 3 intervals\n"
+            status, text = "503 Service Unavailable", b"no round began lately\n"
         start(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))])
         return [text]
 
+    server_type = _Server6 if ":" in host else ThreadingWSGIServer
     try:
-        server = make_server(host, port, respond, ThreadingWSGIServer, _Silent)
+        server = make_server(host, port, respond, server_type, _Silent)
     except (OSError, UnicodeError) as cause:  # UnicodeError: a host that no name may have
         reason = getattr(cause, "strerror", "not a host")
         hint = "choose another --metrics-address"
-        raise OutputError(f"cannot listen on {host}:{port}: {reason}", hint=hint) from None
+        raise OutputError(f"cannot listen on {host}, port {port}: {reason}", hint=hint) from None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server.server_port

@@ -232,13 +232,34 @@ def test_a_clone_of_another_user_works_with_safe_directory(
     expect(site.shell("reconcile", "--rev", "HEAD"), 2, "Plan: 2 to create")
 
 
-def test_a_port_in_use_ends_the_program_before_the_first_round(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("host", "option"), [("127.0.0.1", ""), ("127.0.0.1", "localhost:"), ("::1", "[::1]:")]
+)
+def test_a_port_in_use_ends_the_program_before_the_first_round(
+    site: Site, host: str, option: str
+) -> None:
     """Nothing is written without the metrics that were asked for."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        taken = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip("no IPv6")
+    with closing(taken):
         port = taken.getsockname()[1]
-        done = rounds(site, options=f"--metrics-address {port}")
-    expect(done, 1, f"cannot listen on 127.0.0.1:{port}", "choose another --metrics-address")
+        done = rounds(site, options=f"--metrics-address {option}{port}")
+    expect(done, 1, f", port {port}: Address already in use", "choose another --metrics-address")
     assert site.names() == []
+
+
+@pytest.mark.parametrize("mode", ["--apply", "--no-prune"])
+def test_a_declaration_that_is_not_applied_has_a_line(site: Site, mode: str) -> None:
+    """Each round names it with the reason, also without --apply."""
+    rounds(site)
+    copy = {**site.emulator.webhook("alpha"), "id": "copy"}
+    copy["configuration"] = {**copy["configuration"], "channel": "#other"}
+    site.emulator.store.save(copy)
+    done = site.shell(*RECONCILE[:5], mode, clock=Steps(site))
+    expect(done, 143, "Acme: keep alpha (declaration not applied: webhooks with this name differ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

@@ -42,7 +42,7 @@ def test_series_are_by_organization_and_result() -> None:
     world = World(variant=Variant())
     world.repository.commit(configuration(slack("alpha", "a"), slack("beta", "b")))
     process = Process(world, "first", every=60.0)
-    metrics = Metrics(process.clock, 60.0)
+    metrics = Metrics(process.clock, 60.0, 600.0)
     with serve(metrics, "127.0.0.1", 0) as port:
         assert health(port) == 200
         for number in range(5):
@@ -58,7 +58,56 @@ def test_series_are_by_organization_and_result() -> None:
         assert found["webhooks_round_seconds_count"] == 5
         assert "webhooks_last_success_timestamp_seconds Acme" in found
         assert not any("alpha" in name for name in found)
-        world.scheduler.sleep(181)
+        world.scheduler.sleep(661)
         assert health(port) == 503
         metrics.begin()
         assert health(port) == 200
+
+
+def test_the_series_are_those_of_the_organizations_of_the_files() -> None:
+    """One that never succeeds has a time to alert on, and one that is gone has no series."""
+    world = World(variant=Variant())
+    world.add_organization("Globex")
+    process = Process(world, "first", every=60.0)
+    process.paths = ("webhooks.yaml", "globex.yaml")
+    acme, globex = (configuration(slack("alpha", "a"), organization=name) for name in world.keys)
+    world.repository.commit({**acme, "globex.yaml": globex["webhooks.yaml"]})
+    world.unreachable = {"Acme", "Globex"}
+    metrics = Metrics(process.clock, 60.0, 600.0)
+    success = "webhooks_last_success_timestamp_seconds"
+    with serve(metrics, "127.0.0.1", 0) as port:
+        for _ in range(3):
+            metrics.record(process.next_rounds(1)[0])
+        found = samples(port)
+        assert found[f"{success} Acme"] == found[f"{success} Globex"] > 0
+        world.unreachable.clear()
+        while "webhooks_drift create Globex" not in samples(port):
+            metrics.record(process.next_rounds(1)[0])
+        world.repository.commit({"webhooks.yaml": "webhooks: [", "globex.yaml": ""})
+        metrics.record(process.next_rounds(1)[0])
+        assert f"{success} Globex" in samples(port), "invalid files remove nothing"
+        world.repository.commit(acme)
+        process.paths = ("webhooks.yaml",)
+        metrics.record(process.next_rounds(1)[0])
+        names = samples(port)
+        assert f"{success} Acme" in names
+        assert not [name for name in names if "Globex" in name]
+
+
+@pytest.mark.parametrize("apply", [False, True])
+def test_a_declaration_that_is_not_applied_is_no_success(apply: bool) -> None:
+    """It has a number, and the time of the last success stays."""
+    world = World(variant=Variant())
+    world.repository.commit(configuration(slack("alpha", "a")))
+    Process(world, "earlier", every=None).run()
+    copy = {**world.emulator.webhook("alpha"), "id": "copy"}
+    world.emulator.store.save({**copy, "configuration": {"channel": "#other"}})
+    process = Process(world, "first", every=60.0, apply=apply)
+    metrics = Metrics(process.clock, 60.0, 600.0)
+    with serve(metrics, "127.0.0.1", 0) as port:
+        metrics.record(process.next_rounds(1)[0])
+        before = samples(port)
+        metrics.record(process.next_rounds(1)[0])
+        assert before["webhooks_drift unapplied Acme"] == 1
+        name = "webhooks_last_success_timestamp_seconds Acme"
+        assert samples(port)[name] == before[name]

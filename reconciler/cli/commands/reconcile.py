@@ -26,7 +26,7 @@ from reconciler.report import Applied, Report, state_of
 from reconciler.source.history import commit_at, git_in
 
 _DURATION: Final = re.compile(r"(\d{1,6})([smh])")
-_ADDRESS: Final = re.compile(r"(?:([^:]+):)?([0-9]{1,5})")
+_ADDRESS: Final = re.compile(r"(?:([^:]+|\[[0-9A-Fa-f:.]+\]):)?([0-9]{1,5})")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -94,7 +94,7 @@ def run(
             "--metrics-address needs prometheus_client",
             hint="install prometheus_client, as with `.[metrics]`",
         ) from None
-    metrics = Metrics(schedule.clock, interval)
+    metrics = Metrics(schedule.clock, interval, session.settings.deadline.value)
 
     def read() -> workflow.Inputs:
         metrics.begin()
@@ -126,7 +126,7 @@ def _address(text: str) -> tuple[str, int]:
             f"--metrics-address takes PORT or HOST:PORT, not {quote(text)}",
             hint="for example 9464, or 0.0.0.0:9464 for all addresses",
         )
-    return match[1] or "127.0.0.1", int(match[2])
+    return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
 
 
 def _interval(text: str) -> float:
@@ -202,6 +202,7 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
                 if not isinstance(outcome, Applied):
                     text += f": {prose(outcome.message)}"
                 yield text
+            yield from map(one_line, report.plan.unapplied)
             state = state_of(organization)
             text = str(state)
             if report.problem:
@@ -209,6 +210,7 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
             yield text
         case Plan() as plan:
             yield from (f"would {one_line(operation)}" for operation in plan.operations)
+            yield from map(one_line, plan.unapplied)
             if plan.blocked:
                 yield "blocked by a guard"
             yield summary(plan)
