@@ -153,8 +153,8 @@ def _changes(names: set[str], checked: Checked, until: str) -> Iterator[tuple[st
         for path in inputs.paths or (default_folder,)
     } - names
     for _ in range(_MAX_CHANGES):
-        at = Commit(until, inputs.directory, inputs.git)
-        change = last_change(names, folders, checked.other_files, at)
+        newest = Commit(until, inputs.directory, inputs.git)
+        change = last_change(names, folders, checked.other_files, newest)
         if change is None:
             return
         names.update(change.renamed)
