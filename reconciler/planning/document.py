@@ -17,7 +17,6 @@ from reconciler.errors import ApiError, ReconcilerError, StalePlanError
 from reconciler.findings import sort_key
 from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
-    Create,
     FieldRemoved,
     FieldResent,
     Operation,
@@ -26,6 +25,7 @@ from reconciler.planning.plan import (
     SetChange,
     ValueChange,
     digest_of,
+    live_id,
 )
 from reconciler.planning.resend import resends
 from reconciler.planning.run import OrganizationResult, RunPlan
@@ -163,7 +163,7 @@ def without_commands(text: str) -> str:
 
 
 _OMITTED: Final = frozenset(
-    ("place", "index", "adopt", "not_shown", "moved", "is_resolved", "last_error")
+    ("place", "index", "adopt", "not_shown", "moved", "is_resolved", "live_id", "last_error")
 )
 """Fields that a document omits."""
 
@@ -229,7 +229,7 @@ def operation_summary(operation: Operation) -> Tree:
     return {
         "action": type(operation).__name__.lower(),
         "name": operation.name,
-        "id": None if isinstance(operation, Create) else operation.before.id,
+        "id": live_id(operation),
         "reason": str(operation.reason),
         "attribution": plain(operation.attribution),
     }

@@ -304,6 +304,11 @@ def stage(operation: Operation) -> int:
             return 2
 
 
+def live_id(operation: Operation) -> str | None:
+    """Return the id of the live webhook of an operation, None for a create."""
+    return None if isinstance(operation, Create) else operation.before.id
+
+
 def webhook_key(operation: Operation) -> str:
     """Return what identifies the webhook of an operation: its id, or the name of a new one."""
     match operation:
@@ -351,9 +356,10 @@ class OperationDigest:
 class SecretUse(NamedTuple):
     """A secret that a webhook uses, with its destination.
 
-    `webhook` is the name of the webhook, `field` the configuration field, `destination` a channel,
-    or the scheme and host of a URL. If these are not known, because the secret is the URL, it is
-    only the reference, and `is_resolved` is false.
+    `webhook` is the name of the webhook, which others may have too, and `live_id` its id if it is
+    live. `field` is the configuration field, `destination` a channel, or the scheme and host of a
+    URL. If these are not known, because the secret is the URL, it is only the reference, and
+    `is_resolved` is false.
     """
 
     reference: SecretRef
@@ -361,6 +367,7 @@ class SecretUse(NamedTuple):
     field: str
     destination: str
     is_resolved: bool = True
+    live_id: str | None = None
 
 
 class FileState(StrEnum):
@@ -413,7 +420,7 @@ class Plan(NamedTuple):
 
     `blocked` holds the findings of the guards, which depend on `counts`. `notes` are warnings and
     hints. `relaxed` are warnings about policy settings that permit more than before. `not_shown`
-    lists the declared fields that the server does not show, as (webhook, field). `secrets` are
+    lists the declared fields that the server does not show, as (webhook, field, id). `secrets` are
     those that the operations send, `not_compared` other secrets that are live and visible, but
     whose declared value is not available for the comparison. `left_out` are the updates and deletes
     that `select` excludes. `failing` are the managed live webhooks whose deliveries fail; they
@@ -433,7 +440,7 @@ class Plan(NamedTuple):
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()
-    not_shown: tuple[tuple[str, str], ...] = ()
+    not_shown: tuple[tuple[str, str, str], ...] = ()
     not_compared: tuple[SecretUse, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
     failing: tuple[Snapshot, ...] = ()
@@ -457,8 +464,10 @@ class Plan(NamedTuple):
         """
         shown: set[tuple[str, str]] = set()
         for update in self.updates:
-            shown.update((update.name, change.path[-1]) for change in update.fields)
-        return tuple(field for field in self.not_shown if field not in shown)
+            shown.update((update.before.id, change.path[-1]) for change in update.fields)
+        return tuple(
+            (webhook, field) for webhook, field, id_ in self.not_shown if (id_, field) not in shown
+        )
 
     @property
     def unapplied(self) -> tuple[Kept, ...]:
@@ -480,12 +489,17 @@ class Plan(NamedTuple):
                 operations.append(operation)
             elif not isinstance(operation, Create):
                 left_out.append(operation)
-        sending = {operation.name for operation in operations if not isinstance(operation, Delete)}
+        # Pinned webhooks may share a name, also with one that is created.
+        sending = {
+            (live_id(operation), operation.name)
+            for operation in operations
+            if not isinstance(operation, Delete)
+        }
         digests = [digest for index, digest in enumerate(self.digests) if index in indexes]
         return self._replace(
             operations=tuple(operations),
             left_out=tuple(left_out),
-            secrets=tuple(use for use in self.secrets if use.webhook in sending),
+            secrets=tuple(use for use in self.secrets if (use.live_id, use.webhook) in sending),
             digests=tuple(digests),
         )
 

@@ -36,6 +36,7 @@ from reconciler.planning.plan import (
     SecretUse,
     Snapshot,
     Update,
+    live_id,
     stage,
 )
 from reconciler.planning.readback import (
@@ -171,30 +172,31 @@ def _sent_secrets(operations: Iterable[Operation], hosts: SecretValues) -> Itera
         if isinstance(operation, Delete) or "configuration" not in operation.sent_fields:
             continue
         webhook = operation.after
-        yield from _secret_uses(webhook, sorted(webhook.configuration), hosts)
+        names = sorted(webhook.configuration)
+        yield from _secret_uses(webhook, live_id(operation), names, hosts)
 
 
-def _not_shown(pairs: Iterable[Comparison]) -> Iterator[tuple[str, str]]:
-    """Yield the declared fields that the server does not show, as (webhook, field)."""
+def _not_shown(pairs: Iterable[Comparison]) -> Iterator[tuple[str, str, str]]:
+    """Yield the declared fields that the server does not show, as (webhook, field, id)."""
     for pair in pairs:
         for name, reading in pair.unread.items():
             if reading is Reading.UNKNOWN:
-                yield pair.webhook.name, name
+                yield pair.webhook.name, name, pair.live.id
 
 
 def _not_compared(
     pairs: Iterable[Comparison], sent: Iterable[SecretUse], hosts: SecretValues
 ) -> Iterator[SecretUse]:
     """Yield the secrets that are shown and not sent, but whose value is not available here."""
-    sent_fields = {(use.webhook, use.field) for use in sent}
-    for webhook, _, _, unread in pairs:
+    sent_fields = {(use.live_id, use.field) for use in sent}
+    for webhook, live, _, unread in pairs:
         unavailable = [
             name
             for name, reading in unread.items()
-            if reading is Reading.UNAVAILABLE and (webhook.name, name) not in sent_fields
+            if reading is Reading.UNAVAILABLE and (live.id, name) not in sent_fields
         ]
         if unavailable:  # few webhooks have any, and a destination takes time
-            yield from _secret_uses(webhook, unavailable, hosts)
+            yield from _secret_uses(webhook, live.id, unavailable, hosts)
 
 
 def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Snapshot, ...]:
@@ -447,7 +449,7 @@ def _earlier_plan(live: Live, secrets: SecretValues, options: PlanOptions) -> Pl
 
 
 def _secret_uses(
-    webhook: Webhook, fields: Iterable[str], hosts: SecretValues
+    webhook: Webhook, id_: str | None, fields: Iterable[str], hosts: SecretValues
 ) -> Iterator[SecretUse]:
     """Yield the secret references of the given fields; `hosts` are those that the commit shows."""
     where = destination(webhook, hosts)
@@ -456,4 +458,4 @@ def _secret_uses(
         value = webhook.configuration[name]
         if isinstance(value, SecretRef):
             is_resolved = name != address or value in hosts
-            yield SecretUse(value, webhook.name, name, where, is_resolved)
+            yield SecretUse(value, webhook.name, name, where, is_resolved, id_)

@@ -38,6 +38,7 @@ from reconciler.planning.plan import (
     Snapshot,
     Update,
     digest_of,
+    live_id,
 )
 from reconciler.planning.resend import Resend, resends
 
@@ -52,7 +53,7 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
     if only the value of a secret differs: a reviewer cannot see that, because the difference is
     known only if both values are available.
     """
-    id_ = None if isinstance(operation, Create) else operation.before.id
+    id_ = live_id(operation)
     contents: Iterable[Any]
     match operation:
         case Create(after=after):

@@ -17,7 +17,7 @@ from reconciler.errors import (
     ExitCode,
     ReconcilerError,
 )
-from reconciler.model import Desired, Live, Organization
+from reconciler.model import Desired, Live, Organization, Webhook
 from reconciler.planning.plan import Plan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.run import OrganizationResult, RunPlan
@@ -251,14 +251,20 @@ class _Bases:
         organization, commit = report.plan.organization, checked.inputs.commit
         assert commit is not None
         base, pending = self._bases.get(organization.id), _pending(report, checked.desired)
+        # A pinned webhook may share the name of a pending one.
+        done = {*report.plan.matched, *_updated_ids(report)}
+
+        def is_pending(webhook: Webhook) -> bool:
+            return webhook.id not in done and not pending.isdisjoint({webhook.name, webhook.id})
+
         earlier = () if base is None else base.desired.webhooks
-        kept = [webhook for webhook in earlier if pending & {webhook.name, webhook.id}]
+        kept = list(filter(is_pending, earlier))
         known = {name for webhook in kept for name in (webhook.name, webhook.id) if name}
         # A pending one that the base lacks is stored, too: its next version must look changed.
         webhooks = [
             webhook
             for webhook in checked.desired.webhooks
-            if pending.isdisjoint({webhook.name, webhook.id})
+            if not is_pending(webhook)
             or known.isdisjoint({webhook.name, webhook.id, *webhook.previously})
         ]
         # A restarted process has only the ref, so it waits for each change of a declaration.
@@ -306,6 +312,13 @@ def _pending(report: Report, desired: Desired) -> set[str | None]:
         if isinstance(operation, Update):
             names |= {operation.before.name, operation.before.id, *operation.after.previously}
     return names
+
+
+def _updated_ids(report: Report) -> Iterator[str]:
+    """Yield the ids of webhooks that were updated."""
+    for outcome in report.outcomes:
+        if isinstance(outcome, Applied) and isinstance(outcome.operation, Update):
+            yield outcome.operation.before.id
 
 
 def _ref(organization: str) -> str:

@@ -211,7 +211,7 @@ def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
         kept=tuple(kept),
         unmanaged=tuple(chain.from_iterable(plan.unmanaged for _, plan in plans)),
         not_shown=tuple(
-            (f"{webhook} in {name}", field)
+            (f"{webhook} in {name}", field, "")
             for name, plan in plans
             for webhook, field in plan.unreadable
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Position, plural
 from reconciler.kinds import KINDS, compress
@@ -30,6 +30,7 @@ from reconciler.planning.plan import (
     Snapshot,
     Update,
     ValueChange,
+    live_id,
 )
 from reconciler.planning.readback import destination
 from reconciler.render import View
@@ -42,6 +43,10 @@ VERBS: Final = {"+": "create", "~": "update", "-": "delete", "!": "keep", ".": "
 """What a plan does, by the sign of its rows."""
 _HIDDEN: Final = "(hidden: replaced if it was another one)"
 """The warning that sending a field may replace a live value that is not shown."""
+
+
+_Destinations: TypeAlias = Mapping[tuple[str | None, str, str], str]
+"""Destinations of secrets, by live id (several webhooks may share a name), name and field."""
 
 
 class Atom(NamedTuple):
@@ -130,7 +135,7 @@ def events(names: Iterable[str]) -> tuple[str, ...]:
 def plan_rows(plan: Plan) -> list[Row]:
     """Return one row per operation, in plan order."""
     # The plan resolved these; a value without one shows its reference.
-    known = {(use.webhook, use.field): use.destination for use in plan.secrets}
+    known = {(use.live_id, use.webhook, use.field): use.destination for use in plan.secrets}
     return [_operation_row(operation, known) for operation in plan.operations]
 
 
@@ -161,14 +166,14 @@ def group_resends(rows: Iterable[Row]) -> list[Row]:
     return grouped
 
 
-def _operation_row(operation: Operation, known: Mapping[tuple[str, str], str]) -> Row:
-    """Return the row of an operation. `known` has destinations of secrets, by webhook and field."""
+def _operation_row(operation: Operation, known: _Destinations) -> Row:
+    """Return the row of an operation. `known` has the destinations of secrets."""
     match operation:
         case Create(after=after):
             row = Row(
                 sign="+",
                 name=quote(after.name),
-                what=quote(_destination(after, known)),
+                what=quote(_destination(operation, known)),
                 why=REASONS[operation.reason],
                 details=events(after.event_types),
                 place=position_text(after.position),
@@ -187,9 +192,9 @@ def _operation_row(operation: Operation, known: Mapping[tuple[str, str], str]) -
     return row
 
 
-def _update_row(update: Update, known: Mapping[tuple[str, str], str]) -> Row:
+def _update_row(update: Update, known: _Destinations) -> Row:
     before, after, why = update.before, update.after, REASONS[update.reason]
-    address = _destination(after, known)
+    address = _destination(update, known)
     what = quote(address)
     # The row of a rename shows no destination, so the line of a secret must.
     if update.is_rename:
@@ -323,9 +328,10 @@ def _matched_row(webhook: Webhook) -> Row:
     )
 
 
-def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
+def _destination(operation: Create | Update, known: _Destinations) -> str:
     """Return a destination; prefer the host that the plan resolved for a URL from a secret."""
-    key = (webhook.name, KINDS[webhook.type].destination_field)
+    webhook = operation.after
+    key = (live_id(operation), webhook.name, KINDS[webhook.type].destination_field)
     return known.get(key) or destination(webhook)
 
 

@@ -230,7 +230,7 @@ def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple
                 before = commit.read_file(reference.name).raw.decode(errors="replace")
                 if secrets.wrap(before) != secret:
                     changed.add(reference)
-    not_shown = set(plan.not_shown)
+    not_shown = {(webhook, field) for webhook, field, _ in plan.not_shown}
     return [
         (webhook, field)
         for webhook in _unsent_webhooks(plan)
@@ -245,7 +245,8 @@ def changed_fields(before: Desired, gathered: Gathered, plan: Plan) -> list[tupl
     They are secrets, by reference and version, and plain fields that the server hides, as webhook
     and field, without those that the plan sends.
     """
-    resends, not_shown = Resends(gathered.checked.desired, before), set(plan.not_shown)
+    resends = Resends(gathered.checked.desired, before)
+    not_shown = {(webhook, field) for webhook, field, _ in plan.not_shown}
     changed: list[tuple[Webhook, str]] = []
     for webhook in _unsent_webhooks(plan):
         unknown = [

@@ -139,7 +139,7 @@ def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, l
     for webhook in desired.webhooks:
         names = {webhook.name, *webhook.previously}
         if names.isdisjoint(kept) and not matches(webhook.name, ignored):
-            not_shown = {field for name, field in result.not_shown if name == webhook.name}
+            not_shown = {field for name, field, _ in result.not_shown if name == webhook.name}
             (found,) = [each for each in after.webhooks if each.name == webhook.name]
             assert looks_as_declared(found, webhook, not_shown)
     for gone in desired.absent:

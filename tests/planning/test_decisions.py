@@ -100,7 +100,7 @@ def decisions(result: Plan) -> Iterator[str]:
         yield f"keep {ids} ({why}){line(kept.position)}"
     for kept in result.unmanaged:
         yield f"unmanaged {kept.webhooks[0].id} ({kept.reason})"
-    for name, field in result.not_shown:
+    for name, field, _ in result.not_shown:
         yield f"not shown: {field} of {name}"
     for use in result.not_compared:
         yield f"not compared: {use.field} of {use.webhook}"

@@ -68,7 +68,7 @@ def test_the_sent_secrets_have_their_destinations() -> None:
     found.append(live_slack("d", "4", events=("value_created",)))
 
     assert make_plan(declared, *found).secrets == (
-        SecretUse(reference=TOKEN_REF, webhook="c", field="token", destination="slack #c"),
+        SecretUse(TOKEN_REF, "c", "token", destination="slack #c", live_id="3"),
         SecretUse(reference=TOKEN_REF, webhook="a", field="token", destination="slack #deploys"),
         SecretUse(reference=BEARER, webhook="b", field="token", destination="generic env HOOK"),
         SecretUse(HOOK, "b", "url", destination="generic env HOOK", is_resolved=False),
@@ -77,13 +77,31 @@ def test_the_sent_secrets_have_their_destinations() -> None:
     assert [use.destination for use in shown[2:]] == ["generic https://a.example.com/***"] * 2
 
 
+def test_secrets_of_webhooks_that_share_a_name_are_told_apart() -> None:
+    """The selected part of a plan has only its secrets; each other webhook's are not compared."""
+    first, second = generic(id="1", url=HOOK), generic(id="2", url=HOOK, token=BEARER)
+    found = (live_generic(id="1"), live_generic(id="2", token="shown", verify=False))
+
+    both = make_plan(desired(first, second), *found, secrets={}, resend=("HOOK",))
+    assert [use.live_id for use in both.select([0]).secrets] == ["1"]
+    assert [use.live_id for use in both.select([1]).secrets] == ["2", "2"]
+
+    first = generic(id="1", token=BEARER, verify=False)
+    second = generic(id="2", token=BEARER)
+    found = (live_generic(id="1", token="shown"), live_generic(id="2", token="shown"))
+    one = make_plan(desired(first, second), *found, secrets={})
+    assert [use.live_id for use in one.not_compared] == ["2"]
+
+
 def test_unreadable_fields_are_listed_by_webhook() -> None:
     """Unreadable fields of unchanged webhooks are listed too."""
     found = live(unshown(live_slack("a", "1")), live_slack("b", "2", token="*****"))
 
     result = make_plan(desired(slack("b"), slack("a")), found)
 
-    fields = [("a", "token"), ("a", "channel"), ("a", "username"), ("b", "token")]
+    a, b = ("a", "1"), ("b", "2")
+    shown = [(a, "token"), (a, "channel"), (a, "username"), (b, "token")]
+    fields = [(name, field, id_) for (name, id_), field in shown]
     assert set(result.not_shown) == set(fields)
 
 

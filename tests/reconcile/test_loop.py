@@ -192,6 +192,30 @@ def test_a_webhook_that_was_not_yet_as_declared_gets_its_rotation(
     assert outcomes(process.next_rounds(1)[0]) == {}
 
 
+def test_a_rotation_is_sent_once_although_a_namesake_fails(world: World) -> None:
+    """Pinned webhooks may share a name: only the one that fails is sent again."""
+    world.emulator.behavior = Variant(read_back=ReadBack.MASK)
+    reconciled(world)
+    rename(world, "beta", "alpha")
+    first, second = (row["id"] for row in world.live())
+
+    def pinned(number: int) -> dict[str, str]:
+        token = f"{{token: {{env: TOK, version: {number}}}"
+        return configuration(
+            f'{{name: alpha, id: {first}, configuration: {token}, channel: "#a"}}}}',
+            f'{{name: alpha, id: {second}, configuration: {token}, channel: "#b"}}}}',
+        )
+
+    world.repository.commit(pinned(1))
+    process = reconciled(world)
+    world.faults.add(faults.status(400), method="PATCH", path=f"*{first}*", times=2)
+    world.repository.commit(pinned(2))
+    before = len(world.writes)
+    process.next_rounds(4)
+    sent = [write.path for _, write in world.writes[before:]]
+    assert sum(second in path for path in sent) == 1, sent
+
+
 def test_a_first_round_that_fails_in_part_writes_the_ref_later(world: World) -> None:
     """A restarted process has the base of a commit that took two rounds."""
     world.emulator.behavior = Variant(read_back=ReadBack.MASK)

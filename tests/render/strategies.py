@@ -191,7 +191,7 @@ def plans(draw: st.DrawFn) -> Plan:
             "counts": of_type(Counts),
             "notes": some_findings,
             "relaxed": some_findings,
-            "not_shown": few(st.tuples(texts, texts)),
+            "not_shown": few(st.tuples(texts, texts, texts)),
             "not_compared": of_type(tuple[SecretUse, ...]),
         }
     )

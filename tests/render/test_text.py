@@ -8,12 +8,13 @@ import pytest
 
 from reconciler.findings import Position, error
 from reconciler.kinds import EVENT_TYPES, compress, expand
-from reconciler.model import SecretRef, Webhook
+from reconciler.model import Secret, SecretRef, Webhook
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns
+from reconciler.render.rows import plan_rows
 from reconciler.render.text import render_findings
-from tests.planning.builders import desired, make_plan
+from tests.planning.builders import desired, generic, live_generic, make_plan
 from tests.render.cases import plan, render_plan, slack
 
 ADDRESS = SecretRef(scheme="env", name="HOOK_URL")
@@ -33,6 +34,21 @@ def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:
     )
     assert "+ Pager  generic https://x.test/***" in render_plan(plan(create, secrets=(use,)))
     assert "+ Pager  generic env HOOK_URL" in render_plan(plan(create, secrets=()))
+
+
+def test_a_destination_is_that_of_the_webhook_and_not_of_its_namesake() -> None:
+    """Webhooks that are pinned by `id` may share a name: each row has its own host."""
+    plain = generic(id="1", url="https://third.example.org/new")
+    declared = desired(plain, generic(id="2", url=ADDRESS))
+    found = [live_generic(id=id_, url="https://old.example.com/x") for id_ in ("1", "2")]
+    hosts = {ADDRESS: "https://evil.example.net"}
+    values = {ADDRESS: Secret("https://evil.example.net/zzz")}
+    made = make_plan(declared, *found, secrets=values, committed_hosts=hosts)
+    first, second = (row.what for row in plan_rows(made))
+    assert (first, second) == (
+        "generic https://third.example.org/***",
+        "generic https://evil.example.net/***",
+    )
 
 
 def test_a_secret_is_shown_with_its_destination_whatever_its_name() -> None:
