@@ -11,6 +11,7 @@ for another: a masked secret that was read is never sent, and a secret never get
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -153,7 +154,11 @@ class SecretRef(NamedTuple):
         return self.scheme == LITERAL
 
     def __str__(self) -> str:
-        shown = f"{self.scheme} {self.name}"
+        name = self.name
+        # A file may have a name that looks like one with a version.
+        if " (version " in name or '"' in name:
+            name = json.dumps(name, ensure_ascii=False)
+        shown = f"{self.scheme} {name}"
         if self.version is None:
             return shown
         return f"{shown} (version {self.version})"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Secret, origin_of, with_ascii_host
+from reconciler.model import Secret, SecretRef, origin_of, with_ascii_host
 
 CANARY = "hunter2-hunter2"
 
@@ -143,3 +143,14 @@ def test_only_the_host_of_a_url_changes(rest: str) -> None:
     assert with_ascii_host(f"https://{CYRILLIC}{rest}") == f"https://xn--gd-fmca.example{rest}"
     for url in ("https://good.example", f"ftp://{CYRILLIC}", f"https://{CYRILLIC}%"):
         assert with_ascii_host(url + rest) == url + rest
+
+
+def test_references_that_differ_look_different() -> None:
+    """A file may have a name like another one with a version."""
+    references = [
+        SecretRef("file", "x (version 2)"),
+        SecretRef("file", "x", 2),
+        SecretRef("file", '"x (version 2)"'),
+        SecretRef("file", "x"),
+    ]
+    assert len(set(map(str, references))) == len(references)

@@ -35,6 +35,8 @@ _TOKENS: Final = re.compile(
     slack.TOKEN.pattern
     + r"|(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9/_-]{8,}"
 )
+_DOCUMENT: Final = '{\n  "format_version": '
+_KEY: Final = re.compile(r'^( *"[a-z_]+": )', re.MULTILINE)
 _LONG_ENOUGH: Final = re.compile(r".{8,}", re.DOTALL)
 _STYLES: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
 _WINDOWS_TERMINALS: Final = {"WT_SESSION", "TERM", "TERM_PROGRAM", "CONEMUANSI"}
@@ -284,9 +286,15 @@ class Console:
 
     def redacted(self, text: str) -> str:
         """Redact secrets in text that may contain them, without counting."""
-        for secret in self._secrets:  # first, because a secret may contain a token
-            text = secret.redact(text)
-        return _TOKENS.sub("***", text)
+        parts = [text]
+        # The keys of a document are ours: a secret that equals one is not in it.
+        if text.startswith(_DOCUMENT):
+            parts = _KEY.split(text)
+        for index in range(0, len(parts), 2):
+            for secret in self._secrets:  # first, because a secret may contain a token
+                parts[index] = secret.redact(parts[index])
+            parts[index] = _TOKENS.sub("***", parts[index])
+        return "".join(parts)
 
     def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
         text = self.redact(text)

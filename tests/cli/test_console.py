@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +14,7 @@ import pytest
 from reconciler.cli.console import Console, Process
 from reconciler.errors import Interrupted
 from reconciler.model import Secret
+from reconciler.planning.document import write_json
 from tests.cli.conftest import Terminal
 
 
@@ -56,6 +58,17 @@ def test_secrets_are_masked() -> None:
     assert out.getvalue() == "a *** b *** c\n"
     assert err.getvalue() == "https://hooks.slack.com/*** short\n"
     assert shown.redactions == 2
+
+
+def test_a_secret_that_equals_a_key_of_a_document_leaves_the_key() -> None:
+    """Only values of a JSON document are masked, because its keys are ours."""
+    out = io.StringIO()
+    shown = console(stdout=out)
+    shown.hide([Secret("operations")])
+    shown.result(write_json({"format_version": "3", "operations": ["operations"]}))
+    assert json.loads(out.getvalue()) == {"format_version": "3", "operations": ["***"]}
+    shown.result('  "operations": text')
+    assert out.getvalue().endswith('  "***": text\n')
 
 
 def test_a_secret_that_contains_another_is_masked_completely() -> None:
