@@ -18,13 +18,13 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.model import Desired, Live, Organization, Webhook
-from reconciler.planning.plan import Plan, Update
+from reconciler.planning.plan import Create, Plan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Clock
 from reconciler.reconcile.withhold import Suspensions, withheld
 from reconciler.render.quote import quote
-from reconciler.report import Applied, Report, RunReport
+from reconciler.report import Applied, Failed, Report, RunReport, Skipped
 from reconciler.source.history import Commit, commit_of
 from reconciler.workflow.applying import apply_all
 from reconciler.workflow.inputs import Checked, Gathered, Inputs, Source, load_all
@@ -153,7 +153,7 @@ class _Reconciler:
         def withhold(plan: Plan, live: Live, gathered: Gathered) -> Mapping[int, tuple[str, str]]:
             base = bases.get(plan.organization, gathered.checked)
             suspended = suspensions.reasons(plan, clock.monotonic())
-            earlier = () if base is None else base.desired.webhooks
+            earlier = None if base is None else base.applied
             return withheld(plan, live, gathered, earlier=earlier, suspended=suspended)
 
         report = apply_all(
@@ -215,10 +215,19 @@ def _with_base(target: Target, bases: _Bases) -> Target:
 
 
 class _Base(NamedTuple):
-    """The configuration that is compared with, and the commit that had all of it."""
+    """The configuration that is compared with, and the commit that had all of it.
+
+    `new` are the names in it that the base before did not have and that were never created.
+    """
 
     desired: Desired
     commit: str
+    new: frozenset[str] = frozenset()
+
+    @property
+    def applied(self) -> list[Webhook]:
+        """Return the declarations without the new ones."""
+        return [webhook for webhook in self.desired.webhooks if webhook.name not in self.new]
 
 
 class _Bases:
@@ -274,7 +283,7 @@ class _Bases:
         )
         desired = checked.desired._replace(webhooks=(*webhooks, *kept))
         reached = commit.id if is_complete or base is None else base.commit
-        self._bases[organization.id] = _Base(desired, reached)
+        self._bases[organization.id] = _Base(desired, reached, _never_created(base, report))
         if is_complete and self._refs.get(organization.id) != commit.id:
             self._move_ref(organization, commit)
 
@@ -292,6 +301,19 @@ class _Bases:
 
     def _note(self, text: str, organization: Organization) -> None:
         self._notes.setdefault(text.format(name=quote(organization.name)))
+
+
+def _never_created(base: _Base | None, report: Report) -> frozenset[str]:
+    """Return the names that are new to a base, and whose webhooks are not live."""
+    if base is None:
+        return frozenset()
+    # An unconfirmed create may be live, so a script may rename it.
+    names = {
+        outcome.operation.name
+        for outcome in report.outcomes
+        if isinstance(outcome, Failed | Skipped) and isinstance(outcome.operation, Create)
+    }
+    return frozenset(names.difference(webhook.name for webhook in base.applied))
 
 
 def _pending(report: Report, desired: Desired) -> set[str | None]:

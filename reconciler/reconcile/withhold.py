@@ -6,7 +6,7 @@ write for ever, nor create a second webhook that sends every message twice.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.kinds import FIELDS, KINDS
@@ -18,8 +18,19 @@ from reconciler.model import (
     Webhook,
     declared_secret,
 )
-from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
-from reconciler.planning.readback import destination, hides_destination
+from reconciler.planning.compare import compare
+from reconciler.planning.names import Globs
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    Operation,
+    Plan,
+    Reason,
+    SetChange,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.readback import Evidence, destination, hides_destination
 from reconciler.render.quote import quote
 from reconciler.report import NOT_CONVERGED, SUSPENDED, Applied, Failed, Report
 from reconciler.workflow.inputs import Gathered
@@ -100,27 +111,40 @@ def _key(plan: Plan, operation: Operation) -> Hashable:
 
 
 def withheld(
-    plan: Plan, live: Live, gathered: Gathered, *, earlier: Sequence[Webhook], suspended: _Reasons
+    plan: Plan,
+    live: Live,
+    gathered: Gathered,
+    *,
+    earlier: Sequence[Webhook] | None,
+    suspended: _Reasons,
 ) -> _Reasons:
     """Return why operations are withheld or suspended, by index.
 
-    A create is withheld if an undeclared live webhook has its type and destination: it is probably
-    the same webhook under another name. The names of `earlier` declarations were removed by a
-    commit: they are deleted as planned.
+    A create is withheld if an undeclared live webhook looks like it: it is probably the same
+    webhook under another name. `earlier` are the declarations that were applied before, None if
+    they are not known. A create that is not one of them was not renamed by a script. Their names
+    that a commit removed are deleted as planned.
     """
     reasons: _Reasons = {}
-    undeclared = _undeclared(plan, live, gathered.checked.desired, earlier)
+    desired, names = gathered.checked.desired, {webhook.name for webhook in earlier or ()}
+    undeclared = _undeclared(plan, live, desired, names)
+    if earlier is None:
+        # Without a sign of a rename, a webhook that is not of these files is of another team.
+        undeclared = [webhook for webhook in undeclared if _is_ours(webhook.name, desired)]
     operations = list(enumerate(plan.operations))
     for index, operation in operations:
         if not isinstance(operation, Create):
             continue
+        if earlier is not None and names.isdisjoint((operation.name, *operation.after.previously)):
+            continue
         for webhook in undeclared:
-            if not _has_same_destination(operation.after, webhook, gathered.secrets):
+            if not _is_alike(operation.after, webhook, gathered.secrets):
                 continue
             reasons[index] = (
                 _WITHHELD,
-                f"{quote(webhook.name)} is not declared and has the same type and destination; if "
-                f"a script renamed it, name it {quote(operation.name)} again, else declare it",
+                f"{quote(webhook.name)} is not declared and has the same type, destination and "
+                f"events; if a script renamed it, name it {quote(operation.name)} again, else "
+                "declare it",
             )
             # Without the create, its delete would leave no webhook that sends there.
             for other, delete in operations:
@@ -148,9 +172,7 @@ def _dependents(operations: Sequence[tuple[int, Operation]], reasons: _Reasons) 
     }
 
 
-def _undeclared(
-    plan: Plan, live: Live, desired: Desired, earlier: Sequence[Webhook]
-) -> list[LiveWebhook]:
+def _undeclared(plan: Plan, live: Live, desired: Desired, earlier: Set[str]) -> list[LiveWebhook]:
     """Return the live webhooks that belong to no declaration, and that no file names or named."""
     # `matched` has only those that equal their declaration.
     claimed = {*plan.matched, *(update.before.id for update in plan.updates)}
@@ -159,10 +181,9 @@ def _undeclared(
         if delete.reason is not Reason.NOT_DECLARED:
             claimed.add(delete.before.id)
     # Also names that are declared to be absent: their deletes are not a rename by a script.
-    names = {absent.name for absent in desired.absent}
+    names = {absent.name for absent in desired.absent} | earlier
     for webhook in desired.webhooks:
         names |= {webhook.name, *webhook.previously}
-    names.update(webhook.name for webhook in earlier)
     return [
         webhook
         for webhook in live.webhooks
@@ -170,8 +191,16 @@ def _undeclared(
     ]
 
 
-def _has_same_destination(webhook: Webhook, live: LiveWebhook, secrets: SecretValues) -> bool:
-    """Return whether both send to one place, so far as the server shows it.
+def _is_ours(name: str, desired: Desired) -> bool:
+    """Return whether a name is in the scope of a file, and not ignored."""
+    policy = desired.policy
+    if Globs(pattern.glob for pattern in policy.ignore).match(name):
+        return False
+    return any(Globs(scope.globs).match(name) for scope in policy.scopes)
+
+
+def _is_alike(webhook: Webhook, live: LiveWebhook, secrets: SecretValues) -> bool:
+    """Return whether both send the same events to one place, so far as the server shows it.
 
     A masked URL shows only its host. Otherwise the complete values decide.
     """
@@ -181,6 +210,10 @@ def _has_same_destination(webhook: Webhook, live: LiveWebhook, secrets: SecretVa
         return False
     if shown != destination(webhook, secrets):
         return False
+    # Two webhooks of a channel are usual, with other events or another user name.
+    for change in compare(webhook, live, secrets, Evidence()).fields:
+        if isinstance(change, ValueChange | SetChange) and change.path != ("name",):
+            return False
     field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
     declared = declared_secret(webhook.configuration[field.name], secrets)
     if not field.secret or declared is None or hides_destination(live):

@@ -131,11 +131,58 @@ def test_a_renamed_webhook_is_not_created_again(world: World) -> None:
     rename(world, "alpha", "renamed by a script")
     for result in process.next_rounds(3):
         found = outcomes(result)
-        assert "is not declared and has the same type and destination" in found["alpha"]
+        assert "is not declared and has the same type, destination and events" in found["alpha"]
         assert "may be a declared webhook" in found["renamed by a script"]
     assert sorted(row["name"] for row in world.live()) == ["beta", "renamed by a script"]
     rename(world, "renamed by a script", "alpha")
     assert outcomes(process.next_rounds(1)[0]) == {}
+
+
+def other_team(world: World, name: str, **fields: Any) -> None:
+    """Save a webhook like the declared alpha, with other fields."""
+    configuration = {"channel": "#a", "username": "CT", "token": "xoxb-2222222222-golden"}
+    row = {
+        "name": name,
+        "type": "slack",
+        "event_types": ["parameter_created"],
+        "organization": world.organization,
+    }
+    world.emulator.store.save({**row, "configuration": configuration, **fields})
+
+
+@pytest.mark.parametrize(
+    ("head", "fields"),
+    [
+        ("ignore: ['other-*']\n", {}),
+        ("scope: ['[a-n]*']\n", {}),
+        ("prune: false\n", {"event_types": ["project_created"]}),
+        ("prune: false\n", {"configuration": {"channel": "#a", "username": "Other"}}),
+    ],
+    ids=["ignored", "out-of-scope", "other-events", "other-user-name"],
+)
+def test_a_webhook_of_another_team_in_the_channel_withholds_nothing(
+    world: World, head: str, fields: dict[str, Any]
+) -> None:
+    """Without a base, only one of the files' names that looks renamed does."""
+    other_team(world, "other-team", **fields)
+    world.repository.commit(configuration(A, head=head))
+    assert outcomes(reconciled(world).rounds[0][1]) == {"alpha": "applied"}
+
+
+def test_a_declaration_that_is_new_was_not_renamed(world: World) -> None:
+    """A new declaration is created beside a webhook like it, also if its first create fails; a
+    missing one that was applied is not, whatever name a webhook like it has."""
+    head = "ignore: ['other-*']\n"
+    world.repository.commit(configuration(B, head=head))
+    process = reconciled(world)
+    other_team(world, "other-team")
+    world.faults.add(faults.status(400), method="POST", times=2)
+    world.repository.commit(configuration(A, B, head=head))
+    results = [outcomes(result)["alpha"] for result in process.next_rounds(3)]
+    assert results == ["failed", "failed", "applied"]
+    world.emulator.store.delete(world.emulator.webhook("other-team")["id"])
+    rename(world, "alpha", "other-name")
+    assert "other-name is not declared" in outcomes(process.next_rounds(1)[0])["alpha"]
 
 
 def rename(world: World, name: str, to: str) -> None:
