@@ -113,6 +113,8 @@ class _Reconciler:
         self._bases, self._suspensions = _Bases(), Suspensions()
         # By declared name: the failures since the last success, and when it is tried again.
         self._failures: dict[str, tuple[int, float]] = {}
+        # By declared name, which may be an id: the real name, for the log and the metrics.
+        self._names: dict[str, str] = {}
 
     def round(self, sources: Sequence[Source]) -> Round:
         """Plan or apply the organizations, except those that failed a short time before."""
@@ -120,8 +122,9 @@ class _Reconciler:
         waiting = self._waiting({source.name for source in sources})
         options = PlanOptions(prune=self._schedule.prune)
         due = [Target(source, options=options) for source in sources if source.name not in waiting]
+        shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
         if not due:
-            return Round(waiting=waiting)
+            return Round(waiting=shown)
         with self._schedule.connected(due) as connected:
             targets = identify(connected)
             if self._schedule.apply:
@@ -131,7 +134,18 @@ class _Reconciler:
                 result = Round(run=RunPlan(tuple(plan.result for plan in planned)))
         for target, organization in zip(targets, result.organizations, strict=True):
             self._record_failure(target.source.name, organization.problem)
-        return result._replace(waiting=waiting)
+            if target.organization is not None:
+                self._names[target.source.name] = target.organization.name
+        return self._renamed(result)._replace(waiting=shown)
+
+    def _renamed(self, result: Round) -> Round:
+        """Return a result that has the real name also of an organization that did not answer."""
+        run = result.run
+        assert run is not None
+        parts: list[Any] = [
+            part._replace(name=self._names.get(part.name, part.name)) for part in run.organizations
+        ]
+        return result._replace(run=run._replace(organizations=tuple(parts)))
 
     def _waiting(self, names: Set[str]) -> dict[str, float]:
         """Return the organizations that are left out, with the seconds until they are not.

@@ -111,3 +111,20 @@ def test_a_declaration_that_is_not_applied_is_no_success(apply: bool) -> None:
         assert before["webhooks_drift unapplied Acme"] == 1
         name = "webhooks_last_success_timestamp_seconds Acme"
         assert samples(port)[name] == before[name]
+
+
+def test_an_organization_that_is_declared_by_its_id_has_one_name() -> None:
+    """Its series are those of its real name, also while it fails or waits."""
+    world = World(variant=Variant())
+    world.key = lambda name: world.keys["Acme"]
+    files = configuration(slack("alpha", "a"), organization=f'"{world.organization}"')
+    world.repository.commit(files)
+    process = Process(world, "first", every=60.0)
+    metrics = Metrics(process.clock, 60.0, 600.0)
+    with serve(metrics, "127.0.0.1", 0) as port:
+        metrics.record(process.next_rounds(1)[0])
+        before = samples(port).keys()
+        world.unreachable = {"Acme"}
+        for result in process.next_rounds(3):
+            metrics.record(result)
+            assert samples(port).keys() == before
