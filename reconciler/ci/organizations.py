@@ -31,7 +31,7 @@ from reconciler.ci.workflows import (
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, plural
 from reconciler.model import Desired
-from reconciler.planning.guards import guard_all
+from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.run import RunPlan
 from reconciler.source.files import file_matcher
 from reconciler.source.history import Commit, NoBaseError, with_renames
@@ -166,7 +166,9 @@ def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
     # Apply has a job for each environment, whose guards see only its deletes.
     for indexes in by_environment(run, planned).values():
         plans = {index: plan for index in indexes if (plan := results[index].value) is not None}
-        judged = guard_all([*plans.values()], run.allow_deletes)
+        failed = [planned[index].target for index in indexes if index not in plans]
+        later_deletes = sum(max_later_deletes(target.max_deletes) for target in failed)
+        judged = guard_all([*plans.values()], run.allow_deletes, later_deletes=later_deletes)
         for (index, plan), blocked in zip(plans.items(), judged, strict=True):
             results[index] = results[index]._replace(value=plan._replace(blocked=blocked))
     return RunPlan(tuple(results))

@@ -38,12 +38,15 @@ _MAX_NAMES: Final = 25
 """Names in a suggested edit."""
 
 
-def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[tuple[Finding, ...]]:
+def guard_all(
+    plans: Sequence[Plan], allow_deletes: int | None = None, *, later_deletes: int = 0
+) -> list[tuple[Finding, ...]]:
     """Return the findings that block each plan of a run.
 
     `allow_deletes` is the number of all deletes of the run that a user has allowed. It overrides
     every guard, but must be exact. Without it, each organization is limited, and all of those
-    together whose files have no limit.
+    together whose files have no limit. `later_deletes` is the sum of `max_later_deletes` of the
+    organizations that are not applied now.
     """
     total = sum(plan.counted_deletes for plan in plans)
     if allow_deletes is not None:
@@ -51,9 +54,22 @@ def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[t
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
     together: tuple[Finding, ...] = ()
-    if len(plans) > 1:
-        together = tuple(_too_many_together(unlimited, total))
+    if len(plans) > 1 or later_deletes:
+        together = tuple(_too_many_together(unlimited, total, later_deletes))
     return [(*_guard(plan, total), *(together if plan in unlimited else ())) for plan in plans]
+
+
+def max_later_deletes(max_deletes: int | None, plan: Plan | None = None) -> int:
+    """Return how many deletes a later run can make in an organization that this run leaves out.
+
+    `max_deletes` is the limit in its files, `plan` its plan if it is known.
+    """
+    # With a limit in its files it is judged by that alone.
+    if max_deletes is not None:
+        return 0
+    # Its own guard blocks more. Without this bound, organizations that fail now and are applied
+    # one after another later would add up to any number.
+    return _MAX_DELETES if plan is None else min(plan.counted_deletes, _MAX_DELETES)
 
 
 def _other_number(
@@ -70,17 +86,23 @@ def _other_number(
     return [(differs,) if plan.counted_deletes and allow_deletes != total else () for plan in plans]
 
 
-def _too_many_together(unlimited: Sequence[Plan], total: int) -> Iterator[Finding]:
+def _too_many_together(
+    unlimited: Sequence[Plan], total: int, later_deletes: int
+) -> Iterator[Finding]:
     """Yield a finding if the organizations without a limit have too many deletes together."""
     numbers = [plan.counted_deletes for plan in unlimited]
-    if sum(numbers) > _MAX_RUN_DELETES:
-        yield error(
-            "too-many-deletes",
-            f"{plural(sum(numbers), 'webhook')} would be deleted in {len(unlimited)} "
-            f"organizations, more than {_MAX_RUN_DELETES}",
-            f"if this is intended, add --allow-deletes {total}, or set `limits: "
-            f"{{max_deletes: {max(numbers)}}}` in a file that they extend",
-        )
+    if not numbers or sum(numbers) + later_deletes <= _MAX_RUN_DELETES:
+        return
+    organizations = plural(len(unlimited), "organization")
+    message = f"{plural(sum(numbers), 'webhook')} would be deleted in {organizations}"
+    hint = (
+        f"if this is intended, add --allow-deletes {total}, or set `limits: "
+        f"{{max_deletes: {max(numbers)}}}` in a file that they extend"
+    )
+    if later_deletes:
+        message += f", and up to {later_deletes} in organizations that failed or wait"
+        hint = f"run again when none of them fails; {hint}"
+    yield error("too-many-deletes", f"{message}, more than {_MAX_RUN_DELETES}", hint)
 
 
 def _guard(plan: Plan, total: int) -> Iterator[Finding]:

@@ -120,32 +120,35 @@ class _Reconciler:
         """Plan or apply the organizations, except those that failed a short time before."""
         _require_organizations(sources)
         waiting = self._waiting({source.name for source in sources})
-        options = PlanOptions(prune=self._schedule.prune)
-        due = [Target(source, options=options) for source in sources if source.name not in waiting]
         shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
-        if not due:
+        if len(waiting) == len(sources):
             return Round(waiting=shown)
-        with self._schedule.connected(due) as connected:
+        options = PlanOptions(prune=self._schedule.prune)
+        # Those that wait are part of the run: their keys are protected, and their deletes count.
+        all_targets = [Target(source, options=options) for source in sources]
+        for index, target in enumerate(all_targets):
+            if target.source.name in waiting:
+                all_targets[index] = target._replace(problem=ReconcilerError("failed before"))
+        with self._schedule.connected(all_targets) as connected:
             targets = identify(connected)
             if self._schedule.apply:
                 result = self._apply(targets)
             else:
                 planned = plan_all(targets)
                 result = Round(run=RunPlan(tuple(plan.result for plan in planned)))
+        tried: list[Any] = []
         for target, organization in zip(targets, result.organizations, strict=True):
-            self._record_failure(target.source.name, organization.problem)
+            declared = target.source.name
             if target.organization is not None:
-                self._names[target.source.name] = target.organization.name
-        return self._renamed(result)._replace(waiting=shown)
-
-    def _renamed(self, result: Round) -> Round:
-        """Return a result that has the real name also of an organization that did not answer."""
+                self._names[declared] = target.organization.name
+            if declared not in waiting:
+                self._record_failure(declared, organization.problem)
+                # The real name also of an organization that did not answer.
+                real = self._names.get(organization.name, organization.name)
+                tried.append(organization._replace(name=real))
         run = result.run
         assert run is not None
-        parts: list[Any] = [
-            part._replace(name=self._names.get(part.name, part.name)) for part in run.organizations
-        ]
-        return result._replace(run=run._replace(organizations=tuple(parts)))
+        return result._replace(run=run._replace(organizations=tuple(tried)), waiting=shown)
 
     def _waiting(self, names: Set[str]) -> dict[str, float]:
         """Return the organizations that are left out, with the seconds until they are not.

@@ -24,7 +24,7 @@ from reconciler.errors import (
 from reconciler.execute.execute import execute
 from reconciler.findings import Place, Severity, note, warning
 from reconciler.model import Live
-from reconciler.planning.guards import guard_all
+from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all, check_digest, compare_with_review
@@ -149,7 +149,7 @@ def apply_all(
     approve = expect_digest is not None
     # First all of them: nothing is written while another organization may stop the run.
     prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
-    ready = _judged(prepared, allow_deletes)
+    ready = _judged(planned, prepared, allow_deletes)
     to_apply = RunPlan(tuple(map(_to_apply, planned, ready)), digest)
     if to_apply.problems and not keep_going:
         return RunReport(tuple(_as_reports(to_apply)), digest)
@@ -226,15 +226,22 @@ def _plan_command(target: Target) -> str:
 
 
 def _judged(
-    prepared: Sequence[_Ready | ReconcilerError], allow_deletes: int | None
+    planned: Sequence[Planned],
+    prepared: Sequence[_Ready | ReconcilerError],
+    allow_deletes: int | None,
 ) -> list[_Ready | ReconcilerError]:
     """Return the same, with the problem of each organization that is blocked or lacks a secret.
 
     The guards are judged on what would be applied.
     """
-    # Skipped deletes do not count, and those of organizations that are not applied neither.
+    # Skipped deletes do not count. Those of organizations that are not applied can come later.
     plans = [part.plan for part in prepared if isinstance(part, _Ready)]
-    blocked = iter(guard_all(plans, allow_deletes))
+    later_deletes = sum(
+        max_later_deletes(organization.target.max_deletes, organization.plan)
+        for organization, part in zip(planned, prepared, strict=True)
+        if not isinstance(part, _Ready)
+    )
+    blocked = iter(guard_all(plans, allow_deletes, later_deletes=later_deletes))
     judged: list[_Ready | ReconcilerError] = []
     for part in prepared:
         if isinstance(part, _Ready):

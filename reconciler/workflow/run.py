@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
@@ -24,7 +25,7 @@ from reconciler.errors import (
 )
 from reconciler.findings import sort_key
 from reconciler.model import Live, Organization, Secret
-from reconciler.planning.guards import guard_all
+from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_none
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
@@ -46,7 +47,8 @@ _CONCURRENT: Final = 8
 class Target(NamedTuple):
     """An organization of a run: its files, its connection, and how it is planned.
 
-    Without a connection, `problem` is the reason. `key_source` is where the API key came from, for
+    Without a connection, `problem` is the reason. One that has it from the start is not read, but
+    its key is protected and its deletes count. `key_source` is where the API key came from, for
     messages. `review` limits what is applied. `organization` is that of the key, if it was read
     to select targets.
     """
@@ -68,6 +70,11 @@ class Target(NamedTuple):
     def paths(self) -> tuple[str, ...]:
         """Return the paths of the files."""
         return self.source.files.paths
+
+    @property
+    def max_deletes(self) -> int | None:
+        """Return the limit of deletes in the files."""
+        return self.checked.desired.policy.max_deletes
 
     @property
     def key(self) -> Secret | None:
@@ -94,23 +101,30 @@ class Planned(NamedTuple):
 def connect_all(
     targets: Sequence[Target], connect: Callable[[Target], tuple[Connection, str | None]]
 ) -> tuple[Target, ...]:
-    """Connect each target. An error of `connect` is the problem of that target.
+    """Connect each target without a problem. An error of `connect` is the problem of its target.
 
     `connect` returns a connection and the source of its key, and sends no request. Afterwards no
     webhook of any organization may contain the key of any of them.
     """
     connected: list[Target] = []
+    keys: list[Secret] = []
     for target in targets:
         try:
             connection, source = connect(target)
         except ReconcilerError as problem:
-            connected.append(target._replace(problem=problem))
-        else:
-            connected.append(target._replace(connection=connection, key_source=source))
+            connected.append(target._replace(problem=target.problem or problem))
+            # A wrong server or profile makes the key of the files no less secret.
+            with suppress(ReconcilerError):
+                keys += filter(None, [target.source.files.key()])
+            continue
+        keys += filter(None, [connection.key])
+        if target.problem is None:
+            target = target._replace(connection=connection, key_source=source)
+        connected.append(target)
     # Only now are the keys of all organizations known.
-    keys = tuple(target.key for target in connected if target.key is not None)
     for index, target in enumerate(connected):
-        checked = target.checked._replace(inputs=target.checked.inputs._replace(api_keys=keys))
+        inputs = target.checked.inputs._replace(api_keys=tuple(keys))
+        checked = target.checked._replace(inputs=inputs)
         connected[index] = target._replace(source=target.source._replace(checked=checked))
     return tuple(connected)
 
@@ -262,7 +276,9 @@ def _judged(
     planned: Sequence[Planned], plans: Sequence[Plan], allow_deletes: int | None
 ) -> tuple[Planned, ...]:
     """Return the organizations with `plans`, and what the guards of the run find in these."""
-    blocked = guard_all(plans, allow_deletes)
+    failed = [part for part in planned if part.plan is None]
+    later_deletes = sum(max_later_deletes(part.target.max_deletes) for part in failed)
+    blocked = guard_all(plans, allow_deletes, later_deletes=later_deletes)
     judged = iter(zip(plans, blocked, strict=True))
     result = []
     for part in planned:

@@ -8,9 +8,9 @@ import pytest
 
 from reconciler.findings import Position, Severity
 from reconciler.model import Desired, FileScope, Pattern, Policy, Secret, SecretRef, Webhook
-from reconciler.planning.guards import guard_all, relaxed
+from reconciler.planning.guards import guard_all, max_later_deletes, relaxed
 from reconciler.planning.match import Match
-from reconciler.planning.plan import DeclaredElsewhere, FileState
+from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan
 from tests.planning.builders import (
     blocking_guards,
     counted,
@@ -125,6 +125,30 @@ def test_organizations_are_limited_together(
         assert [text.partition(";")[0] for text in texts] == [
             "allow-deletes-differs: --allow-deletes is 6, but all organizations together delete 8"
         ]
+
+
+@pytest.mark.parametrize(
+    ("deletes", "left_out", "is_blocked"),
+    [
+        ([1, 1], [(None, None)] * 3, False),
+        ([1, 1], [(None, None)] * 4, True),
+        ([1], [(None, None)] * 4, True),
+        ([5, 5, 5, 1], [(None, None)], True),
+        ([5, 5, 5, 1], [(7, None)] * 9, False),
+        ([5, 5, 5, 1], [(None, counted(4))], False),
+        ([5, 5, 5, 1], [(None, counted(9))], True),
+        ([0, 0], [(None, None)] * 9, False),
+    ],
+)
+def test_organizations_that_are_left_out_count(
+    deletes: list[int], left_out: list[tuple[int | None, Plan | None]], is_blocked: bool
+) -> None:
+    """Each counts with what its own guard lets pass later, unless its files have a limit."""
+    later = sum(max_later_deletes(limit, plan) for limit, plan in left_out)
+    blocks = guard_all([counted(number) for number in deletes], later_deletes=later)
+    assert any(blocks) is is_blocked
+    text = f"up to {later} in organizations that failed or wait, more than 20"
+    assert all(text in block.message for blocked in blocks for block in blocked)
 
 
 @pytest.mark.parametrize(

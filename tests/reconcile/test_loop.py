@@ -431,6 +431,55 @@ def test_organizations_fail_and_recover_separately(world: World) -> None:
     assert recovered[-1] == {"Acme": set(), "Globex": set()}
 
 
+def test_the_deletes_of_organizations_that_wait_count(world: World) -> None:
+    """After an outage they return at different times: together they still need a permission."""
+    names = [f"Org{number}" for number in range(24)]
+    for name in names:
+        world.add_organization(name)
+
+    def commit(*webhooks: str) -> None:
+        files = {name: configuration(*webhooks, organization=name)[FILE] for name in names}
+        world.repository.commit(files)
+
+    commit(A, B, slack("gamma", "c"))
+    process = Process(world, "many", every=5 * MINUTE)
+    process.paths = tuple(names)
+    process.next_rounds(1)
+    commit(A, B)
+    world.unreachable.update(names)
+    process.next_rounds(3)
+    world.unreachable.clear()
+    results = process.next_rounds(12)
+    assert any(0 < len(result.organizations) < len(names) for result in results)
+    assert not any(result.waiting for result in results[-2:])
+    assert len([row for row in world.emulator.store.webhooks() if row["name"] == "gamma"]) == 24
+
+
+def test_the_key_of_an_organization_that_waits_is_not_sent(world: World) -> None:
+    """Its key is a forbidden value of the others in each round, not only while it is tried."""
+    globex_id = world.add_organization("Globex")
+    # Unlike the other keys of this world, it does not contain the one of Acme.
+    world.keys["Globex"] = key = "another-key-0123456789"
+    world.emulator.store.add_user(globex_id, key=key, role="OWNER")
+    leak = (
+        "organization: Acme\nwebhooks: [{name: leak, type: generic, event_types: [value_updated], "
+        "configuration: {url: https://example.com, username: u, password: {env: COPY}}}]"
+    )
+    globex = configuration(B, organization="Globex")[FILE]
+    world.repository.commit({FILE: leak, "globex.yaml": globex})
+    process = Process(world, "both", every=5 * MINUTE)
+    process.paths = (FILE, "globex.yaml")
+    process.environ["COPY"] = key
+    world.unreachable.add("Globex")
+    results = process.next_rounds(3)
+    assert any(result.waiting for result in results)
+    for result in results:
+        problem = result.organizations[0].problem
+        assert problem is not None
+        assert [finding.rule for finding in problem.findings] == ["forbidden-secret"]
+    assert world.writes == []
+
+
 FILE = "webhooks.yaml"
 
 
