@@ -283,25 +283,37 @@ def sections(entries: Iterable[RunRow], view: View) -> Iterator[tuple[tuple[str,
 _Organization: TypeAlias = OrganizationResult[OrganizationDrift]
 
 
+class Ways(NamedTuple):
+    """The commands that revert and accept a webhook that drifted.
+
+    If no command accepts it, `refusal` is the reason. `condition` is what must be true before
+    `accept` is run.
+    """
+
+    revert: str = ""
+    accept: str = ""
+    refusal: str = ""
+    condition: str = ""
+
+    @property
+    def why_not(self) -> str:
+        """Return why the files are not edited without a person, empty if they are."""
+        if self.condition:
+            return f"{self.condition}; if it is, run `{self.accept}`"
+        return self.refusal
+
+
 class Block(NamedTuple):
     """Webhooks that drifted in the same way in the named organizations.
 
-    `rows` show what a revert changes, `revert` is its command. `accept` is the command that edits
-    the files; if they cannot be edited, `refusal` is the reason. There is no command after the
-    edit, and in a view without options for commands. `note` has the other name of a renamed one.
+    `rows` show what a revert changes. `ways` has no command after the edit, and in a view without
+    options for commands. `note` has the other name of a renamed one.
     """
 
     organizations: tuple[str, ...]
     rows: tuple[Row, ...]
-    revert: str
-    accept: str
-    refusal: str
+    ways: Ways
     note: str
-
-    @property
-    def by_hand(self) -> bool:
-        """Return whether only an edit by hand accepts: the refusal names no command either."""
-        return bool(self.refusal) and "; if it is, run `" not in self.refusal
 
 
 def drift_blocks(report: DriftReport, view: View) -> list[Block]:
@@ -330,15 +342,14 @@ def _block(
     if len(report.organizations) == 1:
         names = []
     webhook = members[0][1]
-    revert, accept, refusal = drift_commands(report, organizations, webhook, view)
+    ways = drift_commands(report, organizations, webhook, view)
     if view.apply_options is None:
-        revert = accept = ""
-        refusal = webhook.refusal
+        ways = Ways(refusal=webhook.refusal)
     if report.reverted_together:
-        revert = ""
+        ways = ways._replace(revert="")
     rows = zip(*(shown for _, _, shown in members), strict=True)
     common = tuple(map(_common_row, rows))
-    return Block(tuple(names), common, revert, accept, prose(refusal), prose(note))
+    return Block(tuple(names), common, ways, prose(note))
 
 
 def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
@@ -384,21 +395,20 @@ def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDr
 
 def drift_commands(
     report: DriftReport, organizations: Sequence[_Organization], webhook: Drifted, view: View
-) -> tuple[str, str, str]:
-    """Return the commands that revert and accept a webhook in the organizations, or a refusal.
+) -> Ways:
+    """Return the commands that revert and accept a webhook in the organizations.
 
-    None reverts a webhook that is live under another name, which would stay. The refusal is why
-    there is no command that accepts.
+    None reverts a webhook that is live under another name, which would stay.
     """
     # Accepted edits are in the files already, so that an apply does not revert them.
     if report.accepted and webhook.files:
-        return "", "", webhook.refusal
+        return Ways(refusal=webhook.refusal)
     drift = organizations[0].value
     assert drift is not None
     operations = [drift.plan.operations[index] for index in webhook.operations]
     # A create would be a second webhook.
     if _other_name(drift.plan, operations) is not None:
-        return "", "", webhook.refusal
+        return Ways(refusal=webhook.refusal)
     # A name may contain the characters of globs.
     only = [word for operation in operations for word in ("--only", escape(operation.name))]
     deletes = len(organizations) * sum(isinstance(change, Delete) for change in operations)
@@ -412,20 +422,13 @@ def drift_commands(
     if webhook.commit:
         base = ("--base", webhook.commit.rpartition("..")[2])
     accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
-    refusal = _refusal(webhook, accept)
-    if refusal:
-        accept = ""
-    return revert, accept, refusal
-
-
-def _refusal(webhook: Drifted, accept: str) -> str:
-    """Return why the command `accept` is not shown as the way out, empty if it is."""
     if webhook.commit and accept:
         reason = f"commit {webhook.commit} changed this webhook, too, and may not be applied yet"
-        return f"{reason}; if it is, run `{accept}`"
-    if webhook.refusal or accept:
-        return webhook.refusal
-    return "a name has characters that a command cannot show: rename it first"
+        return Ways(revert, accept, condition=reason)
+    refusal = webhook.refusal
+    if not refusal and not accept:
+        refusal = "a name has characters that a command cannot show: rename it first"
+    return Ways(revert, "" if refusal else accept, refusal)
 
 
 def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -> list[str]:

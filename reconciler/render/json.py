@@ -214,13 +214,13 @@ def _organization_drift(
     for webhook in drift.drifted:
         is_accepted = report.accepted and bool(webhook.files)
         # For each organization, because a program may act on one of them only.
-        revert, accept, refusal = drift_commands(report, [organization], webhook, view)
+        ways = drift_commands(report, [organization], webhook, view)
         drifted.append(
             {
                 "operations": [operations[index] for index in webhook.operations],
-                "revert": revert,
-                "accept": accept or None,
-                "refusal": refusal or None,
+                "revert": ways.revert,
+                "accept": None if ways.why_not else ways.accept or None,
+                "refusal": ways.why_not or None,
                 "files": list(webhook.files),
                 "note": rename_note(drift.plan, webhook, is_accepted=is_accepted) or None,
             }

@@ -132,9 +132,9 @@ def _drifted(block: Block) -> str:
     lines = [_list_row(row, block.organizations) for row in block.rows]
     ways = [
         ("note", block.note),
-        ("revert", block.revert),
-        ("accept", block.accept),
-        ("accept by hand" if block.by_hand else "accept", block.refusal),
+        ("revert", block.ways.revert),
+        ("accept", "" if block.ways.why_not else block.ways.accept),
+        ("accept by hand" if block.ways.refusal else "accept", prose(block.ways.why_not)),
     ]
     lines += [f"  - {way}: {code(text)}" for way, text in ways if text]
     # One item, so that a cut never separates a webhook from its ways out.

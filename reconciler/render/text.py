@@ -171,10 +171,10 @@ def _command(command: str) -> list[str]:
 def _with_ways(block: Block) -> Iterable[Row]:
     """Yield the rows of a webhook that drifted, the last one with both ways out below it."""
     *most, last = block.rows
-    ways = [("revert", [Atom(block.revert)]), ("accept", [Atom(block.accept)])]
-    if block.refusal:
-        start = "by hand: " if block.by_hand else ""
-        ways[1] = ("accept", sentence(start + block.refusal))
+    ways = [("revert", [Atom(block.ways.revert)]), ("accept", [Atom(block.ways.accept)])]
+    if block.ways.why_not:
+        start = "by hand: " if block.ways.refusal else ""
+        ways[1] = ("accept", sentence(start + prose(block.ways.why_not)))
     if block.note:
         ways.insert(0, ("note", sentence(block.note)))
     lines = [FieldLine(label, tuple(atoms)) for label, atoms in ways if atoms[0].text]
