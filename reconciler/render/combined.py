@@ -33,6 +33,7 @@ from reconciler.render.rows import (
     other_rows,
     outcome_row,
     plan_rows,
+    written_url,
 )
 from reconciler.render.words import (
     apply_command,
@@ -50,12 +51,14 @@ Members: TypeAlias = tuple[tuple[int, int], ...]
 class RunRow(NamedTuple):
     """A row, the organizations that it concerns, and its operations if it is about a plan.
 
-    In a run of one organization `organizations` is empty.
+    In a run of one organization `organizations` is empty. `url` is one that the file sets, whose
+    path no row shows: with another one the same row is not the same change.
     """
 
     organizations: tuple[str, ...]
     row: Row
     members: Members = ()
+    url: str | None = None
 
 
 class Destinations(NamedTuple):
@@ -97,7 +100,8 @@ def combine(run: RunPlan, view: View = PLAIN) -> Combined:
         if plan.blocked:  # its changes are not applied, so they are not together with others
             name += " (blocked)"
         for index, row in enumerate(plan_rows(plan)):
-            changes.append(RunRow((name,), row, ((number, index),)))
+            url = written_url(plan.operations[index])
+            changes.append(RunRow((name,), row, ((number, index),), url))
         if view.verbosity > 0:
             changes += others
         else:
@@ -161,9 +165,9 @@ def _merged(entries: Iterable[RunRow], is_single: bool) -> list[RunRow]:
     if is_single:
         return [entry._replace(organizations=()) for entry in entries]
     # The same change may be declared at another line in the file of each organization.
-    groups: dict[Row, list[RunRow]] = {}
+    groups: dict[tuple[Row, object], list[RunRow]] = {}
     for entry in entries:
-        groups.setdefault(entry.row._replace(place=""), []).append(entry)
+        groups.setdefault((entry.row._replace(place=""), entry.url), []).append(entry)
     merged = []
     for group in groups.values():
         names = chain.from_iterable(entry.organizations for entry in group)

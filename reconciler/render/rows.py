@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Position, plural
-from reconciler.kinds import KINDS, compress
+from reconciler.kinds import FIELDS, KINDS, compress
 from reconciler.model import DataPath, Secret, SecretRef, Unknown, Value, Webhook
 from reconciler.planning.plan import (
     Create,
@@ -139,6 +139,19 @@ def plan_rows(plan: Plan) -> list[Row]:
     return [_operation_row(operation, known) for operation in plan.operations]
 
 
+def written_url(operation: Operation) -> str | None:
+    """Return a URL from the file that a create or update sets: a row shows only its host."""
+    if isinstance(operation, Delete):
+        return None
+    webhook = operation.after
+    field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
+    value = webhook.configuration.get(field.name)
+    is_set = isinstance(operation, Create) or any(
+        change.path[-1] == field.name for change in operation.fields
+    )
+    return value if is_set and field.secret and isinstance(value, str) else None
+
+
 def group_resends(rows: Iterable[Row]) -> list[Row]:
     """Group the rows that only resend the same secrets, at the position of the first of them.
 
@@ -175,7 +188,7 @@ def _operation_row(operation: Operation, known: _Destinations) -> Row:
                 name=quote(after.name),
                 what=quote(_destination(operation, known)),
                 why=REASONS[operation.reason],
-                details=events(after.event_types),
+                details=(*events(after.event_types), *_settings(operation, known)),
                 place=position_text(after.position),
             )
         case Update():
@@ -190,6 +203,39 @@ def _operation_row(operation: Operation, known: _Destinations) -> Row:
     if row.details:
         row = row._replace(details=(*row.details, attribution))
     return row
+
+
+def _settings(create: Create, known: _Destinations) -> Iterator[str]:
+    """Yield in parentheses what a create sets besides the destination, each with its comma.
+
+    A required secret is not repeated: the list of secrets has it for each destination.
+    """
+    webhook, kind = create.after, KINDS[create.after.type]
+    shown: list[str] = []
+    for field in kind.fields:
+        value = webhook.configuration.get(field.name, field.default)
+        is_destination = field.name == kind.destination_field
+        # A resolved URL is shown with its host in place of the reference.
+        if is_destination and _destination(create, known) == destination(webhook):
+            continue
+        if value == field.default or (field.secret and field.required and not is_destination):
+            continue
+        text = str(value)
+        if isinstance(value, bool):
+            text = text.lower()  # as in YAML
+        shown.append(f"{field.name} {_delimited(text)}")
+    for index, setting in enumerate(shown):
+        start = "(" if index == 0 else ""
+        end = ")" if index == len(shown) - 1 else ","
+        yield f"{start}{setting}{end}"
+
+
+def _delimited(text: str) -> str:
+    """Return text that is quoted if the end of it would not be clear in a list."""
+    quoted = quote(text)
+    if quoted == text and re.search("[,()]", text):
+        return f'"{text}"'
+    return quoted
 
 
 def _update_row(update: Update, known: _Destinations) -> Row:

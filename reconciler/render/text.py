@@ -8,6 +8,7 @@ the same with and without color.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity, plural
@@ -42,6 +43,7 @@ from reconciler.render.rows import (
     label,
     position_text,
     sentence,
+    written_url,
 )
 from reconciler.report import RunReport
 
@@ -70,7 +72,11 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     totals = run.totals
     # An organization that is blocked or failed stops an apply of all.
     if run.digest:
-        end += _digest(run.digest, view, applies=not (totals.blocked or totals.failed))
+        applies = not (totals.blocked or totals.failed) and view.shows_digest
+        # Of a written URL only the host is shown; the digest tells the rest apart.
+        operations = chain.from_iterable(plan.operations for plan in run.plans)
+        if view.shows_digest or any(map(written_url, operations)):
+            end += _digest(run.digest, view, applies=applies)
     style = "strong"
     if totals.unchanged == totals.organizations:
         style = "good"
@@ -264,8 +270,6 @@ def _unblocking(run: RunPlan, view: View) -> list[str]:
 
 def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
     """Return the digest once, in the command that applies exactly this plan if there is one."""
-    if not view.shows_digest:
-        return []
     lines = [f"Digest {quote(digest)}"]
     if applies and view.apply_options is not None:
         command = words.apply_command(view)
