@@ -268,9 +268,7 @@ def test_an_inconsistent_listing_is_read_twice(responses: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "responses",
-    [[page(200_001, *range(1000))], [page(2001, 1)]],
-    ids=["rows", "pages"],
+    "responses", [[page(200_001, *range(1000))], [page(2001, 1)]], ids=["rows", "pages"]
 )
 def test_an_excessive_count_is_not_read(responses: list[Any]) -> None:
     """A count above the limit is an error after one request."""

@@ -116,8 +116,7 @@ def test_the_deadline_ends_a_request_in_flight() -> None:
         serving(hurry) as server,
         transport_to(server.url) as transport,
         pytest.raises(
-            AmbiguousWriteError,
-            match=r"^the run timed out before 127\.0\.0\.1:\d+ sent a complete",
+            AmbiguousWriteError, match=r"^the run timed out before 127\.0\.0\.1:\d+ sent a complete"
         ),
     ):
         transport.request("POST", "/", json={})

@@ -193,12 +193,7 @@ class World:
         return only(self.run("plan", "pull_request", self.opened(number, **given), **environ))
 
     def opened(
-        self,
-        number: int = 1,
-        *,
-        branch: str = "main",
-        base: str = "",
-        home: str = "",
+        self, number: int = 1, *, branch: str = "main", base: str = "", home: str = ""
     ) -> dict[str, Any]:
         """Open a pull request of the checked-out branch, and return its event.
 

@@ -40,11 +40,7 @@ def inputs(file: File, tmp_path: Path, shell: Shell) -> dict[str, Path]:
 
 @pytest.mark.parametrize(
     ("kind", "own"),
-    [
-        ("plan", ("plan.json", "empty")),
-        ("report", ("report.json", "empty")),
-        ("export", ()),
-    ],
+    [("plan", ("plan.json", "empty")), ("report", ("report.json", "empty")), ("export", ())],
 )
 def test_only_a_file_of_the_same_kind_is_replaced(
     shell: Shell, inputs: dict[str, Path], kind: str, own: tuple[str, ...]

@@ -76,8 +76,7 @@ webhooks:
 COMMAND: Mapping[str, Edit] = {
     "reconciler/cli/commands/count.py": new_file(TOYS / "count.py"),
     "reconciler/cli/main.py": line_after(
-        '"plan": "Show',
-        '    "count": "Count declared webhooks.",\n',
+        '"plan": "Show', '    "count": "Count declared webhooks.",\n'
     ),
     "docs/commands.md": by_script,
 }
@@ -199,11 +198,7 @@ def test_errors_in_a_third_place_for_secrets_are_explained(
     ("text", "code", "shown"),
     [
         (SHARED, 0, "Valid: 1 webhook"),
-        (
-            SHARED + EXAMPLE.partition("webhooks:\n")[2],
-            3,
-            "`username` is longer than 8 characters",
-        ),
+        (SHARED + EXAMPLE.partition("webhooks:\n")[2], 3, "`username` is longer than 8 characters"),
     ],
     ids=["one type", "a second type"],
 )

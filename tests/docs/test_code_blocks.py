@@ -159,10 +159,7 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
     "docs/examples.md: Sixty organizations": tree("sixty"),
 }
 """Output on a page, and a function that produces it."""
-DRAWINGS = {
-    "docs/architecture.md: Architecture",
-    "docs/organizations.md: Brands and environments",
-}
+DRAWINGS = {"docs/architecture.md: Architecture", "docs/organizations.md: Brands and environments"}
 """Texts that no program prints."""
 
 

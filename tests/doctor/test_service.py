@@ -123,10 +123,7 @@ HOOK = {"id": "w-1", "name": "a", "type": "slack", "event_types": []}
 TWO = json_response(200, {"results": [{"id": "o-1"}, {"id": "o-2"}], "count": 2, "next": None})
 EMPTY = json_response(200, {"results": [], "count": 0, "next": None})
 GONE = json_response(404, {"detail": "Not found."})
-KNOWN = (
-    json_response(200, {}),
-    json_response(200, {"results": [ACME], "count": 1, "next": None}),
-)
+KNOWN = (json_response(200, {}), json_response(200, {"results": [ACME], "count": 1, "next": None}))
 """The responses before that of the listing."""
 HTML = httpx.Response(404, headers={"Content-Type": "text/html"}, content=b"<h1>canary</h1>")
 MOVED = httpx.Response(302, headers={"Location": "https://login.canary.example/?x=1"})

@@ -187,24 +187,15 @@ def test_all_missing_fields_are_reported_together(api: Api) -> None:
         ({"name": " "}, {"name": BLANK}),
         ({"name": True}, {"name": ["Not a valid string."]}),
         ({"event_types": None}, {"event_types": NULL}),
-        (
-            {"event_types": "x"},
-            {"event_types": ['Expected a list of items but got type "str".']},
-        ),
+        ({"event_types": "x"}, {"event_types": ['Expected a list of items but got type "str".']}),
         (
             {"event_types": ["value_created", "x"]},
             {"event_types": {"1": ['"x" is not a valid choice.']}},
         ),
         ({"type": "teams"}, {"type": ['"teams" is not a valid choice.']}),
         ({"type": None}, {"type": NULL}),
-        (
-            {"organization": "x"},
-            {"organization": ['Invalid pk "x" - object does not exist.']},
-        ),
-        (
-            {"organization": []},
-            {"organization": ['Invalid pk "[]" - object does not exist.']},
-        ),
+        ({"organization": "x"}, {"organization": ['Invalid pk "x" - object does not exist.']}),
+        ({"organization": []}, {"organization": ['Invalid pk "[]" - object does not exist.']}),
         ({"organization": None}, {"organization": NULL}),
         ({"configuration": None}, {"configuration": NULL}),
         ({"configuration": []}, {"configuration": ["Value must be valid JSON."]}),

@@ -217,12 +217,7 @@ FOREIGN = Fault(call="create", interfere=appear(hidden(row("a", "a-late"))))
             ["id-101"],
             ["create a", "update id-101"],
         ),
-        (
-            [DONE_AND_LOST, *UNLISTED],
-            "applied",
-            ["id-101"],
-            ["create a", "update id-101"],
-        ),
+        ([DONE_AND_LOST, *UNLISTED], "applied", ["id-101"], ["create a", "update id-101"]),
         ([FOREIGN], "failed conflict", ["a-late", "id-101"], ["create a"]),
         (
             [replace(TAKEN, interfere=FOREIGN.interfere)],

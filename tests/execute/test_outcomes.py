@@ -261,10 +261,7 @@ def test_a_write_that_always_fails_has_status_attempts_and_live_state(
     attempts = 2 if call == "create" else 3
     answered = partial(AmbiguousWriteError, status=500)
     later = [Fault(call=call, nth=nth, error=answered) for nth in range(2, attempts + 1)]
-    for first, start in (
-        (answered, "HTTP 500"),
-        (AmbiguousWriteError, "no response, HTTP 500"),
-    ):
+    for first, start in ((answered, "HTTP 500"), (AmbiguousWriteError, "no response, HTTP 500")):
         api = memory(row("a", "1"), faults=[Fault(call=call, error=first), *later])
         report = run(api, planned(api, *webhooks))
         (outcome,) = [each for each in report.outcomes if not isinstance(each, Applied)]

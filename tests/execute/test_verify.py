@@ -122,10 +122,7 @@ def test_a_failure_does_not_hide_later_ones(error: type[ApiError], outcome: str)
         api.rows = {"2": row("b", "2")}
 
     api = memory(row("a", "1"), row("b", "2"))
-    api.faults = [
-        Fault(call="update", error=error),
-        Fault(call="list", nth=2, interfere=revert),
-    ]
+    api.faults = [Fault(call="update", error=error), Fault(call="list", nth=2, interfere=revert)]
     report = run(api, planned(api, slack("a", "#new"), slack("b", "#new")))
     assert outcomes(report) == {"a": outcome, "b": "failed does-not-converge"}
 

@@ -111,9 +111,7 @@ def declarations(draw: st.DrawFn) -> Desired:
         policy=Policy(
             scopes=(
                 FileScope(
-                    file="f.yaml",
-                    globs=tuple(draw(globs)) or ("*",),
-                    prune=draw(st.booleans()),
+                    file="f.yaml", globs=tuple(draw(globs)) or ("*",), prune=draw(st.booleans())
                 ),
             ),
             ignore=tuple(Pattern(glob=each, file="f.yaml") for each in draw(globs) if each != "*"),

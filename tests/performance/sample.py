@@ -28,9 +28,5 @@ def row(number: int, organization: str = "org-1") -> dict[str, Any]:
         "name": f"webhook-{number:05}",
         "type": "slack",
         "event_types": list(EVENTS),
-        "configuration": {
-            "token": TOKEN,
-            "channel": f"#channel-{number % 50}",
-            "username": "CT",
-        },
+        "configuration": {"token": TOKEN, "channel": f"#channel-{number % 50}", "username": "CT"},
     }

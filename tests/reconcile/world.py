@@ -98,12 +98,7 @@ def _blob(text: str) -> str:
 class World:
     """One server and one repository; processes run as tasks of a scheduler."""
 
-    def __init__(
-        self,
-        *,
-        seed: int = 1,
-        variant: Variant | None = None,
-    ) -> None:
+    def __init__(self, *, seed: int = 1, variant: Variant | None = None) -> None:
         self.scheduler = Scheduler()
         self.repository = Repository(lambda: self.scheduler.now)
         self.wall_clock_error = 0.0

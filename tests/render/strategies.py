@@ -114,9 +114,7 @@ PLAIN[Position] = any_of(
 )
 PLAIN[Related] = any_of(Related, position=PLAIN[Position])
 PLAIN[SecretRef] = references = any_of(
-    SecretRef,
-    scheme=st.sampled_from(("env", "file")),
-    version=st.none() | st.integers(1, 9),
+    SecretRef, scheme=st.sampled_from(("env", "file")), version=st.none() | st.integers(1, 9)
 )
 PLAIN[Snapshot] = any_of(
     Snapshot,

@@ -23,13 +23,7 @@ from reconciler.model import Organization
 from reconciler.planning.drift import LiveStatus, WebhookStatus
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import OrganizationResult, RunPlan
-from reconciler.render import (
-    FINDINGS_RENDERERS,
-    PLAIN,
-    RENDERERS,
-    STATE_RENDERERS,
-    View,
-)
+from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, STATE_RENDERERS, View
 from reconciler.render.markdown import paged_run
 from reconciler.render.quote import quote
 from reconciler.report import Report

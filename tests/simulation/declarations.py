@@ -8,16 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.kinds import EVENT_TYPES
-from reconciler.model import (
-    Absent,
-    Desired,
-    FileScope,
-    Pattern,
-    Policy,
-    Secret,
-    SecretRef,
-    Webhook,
-)
+from reconciler.model import Absent, Desired, FileScope, Pattern, Policy, Secret, SecretRef, Webhook
 
 CANARY = "canary"
 """Part of every secret, declared or live: output that contains it leaks a secret."""

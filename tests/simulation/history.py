@@ -91,11 +91,7 @@ class Program:
         self._apply(process, checked, options, saved.reviews[0])
 
     def _apply(
-        self,
-        process: Process,
-        checked: Checked,
-        options: PlanOptions,
-        review: Review | str | None,
+        self, process: Process, checked: Checked, options: PlanOptions, review: Review | str | None
     ) -> None:
         began = self._world.scheduler.now
         with self._checked_errors(process):

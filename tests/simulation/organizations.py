@@ -155,10 +155,7 @@ class World:
         self.scheduler = Scheduler()
         self.faults = _Faults(case)
         self.emulator = Emulator(
-            behavior=Variant(),
-            faults=self.faults,
-            seed=case.seed,
-            clock=lambda: self.scheduler.now,
+            behavior=Variant(), faults=self.faults, seed=case.seed, clock=lambda: self.scheduler.now
         )
         store = self.emulator.store
         self.ids = []

@@ -219,10 +219,7 @@ HIDDEN_CHANNEL = "the server shows no valid channel"
         (HIDDEN_CHANNEL, live_slack("X", channel="*****")),
         (HIDDEN_CHANNEL, live_slack("X", channel=None)),
         ("`username` is missing", live_slack("X", username="")),
-        (
-            "`username` contains a placeholder, which is not expanded",
-            live_slack("X", username="*"),
-        ),
+        ("`username` contains a placeholder, which is not expanded", live_slack("X", username="*")),
         ("`token` is missing", live_slack("X", token=None)),
         ("`url` is missing", live_generic("X", url=None)),
         (

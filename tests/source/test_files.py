@@ -121,11 +121,7 @@ INVALID = [
     (("conf/x.txt",), ("conf",), "cannot read conf: it is a directory without *.yaml or *.yml"),
     (("notes.md",), ("no/*.yaml",), "cannot read no/*.yaml: it matches no *.yaml or *.yml file"),
     (("notes.md",), ("*.md",), "cannot read *.md: it matches no *.yaml or *.yml file"),
-    (
-        ("webhooks.yaml",),
-        ("",),
-        "cannot read an empty path: it names no file | check the variable",
-    ),
+    (("webhooks.yaml",), ("",), "cannot read an empty path: it names no file | check the variable"),
     ((), ("/dev/null",), "cannot read /dev/null: it is not a regular file | "),
     ((), ("x" * 300,), f"cannot read {'x' * 300}: it cannot be opened (File name too long) | "),
     (

@@ -405,8 +405,7 @@ def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -
     """A generic webhook sends a Slack token only to a Slack host, for any source of the URL."""
     for where in (url, env("URL")):
         resolution = resolve(
-            [webhook(env("TOKEN"), url=where)],
-            environ={"TOKEN": value, "URL": url},
+            [webhook(env("TOKEN"), url=where)], environ={"TOKEN": value, "URL": url}
         )
         assert (env("TOKEN") in resolution.secrets) is sent
         rules = {each.rule for each in resolution.findings}

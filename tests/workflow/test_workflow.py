@@ -22,16 +22,7 @@ from reconciler.model import Secret, SecretRef
 from reconciler.planning.planner import PlanOptions
 from reconciler.report import Skipped
 from reconciler.source.history import commit_at, git_in
-from reconciler.workflow import (
-    Checked,
-    Connection,
-    Inputs,
-    apply,
-    gather,
-    load,
-    plan,
-    previous,
-)
+from reconciler.workflow import Checked, Connection, Inputs, apply, gather, load, plan, previous
 from tests.api.support import EmulatedApi
 from tests.folders import commit, git, write
 from tests.ports import InlineWorkers
@@ -168,9 +159,7 @@ def test_base_files_match_by_name(
     assert [each.name for each in tokens if isinstance(each, SecretRef)] == references
 
 
-def test_a_pinned_webhook_missing_in_the_list_is_read_by_id(
-    check: Callable[..., Checked],
-) -> None:
+def test_a_pinned_webhook_missing_in_the_list_is_read_by_id(check: Callable[..., Checked]) -> None:
     """The webhook may have moved between two pages, so it is renamed, not created again."""
     for live, created in ((("Old",), []), ((), ["New"])):
         api = EmulatedApi(stale_list_reads=1)
