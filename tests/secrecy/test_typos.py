@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from string import Template
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from reconciler.findings import Position
 from reconciler.render import FINDINGS_RENDERERS, View
 from reconciler.source.lint import Rules
 from reconciler.source.position import excerpt
+from tests.goldens import cases
 from tests.loading import load_text
 
 PASSWORD = "Kq7vW2xZp9Lm4Rt"
@@ -23,71 +26,12 @@ SHOWN = 6
 
 INDICATORS = ("-", "- ", "?", ":", ": ", ",", ", ", "[", "]", "{", "}", "#", " #", "&", "*", "!",
               "|", ">", "'", '"', "%", "@", "`", "=", " ", "\n", "\\")  # fmt: skip
+VALUES = {"PASSWORD": PASSWORD, "TOKEN": TOKEN, "KEY": KEY, "START": KEY[:7], "REST": KEY[7:]}
 FILES = {
-    "block": f"""\
-webhooks:
-  - name: Pager
-    type: generic
-    event_types: [value_created, "*_deleted"]
-    configuration:
-      url: https://pager.example.com/hook?key={KEY}
-      username: ct
-      password: {PASSWORD}
-      token: "{TOKEN}"
-  - name: Other
-    type: generic
-    event_types: [value_created]
-    configuration: {{url: https://a.example.com, token: {{env: PAGER}}}}
-""",
-    "flow": f"""\
-webhooks:
-  - {{name: Pager, type: generic, event_types: ["*"], configuration: {{url: https://a.example/{KEY},
-      username: ct, password: {PASSWORD}, token: '{TOKEN}'}}}}
-""",
-    "defaults": f"""\
-defaults:
-  type: generic
-  configuration: {{password: {PASSWORD}, username: ct}}
-webhooks:
-  - name: Pager
-    event_types: ["*"]
-    configuration: {{url: "https://u:{KEY}@a.example", token: {TOKEN}}}
-""",
-    "anchors": f"""\
-x-common: &common {{url: 'https://a.example/?{KEY}', username: ct, password: '{PASSWORD}'}}
-webhooks:
-  - name: Pager
-    type: generic
-    event_types: ["*"]
-    configuration:
-      <<: *common
-      token: >-
-        {TOKEN}
-""",
-    "tags": f"""\
-x-common: &{PASSWORD}1 !{KEY}1
-  url: https://a.example
-  token: [&{TOKEN}2 {{!{KEY}2 env: [{KEY}]}}, *{TOKEN}2]
-webhooks:
-  - &{TOKEN}3 !{PASSWORD}3 name: Pager
-    !{KEY}4 type: &{KEY}5 generic
-    event_types: &{TOKEN}5 [&{TOKEN}6 value_created, !{KEY}6 "*_deleted", *{TOKEN}6]
-    configuration: &{TOKEN}7
-      <<: [*{PASSWORD}1, *{TOKEN}7]
-      *{TOKEN}6 : {{file: [{PASSWORD}], version: {PASSWORD}}}
-      token: !{TOKEN}
-        password: &{PASSWORD}
-""",
-    "cut in two": f"""\
-webhooks:
-  - name: Pager
-    type: generic
-    event_types: [value_created]
-    configuration: {{url: https://a.example.com,
-      password: "{PASSWORD}: {TOKEN}", username: {KEY[:7]}-{KEY[7:]}}}
-""",
+    title: Template(text).substitute(VALUES)
+    for title, (text, _) in cases(Path(__file__).with_name("typos.txt")).items()
 }
-
+NEEDS_NO_SECRET = FILES.pop("nothing secret")
 
 CONFIGURATIONS = [
     "{password:%s}",
@@ -159,19 +103,6 @@ def test_a_secret_is_not_shown(written: str, around: str) -> None:
 
 
 PROPERTIES = ("!@ ", "!<@> ", "&@ ", "!@ &x ", "*@ #", "[@] #", "!@\n", "{env: [@]} #")
-NEEDS_NO_SECRET = """\
-x-hook: {username: bot}
-defaults: {configuration: {channel: a}}
-webhooks:
-  - name: Deploys
-    type: slack
-    event_types: [value_created, "*_deleted"]
-    configuration:
-      token: {env: TOKEN}
-      username: bot
-  - {name: Gone, state: absent, id: abc}
-api_key: {env: KEY}
-"""
 
 
 def with_properties(text: str) -> Iterator[str]:

@@ -14,22 +14,11 @@ from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed, parse_files
 from reconciler.source.schemes import reference_in
 from tests.folders import write
+from tests.goldens import cases
 from tests.loading import load_texts
 
-BASE = """\
-protect: ["prod-*"]
-limits: {max_deletes: 3}
-defaults:
-  type: slack
-  event_types: [value_updated]
-  configuration: {token: {env: TOKEN}, username: CT}
-webhooks:
-  - name: Deploys
-    configuration: {channel: "#deploys"}
-  - name: Pager
-    type: generic
-    configuration: {url: https://a.example.com/, token: {file: pager-token, version: 2}}
-"""
+TEXTS = cases(Path(__file__).with_name("texts.txt"))
+BASE = TEXTS["a parent"][0]
 
 
 def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:

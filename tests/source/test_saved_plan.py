@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from reconciler.render import RENDERERS
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
 from reconciler.source.saved_plan import SavedPlan, parse_plan, save_run
+from tests.goldens import cases
 from tests.laws.strategies import declarations, live_organizations
 from tests.loading import load_texts, loaded as files
 from tests.planning.builders import (
@@ -40,42 +42,9 @@ few = settings(
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
-TEAM = """\
-# A comment, so that nothing is on its first line.
-organization: Acme
-ignore: ["manual-*"]
-limits: {max_deletes: 7}
-defaults:
-  type: slack
-  configuration: {token: {env: SLACK_TOKEN, version: 3}}
-
-webhooks:
-  - name: "Deploys \U0001f680 \\\\u00e9 \u00e9"
-    event_types: ["value_*"]
-    configuration: {channel: "#deploys", username: u}
-    previously: [old]
-    adopt: true
-
-  - name: Gone
-    state: absent
-"""
-OTHER = """\
-organization: Acme
-scope: ["other-*"]
-prune: false
-webhooks:
-  - name: other-pager
-    id: id-7
-    type: generic
-    event_types: [project_created]
-    configuration: {url: {file: ../hooks/pager}, verify: false}
-  - {name: other-far, type: generic, event_types: ["*"],
-     configuration: {url: "https://a.example/x", token: {file: /run/t}}}
-protect:
-  - other-kept
-  # A comment, so that lines are left out.
-  - "other-old-*"
-"""
+TEXTS = cases(Path(__file__).with_name("texts.txt"))
+TEAM = TEXTS["a team"][0]
+OTHER = TEXTS["another team"][0]
 
 
 def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:

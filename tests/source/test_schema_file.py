@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,35 +16,14 @@ from reconciler.kinds import EVENT_TYPES, GLOBS, KINDS
 from reconciler.source.explain import _EXPLAINERS, _MESSAGES, _PATTERNS
 from reconciler.source.schema import schema_text
 from tests.folders import ROOT
+from tests.goldens import cases
 
 FILE = ROOT / "schemas" / "webhooks.schema.json"
 SCHEMA: dict[str, Any] = json.loads(schema_text("webhooks.schema.json"))
 DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
 
-GOOD = """\
-$schema: ./x.json
-version: 1
-x-any: [1.5, {a: null}]
-organization: Acme
-prune: true
-scope: ["*"]
-ignore: [a, b]
-protect: []
-limits: {max_deletes: 0}
-defaults:
-  type: slack
-  event_types: ["*"]
-  configuration: {token: {env: A, version: 2}, username: b}
-webhooks:
-  - {name: a, previously: [g], id: y, configuration: {channel: "#a"}}
-  - name: b
-    type: generic
-    event_types: [value_created, "value_[cu]*"]
-    configuration:
-      {url: "https://a/b?c", verify: false, username: u, password: {file: p}, token: x}
-    state: present
-  - {name: c, state: absent, id: x}
-"""
+TEXTS = cases(Path(__file__).with_name("texts.txt"))
+GOOD = TEXTS["every key"][0]
 """A valid file with every key."""
 
 BAD = (

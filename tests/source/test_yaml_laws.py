@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,27 +13,14 @@ from hypothesis import example, given, settings, strategies as st
 
 from reconciler.source.position import add_positions
 from reconciler.source.yaml import locate, parse
+from tests.goldens import cases
 
 PURE = yaml.SafeLoader
 FAST = getattr(yaml, "CSafeLoader", None)
 needs_libyaml = pytest.mark.skipif(FAST is None, reason="PyYAML is here without libyaml")
 
-GOOD = """\
-version: 1
-x-a: &a {token: {env: A}, channel: "#a"}
-defaults:
-  type: slack
-webhooks:
-  - name: Deploys  # a comment
-    event_types: [value_created, "*_deleted"]
-    configuration: {<<: *a, username: 'it''s'}
-  - name: "é😀"
-    configuration: &b
-      url: |-
-        https://x
-      verify: true
-  - {name: c, configuration: *b}
-"""
+TEXTS = cases(Path(__file__).with_name("texts.txt"))
+GOOD = TEXTS["anchors and merges"][0]
 PIECES = (
     *"abc:-?[]{}#,&*!|>'\"%@`\\~ \n\t\r",
     *("a: ", "- ", "\n  ", "\n- ", "<<: ", "<<: *a", "&a ", "*a", "---\n", "...\n", "\r\n", ": "),
