@@ -138,14 +138,14 @@ def test_a_plan_shows_the_host_of_a_literal_url(shell: Shell, file: File) -> Non
 @pytest.mark.parametrize(
     ("line", "environ", "shown"),
     [
-        ("plan", {}, 0),
+        ("plan", {}, 1),  # it sets a URL from the file, of which only the host is shown
         ("plan -v", {}, 1),
         ("plan --out plan.json", {}, 1),
         ("plan", {"CI": "true"}, 1),
-        ("apply", {}, 0),
+        ("apply", {}, 1),
     ],
 )
-def test_on_a_terminal_the_digest_is_shown_only_for_a_later_apply(
+def test_on_a_terminal_the_digest_is_shown_for_a_later_apply_and_for_hidden_urls(
     shell: Shell, server: Cloud, line: str, environ: dict[str, str], shown: int
 ) -> None:
     """It is shown once and dimmed; the summary is bold."""
