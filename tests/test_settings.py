@@ -64,11 +64,8 @@ PUBLIC = "https://api.cloudtruth.io: default"
              "prod: --profile", "CLOUDTRUTH_API_KEY"),
         ),
         # an empty variable or value does not hide that of the next profile, but an empty key does
-        (
-            {"CLOUDTRUTH_API_KEY": " \n"},
-            {"profile": "unset"},
-            (PUBLIC, "50.0: profile default", "unset: --profile", "profile default"),
-        ),
+        ({"CLOUDTRUTH_API_KEY": " \n"}, {"profile": "unset"},
+         (PUBLIC, "50.0: profile default", "unset: --profile", "profile default")),
         ({}, {"profile": "empty"}, (PUBLIC, "50.0: profile default", "empty: --profile", None)),
     ],
 )  # fmt: skip
@@ -102,14 +99,11 @@ profiles:
         # the file does not select the server
         ("near", {"CLOUDTRUTH_API_KEY": "other-key"}, {}, "CLOUDTRUTH_API_KEY"),
         ("far", {"CLOUDTRUTH_API_KEY": "other-key"}, {"profile": "far"}, "CLOUDTRUTH_API_KEY"),
-        (
-            "far",
-            {"CLOUDTRUTH_API_KEY": "other-key", "CLOUDTRUTH_SERVER_URL": "https://my.example.com"},
-            {},
-            "CLOUDTRUTH_API_KEY",
-        ),
+        ("far",
+         {"CLOUDTRUTH_API_KEY": "other-key", "CLOUDTRUTH_SERVER_URL": "https://my.example.com"}, {},
+         "CLOUDTRUTH_API_KEY"),
     ],
-)
+)  # fmt: skip
 def test_a_server_that_a_file_selects_gets_its_key(
     tmp_path: Path, named: str, environ: dict[str, str], arguments: Any, source: str | None
 ) -> None:

@@ -362,18 +362,14 @@ def test_any_json_is_a_webhook_or_a_protocol_error(value: Any) -> None:
         (None, None),
         ({}, None),
         ({"timestamp": None, "code": None, "text": None}, None),
-        (
-            {"timestamp": "2026-01-01T00:00:00Z", "code": 404, "text": "not found"},
-            DeliveryError(timestamp="2026-01-01T00:00:00Z", code="404", text="not found"),
-        ),
+        ({"timestamp": "2026-01-01T00:00:00Z", "code": 404, "text": "not found"},
+         DeliveryError(timestamp="2026-01-01T00:00:00Z", code="404", text="not found")),
         ("broken", DeliveryError(text="broken")),
         ({"code": True, "text": ["x"]}, DeliveryError()),
-        (
-            {"text": "xoxb-canary, canary-deep, https://hooks.example.com/canary?x=canary today"},
-            DeliveryError(text="***, ***, https://hooks.example.com/*** today"),
-        ),
+        ({"text": "xoxb-canary, canary-deep, https://hooks.example.com/canary?x=canary today"},
+         DeliveryError(text="***, ***, https://hooks.example.com/*** today")),
     ],
-)
+)  # fmt: skip
 def test_the_last_delivery_error(value: Any, expected: DeliveryError | None) -> None:
     """The error is read in any format, without tokens, URLs and parts of secrets."""
     configured = {"token": "xoxb-canary", "new": [{"key": "canary-deep"}]}

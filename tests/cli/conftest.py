@@ -124,17 +124,7 @@ def shell(tmp_path: Path) -> Shell:
     return partial(perform, directory=tmp_path, HOME=str(tmp_path))
 
 
-GOOD = """\
-webhooks:
-  - name: Deploys
-    type: slack
-    event_types: ["*_deleted"]
-    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth}
-  - name: Pager
-    type: generic
-    event_types: [value_updated]
-    configuration: {url: https://pager.example.com/x, username: me, password: {env: PASSWORD}}
-"""
+GOOD = Path(__file__).with_name("good.yaml").read_text("utf-8")
 SECRETS = {"TOKEN": "xoxb-" + "0123456789-abcdef", "PASSWORD": "correct horse battery"}
 
 

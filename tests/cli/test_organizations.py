@@ -54,20 +54,12 @@ def run(both: Cloud, shell: Shell) -> Run:
         ("api_key: {env: NONE}", {}, 4, "NONE is not set"),
         ("profile: far", {}, 1, "cannot be reached"),
         ("api_key: {env: ACME_KEY}", {}, 4, "belongs to organization 'Acme'"),
-        (
-            "api_key: {env: GLOBEX_KEY}\nlimits: {max_deletes: 0}",
-            {},
-            5,
-            "): the plan is blocked: nothing was written",
-        ),
-        (
-            "api_key: {env: GLOBEX_KEY}\ndefaults: {configuration: {token: {env: NONE}}}",
-            {},
-            3,
-            "secrets to send are not available: env NONE",
-        ),
+        ("api_key: {env: GLOBEX_KEY}\nlimits: {max_deletes: 0}", {}, 5,
+         "): the plan is blocked: nothing was written"),
+        ("api_key: {env: GLOBEX_KEY}\ndefaults: {configuration: {token: {env: NONE}}}", {}, 3,
+         "secrets to send are not available: env NONE"),
     ],
-)
+)  # fmt: skip
 def test_keep_going_continues_after_every_error_of_one_organization(
     both: Cloud, run: Run, tmp_path: Path, head: str, more: dict[str, str], code: int, expected: str
 ) -> None:

@@ -216,13 +216,10 @@ def test_types_share_the_name_of_a_field(
     ("url", "code", "shown"),
     [
         ("https://pager.example/a?key=1", 0, "1 to create"),
-        (
-            "https://other.example/a?key=1",
-            3,
-            "the value of env HOOK is not an address of the pager",
-        ),
+        ("https://other.example/a?key=1", 3,
+         "the value of env HOOK is not an address of the pager"),
     ],
-)
+)  # fmt: skip
 def test_the_pattern_of_a_field_holds_for_the_url_in_a_variable(
     copy: ProgramCopy, url: str, code: int, shown: str
 ) -> None:

@@ -285,26 +285,20 @@ def details(section: Section) -> str:
         ({"read_back": ReadBack.OMITTED}, "ok read-back: password: omitted"),
         ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: configuration: not shown"),
         ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked or encrypted"),
-        (
-            {"stale_list_reads": 1},
-            "warn listing: expected, but not the case: shows a new webhook immediately",
-        ),
-        (
-            {"masked_fields": ("username",), "read_back": ReadBack.MASK},
-            "warn read-back: username: masked",
-        ),
+        ({"stale_list_reads": 1},
+         "warn listing: expected, but not the case: shows a new webhook immediately"),
+        ({"masked_fields": ("username",), "read_back": ReadBack.MASK},
+         "warn read-back: username: masked"),
         ({"read_back": ReadBack.MASK}, "ok read-back: slack token: masked or encrypted"),
-        (
-            {"masked_fields": ("token", "channel"), "read_back": ReadBack.MASK},
-            "ok read-back: slack channel: masked or encrypted",
-        ),
+        ({"masked_fields": ("token", "channel"), "read_back": ReadBack.MASK},
+         "ok read-back: slack channel: masked or encrypted"),
         ({}, "ok read-back: slack channel: shown as sent"),
         ({"default_keys": True}, "ok defaults: the server adds token, verify"),
         ({"merges": True}, "warn configuration: updates merge"),
         ({"methods": ("PUT", "DELETE")}, "ok update: changes the name and keeps everything else"),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_a_probe_reports_the_behavior_of_the_server(choices: dict[str, Any], expected: str) -> None:
     """Each behavior has its line, and the test webhook is deleted at the end."""
     emulated = EmulatedApi(**choices)

@@ -188,10 +188,8 @@ def test_all_missing_fields_are_reported_together(api: Api) -> None:
         ({"name": True}, {"name": ["Not a valid string."]}),
         ({"event_types": None}, {"event_types": NULL}),
         ({"event_types": "x"}, {"event_types": ['Expected a list of items but got type "str".']}),
-        (
-            {"event_types": ["value_created", "x"]},
-            {"event_types": {"1": ['"x" is not a valid choice.']}},
-        ),
+        ({"event_types": ["value_created", "x"]},
+         {"event_types": {"1": ['"x" is not a valid choice.']}}),
         ({"type": "teams"}, {"type": ['"teams" is not a valid choice.']}),
         ({"type": None}, {"type": NULL}),
         ({"organization": "x"}, {"organization": ['Invalid pk "x" - object does not exist.']}),
@@ -199,16 +197,12 @@ def test_all_missing_fields_are_reported_together(api: Api) -> None:
         ({"organization": None}, {"organization": NULL}),
         ({"configuration": None}, {"configuration": NULL}),
         ({"configuration": []}, {"configuration": ["Value must be valid JSON."]}),
-        (
-            {"configuration": {"channel": "#a", "username": ""}},
-            {"configuration": {"token": REQUIRED, "username": BLANK}},
-        ),
-        (
-            {"configuration": {"token": 1, "channel": None, "username": "x"}},
-            {"configuration": {"token": ["Not a valid string."], "channel": NULL}},
-        ),
+        ({"configuration": {"channel": "#a", "username": ""}},
+         {"configuration": {"token": REQUIRED, "username": BLANK}}),
+        ({"configuration": {"token": 1, "channel": None, "username": "x"}},
+         {"configuration": {"token": ["Not a valid string."], "channel": NULL}}),
     ],
-)
+)  # fmt: skip
 def test_slack_input_is_rejected_per_field(api: Api, change: Any, errors: Any) -> None:
     """Each wrong field has its own message, and nothing is stored."""
     response = api("POST", HOOKS, api.slack(**change))

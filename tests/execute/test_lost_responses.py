@@ -205,26 +205,14 @@ FOREIGN = Fault(call="create", interfere=appear(hidden(row("a", "a-late"))))
     ("faults", "outcome", "ids", "writes"),
     [
         ([DONE_AND_LOST], "applied", ["id-101"], ["create a", "update id-101"]),
-        (
-            [LOST, replace(FOREIGN, nth=2)],
-            "applied",
-            ["a-late"],
-            ["create a", "create a", "delete id-101"],
-        ),
-        (
-            [DONE_AND_LOST, Fault(call="update", error=PermissionDeniedError)],
-            "failed permission-denied",
-            ["id-101"],
-            ["create a", "update id-101"],
-        ),
+        ([LOST, replace(FOREIGN, nth=2)], "applied", ["a-late"],
+         ["create a", "create a", "delete id-101"]),
+        ([DONE_AND_LOST, Fault(call="update", error=PermissionDeniedError)],
+         "failed permission-denied", ["id-101"], ["create a", "update id-101"]),
         ([DONE_AND_LOST, *UNLISTED], "applied", ["id-101"], ["create a", "update id-101"]),
         ([FOREIGN], "failed conflict", ["a-late", "id-101"], ["create a"]),
-        (
-            [replace(TAKEN, interfere=FOREIGN.interfere)],
-            "failed conflict",
-            ["a-late"],
-            ["create a"],
-        ),
+        ([replace(TAKEN, interfere=FOREIGN.interfere)], "failed conflict", ["a-late"],
+         ["create a"]),
     ],
     ids=[
         "lost and found",
@@ -234,7 +222,7 @@ FOREIGN = Fault(call="create", interfere=appear(hidden(row("a", "a-late"))))
         "another user's webhook",
         "taken by another user's webhook",
     ],
-)
+)  # fmt: skip
 def test_a_hidden_destination_proves_nothing(
     faults: list[Fault], outcome: str, ids: list[str], writes: list[str]
 ) -> None:

@@ -90,16 +90,11 @@ def later(nth: int) -> Fault:
         ([LATE, later(3)], None, 2, None, (2, 1)),
         ([*INCOMPLETE, later(5)], None, 1, None, (1, 1)),
         (list(map(later, range(2, 30))), None, 11, "duplicates still exist: b-late-13", (11, 2)),
-        (
-            [LATE, Fault(call="list", nth=3, error=ServerError)],
-            None,
-            1,
-            "final verification failed: it failed",
-            (1, 1),
-        ),
+        ([LATE, Fault(call="list", nth=3, error=ServerError)], None, 1,
+         "final verification failed: it failed", (1, 1)),
     ],
     ids=["a signal", "and lost", "lost", "later", "last", "always another", "a failed listing"],
-)
+)  # fmt: skip
 def test_duplicates_are_removed_and_reported(
     faults: list[Fault], stop: int | None, removed: int, problem: str | None, left: tuple[int, int]
 ) -> None:
@@ -293,14 +288,11 @@ def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> Non
     [
         ([row("kept", "zz")], [slack("kept"), slack("new")], ["new"]),
         ([row("kept", "zz", "#other")], [slack("kept"), slack("new")], ["new"]),
-        (
-            [row("a", "1"), row("c", "zz")],
-            [slack("new", previously=("a",)), slack("d", previously=("c",))],
-            ["a", "new"],
-        ),
+        ([row("a", "1"), row("c", "zz")],
+         [slack("new", previously=("a",)), slack("d", previously=("c",))], ["a", "new"]),
     ],
     ids=["an unchanged webhook", "one to be updated", "one to be renamed"],
-)
+)  # fmt: skip
 def test_an_operation_whose_name_was_taken_since_the_plan_is_skipped(
     rows: list[LiveWebhook], webhooks: list[Webhook], left: list[str]
 ) -> None:

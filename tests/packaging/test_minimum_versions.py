@@ -24,26 +24,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 MINIMUM_VERSIONS = [re.sub(r">=([\d.]+).*", r"==\1", each) for each in PROJECT["dependencies"]]
 COMMANDS = (
-    ("validate",),
-    ("init", "--github", "--commit", "0" * 40),
-    ("plan", "--out", "plan.json"),
-    ("show", "plan.json"),
-    ("apply", "plan.json", "--yes"),
-    ("status", "--format", "json"),
-    ("export",),
-    ("doctor",),
-    ("ci", "plan"),
-    ("check", "-f", "none.yaml"),
-    ("drift",),
+    ("validate",), ("init", "--github", "--commit", "0" * 40), ("plan", "--out", "plan.json"),
+    ("show", "plan.json"), ("apply", "plan.json", "--yes"), ("status", "--format", "json"),
+    ("export",), ("doctor",), ("ci", "plan"), ("check", "-f", "none.yaml"), ("drift",),
     ("reconcile", "--help"),  # it needs a commit
-    ("slack", "manifest"),
-    ("schema",),
-    ("render",),
-    ("help", "options"),
-    ("completion", "bash"),
-    ("completion", "zsh"),
-    ("completion", "fish"),
-)
+    ("slack", "manifest"), ("schema",), ("render",), ("help", "options"),
+    *(("completion", shell) for shell in ("bash", "zsh", "fish")),
+)  # fmt: skip
 
 HELP = """
 import sys

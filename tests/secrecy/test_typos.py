@@ -34,35 +34,15 @@ FILES = {
 NEEDS_NO_SECRET = FILES.pop("nothing secret")
 
 CONFIGURATIONS = [
-    "{password:%s}",
-    "{password=%s}",
-    "{%s}",
-    "{password: ab,%s}",
-    "{password, %s}",
-    "{password: {%s}}",
-    "{password: [a, {%s: b}]}",
-    "{password: {env: %s-x}}",
-    "{%s: password}",
-    "{usernam: %s}",
-    "{username: #%s\n}",
-    "{channel: %s, username: [%s]}",
-    "{password: *%s}",
-    "{password: &%s x}",
-    "{password: !%s x}",
-    "[%s]",
-    "%s",
-    "password=%s",
-    "password: %s: x",
-    "{password: a} # %s",
-    "{url: 'https://%s', url: b}",
-    "{password %s: {env: X}}",
-    "{password: ab,%s token: {env: X}}",
-    "{password %s: xoxb-1234567890-abcdefghijk}",
-    "{password %s: $TOKEN}",
-    "{username: u,#password: %s,\n url: b}",
-    "{#password: %s\n}",
+    "{password:%s}", "{password=%s}", "{%s}", "{password: ab,%s}", "{password, %s}",
+    "{password: {%s}}", "{password: [a, {%s: b}]}", "{password: {env: %s-x}}", "{%s: password}",
+    "{usernam: %s}", "{username: #%s\n}", "{channel: %s, username: [%s]}", "{password: *%s}",
+    "{password: &%s x}", "{password: !%s x}", "[%s]", "%s", "password=%s", "password: %s: x",
+    "{password: a} # %s", "{url: 'https://%s', url: b}", "{password %s: {env: X}}",
+    "{password: ab,%s token: {env: X}}", "{password %s: xoxb-1234567890-abcdefghijk}",
+    "{password %s: $TOKEN}", "{username: u,#password: %s,\n url: b}", "{#password: %s\n}",
     "{username: a,\n#password: %s\n}",
-]
+]  # fmt: skip
 
 
 def find_leak(text: str) -> str | None:

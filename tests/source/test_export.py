@@ -206,10 +206,8 @@ HIDDEN_CHANNEL = "the server shows no valid channel"
     ("reason", "found"),
     [
         ("unknown type teams, so no file can declare it", replace(live_slack("X"), type="teams")),
-        (
-            "unknown event tag_created, so no file can declare it",
-            live_slack("X", events=("tag_created",)),
-        ),
+        ("unknown event tag_created, so no file can declare it",
+         live_slack("X", events=("tag_created",))),
         ("`event_types` is an empty list", live_slack("X", events=())),
         ("the name contains invisible characters: U+0007", live_slack("bad\x07name")),
         ("the name contains invisible characters: U+D800", live_slack("bad\ud800name")),
@@ -222,16 +220,12 @@ HIDDEN_CHANNEL = "the server shows no valid channel"
         ("`username` contains a placeholder, which is not expanded", live_slack("X", username="*")),
         ("`token` is missing", live_slack("X", token=None)),
         ("`url` is missing", live_generic("X", url=None)),
-        (
-            "`username` and `password` go together: `password` is missing",
-            live_generic("X", username="u"),
-        ),
-        (
-            "`username` and `password` go together: `username` is missing",
-            live_generic("X", username="", password="*****"),
-        ),
+        ("`username` and `password` go together: `password` is missing",
+         live_generic("X", username="u")),
+        ("`username` and `password` go together: `username` is missing",
+         live_generic("X", username="", password="*****")),
     ],
-)
+)  # fmt: skip
 def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: LiveWebhook) -> None:
     """The ignore entry has the reason, and the first apply does not delete the webhooks."""
     others = (live_slack("A", "id-2"), live_generic("B", "id-3", username="u", password="pw"))

@@ -111,14 +111,12 @@ def test_literals(text: str, strictly: object, allowed: object) -> None:
         ("https://chat.example.com/hooks/AbCdEfGhIjKlMnOpQrStUv", True),
         ("https://example.com/in/550e8400-e29b-41d4-a716-446655440000/post", True),
         ("https://example.com/#%33f9ab2cdxyz8egtw7q1h5kc4ra", True),
-        (
-            "https://example.com/v2/teamHooks/us-east-1/2024-11-26/orders_created/123456789012",
-            False,
-        ),
+        ("https://example.com/v2/teamHooks/us-east-1/2024-11-26/orders_created/123456789012",
+         False),
         ("https://automation.example.com/webhooks/CloudTruthReceiver/deploys.php", False),
         ("https://[not-an-address/x", True),
     ],
-)
+)  # fmt: skip
 def test_secret_urls(url: str, secret: bool) -> None:
     """A URL with a credential, or that is one, is a secret; others are plain."""
     assert (url_credential(url) is not None) is secret

@@ -44,13 +44,10 @@ def test_what_a_policy_finds(title: str, golden: Golden) -> None:
         ("https://good.example:444/a/Kq7vW2xZp9Lm4Rt", "^https://good\\.example/", "444|Lm4Rt"),
         ("https://good.example:444/a", "^https://good\\.example:444/a$", "other"),
         ("https://g\u043e\u043ed.example/a", "^https://xn--gd-fmca\\.example/a$", "\u043e"),
-        (
-            "https://g\u043e\u043ed.example/?k=4711",
-            "^https://xn--gd-fmca\\.example/",
-            "\u043e|4711",
-        ),
+        ("https://g\u043e\u043ed.example/?k=4711", "^https://xn--gd-fmca\\.example/",
+         "\u043e|4711"),
     ],
-)
+)  # fmt: skip
 def test_a_policy_sees_the_host_of_every_url(url: str, accepting: str, refusing: str) -> None:
     """A policy for hosts judges URLs that contain a credential, which it does not see."""
     entry = (

@@ -345,16 +345,10 @@ def test_a_line_of_allowed_secrets_may_be_for_one_organization(
 
 
 UNREPLACED = ["***", "${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
-UNFIT_TOKENS = """\
-SLACK_BOT_TOKEN
-changeme
-xoxb-your-token
-xoxb-
-Bearer xoxb-0123456789-example
-"xoxb-0123456789-example"
-'xoxb-0123456789-example'
-https://hooks.example.com
-""".splitlines()
+UNFIT_TOKENS = [
+    "SLACK_BOT_TOKEN", "changeme", "xoxb-your-token", "xoxb-", "Bearer xoxb-0123456789-example",
+    '"xoxb-0123456789-example"', "'xoxb-0123456789-example'", "https://hooks.example.com",
+]  # fmt: skip
 UNFIT_URLS = ["pager.example.com", "PAGER_URL", "'https://a.example.com'", "https://a.b/<host>"]
 
 

@@ -131,16 +131,12 @@ webhooks:
     [
         (["a", "b"], ["0", "a", "b"], "before", ["before/secrets/0", "secrets/a", "secrets/b"]),
         # A deleted file does not replace one of the same name elsewhere.
-        (
-            ["t/b/w"],
-            ["t/a/w", "t/b/w"],
-            "before",
-            ["before/t/a/secrets/t/a/w", "t/b/secrets/t/b/w"],
-        ),
+        (["t/b/w"], ["t/a/w", "t/b/w"], "before",
+         ["before/t/a/secrets/t/a/w", "t/b/secrets/t/b/w"]),
         # One file before and one now are two versions of the same.
         (["a"], ["old"], "before/old.yaml", ["secrets/old"]),
     ],
-)
+)  # fmt: skip
 def test_base_files_match_by_name(
     check: Callable[..., Checked],
     tmp_path: Path,
