@@ -101,34 +101,19 @@ CYRILLIC = "g\u043e\u043ed.example"
         ("xn--gd-fmca.example", "xn--gd-fmca.example"),
         ("fa\xdf.example", "xn--fa-hia.example"),
         ("good\u3002example", "good.example"),
-        # invalid, or read differently by other programs
-        ("good.example\u2044x.evil.com", None),
-        ("good.example\uff0fx.evil.com", None),
-        ("good.example\\.evil.com", None),
-        ("good.example\\@evil.com", None),
-        ("good.example@x@evil.com", None),
-        ("good.example%2f.evil.com", None),
-        ("good.example:80.evil.com", None),
-        ("good.example:a", None),
         ("good.example:65535", "good.example"),
-        ("good.example:65536", None),
-        ("good.example:0", None),
-        ("-good.example", None),
-        ("good..example", None),
-        ("good.example..", None),
-        ("a" * 64, None),
-        ("a." * 127 + "aa", None),
-        ("\u0430" * 300, None),
-        ("2130706433", None),
-        ("0x7f.1", None),
         ("127.0.0.1.", "127.0.0.1"),
-        ("[::1", None),
-        ("[::1%25eth0]", None),
-        ("[good.example]", None),
-        ("", None),
-        ("user@", None),
+        # invalid, or read differently by other programs
+        *((authority, None) for authority in (
+            "good.example\u2044x.evil.com", "good.example\uff0fx.evil.com",
+            "good.example\\.evil.com", "good.example\\@evil.com", "good.example@x@evil.com",
+            "good.example%2f.evil.com", "good.example:80.evil.com", "good.example:a",
+            "good.example:65536", "good.example:0", "-good.example", "good..example",
+            "good.example..", "a" * 64, "a." * 127 + "aa", "\u0430" * 300, "2130706433", "0x7f.1",
+            "[::1", "[::1%25eth0]", "[good.example]", "", "user@",
+        )),
     ],
-)
+)  # fmt: skip
 def test_the_host_is_ascii_or_refused(authority: str, host: str | None) -> None:
     """A host is labels or an address; others have no origin."""
     expected = None if host is None else f"https://{host}"

@@ -91,12 +91,8 @@ def test_a_valid_token() -> None:
 FILE = SecretRef(scheme="file", name="secrets/slack")
 CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("secret", "fail", "env SLACK_BOT_TOKEN: not set, empty", {"value": None}),
-    (
-        "secret",
-        "fail",
-        "file secrets/slack: not set, empty or not usable",
-        {"value": None, "token": FILE},
-    ),
+    ("secret", "fail", "file secrets/slack: not set, empty or not usable",
+     {"value": None, "token": FILE}),
     ("token", "warn", "user token", {"value": "xoxp-" + "canary-12345"}),
     ("token", "warn", "app-level", {"value": "xapp-" + "canary-12345"}),
     ("token", "warn", "refresh", {"value": "xoxe-" + "canary-12345"}),
@@ -132,7 +128,7 @@ CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("send", "fail", "not in the channel", {"scopes": ("chat:write",)}),
     ("send", "fail", "lacks a scope", {"scopes": ("channels:read",)}),
     ("send", "fail", "does not allow", {"post": "restricted_action_read_only_channel"}),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "status", "detail", "given"), CHECKS)

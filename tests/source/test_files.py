@@ -110,11 +110,8 @@ INVALID = [
     ((), (), f"{NO_DEFAULT_FILE} | create one with `webhooks init`, or name your file"),
     (("webhooks.yaml.bak", "webhooks/notes.md"), (), f"{NO_DEFAULT_FILE} | create one"),
     (("webhook.yaml",), (), f"{NO_DEFAULT_FILE} | did you mean `-f webhook.yaml`?"),
-    (
-        ("conf/webhooks.yaml",),
-        ("conf/webhoks.yaml",),
-        "there is no file conf/webhoks.yaml | did you mean `-f conf/webhooks.yaml`?",
-    ),
+    (("conf/webhooks.yaml",), ("conf/webhoks.yaml",),
+     "there is no file conf/webhoks.yaml | did you mean `-f conf/webhooks.yaml`?"),
     ((".webhooks.yaml",), (), f"{NO_DEFAULT_FILE} | create one"),
     ((), ("nowhere/at/all.yaml",), "there is no file nowhere/at/all.yaml | create one"),
     (("webhooks.yaml",), ("webhooks.yaml/below",), "there is no file webhooks.yaml/below | "),
@@ -124,16 +121,13 @@ INVALID = [
     (("webhooks.yaml",), ("",), "cannot read an empty path: it names no file | check the variable"),
     ((), ("/dev/null",), "cannot read /dev/null: it is not a regular file | "),
     ((), ("x" * 300,), f"cannot read {'x' * 300}: it cannot be opened (File name too long) | "),
-    (
-        ("|pipe.yaml",),
-        ("pipe.yaml",),
-        "cannot read pipe.yaml: it is not a regular file | pipe it in",
-    ),
+    (("|pipe.yaml",), ("pipe.yaml",),
+     "cannot read pipe.yaml: it is not a regular file | pipe it in"),
     (("@a.yaml>a.yaml",), ("a.yaml",), "cannot read a.yaml: it cannot be opened (Too many levels"),
     (("@webhooks.yaml>gone.yaml",), (), LINK),
     (("@webhooks.yaml>gone.yaml",), ("webhooks.yaml",), LINK),
     (("@webhooks.yaml>gone.yaml",), (".",), LINK),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("there", "paths", "expected"), INVALID)
