@@ -11,6 +11,7 @@ import pytest
 from reconciler.errors import CredentialError, UsageError
 from reconciler.settings import Setting, Settings, resolve
 from tests.folders import write
+from tests.goldens import cases
 
 KEY = "key-0123456789"
 
@@ -35,14 +36,8 @@ def settings(
     )
 
 
-PROFILES = f"""
-profiles:
-  default: {{api_key: default-key, request_timeout: 50}}
-  prod: {{api_key: {KEY}, server_url: "https://prod.example.com/ct/", source_profile: base}}
-  base: {{api_key: base-key, request_timeout: 40, project: {{x: y}}}}
-  empty: {{api_key: "", server_url: ""}}
-  unset: {{api_key: ~, server_url: }}
-"""
+TEXTS = cases(Path(__file__).with_name("settings.txt"))
+PROFILES = TEXTS["profiles"][0].replace("THE_KEY", KEY)
 NOWHERE = {"CLOUDTRUTH_PROFILE": "nowhere", "CLOUDTRUTH_API_KEY": f"{KEY}\n"}
 PUBLIC = "https://api.cloudtruth.io: default"
 
@@ -79,14 +74,7 @@ def test_precedence(
     assert KEY not in repr(found)
 
 
-KEYED = """
-profiles:
-  default: {api_key: default-key}
-  near: {api_key: near-key}
-  far: {api_key: far-key, server_url: "https://far.example.com"}
-  below: {server_url: "https://below.example.com", source_profile: far}
-  keyless: {api_key: "", server_url: "https://far.example.com"}
-"""
+KEYED = TEXTS["profiles with keys"][0]
 
 
 @pytest.mark.parametrize(

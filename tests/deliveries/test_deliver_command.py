@@ -22,6 +22,7 @@ from tests.deliveries.fake_slack import GOOD, SEEING, FakeSlack, channel
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, drop
 from tests.folders import python, running, write
+from tests.goldens import cases
 from tests.served import PauseAtWrite, served
 
 
@@ -33,13 +34,8 @@ def document(text: str) -> Any:
 
 
 DELIVER = ("check", "--deliver", "Scratch")
-FILE = """\
-defaults: {type: generic, event_types: ["*"]}
-webhooks:
-  - {name: Pager, configuration: {url: "https://pager.example.com"}}
-  - {name: Projects, event_types: [project_created], configuration: {url: "https://b.example.com"}}
-  - {name: Mail, event_types: [value_updated], configuration: {url: "https://mail.example.com"}}
-"""
+TEXTS = cases(Path(__file__).with_name("files.txt"))
+FILE = TEXTS["three generic webhooks"][0]
 WRITES = ["POST", "PATCH", "POST", "PATCH", "DELETE", "DELETE"]
 Start = Callable[..., Cloud]
 
@@ -157,12 +153,7 @@ def test_a_killed_run_has_named_its_parameter(tmp_path: Path) -> None:
 
 
 BROKEN = {"timestamp": "2026-01-01T00:00:00Z", "code": "channel_not_found", "text": "not there"}
-SLACK = """\
-defaults: {type: slack, event_types: ["*"]}
-webhooks:
-  - name: Deploys
-    configuration: {token: {env: TOKEN}, channel: "#old-deploys", username: CloudTruth}
-"""
+SLACK = TEXTS["a slack webhook"][0]
 
 
 Change = Callable[[Cloud, FakeSlack], object]

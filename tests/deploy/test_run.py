@@ -31,19 +31,7 @@ TOKEN = "xoxb-1111111111-golden"
 
 # In a new mount namespace, the process gets a file system without a writable folder, and Python,
 # packages and program at paths that its user can read.
-ISOLATED = """
-set -e
-mount --make-rprivate /
-mount --bind "$PYTHON" python
-mount --bind "$PACKAGES" packages
-mount --bind "$PROGRAM" program
-awk '$2 !~ "^/(proc|sys|dev)" {print $2}' /proc/self/mounts | while read -r at; do
-  mount -o remount,bind,ro "$at" 2>/dev/null || true
-done
-if touch git/a 2>/dev/null; then echo "the volume can be written"; exit 1; fi
-exec setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups --no-new-privs \\
-  --bounding-set=-all --inh-caps=-all "$@"
-"""
+ISOLATED = Path(__file__).with_name("isolated.sh").read_text("utf-8")
 
 
 def _can_isolate() -> bool:
