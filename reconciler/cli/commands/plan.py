@@ -154,8 +154,8 @@ def run(
     session: Session, out: str | None, format: str, detailed_exitcode: bool, **options: Any
 ) -> int:
     """Works without the secrets, and lists those that apply needs. -v shows each organization, also
-    what is unchanged and, on a terminal, the digest that identifies the plan. If a guard blocks the
-    plan, it is still shown and saved; the exit code is 5.
+    what is unchanged and the digest that identifies the plan. If a guard blocks the plan, it is
+    still shown and saved; the exit code is 5.
 
     Examples:
         # compare webhooks.yaml with CloudTruth
