@@ -291,7 +291,8 @@ def workflow_text(path: Path) -> str:
     # A repository may call the action in a workflow with another name.
     if not path.is_file():
         return ""
-    return path.read_text(encoding="utf-8")
+    # One in another encoding has edits, and is refused where its text matters.
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def configured_file(directory: Path) -> str | None:

@@ -315,17 +315,10 @@ def _why_not_reviewable(
         return ""
     if not allow_value_changes:
         return "only the value of a secret differs, which a review cannot show"
-    # Sending the configuration also removes and replaces live fields.
+    # Sending the configuration also removes live fields.
     fields = operation.fields if isinstance(operation, Update) else ()
-    also: dict[str, list[str]] = {}
-    for change in fields:
-        if isinstance(change, FieldRemoved | FieldResent):
-            verb = "removes" if isinstance(change, FieldRemoved) else "replaces hidden"
-            also.setdefault(verb, []).append(change.path[-1])
-    if not also:
-        return ""
-    shown = " and ".join(f"{verb} {', '.join(names)}" for verb, names in also.items())
-    return f"it also {shown}, which no review shows"
+    removed = [change.path[-1] for change in fields if isinstance(change, FieldRemoved)]
+    return f"it also removes {', '.join(removed)}, which no review shows" if removed else ""
 
 
 def _moves(operation: Operation) -> bool:
