@@ -149,8 +149,8 @@ class Setup:
     @property
     def unused(self) -> tuple[str, ...]:
         """Return the environments that the workflow lists and no file names any more."""
-        _, *others = self.environments
-        return tuple(name for name in others if not self.environments[name])
+        _, *others = self.environments.items()
+        return tuple(name for name, secrets in others if not secrets)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -161,15 +161,16 @@ class Setup:
     def commands(self) -> tuple[str, ...]:
         """Return the commands that create GitHub's environments and set their secrets."""
         plan, keys = self.plan_environment, self.keys
+        environments, unused = self.environments, self.unused
         commands: list[str] = []
-        for name in (plan, *self.environments):
-            if name in self.unused:
+        for name in (plan, *environments):
+            if name in unused:
                 continue
             path = f"'repos/{{owner}}/{{repo}}/environments/{name}'"
             # To write an existing environment could reset its reviewers and its branch rule.
             commands.append(f"gh api --silent {path} || gh api --method PUT {path}")
         commands += [f"gh secret set {key} --env {plan}  # a read-only key" for key in keys]
-        for name, secrets in self.environments.items():
+        for name, secrets in environments.items():
             for secret in secrets:
                 note = "  # a key that can write" if secret in keys else ""
                 commands.append(f"gh secret set {secret} --env {name}{note}")
@@ -317,6 +318,8 @@ def unknown_environments(
     GitHub would create it, without reviewers. `named` are the files and the environment of each
     organization. If no environment is `listed`, all may be.
     """
+    if not listed:
+        return ()
     known = {name.casefold() for name in listed}
     where = "with `webhooks init --github`"
     # `init` writes no copies.
@@ -330,7 +333,7 @@ def unknown_environments(
             f"create it with required reviewers, and add it {where}",
         )
         for paths, environment in named
-        if environment is not None and known and environment.casefold() not in known
+        if environment is not None and environment.casefold() not in known
     }
     return tuple(unknown)
 

@@ -286,15 +286,18 @@ class Console:
 
     def redacted(self, text: str) -> str:
         """Redact secrets in text that may contain them, without counting."""
-        parts = [text]
+        clean = self._without_secrets(text)
+        if clean == text or not text.startswith(_DOCUMENT):
+            return clean
         # The keys of a document are ours: a secret that equals one is not in it.
-        if text.startswith(_DOCUMENT):
-            parts = _KEY.split(text)
-        for index in range(0, len(parts), 2):
-            for secret in self._secrets:  # first, because a secret may contain a token
-                parts[index] = secret.redact(parts[index])
-            parts[index] = _TOKENS.sub("***", parts[index])
+        parts = _KEY.split(text)
+        parts[::2] = map(self._without_secrets, parts[::2])
         return "".join(parts)
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:  # first, because a secret may contain a token
+            text = secret.redact(text)
+        return _TOKENS.sub("***", text)
 
     def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
         text = self.redact(text)

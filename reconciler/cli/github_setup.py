@@ -215,7 +215,8 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
 
 def _instructions(setup: workflows.Setup) -> str:
     """Return what to set up in GitHub."""
-    used = {name: names for name, names in setup.environments.items() if name not in setup.unused}
+    unused_names = setup.unused
+    used = {name: names for name, names in setup.environments.items() if name not in unused_names}
     applies = ", ".join(used)
     commands = "\n".join(f"  {line}" for line in setup.commands)
     many, checks = "", []
@@ -230,9 +231,9 @@ def _instructions(setup: workflows.Setup) -> str:
             )
     missing = "\n".join(checks)
     unused = ""
-    if setup.unused:
+    if unused_names:
         unused = (
-            f"\nNo file names {', '.join(setup.unused)} any more: remove it from `environments`\n"
+            f"\nNo file names {', '.join(unused_names)} any more: remove it from `environments`\n"
         )
         unused += f"in {workflows.CALLER}, and delete it in GitHub."
     return f"""\

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final, NamedTuple
@@ -392,21 +393,23 @@ def suggestion(missing: Path, directory: Path) -> str | None:
     return _folder_around(directory) if is_default else None
 
 
-def folder_of_overlays(file: str, directory: Path) -> str | None:
-    """Return the folder of the organizations whose files extend `file`; None if none does.
+def folders_of_overlays(names: Iterable[str], directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files that those of organizations extend, each with the folder of these.
 
     They are looked for in its folder and, unless that is `directory`, in the one around it.
     """
-    path = Path(os.path.normpath(directory / file))
-    folders = [path.parent]
-    if len(PurePath(file).parts) > 1:
-        folders.append(path.parent.parent)
-    for folder in folders:
-        extended, applied = _layers(folder)
-        if path in extended and applied:
-            common = os.path.commonpath([overlay.parent for overlay in applied])
-            return display_name(Path(common), directory=directory)
-    return None
+    layers = cache(_layers)  # the files of a folder are read once for all of them
+    for name in names:
+        path = Path(os.path.normpath(directory / name))
+        folders = [path.parent]
+        if len(PurePath(name).parts) > 1:
+            folders.append(path.parent.parent)
+        for folder in folders:
+            extended, applied = layers(folder)
+            if path in extended and applied:
+                common = os.path.commonpath([overlay.parent for overlay in applied])
+                yield name, display_name(Path(common), directory=directory)
+                break
 
 
 def _folder_around(directory: Path) -> str | None:

@@ -191,16 +191,14 @@ def _only_layers(inputs: Inputs, data: Mapping[str, Mapping[str, Any]]) -> Itera
     """
     if any(key in values for values in data.values() for key in IDENTITY):
         return
-    for file in data:
-        folder = files.folder_of_overlays(file, inputs.directory)
-        if folder is not None:
-            yield error(
-                "no-organization",
-                f"{in_quotes(file)} names no organization, but files of organizations extend it",
-                f"pass these: `-f {shlex.quote(folder)}`; to apply this file, too, set "
-                "`organization` in it",
-                Place(file, ()),
-            )
+    for file, folder in files.folders_of_overlays(data, inputs.directory):
+        yield error(
+            "no-organization",
+            f"{in_quotes(file)} names no organization, but files of organizations extend it",
+            f"pass these: `-f {shlex.quote(folder)}`; to apply this file, too, set "
+            "`organization` in it",
+            Place(file, ()),
+        )
 
 
 def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | None:

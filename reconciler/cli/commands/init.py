@@ -26,7 +26,7 @@ from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.source.elsewhere import Owner, beside
 from reconciler.source.export import export
-from reconciler.source.files import DEFAULT_FILE, FileKind, default_path, folder_of_overlays
+from reconciler.source.files import DEFAULT_FILE, FileKind, default_path, folders_of_overlays
 from reconciler.source.new_references import SLACK_TOKEN, Tokens
 from reconciler.source.schemes import ARGUMENT, parse_reference
 from reconciler.source.writer import scalar
@@ -189,7 +189,8 @@ def _require_no_declarations(
     for document in beside([target], directory, Owner()):
         declared = document.data.get("organization")
         if organization is None or declared in (organization.id, organization.name):
-            path = folder_of_overlays(document.file, directory) or document.file
+            folders = dict(folders_of_overlays([document.file], directory))
+            path = folders.get(document.file, document.file)
             hint = f"compare it with `webhooks plan -f {shlex.quote(path)}`; a webhook that two "
             hint += "files declare is an error"
             if github:
