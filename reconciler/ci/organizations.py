@@ -21,17 +21,16 @@ from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import merged_pulls, read_reviews, subject_of
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import (
-    CALLED,
     caller_beside,
     listed_environments,
     not_triggering,
+    triggering,
     unknown_environments,
     workflow_text,
 )
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, plural
 from reconciler.model import Desired
-from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.run import RunPlan
 from reconciler.source.files import file_matcher
 from reconciler.source.history import Commit, NoBaseError, with_renames
@@ -41,6 +40,7 @@ from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow import Planned, Source, gather, load_all
 from reconciler.workflow.inputs import OrganizationFiles, organizations
+from reconciler.workflow.run import judged
 
 _MAX_JOBS: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
@@ -165,12 +165,9 @@ def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
     results = [organization.result for organization in planned]
     # Apply has a job for each environment, whose guards see only its deletes.
     for indexes in by_environment(run, planned).values():
-        plans = {index: plan for index in indexes if (plan := results[index].value) is not None}
-        failed = [planned[index].target for index in indexes if index not in plans]
-        later_deletes = sum(max_later_deletes(target.max_deletes) for target in failed)
-        judged = guard_all([*plans.values()], run.allow_deletes, later_deletes=later_deletes)
-        for (index, plan), blocked in zip(plans.items(), judged, strict=True):
-            results[index] = results[index]._replace(value=plan._replace(blocked=blocked))
+        parts = judged([planned[index] for index in indexes], run.allow_deletes)
+        for index, part in zip(indexes, parts, strict=True):
+            results[index] = part.result
     return RunPlan(tuple(results))
 
 
@@ -291,7 +288,7 @@ def _concerned(
         return tuple(sources)
     changed: set[str | None] = set()
     # A workflow has the environments and the allowed secrets.
-    shared = {CALLED, caller_beside(run.workflow), *run.inputs.policies}
+    shared = {*triggering(run.workflow), *run.inputs.policies}
     for base in bases:
         files, before = changed_since(run, base), organizations_before(run, base)
         if files is None or before is None or not files.isdisjoint(shared):

@@ -47,7 +47,7 @@ from reconciler.ci.reviews import (
     unreviewed,
 )
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.ci.workflows import CALLED, caller_beside
+from reconciler.ci.workflows import triggering
 from reconciler.errors import ConfigurationError, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, note, plural, warning
 from reconciler.planning.plan import Plan
@@ -158,7 +158,7 @@ def _commented(
     plans = _with_policies(run, result.plan, changed)
     is_input = input_matcher(run, sources)
     # Merging a workflow starts the apply, too.
-    workflows = (CALLED, caller_beside(run.workflow))
+    workflows = triggering(run.workflow)
     is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
     parts = _parts_of(plans, run, pull, list(map(_subject, planned)))
     result = replace(result, plan=plans)

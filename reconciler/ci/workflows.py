@@ -287,6 +287,11 @@ def caller_beside(workflow: str) -> str:
     return CALLER
 
 
+def triggering(workflow: str) -> frozenset[str]:
+    """Return the workflows whose change starts an apply: the called one, and its caller."""
+    return frozenset((CALLED, caller_beside(workflow)))
+
+
 def workflow_text(path: Path) -> str:
     """Return the text of a workflow, empty without it."""
     # A repository may call the action in a workflow with another name.

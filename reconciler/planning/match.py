@@ -57,7 +57,8 @@ class Match:
 
     If `findings` contains an error, no plan is made. `pairs` are declared webhooks with their live
     ones; `adopted` holds the ids of those outside the scope. `new` are declared webhooks that are
-    not live. `any_declared_live` is true if any declaration matches a live webhook.
+    not live. `any_declared_live` is true if any declaration matches a live webhook. `ignore` are
+    the globs of the policy.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Match:
         self._policy = desired.policy
         self._prune = prune
         self._only = Globs(only) if only else None
-        self._ignore = Globs(pattern.glob for pattern in self._policy.ignore)
+        self.ignore = Globs(pattern.glob for pattern in self._policy.ignore)
         self._protect = Globs(pattern.glob for pattern in self._policy.protect)
         self._scopes = [(scope, Globs(scope.globs)) for scope in self._policy.scopes]
         # In the same order for every listing, so that all runs decide the same.
@@ -209,7 +210,7 @@ class Match:
         self._webhooks = [entry for entry in self._webhooks if not self._is_ignored(entry)]
         self._absent = [entry for entry in self._absent if not self._is_ignored(entry)]
         self._ignored_ids.update(
-            webhook.id for webhook in self._live if self._ignore.match(webhook.name)
+            webhook.id for webhook in self._live if self.ignore.match(webhook.name)
         )
         self._taken |= self._ignored_ids
 
@@ -219,7 +220,7 @@ class Match:
         names = [entry.name]
         if live is not None:
             names.append(live.name)
-        ignored = [name for name in names if self._ignore.match(name)]
+        ignored = [name for name in names if self.ignore.match(name)]
         if not ignored:
             return False
         if self._is_selected(entry):

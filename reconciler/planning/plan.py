@@ -457,6 +457,11 @@ class Plan(NamedTuple):
         )
 
     @property
+    def fields_not_shown(self) -> frozenset[tuple[str, str]]:
+        """Return the fields that cannot be read back, as (webhook, field)."""
+        return frozenset((webhook, field) for webhook, field, _ in self.not_shown)
+
+    @property
     def unreadable(self) -> tuple[tuple[str, str], ...]:
         """Return the fields that cannot be read back and that no operation shows.
 

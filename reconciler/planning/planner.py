@@ -124,15 +124,15 @@ def plan(
         earlier = _earlier_plan(live, secrets, options)
     touched = {*paired, *(delete.before.id for delete in deletes)}
     others = _undeclared(desired, live, touched)
-    ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
-    renamed = _renamed(creates, deletes, others, ignore, secrets, evidence, earlier)
-    findings += _rename_hints(creates, renamed, touched, desired, ignore)
+    renamed = _renamed(creates, deletes, others, table.ignore, secrets, evidence, earlier)
+    findings += _rename_hints(creates, renamed, touched, desired, table.ignore)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     findings += new_notes(options.previous, desired, secrets)
     if earlier is not None:
         operations = attributed(operations, reviewable, renamed, earlier)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
-    uses = tuple(_sent_secrets(operations, options.hosts))
+    hosts = options.hosts
+    uses = tuple(_sent_secrets(operations, hosts))
     unblocked = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -153,7 +153,7 @@ def plan(
         notes=tuple(sorted(findings, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
-        not_compared=tuple(_not_compared(pairs, uses, options.hosts)),
+        not_compared=tuple(_not_compared(pairs, uses, hosts)),
         secrets=uses,
         failing=_failing(table, live.webhooks),
         digests=reviewable,

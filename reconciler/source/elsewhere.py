@@ -129,10 +129,10 @@ class _Search:
         return frozenset(name for name, text in lines.items() if self.matches(text))
 
 
-def beside(names: Collection[str], directory: Path, owner: Owner) -> tuple[Document, ...]:
+def beside(names: Collection[str], directory: Path) -> tuple[Document, ...]:
     """Return the files with webhooks beside files that were read, as they would be applied."""
     sources = _in_tree(_names_beside(names, directory), names, directory)
-    return _with_webhooks(sources.files, sources.read_parent, owner)
+    return _with_webhooks(sources.files, sources.read_parent, Owner())
 
 
 def _names_beside(names: Collection[str], directory: Path) -> frozenset[str]:

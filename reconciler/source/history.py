@@ -45,6 +45,14 @@ class NoBaseError(Exception):
     """A commit cannot be read; the message is the reason."""
 
 
+def _steps(path: PurePosixPath) -> list[str]:
+    """Return a path with the folders around it.
+
+    Git follows no link and no submodule, so a file behind one seems to be missing.
+    """
+    return [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
+
+
 class Commit(NamedTuple):
     """The files of a commit. Names are relative to `directory`, as on disk."""
 
@@ -60,8 +68,7 @@ class Commit(NamedTuple):
         """
         name = files.display_name(self.directory / name, directory=self.directory)
         path = PurePosixPath(name)
-        # With the folders around it: git follows no link, so a file behind one seems to be missing.
-        steps = [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
+        steps = _steps(path)
         missing = files.MissingFileError(f"does not exist at commit {self.id}")
         try:
             entries = {entry.name: entry for entry in self._list(self.id, "--", *steps)}
@@ -113,9 +120,8 @@ class Commit(NamedTuple):
     def _check_path(self, path: str) -> None:
         """Raise NoBaseError if a path without files leads through a submodule."""
         # The commit of a submodule has its files, so here they would seem to be missing.
-        name = PurePosixPath(files.display_name(self.directory / path, directory=self.directory))
-        steps = [str(step) for step in (name, *name.parents) if step.name not in ("", "..")]
-        for entry in self._list(self.id, "--", *steps):
+        name = files.display_name(self.directory / path, directory=self.directory)
+        for entry in self._list(self.id, "--", *_steps(PurePosixPath(name))):
             if entry.mode == _SUBMODULE:
                 raise NoBaseError(
                     f"the files of {entry.name}, a submodule, are not in this repository"

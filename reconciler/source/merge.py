@@ -266,7 +266,7 @@ def _united(layers: Sequence[Layer], key: str) -> Any:
     return items
 
 
-# _Values
+# Values
 
 
 def texts(value: Any) -> list[str]:

@@ -23,7 +23,7 @@ from reconciler.findings import Severity
 from reconciler.model import Desired
 from reconciler.planning.drift import names_of
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Attribution, Create, Kept, Operation, Plan, webhook_key
+from reconciler.planning.plan import Attribution, Kept, Operation, Plan, live_id, webhook_key
 from reconciler.planning.review import mentions
 from reconciler.planning.run import (
     Drifted,
@@ -182,7 +182,8 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     commits = tuple(base.commits[webhook_key(plan.operations[index])] for index in waiting)
     merged = indexes[Attribution.WAITING]
     is_late = mentions(base.late)
-    late = [index for index in merged if is_late(*_live_webhook(plan.operations[index]))]
+    operations = [plan.operations[index] for index in merged]
+    late = [change for change in operations if is_late(live_id(change), change.name)]
     return OrganizationDrift(
         plan,
         unapplied=_unapplied(plan, base, globs),
@@ -192,13 +193,6 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
         overdue=sum(commit != base.last_change for commit in commits) + len(late),
         merged=tuple(merged),
     )
-
-
-def _live_webhook(operation: Operation) -> tuple[str | None, str]:
-    """Return the id of an operation's webhook, None if it is not live, and its name."""
-    if isinstance(operation, Create):
-        return None, operation.name
-    return operation.before.id, operation.name
 
 
 def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:

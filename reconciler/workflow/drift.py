@@ -32,6 +32,7 @@ from reconciler.planning.plan import (
     OperationDigest,
     Plan,
     Snapshot,
+    live_id,
     webhook_key,
 )
 from reconciler.planning.planner import PlanOptions
@@ -265,11 +266,8 @@ def _webhooks(
     operation: Operation, renamed: Mapping[str, Snapshot]
 ) -> Iterator[tuple[str | None, str]]:
     """Yield the id and name of the webhook of an operation, and of the live one of a rename."""
-    if not isinstance(operation, Create):
-        yield operation.before.id, operation.name
-        return
-    yield None, operation.name  # a webhook that is created has no id yet
-    if operation.name in renamed:
+    yield live_id(operation), operation.name
+    if isinstance(operation, Create) and operation.name in renamed:
         yield renamed[operation.name].id, renamed[operation.name].name
 
 

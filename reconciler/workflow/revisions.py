@@ -230,7 +230,7 @@ def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple
                 before = commit.read_file(reference.name).raw.decode(errors="replace")
                 if secrets.wrap(before) != secret:
                     changed.add(reference)
-    not_shown = {(webhook, field) for webhook, field, _ in plan.not_shown}
+    not_shown = plan.fields_not_shown
     return [
         (webhook, field)
         for webhook in _unsent_webhooks(plan)
@@ -246,7 +246,7 @@ def changed_fields(before: Desired, gathered: Gathered, plan: Plan) -> list[tupl
     and field, without those that the plan sends.
     """
     resends = Resends(gathered.checked.desired, before)
-    not_shown = {(webhook, field) for webhook, field, _ in plan.not_shown}
+    not_shown = plan.fields_not_shown
     changed: list[tuple[Webhook, str]] = []
     for webhook in _unsent_webhooks(plan):
         unknown = [

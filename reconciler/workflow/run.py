@@ -260,31 +260,31 @@ def plan_all(
             planned.append(Planned(target, values, problem=result))
         else:
             planned.append(Planned(target, values, *result))
-    plans = [part.plan for part in planned if part.plan is not None]
     _require_distinct(
         (part.target, part.plan.origin, part.plan.organization)
         for part in planned
         if part.plan is not None
     )
     # Without the names of an organization that failed, a glob may only seem to match nothing.
+    plans = [part.plan for part in planned if part.plan is not None]
     if not reviewed and plans and len(plans) == len(targets):
-        plans = _with_matching_globs(plans)
-    return _judged(planned, plans, allow_deletes)
+        planned = [
+            part._replace(plan=plan)
+            for part, plan in zip(planned, _with_matching_globs(plans), strict=True)
+        ]
+    return judged(planned, allow_deletes)
 
 
-def _judged(
-    planned: Sequence[Planned], plans: Sequence[Plan], allow_deletes: int | None
-) -> tuple[Planned, ...]:
-    """Return the organizations with `plans`, and what the guards of the run find in these."""
-    failed = [part for part in planned if part.plan is None]
-    later_deletes = sum(max_later_deletes(part.target.max_deletes) for part in failed)
-    blocked = guard_all(plans, allow_deletes, later_deletes=later_deletes)
-    judged = iter(zip(plans, blocked, strict=True))
+def judged(planned: Sequence[Planned], allow_deletes: int | None) -> tuple[Planned, ...]:
+    """Return the organizations, with what the guards of the run find in their plans."""
+    failed = [part.target for part in planned if part.plan is None]
+    later_deletes = sum(max_later_deletes(target.max_deletes) for target in failed)
+    plans = [part.plan for part in planned if part.plan is not None]
+    blocked = iter(guard_all(plans, allow_deletes, later_deletes=later_deletes))
     result = []
     for part in planned:
         if part.plan is not None:
-            plan, findings = next(judged)
-            part = part._replace(plan=plan._replace(blocked=findings))
+            part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
         result.append(part)
     return tuple(result)
 

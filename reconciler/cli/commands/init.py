@@ -24,7 +24,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
-from reconciler.source.elsewhere import Owner, beside
+from reconciler.source.elsewhere import beside
 from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, FileKind, default_path, folders_of_overlays
 from reconciler.source.new_references import SLACK_TOKEN, Tokens
@@ -186,7 +186,7 @@ def _require_no_declarations(
     With an `organization` only its files count: those of several organizations share folders. With
     `github`, workflows for the existing files are what the user wants.
     """
-    for document in beside([target], directory, Owner()):
+    for document in beside([target], directory):
         declared = document.data.get("organization")
         if organization is None or declared in (organization.id, organization.name):
             folders = dict(folders_of_overlays([document.file], directory))
