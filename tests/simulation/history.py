@@ -12,9 +12,7 @@ from reconciler.errors import ExitCode, NotReviewedError, ReconcilerError
 from reconciler.planning.plan import (
     Create,
     Delete,
-    FieldChange,
     FieldRemoved,
-    FieldResent,
     Plan,
     Reason,
     Update,
@@ -31,7 +29,7 @@ from tests.loading import loaded
 from tests.simulation.case import ApplyMode, Case, Team, can_change_type, case
 from tests.simulation.declarations import CANARY, ENVIRONMENT
 from tests.simulation.invariants import Process, Result, Violation
-from tests.simulation.report_checks import ReportChecks, reveals_secret
+from tests.simulation.report_checks import ReportChecks, is_unseen, reveals_secret
 from tests.simulation.scheduler import Crash
 from tests.simulation.world import KEY, World
 
@@ -114,15 +112,14 @@ class Program:
             for operation, digests in zip(made.operations, made.digests, strict=True):
                 left = {each.digest for each in digests} - reviewed
                 # When a resend is applied again, the live URL may have its new host already.
-                repeated = all(map(_is_unseen, getattr(operation, "fields", ())))
+                repeated = is_unseen(operation)
                 if left and not (repeated and len(left) < len(digests)):
                     raise Violation("unreviewed operations are about to be applied")
         for operation in made.operations if review is not None else ():
             if isinstance(operation, Create) or operation.before.id not in self._reviewed:
                 continue
             # A repeated resend finds the host and the removals of the first one done already.
-            resent = isinstance(operation, Update) and all(map(_is_unseen, operation.fields))
-            if not resent and self._reviewed[operation.before.id] != _seen(operation):
+            if not is_unseen(operation) and self._reviewed[operation.before.id] != _seen(operation):
                 raise Violation(f"{operation.name} has another destination than in the review")
         process.activity.plan = made
         process.activity.ids_before = frozenset(self._world.invariants.names())
@@ -279,11 +276,8 @@ class History:
         """Check that one apply without faults converges or reports why it cannot."""
         if not can_change_type(self.case.variant):  # a rename may need a change of type
             team = replace(team, inapplicable=team.inapplicable | self._touched_renames(team))
-        last = self._run(Process("last", team=team), self.program.apply)
-        if last.code is ExitCode.USAGE:  # a glob matches nothing, but a declared name always does
-            names = tuple(glob for glob in team.options.only if not glob.endswith("*"))
-            team = replace(team, options=team.options._replace(only=names))
-            last = self._run(Process("named", team=team), self.program.apply)
+        last = self._apply("last", team)
+        team = last.team
         if team.invalid and last.code is not ExitCode.INVALID:
             raise Violation(f"an apply of invalid declarations ends with {last.code!r}")
         if last.code is ExitCode.INVALID and self._may_be_invalid(team):
@@ -291,14 +285,14 @@ class History:
         if last.code is ExitCode.BLOCKED:
             counted = self._plan_again(team).counted_deletes
             allowed = replace(team, options=team.options._replace(allow_deletes=counted))
-            last = self._run(Process("allowed", team=allowed), self.program.apply)
+            last = self._apply("allowed", allowed)
         if _complete(last) and last.report is not None:
             again, plan = self._plan_again(team), last.report.plan
             later = any(each.reason is Reason.LATER for each in plan.kept)
             if again.operations and (
                 later or all(reveals_secret(plan, each) for each in again.operations)
             ):
-                last = self._run(Process("again", team=last.team), self.program.apply)
+                last = self._apply("again", last.team)
                 again = self._plan_again(team)
             assert last.report is not None
             self.report_checks.check_converged(last.team, last.report.plan, again)
@@ -308,6 +302,15 @@ class History:
             self._check_inapplicable(team)
         else:
             raise Violation(f"the clean apply ends with {last.code!r}")
+
+    def _apply(self, name: str, team: Team) -> Process:
+        """Apply, without the globs that match nothing any more: a declared name always does."""
+        process = self._run(Process(name, team=team), self.program.apply)
+        if process.code is not ExitCode.USAGE:
+            return process
+        names = tuple(glob for glob in team.options.only if not glob.endswith("*"))
+        team = replace(team, options=team.options._replace(only=names))
+        return self._run(Process("named", team=team), self.program.apply)
 
     def _check_inapplicable(self, team: Team) -> None:
         """Check that applies that cannot succeed change the same rows only once."""
@@ -338,11 +341,6 @@ class History:
             for each in team.desired.webhooks
             if (each.previously or each.id) and touched & team.related_names(each)
         }
-
-
-def _is_unseen(change: FieldChange) -> bool:
-    """Return whether a difference of a field cannot be seen, so that it may be done already."""
-    return change.not_shown or isinstance(change, FieldResent)
 
 
 def _seen(operation: Update | Delete) -> object:

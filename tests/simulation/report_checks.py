@@ -8,7 +8,15 @@ from typing import Any
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.kinds import KINDS
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.plan import Create, Delete, Operation, Plan, SecretChange, Update
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    FieldResent,
+    Operation,
+    Plan,
+    SecretChange,
+    Update,
+)
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render import PLAIN, RENDERERS
 from reconciler.report import (
@@ -120,6 +128,8 @@ class ReportChecks:
             operation = outcome.operation
             if not isinstance(operation, Update) or operation.before.id != self._case.odd_id:
                 continue
+            if is_unseen(operation):
+                continue  # no listing shows whether it is done
             failed = isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED
             # A name that the server changes never converges, and is then planned in another way.
             is_renamed = stored_name(operation.name, self._case.variant) != operation.name
@@ -315,6 +325,13 @@ def reveals_secret(plan: Plan, change: Operation) -> bool:
     """Return whether an operation changes only secrets that were unreadable before the plan."""
     return _only_secrets(change) and all(
         (change.name, each.path[-1]) in plan.not_shown for each in change.fields
+    )
+
+
+def is_unseen(change: Operation) -> bool:
+    """Return whether an update has no visible effect, so that it may be done already."""
+    return isinstance(change, Update) and all(
+        field.not_shown or isinstance(field, FieldResent) for field in change.fields
     )
 
 
