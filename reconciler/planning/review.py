@@ -235,13 +235,15 @@ class Review(NamedTuple):
     """The reviewed operations of one organization (its id) on one server (scheme and host).
 
     `resends` are the secrets that the reviewed plan resends. They are always planned again, because
-    no listing shows whether they were sent.
+    no listing shows whether they were sent. `replaced` are the hidden fields that the plan shows to
+    be replaced, as (id, field): with a new value of a secret, no digest covers them.
     """
 
     origin: str
     organization: str
     operations: frozenset[OperationDigest] = frozenset()
     resends: tuple[Resend, ...] = ()
+    replaced: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def digest(self) -> str:
@@ -268,7 +270,15 @@ def approve_all(plan: Plan) -> Review:
         organization=plan.organization.id,
         operations=frozenset(chain.from_iterable(plan.digests)),
         resends=resends(plan.operations),
+        replaced=frozenset(chain.from_iterable(map(_replaced, plan.updates))),
     )
+
+
+def _replaced(update: Update) -> Iterator[tuple[str, str]]:
+    """Yield the hidden fields that are sent because the configuration is, as (id, field)."""
+    for change in update.fields:
+        if isinstance(change, FieldResent):
+            yield update.before.id, change.path[-1]
 
 
 def compare_with_review(
@@ -277,7 +287,7 @@ def compare_with_review(
     """Compare a plan with a review.
 
     With `allow_value_changes`, operations in which only the value of a secret differs need no
-    review.
+    review, unless they replace hidden fields that the review does not show.
     """
     approved = {operation.digest for operation in review.operations}
     mentioned = mentions(review.operations)
@@ -287,7 +297,7 @@ def compare_with_review(
     for index, operation in enumerate(plan.operations):
         digests = plan.digests[index]
         needed = {shown.digest for shown in digests} - _reached_hosts(operation)
-        why = _why_not_reviewable(operation, digests, allow_value_changes=allow_value_changes)
+        why = _why_not_reviewable(operation, digests, review, allow_value_changes)
         # Before the digests, which do not cover the values of secrets.
         if why:
             unreviewed[index] = f"{why}: {_bump(operation)}"
@@ -306,19 +316,26 @@ def compare_with_review(
 
 
 def _why_not_reviewable(
-    operation: Operation, digests: Sequence[OperationDigest], *, allow_value_changes: bool
+    operation: Operation,
+    digests: Sequence[OperationDigest],
+    review: Review,
+    allow_value_changes: bool,
 ) -> str:
-    """Return why no review can cover an operation, else an empty string."""
+    """Return why a review does not cover an operation whatever its digests, else an empty text."""
     if _moves(operation):
         return "the secret would be sent to a different host"
     if digests:
         return ""
     if not allow_value_changes:
         return "only the value of a secret differs, which a review cannot show"
-    # Sending the configuration also removes live fields.
-    fields = operation.fields if isinstance(operation, Update) else ()
-    removed = [change.path[-1] for change in fields if isinstance(change, FieldRemoved)]
-    return f"it also removes {', '.join(removed)}, which no review shows" if removed else ""
+    if not isinstance(operation, Update):
+        return ""
+    # Sending the configuration also removes and replaces live fields.
+    removed = [change.path[-1] for change in operation.fields if isinstance(change, FieldRemoved)]
+    if removed:
+        return f"it also removes {', '.join(removed)}, which no review shows"
+    unseen = [field for id_, field in _replaced(operation) if (id_, field) not in review.replaced]
+    return f"it also replaces {', '.join(unseen)}, hidden and not reviewed" if unseen else ""
 
 
 def _moves(operation: Operation) -> bool:

@@ -153,11 +153,18 @@ def _review(tree: Mapping[str, Any], file: str) -> Review:
         for operation in tree["operations"]
         for digest in operation["digests"]
     }
+    replaced = {
+        (operation["id"], change["path"][-1])
+        for operation in tree["operations"]
+        for change in operation.get("fields", ())
+        if change["change"] == "resent"
+    }
     review = Review(
         origin=tree["origin"],
         organization=tree["organization"]["id"],
         operations=frozenset(operations),
         resends=tuple(map(read_resend, tree["resends"])),
+        replaced=frozenset(replaced),
     )
     if review.digest != tree["digest"]:
         _refuse_edited(file)

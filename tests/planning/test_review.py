@@ -237,6 +237,16 @@ def test_a_change_of_only_a_value_removes_no_field_unseen() -> None:
     assert why.startswith("it also removes note, which no review shows: bump its `version`")
 
 
+def test_a_change_of_only_a_value_replaces_no_hidden_field_unseen() -> None:
+    """No digest covers it, so the review must show each field that it replaces."""
+    declared, hidden = desired(slack("A", channel="#a")), {"channel": "*****"}
+    review = approve_all(make_plan(declared, live(live_slack("A", **hidden))))
+    result = make_plan(declared, live(live_slack("A", **hidden, token=OTHER_TOKEN)))
+    (why,) = compare_with_review(result, review, allow_value_changes=True).unreviewed.values()
+    assert why.startswith("it also replaces channel, hidden and not reviewed: bump its `version`")
+    assert classify(result, approve_all(result), values=True) == (["A"], [], [])
+
+
 @pytest.mark.parametrize(
     ("reference", "edit"), [(HOOK, " (`url: {file: hooks/pager, version: 2}`)"), (LITERAL, "")]
 )
