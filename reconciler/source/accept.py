@@ -31,6 +31,7 @@ from reconciler.planning.plan import (
     ValueChange,
     webhook_key,
 )
+from reconciler.planning.readback import nonempty, plausible
 from reconciler.source.document import Entry
 from reconciler.source.export import Export, export
 from reconciler.source.load import Loaded
@@ -71,14 +72,15 @@ class Proposal(NamedTuple):
 
 
 def propose(
-    plan: Plan, live: Live, loaded: Loaded, named: Collection[str] = ()
+    plan: Plan, live: Live, loaded: Loaded, named: Collection[str], taken: dict[str, Secret | None]
 ) -> Iterator[Proposal]:
     """Yield a proposal for each webhook with drift, in the order of the plan.
 
     If several files may declare an added webhook, it is declared in the one of them that is
-    `named`.
+    `named`. `taken` are the variables of the run's files, see `Tokens`; those of added webhooks are
+    added.
     """
-    proposer = _Proposer(plan, live, loaded, named)
+    proposer = _Proposer(plan, live, loaded, named, taken)
     labels = [operation.attribution for operation in plan.operations]
     indexes = {webhook_key(operation): index for index, operation in enumerate(plan.operations)}
     partners: dict[int, int] = {}
@@ -102,8 +104,15 @@ def propose(
 class _Proposer:
     """Finds where the values of one organization's webhooks are written."""
 
-    def __init__(self, plan: Plan, live: Live, loaded: Loaded, named: Collection[str]) -> None:
-        self._live = live
+    def __init__(
+        self,
+        plan: Plan,
+        live: Live,
+        loaded: Loaded,
+        named: Collection[str],
+        taken: dict[str, Secret | None],
+    ) -> None:
+        self._live, self._taken = live, taken
         self._by_id = {webhook.id: webhook for webhook in live.webhooks}
         assert loaded.desired is not None  # it was planned
         self._loaded, self._desired = loaded, loaded.desired
@@ -243,19 +252,22 @@ class _Proposer:
         # An overlay must mark what no file below it declares.
         if self._loaded.documents[chosen[0]].layers:
             entry = {"name": entry.pop("name"), "add": True, **entry}
-        comments = [*self._new_references(entry["configuration"]), declaration.comment]
+        comments = [*self._new_references(live, entry["configuration"]), declaration.comment]
         if declaration.assumed is not None:
             check = f"CloudTruth hides its token: check that it is {declaration.assumed}"
             comments.insert(0, check)
         item = Item(entry, "; ".join(filter(None, comments)))
         return chosen[0], ChangeItems(("webhooks",), added=(item,))
 
-    def _new_references(self, configuration: Mapping[str, Any]) -> Iterator[str]:
+    def _new_references(self, live: LiveWebhook, configuration: Mapping[str, Any]) -> Iterator[str]:
         """Yield a comment for each reference that no declared webhook has: it may not be set."""
         for name, value in configuration.items():
             if isinstance(value, dict) and value not in self._declared_references:
-                reference = " ".join(map(str, next(iter(value.items()))))
-                yield f"set {reference} to its {name}"
+                scheme, variable = next(iter(value.items()))
+                # Another organization may get a webhook of this name with another secret.
+                secret = nonempty(live.value(name))
+                self._taken.setdefault(variable, secret if plausible(secret) else None)
+                yield f"set {scheme} {variable} to its {name}"
 
     def _scopes(self, name: str) -> list[str]:
         """Return the files whose scope has a name."""
@@ -278,7 +290,8 @@ class _Proposer:
         Slack tokens that nothing tells apart have the reference that most declared webhooks of
         their user name use, else the one that most declared webhooks use.
         """
-        return export(self._live, tokens=declared_tokens(self._desired.webhooks))
+        tokens = declared_tokens(self._desired.webhooks)._replace(taken=self._taken)
+        return export(self._live, tokens=tokens)
 
 
 def _change_events(path: DataPath, written: Sequence[str], events: frozenset[str]) -> ChangeItems:

@@ -39,11 +39,13 @@ class Tokens(NamedTuple):
 
     `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
     separate reference. The references of `declared` user names come from files, not from the user.
+    `taken` are the variables that files use for other secrets, with their values so far as known.
     """
 
     shared: SecretRef | None = None
     named: Mapping[str, SecretRef] = MappingProxyType({})
     declared: frozenset[str] = frozenset()
+    taken: Mapping[str, Secret | None] = MappingProxyType({})
 
 
 def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
@@ -171,9 +173,16 @@ class References:
     def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:
         """Return a reference to a variable that no other secret has."""
         stem = _variable(self._owner(field, group), field.name)
+        secret = nonempty(group[0].value(field.name))
+        # A variable of the files can have this secret only if both values are seen.
+        others = {
+            name
+            for name, value in self._tokens.taken.items()
+            if value is None or value != secret or not plausible(secret)
+        }
         # Two webhooks may have names that differ only in characters that no variable can have.
         names = chain([stem], (f"{stem}_{number}" for number in count(2)))
-        name = next(name for name in names if name not in self._taken)
+        name = next(name for name in names if name not in self._taken | others)
         self._taken.add(name)
         return SecretRef(scheme="env", name=name)
 

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.findings import Severity
-from reconciler.model import Desired
+from reconciler.model import Desired, Secret
 from reconciler.planning.drift import names_of
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import Attribution, Kept, Operation, Plan, live_id, webhook_key
@@ -38,6 +38,7 @@ from reconciler.source.document import Document
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.history import Git
 from reconciler.source.load import parse_files
+from reconciler.source.secrets import references
 from reconciler.source.text import decode
 from reconciler.source.writer import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.yaml import parse
@@ -109,10 +110,10 @@ def find_drift(
     inputs = planned[0].target.checked.inputs
     labeled = [compared(*pair) for pair in zip(planned, bases, strict=True)]
     drifts = [_classified(*pair, globs) for pair in labeled]
-    candidates: list[_Candidate] = []
+    candidates, taken = list[_Candidate](), _variables(planned)
     for number, drift in enumerate(drifts):
         if drift is not None:
-            proposals = _proposals(planned[number], drift, globs, named)
+            proposals = _proposals(planned[number], drift, globs, named, taken)
             candidates += [_Candidate(number, drift.plan, proposal) for proposal in proposals]
     edited, refusals = _prove(planned, candidates)
     is_accepted = accept and bool(edited)
@@ -205,14 +206,30 @@ def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:
     )
 
 
+def _variables(planned: Iterable[Planned]) -> dict[str, Secret | None]:
+    """Return the variables that the files use, with their values so far as they are known."""
+    variables: dict[str, Secret | None] = {}
+    for organization in planned:
+        gathered = organization.gathered
+        secrets = {} if gathered is None else gathered.secrets
+        for reference in references(organization.target.checked.desired.webhooks):
+            known = variables.get(reference.name)
+            variables[reference.name] = known or secrets.get(reference)
+    return variables
+
+
 def _proposals(
-    organization: Planned, drift: OrganizationDrift, globs: Globs, named: Sequence[str]
+    organization: Planned,
+    drift: OrganizationDrift,
+    globs: Globs,
+    named: Sequence[str],
+    taken: dict[str, Secret | None],
 ) -> Iterator[Proposal]:
     """Yield a proposal for each drifted webhook."""
     loaded, live = organization.target.checked.loaded, organization.live
     assert live is not None
     operations = drift.plan.operations
-    for proposal in propose(drift.plan, live, loaded, named):
+    for proposal in propose(drift.plan, live, loaded, named, taken):
         # Selected only now, because a rename has two names, and one that matches is enough.
         names = (name for index in proposal.operations for name in names_of(operations[index]))
         if any(map(globs.match, names)):

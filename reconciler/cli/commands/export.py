@@ -15,8 +15,8 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.findings import plural
-from reconciler.model import Organization, SecretRef
-from reconciler.planning.names import require_matches
+from reconciler.model import Live, SecretRef
+from reconciler.planning.names import Globs, require_matches
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
 from reconciler.source.export import Export, export
@@ -29,6 +29,7 @@ from reconciler.source.files import (
 )
 from reconciler.source.new_references import SLACK_TOKEN, Tokens, declared_tokens
 from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
+from reconciler.source.secrets import references
 
 TOKEN: Final = Option(
     "--token", group="Files", multiple=True, metavar="[USERNAME=]REF",
@@ -78,7 +79,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
     # An empty file would look like success.
     require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
     # Before the file is written: a misspelled user name would leave its token assumed.
-    exported = export(live, only=only, tokens=_with_declared(tokens, sources, live.organization))
+    exported = export(live, only=only, tokens=_with_declared(tokens, sources, live, only))
     require_usernames(tokens, exported)
     if path is None:
         console.result(exported.text, essential=True)
@@ -121,21 +122,29 @@ def _may_exist(path: str, directory: Path) -> bool:
 
 
 def _with_declared(
-    tokens: Tokens, sources: Sequence[workflow.Source], organization: Organization
+    tokens: Tokens, sources: Sequence[workflow.Source], live: Live, only: Sequence[str]
 ) -> Tokens:
     """Return `tokens`, and for other user names the references of declared webhooks.
 
     A new reference for a token that has one would replace the token at the next update.
     """
-    known = (None, organization.id, organization.name)
-    declared = declared_tokens(
+    known = (None, live.organization.id, live.organization.name)
+    webhooks = [
         webhook
         for source in sources
         if source.files.organization in known
         for webhook in source.checked.desired.webhooks
-    )
+    ]
+    declared = declared_tokens(webhooks)
     unnamed = frozenset(declared.named.keys() - tokens.named.keys())
-    return tokens._replace(named={**declared.named, **tokens.named}, declared=unnamed)
+    exported = Globs(only or ("*",))
+    # What is exported replaces its declaration, so it keeps the names of an earlier export.
+    others = [webhook for webhook in webhooks if not exported.match(webhook.name)]
+    return tokens._replace(
+        named={**declared.named, **tokens.named},
+        declared=unnamed,
+        taken={reference.name: None for reference in references(others)},
+    )
 
 
 def parse_tokens(values: Sequence[str]) -> Tokens:
