@@ -160,6 +160,11 @@ def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
             message = f"{other.file} was not read, and {declares}"
             hint = f"read it, too: `{plan.read_both}`; {override_hint}"
             yield error("declared-elsewhere", message, hint)
+        elif other.state is FileState.NOT_SEARCHED:
+            message = "git cannot read this repository: another file may declare "
+            message += f"{plural(len(names), 'webhook')} that this plan deletes"
+            hint = f"`git status` shows the reason; {override_hint}"
+            yield error("declared-elsewhere", message, hint)
         else:
             message = f"{other.file} is gone from the working tree without a commit; it {declares}"
             hint = f"restore it: `{_restore([other.file])}`; {override_hint}"
@@ -218,7 +223,7 @@ def _edits(plan: Plan, connection: Sequence[str]) -> Iterator[tuple[str, str, Pl
 
 def _file_edits(plan: Plan) -> Iterator[tuple[str, str, Plan]]:
     """Yield how to read the files that declare webhooks to delete."""
-    declared = {name for other in plan.elsewhere for name in other.names}
+    declared = {name for other in plan.elsewhere if other.file for name in other.names}
     without = _without(plan, declared)
     if any(other.state is FileState.NOT_READ for other in plan.elsewhere):
         yield "read the other files, too", plan.read_both, without

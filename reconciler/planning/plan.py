@@ -376,12 +376,13 @@ class FileState(StrEnum):
     NOT_READ = "not read"  # in the same repository or folder
     GONE = "gone"  # not in the working tree, although no commit removed it
     REMOVED = "removed"  # by a commit
+    NOT_SEARCHED = "not searched"  # git cannot read the repository, so any file may declare them
 
 
 class DeclaredElsewhere(NamedTuple):
     """A file that was not read and declares webhooks which a plan deletes.
 
-    `commit` is the one that removed the file.
+    `commit` is the one that removed the file. `file` is empty if none was searched.
     """
 
     file: str

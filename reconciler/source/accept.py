@@ -233,6 +233,8 @@ class _Proposer:
     def _add(self, live: LiveWebhook) -> tuple[str, Edit]:
         """Return the only file whose scope has a live webhook, and the edit that declares it."""
         other = self._elsewhere.get(live.name)
+        if other is not None and other.state is FileState.NOT_SEARCHED:
+            raise NotEditableError("git cannot read this repository, so a file may declare it")
         if other is not None:
             why = "which is gone: restore it to keep the webhook"
             if other.state is FileState.NOT_READ:

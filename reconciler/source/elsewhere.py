@@ -35,7 +35,7 @@ from reconciler.source.history import Commit, Git, commit_at, matching_lines, re
 from reconciler.source.load import key_references
 from reconciler.source.yaml import parse
 
-_MAX_NAMES: Final = 500
+_MAX_NAMES: Final = 300
 _MAX_WORD: Final = 32
 """Windows limits a command line to 32,767 characters."""
 _MAX_LINE: Final = 40
@@ -78,10 +78,10 @@ class _Names:
         self._patterns: list[re.Pattern[bytes]] = []
         for name in names:
             words = re.findall(r"\w+", name) or [""]
-            longest = max(words, key=len)
-            self.words.add(longest[:_MAX_WORD])
             if len(name) > _MAX_LINE:
-                words = [longest]
+                words = [max(words, key=len)]
+            # A name may be broken into lines: each has one of its words.
+            self.words.update(word[:_MAX_WORD] for word in words)
             # Quotes may be doubled in a name.
             escaped = [re.escape(word.encode()) for word in words]
             self._patterns.append(re.compile(rb"(?<!\w)" + rb"\W+".join(escaped) + rb"(?!\w)"))
@@ -159,7 +159,14 @@ def _in_tree(others: Iterable[str], known: Iterable[str], directory: Path) -> So
     names = [name for name in others if os.path.realpath(directory / name) not in read_before]
     if not names:  # without paths, the default file would be read
         return Sources()
-    return read(sorted(names), directory=directory, stdin=bytes)
+    here = os.path.realpath(directory)
+
+    def is_link(name: str) -> bool:
+        return os.path.realpath(directory / name) != os.path.normpath(os.path.join(here, name))
+
+    # Of a file and a link to it, the first is read: only from the file itself, `extends` is right.
+    ordered = sorted(names, key=lambda name: (is_link(name), name))
+    return read(ordered, directory=directory, stdin=bytes)
 
 
 def _not_read(
@@ -281,11 +288,20 @@ def declared_elsewhere(
         candidates += [(document, FileState.GONE, "") for document in _at(now, gone, owner)]
         candidates += _removed(now, {*names, *lines}, search, base)
     declared: list[DeclaredElsewhere] = []
+    if now is None and _is_refused(directory, git):
+        declared.append(DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED))
     for document, state, removed_by in candidates:
         webhooks = tuple(sorted(_declared_names(document).intersection(deleted)))
         if webhooks and owner.owns(document):
             declared.append(DeclaredElsewhere(document.file, webhooks, state, removed_by))
     return tuple(declared)
+
+
+def _is_refused(directory: Path, git: Git) -> bool:
+    """Return whether git cannot read the repository here, for example that of another user."""
+    here = directory.absolute()
+    is_repository = any((folder / ".git").exists() for folder in (here, *here.parents))
+    return is_repository and git(["rev-parse", "--git-dir"]) is None
 
 
 def _removed(
