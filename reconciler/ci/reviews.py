@@ -25,7 +25,7 @@ from reconciler.planning.resend import Resend
 from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
 from reconciler.workflow import Source, Target
-from reconciler.workflow.drift import Base, base_of
+from reconciler.workflow.drift import Base, MergedReviews, base_of
 
 NO_TOKEN: Final = (
     "there is no GitHub token to read the reviewed plans",
@@ -369,15 +369,15 @@ def _with_reviews(
     """Return a base with what its reviews approve; with `is_cut`, there may be older ones."""
     # GitHub may never start an apply, or a reviewer may reject it: no run reports that.
     late = [review for review in reviews if review.pull.merged_at < run.day_ago]
-    base = base._replace(
-        merged=pending.operations,
+    with_plan = [review for review in reviews if review.operations]
+    # Later pushes may have had no review.
+    applied = [review.pull.merge_commit for review in with_plan if not review.pending]
+    merged = MergedReviews(
+        pending=pending.operations,
         late=[operation for review in late for operation in review.pending],
-        reviewed=next((review.pull.merge_commit for review in reviews if review.operations), ""),
+        applied=next(iter(applied), ""),
+        newest=next((review.pull.merge_commit for review in with_plan), ""),
     )
-    for review in reviews:
-        # Its merge was applied; later pushes may have had no review.
-        if review.operations and not review.pending:
-            return base._replace(applied=review.pull.merge_commit)
-    if is_cut:
-        return base._replace(unknown="it read only the newest merged pull requests")
-    return base
+    if is_cut and not merged.applied:
+        base = base._replace(unknown="it read only the newest merged pull requests")
+    return base._replace(reviews=merged)

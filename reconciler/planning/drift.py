@@ -31,6 +31,7 @@ from reconciler.planning.plan import (
     Snapshot,
     Update,
     ValueChange,
+    is_drift,
     webhook_key,
 )
 from reconciler.planning.readback import snapshot
@@ -91,11 +92,13 @@ def attribute(
             now, then = dict(_differences(operation)), dict(_differences(before))
             if now.keys().isdisjoint(then):
                 return Attribution.THIS_CHANGE
-            is_drift = now.items() <= then.items()
-            return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
+            if now.items() <= then.items():
+                return Attribution.DRIFT
+            return Attribution.PARTLY_DRIFT
         case Create(), Create():
-            is_drift = operation.after == before.after
-            return Attribution.DRIFT if is_drift else Attribution.PARTLY_DRIFT
+            if operation.after == before.after:
+                return Attribution.DRIFT
+            return Attribution.PARTLY_DRIFT
         # The files no longer declare what was changed live, or no longer with its id.
         case (Delete(), Update() | Create()) | (Create(), Update()):
             return Attribution.PARTLY_DRIFT
@@ -253,7 +256,7 @@ class LiveStatus(NamedTuple):
         keys = {
             webhook_key(operation)
             for operation in operations
-            if operation.attribution not in (None, Attribution.DRIFT, Attribution.PARTLY_DRIFT)
+            if operation.attribution is not None and not is_drift(operation)
         }
         # A missing webhook is created, and identified by its name.
         return [

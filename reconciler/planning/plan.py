@@ -288,6 +288,11 @@ class Delete:
 Operation: TypeAlias = Create | Update | Delete
 
 
+def is_drift(operation: Operation) -> bool:
+    """Return whether a webhook was changed live, even if the files change it, too."""
+    return operation.attribution in (Attribution.DRIFT, Attribution.PARTLY_DRIFT)
+
+
 def stage(operation: Operation) -> int:
     """Return when an operation is applied: those of a later stage follow those of earlier ones.
 

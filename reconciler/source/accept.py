@@ -29,6 +29,7 @@ from reconciler.planning.plan import (
     Snapshot,
     Update,
     ValueChange,
+    is_drift,
     webhook_key,
 )
 from reconciler.planning.readback import nonempty, plausible
@@ -90,8 +91,8 @@ def propose(
         if deleted is not None and labels[created] is labels[deleted]:
             partners[created] = deleted
     replaced = set(partners.values())
-    for index, label in enumerate(labels):
-        if label not in (Attribution.DRIFT, Attribution.PARTLY_DRIFT) or index in replaced:
+    for index, operation in enumerate(plan.operations):
+        if index in replaced or not is_drift(operation):
             continue
         numbers = (index, partners[index]) if index in partners else (index,)
         try:

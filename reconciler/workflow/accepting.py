@@ -42,7 +42,7 @@ from reconciler.source.secrets import references
 from reconciler.source.text import decode
 from reconciler.source.writer import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.yaml import parse
-from reconciler.workflow.drift import Base, compared
+from reconciler.workflow.drift import Base, compared, with_known_labels
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
@@ -168,11 +168,9 @@ def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
 
 def _classified(organization: Planned, base: Base, globs: Globs) -> OrganizationDrift | None:
     """Return the operations that are no drift, and those that may not be; None without a plan."""
-    plan = organization.plan
-    if plan is None:
+    if organization.plan is None:
         return None
-    if base.unknown:
-        plan = plan.unlabeled
+    plan = with_known_labels(organization.plan, base)
     indexes: defaultdict[Attribution | None, list[int]] = defaultdict(list)
     for index, operation in enumerate(plan.operations):
         if any(map(globs.match, names_of(operation))):
@@ -182,7 +180,7 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     waiting = indexes[Attribution.PERHAPS_WAITING]
     commits = tuple(base.commits[webhook_key(plan.operations[index])] for index in waiting)
     merged = indexes[Attribution.WAITING]
-    is_late = mentions(base.late)
+    is_late = mentions(base.reviews.late)
     operations = [plan.operations[index] for index in merged]
     late = [change for change in operations if is_late(live_id(change), change.name)]
     return OrganizationDrift(

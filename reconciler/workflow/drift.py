@@ -9,7 +9,7 @@ not be applied yet explains it: the webhook was changed live. Everything else is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -32,6 +32,7 @@ from reconciler.planning.plan import (
     OperationDigest,
     Plan,
     Snapshot,
+    is_drift,
     live_id,
     webhook_key,
 )
@@ -46,32 +47,39 @@ from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import Planned
 
-_DRIFT: Final = (Attribution.DRIFT, Attribution.PARTLY_DRIFT)
 _MAX_CHANGES: Final = 20
 """The maximum number of changes of the files that may not be applied yet."""
 
 
-class Base(NamedTuple):
-    """The previous configuration of an organization, or why there is none.
+class MergedReviews(NamedTuple):
+    """What the reviews of merged pull requests tell about changes that may not be applied yet."""
 
-    `parents` are the files that it extends. `revision` is its commit, if earlier changes of the
-    files may not be applied yet. Those until `applied` are, and `merged` are the operations of
-    merged reviews that are not, `late` those that were merged more than a day ago. Of the changes
-    until `reviewed`, the newest merge that has a review, nothing else waits. `commits` are the
-    changes that may not be applied yet, by the `webhook_key` of what they explain at least in part,
-    and `last_change` the newest of them, once `compared` has looked for them.
-    """
+    pending: Collection[OperationDigest] = ()
+    """Their operations that are not applied yet."""
+    late: Collection[OperationDigest] = ()
+    """Those that were merged more than a day ago."""
+    applied: str = ""
+    """The newest merge whose review is applied: it and all earlier changes do not wait."""
+    newest: str = ""
+    """The newest merge that has a review: until it, only what is `pending` waits."""
+
+
+class Base(NamedTuple):
+    """The previous configuration of an organization, or why there is none."""
 
     desired: Desired | None = None
     parents: Collection[str] = ()
+    """The files that it extends."""
     unknown: str = ""
+    """Why there is none, or why it is not known what was applied."""
     revision: str = ""
-    applied: str = ""
-    merged: Collection[OperationDigest] = ()
-    late: Collection[OperationDigest] = ()
-    reviewed: str = ""
+    """Its commit, if earlier changes of the files may not be applied yet."""
+    reviews: MergedReviews = MergedReviews()
     commits: Mapping[str, str] = MappingProxyType({})
+    """From `compared`: the changes that may not be applied yet, by the `webhook_key` of what each
+    explains at least in part."""
     last_change: str = ""
+    """From `compared`: the newest change that may not be applied yet."""
 
 
 def base_of(checked: Checked) -> Base:
@@ -112,15 +120,17 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
     # What was invalid, or had no files, was never applied: an older configuration may have been.
     skipped = ""
     is_missing = False
+    reviews = base.reviews
     for number, (commit, before) in enumerate(_changes(names, checked, base.revision)):
-        if base.applied and number == 0:
+        if reviews.applied and number == 0:
             with suppress(ConfigurationError):
-                yield f"{base.applied[:12]}..{commit}", previous_at(base.applied, checked).desired
+                desired = previous_at(reviews.applied, checked).desired
+                yield f"{reviews.applied[:12]}..{commit}", desired
                 return
         skipped = skipped or commit
         try:
             earlier = previous_at(before, checked)
-            names.update(earlier.loaded.parents)
+            names.update(earlier.loaded.parents)  # `_changes` looks for them from here on
             is_missing = not earlier.desired.policy.scopes
             if not is_missing:
                 yield skipped, earlier.desired
@@ -132,8 +142,8 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
                     f"the configuration before commit {commit}, which changed the files, cannot be "
                     f"used: {problem.message}"
                 ) from None
-        is_reviewed = ["merge-base", "--is-ancestor", commit, base.reviewed]
-        if base.reviewed and inputs.git(is_reviewed) is not None:
+        is_reviewed = ["merge-base", "--is-ancestor", commit, reviews.newest]
+        if reviews.newest and inputs.git(is_reviewed) is not None:
             break
     if is_missing:
         yield skipped, Desired()
@@ -142,7 +152,8 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
 def _changes(names: set[str], checked: Checked, until: str) -> Iterator[tuple[str, str]]:
     """Yield the commits that changed the files, each with the one before it, the newest first.
 
-    The earlier names of renamed files are added to `names`.
+    `names` grows from one commit to the next: by the earlier names of renamed files here, and by
+    the files that an older configuration extends in `_earlier`.
     """
     inputs = checked.inputs
     *default_names, default_folder = files.DEFAULT_FILES
@@ -167,9 +178,11 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     """Return the plan in which only what no earlier change explains is drift."""
     if not may_be_drift(plan):
         return plan, base  # most plans: no earlier commit is read
-    nothing = Plan(plan.origin, plan.organization)
+    # A plan that makes no change explains every difference: the files may have made it since.
+    plans_nothing = Plan(plan.origin, plan.organization)
+    pending = base.reviews.pending
     if base.unknown:
-        return _explained(plan, nothing, base), base
+        return _explained_by(plan, plans_nothing, pending), base
     commits: dict[str, str] = {}
     known, last_change = base.desired, ""
     try:
@@ -177,23 +190,22 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
             if desired == known:
                 continue
             last_change = last_change or commit
-            known, earlier = desired, nothing
+            known, earlier = desired, plans_nothing
             if desired.policy.scopes:
-                earlier = _plan_of(desired, live, gathered) or nothing
+                earlier = _plan_of(desired, live, gathered) or plans_nothing
             elif plan.counts.any_declared_live:
                 break  # the commit that added the files is applied
-            labels = [operation.attribution for operation in plan.operations]
-            plan = _explained(plan, earlier, base)
-            for operation, label in zip(plan.operations, labels, strict=True):
-                if label in _DRIFT and operation.attribution is not label:
+            before, plan = plan.operations, _explained_by(plan, earlier, pending)
+            for operation, explained in zip(before, plan.operations, strict=True):
+                if is_drift(operation) and explained.attribution is not operation.attribution:
                     commits[webhook_key(operation)] = commit
             if not (desired.policy.scopes and may_be_drift(plan)):
                 break
     except NoBaseError as problem:
         base = base._replace(desired=None, unknown=str(problem))
-        return _explained(plan, nothing, base), base
+        return _explained_by(plan, plans_nothing, pending), base
     base = base._replace(commits=commits, last_change=last_change)
-    return _explained(plan, None, base), base
+    return _with_reviews(plan, pending), base
 
 
 def _plan_of(desired: Desired, live: Live, gathered: Gathered) -> Plan | None:
@@ -205,61 +217,58 @@ def _plan_of(desired: Desired, live: Live, gathered: Gathered) -> Plan | None:
     return None
 
 
-def _explained(plan: Plan, earlier: Plan | None, base: Base) -> Plan:
-    """Return the plan in which what an earlier configuration does not plan is no drift.
+def _explained_by(plan: Plan, earlier: Plan, pending: Collection[OperationDigest]) -> Plan:
+    """Return the plan in which what an earlier configuration does not plan is no drift."""
+    undeclared = [delete.before for delete in plan.deletes]
+    for kept in (*plan.kept, *plan.unmanaged):
+        undeclared += kept.webhooks
+    renamed = {**plan.renamed, **still_renamed(plan.creates, earlier, undeclared)}
+    # First: nothing may undo a review whose apply is still to come.
+    plan = _with_reviews(plan._replace(renamed=renamed), pending)
+    before = by_webhook(earlier)
 
-    Without an earlier plan, only merged reviews explain differences.
-    """
-    before: Mapping[str, Operation] | None = None
-    renamed = plan.renamed
-    if earlier is not None:
-        before = by_webhook(earlier)
-        undeclared = [delete.before for delete in plan.deletes]
-        for kept in (*plan.kept, *plan.unmanaged):
-            undeclared += kept.webhooks
-        renamed = {**renamed, **still_renamed(plan.creates, earlier, undeclared)}
-    is_merged = mentions(base.merged)
+    def label(change: Operation) -> Attribution | None:
+        explained = attribute(change, before, renamed)
+        if explained is Attribution.THIS_CHANGE:
+            return Attribution.PERHAPS_WAITING
+        if change.attribution is Attribution.PARTLY_DRIFT:
+            return change.attribution
+        return explained
+
+    return _relabeled(plan, label)
+
+
+def _with_reviews(plan: Plan, pending: Collection[OperationDigest]) -> Plan:
+    """Return the plan in which what merged reviews change is no drift."""
+    is_pending = mentions(pending)
+
+    def label(change: Operation) -> Attribution | None:
+        if not any(is_pending(*webhook) for webhook in _webhooks(change, plan.renamed)):
+            return change.attribution
+        if change.attribution is Attribution.PARTLY_DRIFT:
+            return Attribution.THIS_CHANGE
+        return Attribution.WAITING
+
+    return _relabeled(plan, label)
+
+
+def _relabeled(plan: Plan, label: Callable[[Operation], Attribution | None]) -> Plan:
+    """Return the plan with new labels for its drift."""
+    # The create and the delete of a webhook that was renamed live are one change.
     creates = {
-        renamed[create.name].id: create
+        plan.renamed[create.name].id: create
         for create in plan.creates
-        if create.name in renamed and create.attribution in _DRIFT
+        if create.name in plan.renamed and is_drift(create)
     }
     operations: list[Operation] = []
     for operation in plan.operations:
-        if operation.attribution in _DRIFT:
+        if is_drift(operation):
             change = operation
-            # The create and the delete of a webhook that was renamed live are one change.
             if isinstance(operation, Delete):
                 change = creates.get(operation.before.id, operation)
-            is_waiting = any(is_merged(*webhook) for webhook in _webhooks(change, renamed))
-            label = _label(change, renamed, before, is_waiting=is_waiting)
-            operation = replace(operation, attribution=label)
+            operation = replace(operation, attribution=label(change))
         operations.append(operation)
-    return plan._replace(operations=tuple(operations), renamed=renamed)
-
-
-def _label(
-    change: Operation,
-    renamed: Mapping[str, Snapshot],
-    before: Mapping[str, Operation] | None,
-    *,
-    is_waiting: bool,
-) -> Attribution | None:
-    """Return the label of a change that the last commit plans, too.
-
-    `before` are the operations of an earlier configuration, None if nothing of it may wait.
-    `is_waiting` means that a merged review has the change.
-    """
-    is_partly = change.attribution is Attribution.PARTLY_DRIFT
-    # First: nothing may undo a review whose apply is still to come.
-    if is_waiting:
-        return Attribution.THIS_CHANGE if is_partly else Attribution.WAITING
-    if before is None:
-        return change.attribution
-    explained = attribute(change, before, renamed)
-    if explained is Attribution.THIS_CHANGE:
-        return Attribution.PERHAPS_WAITING
-    return change.attribution if is_partly else explained
+    return plan._replace(operations=tuple(operations))
 
 
 def _webhooks(
@@ -273,7 +282,12 @@ def _webhooks(
 
 def may_be_drift(plan: Plan) -> bool:
     """Return whether a plan has operations that the previous configuration explains."""
-    return any(operation.attribution in _DRIFT for operation in plan.operations)
+    return any(map(is_drift, plan.operations))
+
+
+def with_known_labels(plan: Plan, base: Base) -> Plan:
+    """Return a plan without labels if it is not known what was applied."""
+    return plan.unlabeled if base.unknown else plan
 
 
 def status(live: Live, checked: Checked | None, only: Sequence[str] = ()) -> LiveStatus:
@@ -286,7 +300,5 @@ def status(live: Live, checked: Checked | None, only: Sequence[str] = ()) -> Liv
         return live_status(live, None, only)
     base, gathered = base_of(checked), gather(checked)
     plan = plan_listed(gathered, live, PlanOptions(previous=base.desired))
-    plan, base = _labeled(plan, live, gathered, base)
-    if base.unknown:
-        plan = plan.unlabeled
-    return live_status(live, plan, only)
+    labeled = _labeled(plan, live, gathered, base)
+    return live_status(live, with_known_labels(*labeled), only)
