@@ -19,13 +19,14 @@ from reconciler.planning.run import OrganizationResult, values
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of an operation that was skipped because no review includes it."""
 
+STALE: Final = frozenset({"changed", "vanished"})
+"""The codes of an operation that was skipped because its webhook is not as planned, or is gone."""
 
 SUSPENDED: Final = "suspended"
 """The code of an operation that is not repeated for some time."""
 
 NOT_CONVERGED: Final = "does-not-converge"
 """The code of an operation whose result is not what was sent."""
-
 
 _DENIED: Final = frozenset({"authentication", "permission-denied"})
 """The codes of errors about the API key."""

@@ -33,7 +33,7 @@ from reconciler.model import LiveWebhook, SecretValues
 from reconciler.planning.check import Listing, OperationState
 from reconciler.planning.plan import Delete, Operation, Plan, Update, stage
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
-from reconciler.report import Applied, Outcome, Report, Skipped
+from reconciler.report import STALE, Applied, Outcome, Report, Skipped
 
 # Errors that every later operation would hit as well: a rejected key, a wait that is too long, an
 # empty retry budget.
@@ -71,7 +71,6 @@ def execute(
             api=api,
             clock=clock,
             ledger=ledger,
-            reviewed=reviewed,
             before=Listing(
                 plan,
                 _list(plan, api, workers),
@@ -79,7 +78,7 @@ def execute(
                 planned={webhook.id: webhook for webhook in planned},
             ),
         )
-        _check(run)
+        _check(run, reviewed)
         _write(run, workers)
         if ledger.needs_verification:
             # By a worker, so that a second signal can abandon it like any other call.
@@ -121,24 +120,24 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
     return (*listing, *(webhook for webhook in unlisted if webhook is not None))
 
 
-def _check(run: Apply) -> None:
-    """Record which operations are already done and which are stale."""
-    stale: list[tuple[int, Skipped]] = []
+def _check(run: Apply, reviewed: bool) -> None:
+    """Record which operations are already done, and skip the changed ones."""
+    changed: list[tuple[int, Skipped]] = []
     for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)
         if now.state is OperationState.DONE:
             run.ledger.finish(index, Applied(operation, id=now.id, note=now.reason))
         elif now.state is OperationState.STALE:
-            stale.append((index, Skipped(operation, "changed", now.reason)))
-    if stale and run.reviewed:
-        raise _stale_error([skipped for _, skipped in stale])
-    for index, skipped in stale:
+            changed.append((index, Skipped(operation, "changed", now.reason)))
+    if changed and reviewed:
+        raise _stale_error([skipped for _, skipped in changed])
+    for index, skipped in changed:
         run.ledger.finish(index, skipped)
 
 
 def _require_fresh(outcomes: Sequence[Outcome]) -> None:
     skipped = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
-    stale = [outcome for outcome in skipped if outcome.code == "stale"]
+    stale = [outcome for outcome in skipped if outcome.code in STALE]
     if stale:
         raise _stale_error(stale)
 

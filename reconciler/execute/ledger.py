@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
 
 from reconciler.errors import ApiError, RateLimitedError
 from reconciler.planning.plan import Create, Operation, Plan
@@ -25,9 +24,6 @@ from reconciler.report import (
     Unconfirmed,
 )
 
-_NOT_FOUND: Final = frozenset(("vanished", "stale"))
-"""The codes of an operation that was skipped because its webhook does not exist any more."""
-
 
 def is_verifiable(outcome: Outcome) -> bool:
     """Return whether the final listing can confirm or contradict an outcome."""
@@ -37,7 +33,7 @@ def is_verifiable(outcome: Outcome) -> bool:
         case Failed(code=code):
             return code == NOT_CONVERGED
         case Skipped(code=code):
-            return code in _NOT_FOUND
+            return code == "vanished"
 
 
 class Ledger:

@@ -82,7 +82,6 @@ class Apply:
     api: WebhookAPI
     clock: Clock
     ledger: Ledger
-    reviewed: bool
     before: Listing
 
     def pause(self, seconds: float) -> None:
@@ -214,7 +213,7 @@ def _send(operation: Operation, run: Apply) -> Outcome:
                 # One that is gone is not created again: the plan shows an update.
                 live = run.api.update(before.id, sent, operation.sent_fields)
             except NotFoundError:
-                return _vanished(operation, run)
+                return _vanished(operation)
             run.ledger.count_write()
             return _from_response(operation, live, run)
         case Delete(before=before):
@@ -335,12 +334,8 @@ def _delete_misnamed(
     )
 
 
-def _vanished(operation: Update, run: Apply) -> Skipped:
-    return Skipped(
-        operation,
-        code="stale" if run.reviewed else "vanished",
-        message="it was deleted since the plan",
-    )
+def _vanished(operation: Update) -> Skipped:
+    return Skipped(operation, code="vanished", message="it was deleted since the plan")
 
 
 # Confirm
@@ -354,7 +349,7 @@ def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Ou
     run.pause(SPACING)
     live = run.api.get(operation.before.id)
     if live is None and isinstance(operation, Update):
-        return _vanished(operation, run)
+        return _vanished(operation)
     if live is None and _is_live_duplicate(operation, run):
         return None
     now = run.before.check_against(operation, live)

@@ -219,7 +219,7 @@ def test_an_update_of_a_missing_webhook_makes_a_reviewed_plan_stale() -> None:
         run(api, planned(api, slack("a", "#new")), reviewed=True)
     api = memory(row("a", "1"), faults=[Fault(call="update", interfere=delete_live)])
     report = run(api, planned(api, slack("a", "#new"), slack("b")), reviewed=True)
-    assert outcomes(report) == {"a": "skipped stale", "b": "applied"}
+    assert outcomes(report) == {"a": "skipped vanished", "b": "applied"}
     assert report.exit_code is ExitCode.PARTIAL
 
 
@@ -228,6 +228,15 @@ def test_a_duplicate_is_kept_when_its_keeper_is_gone() -> None:
     api = memory(row("a", "1"), row("a", "2"), faults=[Fault(call="get", interfere=delete_live)])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "skipped changed"}
+    assert api.names() == ["a"]
+
+
+def test_a_keeper_that_is_gone_makes_a_reviewed_plan_stale() -> None:
+    """It was deleted after the listing; the run exits 6, as if it had been deleted before."""
+    api = memory(row("a", "1"), row("a", "2"), faults=[Fault(call="get", interfere=delete_live)])
+    with pytest.raises(StalePlanError) as caught:
+        run(api, planned(api, slack("a")), reviewed=True)
+    assert caught.value.differences == ("a: the webhook to keep was deleted",)
     assert api.names() == ["a"]
 
 
