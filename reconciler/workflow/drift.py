@@ -77,7 +77,7 @@ class Base(NamedTuple):
     reviews: MergedReviews = MergedReviews()
     commits: Mapping[str, str] = MappingProxyType({})
     """From `compared`: the changes that may not be applied yet, by the `webhook_key` of what each
-    explains at least in part."""
+    explains at least in part; `OLDEST^..NEWEST` if several do."""
     last_change: str = ""
     """From `compared`: the newest change that may not be applied yet."""
 
@@ -198,7 +198,9 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
             before, plan = plan.operations, _explained_by(plan, earlier, pending)
             for operation, explained in zip(before, plan.operations, strict=True):
                 if is_drift(operation) and explained.attribution is not operation.attribution:
-                    commits[webhook_key(operation)] = commit
+                    # It is drift only if the newest change of the webhook is applied.
+                    key = webhook_key(operation)
+                    commits[key] = f"{commit}^..{commits[key]}" if key in commits else commit
             if not (desired.policy.scopes and may_be_drift(plan)):
                 break
     except NoBaseError as problem:
