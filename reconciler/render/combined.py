@@ -60,6 +60,11 @@ class RunRow(NamedTuple):
     members: Members = ()
     url: str | None = None
 
+    @property
+    def change(self) -> Hashable:
+        """Return what equal changes have in common, also at other lines of their files."""
+        return self.row._replace(place=""), self.url
+
 
 class Destinations(NamedTuple):
     """Where secrets are sent: to the same places in each of the organizations of each reference.
@@ -99,9 +104,8 @@ def combine(run: RunPlan, view: View = PLAIN) -> Combined:
         others = [RunRow((name,), row) for row in other_rows(plan, view)]
         if plan.blocked:  # its changes are not applied, so they are not together with others
             name += " (blocked)"
-        for index, row in enumerate(plan_rows(plan)):
-            url = written_url(plan.operations[index])
-            changes.append(RunRow((name,), row, ((number, index),), url))
+        for index, change in enumerate(_changes(plan, name)):
+            changes.append(change._replace(members=((number, index),)))
         if view.verbosity > 0:
             changes += others
         else:
@@ -114,6 +118,14 @@ def combine(run: RunPlan, view: View = PLAIN) -> Combined:
         _destinations(plans, run.is_single),
         _together(plans, run.is_single),
     )
+
+
+def _changes(plan: Plan, organization: str) -> list[RunRow]:
+    """Return a row for each operation, in plan order."""
+    operations = zip(plan.operations, plan_rows(plan), strict=True)
+    return [
+        RunRow((organization,), row, url=written_url(operation)) for operation, row in operations
+    ]
 
 
 def combine_reports(run: RunReport, view: View) -> Combined:
@@ -140,7 +152,8 @@ def combine_reports(run: RunReport, view: View) -> Combined:
             entries = failed
             if isinstance(outcome, Applied):
                 entries = applied
-            entries.append(RunRow((name,), outcome_row(outcome)))
+            url = written_url(outcome.operation)
+            entries.append(RunRow((name,), outcome_row(outcome), url=url))
         applied += (RunRow((name,), duplicate_row(row)) for row in report.duplicates_removed)
         unapplied += (RunRow((name,), row) for row in other_rows(report.plan, rows_view))
     # What needs attention is first, because the end of a long text may be cut.
@@ -164,10 +177,9 @@ def _merged(entries: Iterable[RunRow], is_single: bool) -> list[RunRow]:
     """
     if is_single:
         return [entry._replace(organizations=()) for entry in entries]
-    # The same change may be declared at another line in the file of each organization.
-    groups: dict[tuple[Row, object], list[RunRow]] = {}
+    groups: dict[Hashable, list[RunRow]] = {}
     for entry in entries:
-        groups.setdefault((entry.row._replace(place=""), entry.url), []).append(entry)
+        groups.setdefault(entry.change, []).append(entry)
     merged = []
     for group in groups.values():
         names = chain.from_iterable(entry.organizations for entry in group)
@@ -323,15 +335,15 @@ class Block(NamedTuple):
 def drift_blocks(report: DriftReport, view: View) -> list[Block]:
     """Return the webhooks that drifted."""
     groups: dict[tuple[Hashable, str], list[tuple[_Organization, Drifted, list[Row]]]] = {}
-    for organization, drift, rows in _drifts(report):
+    for organization, drift, entries in _drifts(report):
         for webhook in drift.drifted:
-            shown = [rows[index] for index in webhook.operations]
-            # Another line in the file of each organization makes no other block.
-            unplaced = tuple(row._replace(place="") for row in shown)
+            shown = [entries[index] for index in webhook.operations]
+            changes = tuple(entry.change for entry in shown)
             is_accepted = report.accepted and bool(webhook.files)
             note = rename_note(drift.plan, webhook, is_accepted=is_accepted)
-            group = (unplaced, webhook.refusal, webhook.commit, bool(webhook.files))
-            groups.setdefault((group, note), []).append((organization, webhook, shown))
+            group = (changes, webhook.refusal, webhook.commit, bool(webhook.files))
+            rows = [entry.row for entry in shown]
+            groups.setdefault((group, note), []).append((organization, webhook, rows))
     return [_block(report, members, note, view) for (_, note), members in groups.items()]
 
 
@@ -347,8 +359,6 @@ def _block(
         names = []
     webhook = members[0][1]
     ways = drift_commands(report, organizations, webhook, view)
-    if view.apply_options is None:
-        ways = Ways(refusal=webhook.refusal)
     if report.reverted_together:
         ways = ways._replace(revert="")
     rows = zip(*(shown for _, _, shown in members), strict=True)
@@ -386,7 +396,9 @@ def _other_name(plan: Plan, operations: Sequence[Operation]) -> str | None:
     return None
 
 
-def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDrift, list[Row]]]:
+def _drifts(
+    report: DriftReport,
+) -> Iterator[tuple[_Organization, OrganizationDrift, list[RunRow]]]:
     """Yield each organization that was planned, with a row for each operation.
 
     The rows have no label, because they are in a section of their kind.
@@ -394,7 +406,7 @@ def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDr
     for organization in report.organizations:
         drift = organization.value
         if drift is not None:
-            yield organization, drift, plan_rows(drift.plan.unlabeled)
+            yield organization, drift, _changes(drift.plan.unlabeled, quote(organization.name))
 
 
 def drift_commands(
@@ -405,7 +417,7 @@ def drift_commands(
     None reverts a webhook that is live under another name, which would stay.
     """
     # Accepted edits are in the files already, so that an apply does not revert them.
-    if report.accepted and webhook.files:
+    if view.apply_options is None or (report.accepted and webhook.files):
         return Ways(refusal=webhook.refusal)
     drift = organizations[0].value
     assert drift is not None
@@ -459,14 +471,11 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
         (title, ""): [],
         (merged_title, ""): [],
     }
-    for organization, drift, rows in _drifts(report):
+    for organization, drift, changes in _drifts(report):
         names = (quote(organization.name),)
-        for key, shown in (
-            (kept_title, map(kept_row, drift.unapplied)),
-            (title, (rows[index] for index in drift.not_applied)),
-            (merged_title, (rows[index] for index in drift.merged)),
-        ):
-            entries[key, ""].extend(RunRow(names, row) for row in shown)
+        entries[kept_title, ""] += (RunRow(names, kept_row(kept)) for kept in drift.unapplied)
+        entries[title, ""] += (changes[index] for index in drift.not_applied)
+        entries[merged_title, ""] += (changes[index] for index in drift.merged)
         for index, commit in zip(drift.waiting, drift.commits, strict=True):
             # With the change in the base, what remains is drift.
             base = commit.rpartition("..")[2]
@@ -474,7 +483,7 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
             waiting = f"Perhaps not applied yet, changed by commit {commit}"
             if is_applied:
                 waiting = f"{waiting}; if it is applied, run"
-            entries.setdefault((f"{waiting}:", is_applied), []).append(RunRow(names, rows[index]))
+            entries.setdefault((f"{waiting}:", is_applied), []).append(changes[index])
     is_single = len(report.organizations) == 1
     for (title, command), listed in entries.items():
         if listed:
