@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.errors import BlockedError, ExitCode, ReconcilerError
 from reconciler.planning.plan import Kept, Plan, digest_of
 
 _T = TypeVar("_T")
@@ -89,11 +89,13 @@ class RunPlan(NamedTuple):
         # Nothing of a blocked plan is applied, so its operations are not counted.
         applicable = [plan for plan in plans if not plan.blocked]
         changed = [plan for plan in applicable if plan.operations]
+        # An apply has no plan of an organization that a guard blocks, but this problem.
+        stopped = sum(isinstance(result.problem, BlockedError) for result in self.problems)
         return Totals(
             organizations=len(self.organizations),
             to_change=len(changed),
-            blocked=len(plans) - len(applicable),
-            failed=len(self.problems),
+            blocked=len(plans) - len(applicable) + stopped,
+            failed=len(self.problems) - stopped,
             unchanged=len(applicable) - len(changed),
             create=sum(len(plan.creates) for plan in changed),
             update=sum(len(plan.updates) for plan in changed),

@@ -11,7 +11,7 @@ from reconciler.findings import plural
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import numbers, shorten, summary
+from reconciler.render.words import numbers, problem_title, shorten, summary
 from reconciler.report import (
     Applied,
     Failed,
@@ -91,6 +91,8 @@ def conclusion(run: RunReport) -> list[str]:
     states = [state_of(result) for result in run.organizations]
     counted = numbers((states.count(state), state) for state in State)
     totals = f"{plural(len(states), 'organization')}: {counted}."
+    if states.count(State.UNCHANGED) == len(states):
+        totals += " No changes."
     finish = f"{_AGAIN} to finish"
     if any(report.plan_command is not None for report in run.reports):
         finish = _PLAN_AGAIN
@@ -211,10 +213,9 @@ def not_as_declared(run: RunReport) -> dict[str, list[str]]:
 def _reason(state: State, result: OrganizationResult[Report]) -> str:
     """Return why an organization is not as declared."""
     title = str(state).capitalize()
-    if state in (State.BLOCKED, State.NOT_STARTED):
-        return title
     if result.problem is not None:
-        return f"{title} ({result.problem.code})"
+        return problem_title(result.problem)
     report = result.value
-    assert report is not None
+    if report is None:
+        return title
     return f"{title} ({_lacking(report) or applied([report])})"

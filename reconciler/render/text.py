@@ -61,14 +61,13 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     header = _header(len(run.organizations), run.plans, view)
     if run.is_single and combined.plan.counts.live:
         header += paragraphs([words.scope(combined.plan)], view)
-    failed = [
-        f"{quote(result.name)} ({result.problem.code})"
-        for result in run.organizations
-        if result.problem is not None
-    ]
+    failed: dict[str, list[str]] = {}
+    for result in run.organizations:
+        if result.problem is not None:
+            failed.setdefault(words.problem_title(result.problem), []).append(quote(result.name))
     end = paragraphs([f"{line}." for line in words.outside_digest(run.plans)], view)
-    if failed:
-        end += flow(_listed(failed, end="."), view, start="Failed:")
+    for reason, names in failed.items():
+        end += flow(_listed(names, end="."), view, start=f"{reason}:")
     totals = run.totals
     # An organization that is blocked or failed stops an apply of all.
     if run.digest:

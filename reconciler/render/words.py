@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
+from reconciler.errors import BlockedError, ReconcilerError
 from reconciler.findings import Finding, Severity, plural, sort_key
 from reconciler.model import DeliveryError
 from reconciler.planning.guards import edits
@@ -97,6 +98,13 @@ def organization_counts(number: int, states: str, failed: int) -> str:
     """Return the number of organizations of a run, their states, and how many failed."""
     shown = [states, numbers([(failed, "failed")])]
     return f"{plural(number, 'organization')}: {', '.join(filter(None, shown))}."
+
+
+def problem_title(problem: ReconcilerError) -> str:
+    """Return in short why an organization has no plan or was not applied."""
+    if isinstance(problem, BlockedError):
+        return "Blocked"
+    return f"Failed ({problem.code})"
 
 
 def run_summary(totals: Totals) -> str:

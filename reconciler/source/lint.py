@@ -100,7 +100,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
                 entry = _entry(place, webhook)
                 by_name[entry.name].append(entry)
                 yield from _name_findings(entry, scope)
-    yield from _twice(by_name)
+    yield from _twice(by_name, {file for file, data in files.items() if "organization" in data})
     yield from _lookalikes(by_name)
     yield from _renames([entry for entries in by_name.values() for entry in entries])
 
@@ -449,8 +449,10 @@ def _different(
             yield error(rule, message, hint, place, related("the other value", first))
 
 
-def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
+def _twice(by_name: Mapping[str, list[_Entry]], named: Collection[str]) -> Iterator[Finding]:
     """Yield the entries that declare the webhook of an earlier one.
+
+    `named` are the files that name their organization; another file may lack it by mistake.
 
     An id that is the name of another entry is ambiguous, too. If only one of two entries with the
     same name has an id, the other one may match its webhook.
@@ -464,10 +466,16 @@ def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
             if other is entry and (entry.id is None) is not (same[0].id is None):
                 field, identity, other = "name", name, same[0]
             if other is not entry:
+                hint = "remove one of the two, or pin each to its own webhook with `id`"
+                files = {entry.place.file, other.place.file}
+                if len(files) > 1 and not files.issubset(named):
+                    hint += (
+                        "; if the files are for different organizations, set `organization` in each"
+                    )
                 yield error(
                     "declared-twice",
                     f"{in_quotes(identity)} is declared twice",
-                    "remove one of the two, or pin each to its own webhook with `id`",
+                    hint,
                     entry.place.at(field),
                     related("also declared here", other.place.at("name")),
                 )
