@@ -31,7 +31,14 @@ from reconciler.source.files import (
     files_below,
     read,
 )
-from reconciler.source.history import Commit, Git, commit_at, matching_lines, removal
+from reconciler.source.history import (
+    Commit,
+    Git,
+    commit_at,
+    matching_lines,
+    no_git,
+    removal,
+)
 from reconciler.source.load import key_references
 from reconciler.source.yaml import parse
 
@@ -301,7 +308,7 @@ def _is_refused(directory: Path, git: Git) -> bool:
     """Return whether git cannot read the repository here, for example that of another user."""
     here = directory.absolute()
     is_repository = any((folder / ".git").exists() for folder in (here, *here.parents))
-    return is_repository and git(["rev-parse", "--git-dir"]) is None
+    return is_repository and git is not no_git and git(["rev-parse", "--git-dir"]) is None
 
 
 def _removed(

@@ -153,6 +153,11 @@ class Commit(NamedTuple):
         return inside.startswith("..") or path.is_absolute()
 
 
+def no_git(arguments: Sequence[str]) -> bytes | None:
+    """Run nothing: for callers of the library that want no git."""
+    return None
+
+
 def git_in(directory: Path) -> Git:
     """Return a function that runs git in `directory`."""
 

@@ -14,7 +14,7 @@ from reconciler.model import Desired, Organization, Secret, SecretRef, SecretVal
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
-from reconciler.source.history import Commit, Git, NoBaseError
+from reconciler.source.history import Commit, Git, NoBaseError, no_git
 from reconciler.source.lint import IDENTITY, Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.schemes import allow_patterns, pattern
@@ -55,7 +55,7 @@ class Inputs(NamedTuple):
     allow_literals: bool = False
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
-    git: Git = lambda arguments: None
+    git: Git = no_git
     commit: Commit | None = None
     policies: tuple[str, ...] = ()
     policy_base: str | None = None
