@@ -52,7 +52,7 @@ from reconciler.errors import (
 from reconciler.findings import Finding, plural, warning
 from reconciler.model import Desired
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Resends, resends
+from reconciler.planning.resend import resends
 from reconciler.planning.review import Review, compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.quote import quote
@@ -60,7 +60,7 @@ from reconciler.render.words import shorten
 from reconciler.report import Applied, Report, RunReport, Skipped, exit_code_of
 from reconciler.workflow import Source, Target, apply_all, gather, plan_all, previous
 from reconciler.workflow.revisions import changed_fields
-from reconciler.workflow.run import identify
+from reconciler.workflow.run import identify, own_resends
 
 _REFUSED: Final = (StalePlanError, BlockedError, UnresolvedSecretsError)
 """After these an organization is planned again, to settle its reviews and to show the rest."""
@@ -221,26 +221,11 @@ def _reviewed(run: Run, target: Target, pulls: Sequence[Pull], count: int) -> _R
 
 
 def _requested(requests: Iterable[str], target: Target, count: int) -> tuple[str, ...]:
-    """Return the resends that one of `count` organizations has, of the requests of the run.
-
-    A request may begin with the name of its organization; another one belongs to each organization
-    that declares it.
-    """
-    # Alone, a prefix can only be part of a webhook's name.
+    """Return the requests of the run for one of `count` organizations."""
     if count == 1:
         return tuple(requests)
-    desired, prefix = target.checked.desired, _prefix(target)
-    names: list[str] = []
-    for request in requests:
-        name = request.removeprefix(prefix)
-        if not any(Resends(desired, None, named=[name]).unmatched()):
-            names.append(name)
-    return tuple(names)
-
-
-def _prefix(target: Target) -> str:
-    """Return how a request begins that belongs to one organization, as in `Acme EU: Audit`."""
-    return f"{subject_of_key(target).name or target.source.name}: "
+    # Others may be for organizations of another job.
+    return tuple(own_resends(requests, target, count))
 
 
 def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
@@ -431,7 +416,9 @@ def _offer(
             left = [item.operation for item in report.outcomes if not isinstance(item, Applied)]
             names.update(resend.webhook for resend in resends(left))
         # Another organization may have a webhook of this name, whose secret was not reviewed.
-        prefix = _prefix(target) if len(connected) > 1 else ""
+        prefix = ""
+        if len(connected) > 1:
+            prefix = f"{subject_of_key(target).name or target.source.name}: "
         requests.update(f"{prefix}{name}" for name in names)
     ordered = tuple(sorted(requests))
     with suppress(ReconcilerError, *SIGNALS):  # the writes must still be reported

@@ -292,23 +292,40 @@ def judged(planned: Sequence[Planned], allow_deletes: int | None) -> tuple[Plann
 def _with_own_resends(targets: Sequence[Target]) -> Sequence[Target]:
     """Return the targets, each only with the resends that its files have.
 
-    A name of --resend-secret must belong to one organization of the run, not to all of them.
+    A request of --resend-secret must belong to one organization of the run, not to all of them.
     """
-    unknown = [
-        {
-            name
-            for name in target.options.resend
-            if any(Resends(target.checked.desired, None, named=[name]).unmatched())
-        }
-        for target in targets
-    ]
-    nowhere = set[str]().union(*unknown).intersection(*unknown)
+    own = [own_resends(target.options.resend, target, len(targets)) for target in targets]
+    somewhere = set[str]().union(*own)
     result = []
-    for target, names in zip(targets, unknown, strict=True):
+    for target, names in zip(targets, own, strict=True):
         # What no organization has stays, and is an error of each.
-        resend = tuple(name for name in target.options.resend if name not in names - nowhere)
+        resend = tuple(
+            names.get(request, request)
+            for request in target.options.resend
+            if request in names or request not in somewhere
+        )
         result.append(target._replace(options=target.options._replace(resend=resend)))
     return result
+
+
+def own_resends(requests: Iterable[str], target: Target, count: int) -> dict[str, str]:
+    """Return the secrets and webhooks that one of `count` organizations resends, by request.
+
+    A request may begin with the name of its organization, as in `Acme EU: Audit`; another one
+    belongs to each organization that declares it.
+    """
+    organizations = {target.source.name}
+    if target.organization is not None:
+        organizations.add(target.organization.name)
+    own: dict[str, str] = {}
+    for request in requests:
+        names = {request, *(request.removeprefix(f"{name}: ") for name in organizations)}
+        # Alone, a prefix is rather part of the webhook's name.
+        for name in sorted(names, key=len, reverse=count == 1):
+            if not any(Resends(target.checked.desired, None, named=[name]).unmatched()):
+                own[request] = name
+                break
+    return own
 
 
 def _with_matching_globs(plans: Sequence[Plan]) -> list[Plan]:
