@@ -33,7 +33,7 @@ from reconciler.planning.plan import (
     webhook_key,
 )
 from reconciler.planning.readback import nonempty, plausible
-from reconciler.source.document import Entry
+from reconciler.source.document import Document, Entry, effective, mapping, usable_defaults
 from reconciler.source.export import Export, export
 from reconciler.source.load import Loaded
 from reconciler.source.new_references import declared_tokens
@@ -251,11 +251,12 @@ class _Proposer:
         if declaration is None:
             why = self._export.reasons.get(live.id, "others have the same name")
             raise NotEditableError(f"no file can declare it: {why}")
-        entry = dict(declaration.data)
-        # An overlay must mark what no file below it declares.
-        if self._loaded.documents[chosen[0]].layers:
-            entry = {"name": entry.pop("name"), "add": True, **entry}
+        entry, document = dict(declaration.data), self._loaded.documents[chosen[0]]
         comments = [*self._new_references(live, entry["configuration"]), declaration.comment]
+        entry["configuration"] = _without_default_references(entry, document)
+        # An overlay must mark what no file below it declares.
+        if document.layers:
+            entry = {"name": entry.pop("name"), "add": True, **entry}
         if declaration.assumed is not None:
             check = f"CloudTruth hides its token: check that it is {declaration.assumed}"
             comments.insert(0, check)
@@ -295,6 +296,22 @@ class _Proposer:
         """
         tokens = declared_tokens(self._desired.webhooks)._replace(taken=self._taken)
         return export(self._live, tokens=tokens)
+
+
+def _without_default_references(entry: Mapping[str, Any], document: Document) -> dict[str, Any]:
+    """Return the configuration of a new entry without the references that `defaults` give it.
+
+    A copy would keep its version when the reference in `defaults` gets another one.
+    """
+    configuration: dict[str, Any] = entry["configuration"]
+    inherited = effective({"type": entry["type"]}, usable_defaults(document.data))
+    defaults = mapping(inherited.get("configuration"))
+    needed = {
+        name: value
+        for name, value in configuration.items()
+        if not isinstance(value, dict) or defaults.get(name) != value
+    }
+    return needed or configuration  # an empty mapping is an error
 
 
 def _change_events(path: DataPath, written: Sequence[str], events: frozenset[str]) -> ChangeItems:
