@@ -24,7 +24,7 @@ from reconciler.ci.marker import (
     Subject,
     find,
 )
-from reconciler.ci.reviews import EDITED, Merged, history
+from reconciler.ci.reviews import Merged, NotApproved, history
 from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
 from reconciler.errors import (
     ConfigurationError,
@@ -94,8 +94,8 @@ def settle(
                 known[operation.digest] = applied
         problem = review.problem
         # What an edited comment had approved is not known, but a complete plan includes it.
-        if is_complete and problem == EDITED:
-            problem = ""
+        if is_complete and problem is NotApproved.EDITED:
+            problem = None
         settled.append(replace(review, settled=known, problem=problem))
     return tuple(settled)
 

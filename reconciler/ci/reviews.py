@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from enum import StrEnum
 from itertools import islice
 from typing import Final
 
@@ -31,11 +32,19 @@ NO_TOKEN: Final = (
     "there is no GitHub token to read the reviewed plans",
     "set expect-digest to the plan's digest",
 )
-_NO_COMMENT: Final = "it has no plan comment from this workflow"
-EDITED: Final = "its plan comment was edited after the merge"
 _STALE: Final = "it differs from the reviewed operation"
 _MAX_PULLS: Final = 100
 """The maximum number of pull requests to read, and of commits whose pull request is looked up."""
+
+
+class NotApproved(StrEnum):
+    """Why a merged pull request approves nothing in an organization, as shown to the user."""
+
+    NO_COMMENT = "it has no plan comment from this workflow"
+    EDITED = "its plan comment was edited after the merge"
+    INCOMPLETE = "its last plan failed or was not completed"
+    FAILED = "the plan of this organization failed"
+    OTHER_ORGANIZATION = "its plan is for another organization or server"
 
 
 @frozen
@@ -44,7 +53,7 @@ class Merged:
 
     `plan` is the subject of its plan comment. `resends` are the resends of secrets, by digest;
     `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
-    request approves nothing, else empty. `settled` has the digests of operations that are no longer
+    request approves nothing, if it does. `settled` has the digests of operations that are no longer
     pending, each with whether a run applied it.
     """
 
@@ -53,7 +62,7 @@ class Merged:
     operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()
-    problem: str = ""
+    problem: NotApproved | None = None
     settled: Mapping[str, bool] = field(default_factory=dict)
 
     @property
@@ -222,9 +231,9 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
     parts = find(pull.comments, plan)
     review = Merged(pull=pull, plan=plan)
     problem = _why_not(pull, parts, subject)
-    if problem == EDITED and is_complete:  # an apply by digest settled it
+    if problem is NotApproved.EDITED and is_complete:  # an apply by digest settled it
         return review
-    if problem:
+    if problem is not None:
         return replace(review, problem=problem)
     operations = _shown(parts, subject)
     settled = {digest: applied for outcome in outcomes for digest, applied in outcome.settled}
@@ -253,29 +262,29 @@ def _approving(parts: Iterable[Post]) -> list[Marker]:
     return [part.marker for part in parts if part.marker.digest is not None]
 
 
-def _why_not(pull: Pull, parts: Sequence[Post], subject: Subject) -> str:
-    """Return why the comments of a plan approve nothing, empty if they do."""
+def _why_not(pull: Pull, parts: Sequence[Post], subject: Subject) -> NotApproved | None:
+    """Return why the comments of a plan approve nothing, if they do."""
     if not parts:
-        return _NO_COMMENT
+        return NotApproved.NO_COMMENT
     # First: an edit may also have changed the number of parts.
     if pull.merged_at and any(part.updated > pull.merged_at for part in parts):
-        return EDITED
+        return NotApproved.EDITED
     first = parts[0].marker
     places = [(marker.part, marker.total, marker.digest) for marker in _approving(parts)]
     if places != [(part + 1, first.total, first.digest) for part in range(first.total)]:
-        return "its last plan failed or was not completed"
+        return NotApproved.INCOMPLETE
     return _other_organization(first, subject)
 
 
-def _other_organization(plan: Marker, subject: Subject) -> str:
+def _other_organization(plan: Marker, subject: Subject) -> NotApproved | None:
     """Return why a plan is not about an organization although the same files declare it."""
     same_files = [planned for planned in plan.subjects if planned.declared == subject.declared]
     identified = [planned for planned in plan.subjects if planned.id]
     if not same_files or any(planned.is_same(subject) for planned in identified):
-        return ""
+        return None
     if any(planned.id for planned in same_files):
-        return "its plan is for another organization or server"
-    return "the plan of this organization failed"
+        return NotApproved.OTHER_ORGANIZATION
+    return NotApproved.FAILED
 
 
 def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
@@ -289,7 +298,7 @@ def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
             f"pull request {review.pull.number} has no approved plan: {review.problem}",
         )
         for index, review in enumerate(reviews)
-        if review.problem and (index == 0 or review.problem != _NO_COMMENT)
+        if review.problem and (index == 0 or review.problem is not NotApproved.NO_COMMENT)
     ]
 
 
