@@ -39,20 +39,24 @@ class Tokens(NamedTuple):
 
     `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
     separate reference. The references of `declared` user names come from files, not from the user.
-    `taken` are the variables that files use for other secrets, with their values so far as known.
+    `taken` are the variables that files use, with their values so far as known, and `users` the
+    declarations of the organization that use them, as (variable, webhook, field).
     """
 
     shared: SecretRef | None = None
     named: Mapping[str, SecretRef] = MappingProxyType({})
     declared: frozenset[str] = frozenset()
     taken: Mapping[str, Secret | None] = MappingProxyType({})
+    users: frozenset[tuple[str, str, str]] = frozenset()
 
 
 def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
     """Return the references that most declared Slack webhooks use, of all and by user name."""
     uses: Counter[SecretRef] = Counter()
+    users: set[tuple[str, str, str]] = set()
     uses_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
     for webhook in webhooks:
+        users |= {(reference.name, webhook.name, field) for field, reference in webhook.references}
         token = webhook.configuration.get("token")
         if (
             webhook.type == slack.KIND.type
@@ -63,7 +67,7 @@ def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
             uses_by_username[str(webhook.configuration["username"])][token] += 1
     shared = next((token for token, _ in uses.most_common(1)), None)
     named = {name: tokens.most_common(1)[0][0] for name, tokens in uses_by_username.items()}
-    return Tokens(shared, named)
+    return Tokens(shared, named, users=frozenset(users))
 
 
 class References:
@@ -157,7 +161,16 @@ class References:
         is_free = self._tokens.shared is not None or self.token not in self._tokens.named.values()
         if field != _SLACK_TOKEN or not is_free:
             return None
-        unnamed = [group for group in groups if self._named(field, group[0]) is None]
+        unnamed = [
+            group
+            for group in groups
+            if self._named(field, group[0]) is None
+            # A token that is shown need not be assumed.
+            and (
+                not plausible(group[0].value(field.name))
+                or self._is_free(self.token.name, field, group)
+            )
+        ]
         return max(
             unnamed,
             key=lambda group: sum(webhook.id in self._exported for webhook in group),
@@ -173,18 +186,20 @@ class References:
     def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:
         """Return a reference to a variable that no other secret has."""
         stem = _variable(self._owner(field, group), field.name)
-        secret = nonempty(group[0].value(field.name))
-        # A variable of the files can have this secret only if both values are seen.
-        others = {
-            name
-            for name, value in self._tokens.taken.items()
-            if value is None or value != secret or not plausible(secret)
-        }
         # Two webhooks may have names that differ only in characters that no variable can have.
         names = chain([stem], (f"{stem}_{number}" for number in count(2)))
-        name = next(name for name in names if name not in self._taken | others)
+        free = (name for name in names if name not in self._taken)
+        name = next(name for name in free if self._is_free(name, field, group))
         self._taken.add(name)
         return SecretRef(scheme="env", name=name)
+
+    def _is_free(self, variable: str, field: Field, group: Sequence[LiveWebhook]) -> bool:
+        """Return whether no file uses a variable for another secret, so far as it is seen."""
+        users = ((variable, webhook.name, field.name) for webhook in group)
+        if variable not in self._tokens.taken or not self._tokens.users.isdisjoint(users):
+            return True
+        secret = group[0].value(field.name)
+        return plausible(secret) and secret == self._tokens.taken[variable]
 
     def _owner(self, field: Field, group: Sequence[LiveWebhook]) -> str:
         """Return what the variable of a secret is named after."""

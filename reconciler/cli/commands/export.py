@@ -16,7 +16,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.findings import plural
 from reconciler.model import Live, SecretRef
-from reconciler.planning.names import Globs, require_matches
+from reconciler.planning.names import require_matches
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
 from reconciler.source.export import Export, export
@@ -79,7 +79,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
     # An empty file would look like success.
     require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
     # Before the file is written: a misspelled user name would leave its token assumed.
-    exported = export(live, only=only, tokens=_with_declared(tokens, sources, live, only))
+    exported = export(live, only=only, tokens=_with_declared(tokens, sources, live))
     require_usernames(tokens, exported)
     if path is None:
         console.result(exported.text, essential=True)
@@ -121,9 +121,7 @@ def _may_exist(path: str, directory: Path) -> bool:
     return path == STDIN or is_glob(path, directory) or os.path.lexists(directory / path)
 
 
-def _with_declared(
-    tokens: Tokens, sources: Sequence[workflow.Source], live: Live, only: Sequence[str]
-) -> Tokens:
+def _with_declared(tokens: Tokens, sources: Sequence[workflow.Source], live: Live) -> Tokens:
     """Return `tokens`, and for other user names the references of declared webhooks.
 
     A new reference for a token that has one would replace the token at the next update.
@@ -137,13 +135,11 @@ def _with_declared(
     ]
     declared = declared_tokens(webhooks)
     unnamed = frozenset(declared.named.keys() - tokens.named.keys())
-    exported = Globs(only or ("*",))
-    # What is exported replaces its declaration, so it keeps the names of an earlier export.
-    others = [webhook for webhook in webhooks if not exported.match(webhook.name)]
     return tokens._replace(
         named={**declared.named, **tokens.named},
         declared=unnamed,
-        taken={reference.name: None for reference in references(others)},
+        taken={reference.name: None for reference in references(webhooks)},
+        users=declared.users,
     )
 
 
