@@ -267,7 +267,8 @@ def probe(api: Client, clock: Clock, organization: Organization) -> Section:
     if checks[-1].name in ("probe", "slack"):
         # Its create may have had no response, and the webhook may not be listed yet.
         clock.sleep(_SETTLED)
-    manually = f"delete the webhook {_NAME!r}, or run the probe again"
+    names = ", ".join(map(repr, _PROBES))
+    manually = f"delete the webhooks with these names, or run the probe again: {names}"
     checks += _run_checks(api, "clean-up", _clean_up(api), fix=manually)
     return Section(name="Probe", checks=tuple(checks))
 

@@ -344,6 +344,17 @@ def test_a_failed_slack_probe_leaves_no_webhook() -> None:
     assert emulated.client.list() == ()
 
 
+def test_a_probe_that_cannot_delete_names_its_webhooks() -> None:
+    """The fix has each name under which one can be live, also that after the rename."""
+    emulated = EmulatedApi()
+    emulated.faults.add(status(403), method="DELETE", times=None)
+    fix = str(row(run(emulated).checks, "clean-up").fix)
+    (left,) = emulated.client.list()
+    assert left.name == "doctor probe (safe to delete) renamed"
+    slack = "doctor probe for Slack (safe to delete)"
+    assert fix.endswith(f", {left.name!r}, {slack!r}")
+
+
 DELIVER = ("doctor", "--probe", "--deliver", "Scratch", "--yes")
 ERROR = {"timestamp": "2026-01-01T00:00:00Z", "code": "502", "text": "bad gateway"}
 
