@@ -376,7 +376,8 @@ def _with_reviews(
     run: Run, base: Base, reviews: Sequence[Merged], pending: Review, *, is_cut: bool
 ) -> Base:
     """Return a base with what its reviews approve; with `is_cut`, there may be older ones."""
-    # GitHub may never start an apply, or a reviewer may reject it: no run reports that.
+    # GitHub may never start an apply, or a reviewer may reject it: no run reports that. A merge that
+    # a newer one replaces still counts. Otherwise daily merges would hide that nothing is applied.
     late = [review for review in reviews if review.pull.merged_at < run.day_ago]
     with_plan = [review for review in reviews if review.operations]
     # Later pushes may have had no review.

@@ -153,7 +153,8 @@ class OrganizationDrift(NamedTuple):
     those that one of `commits` each may have introduced, so that it may not be applied yet, and
     `merged` those about webhooks with a merged review that is not applied yet. `overdue` is the
     number of those in `waiting` that an earlier commit than the last change introduced, and of
-    those in `merged` that were merged more than a day ago. `unapplied` are declarations that cannot
+    those in `merged` whose webhook has waited for more than a day, since its first merge that was
+    not applied. `unapplied` are declarations that cannot
     be applied because of a live webhook.
     """
 

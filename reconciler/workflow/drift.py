@@ -57,7 +57,7 @@ class MergedReviews(NamedTuple):
     pending: Collection[OperationDigest] = ()
     """Their operations that are not applied yet."""
     late: Collection[OperationDigest] = ()
-    """Those that were merged more than a day ago."""
+    """The operations that were merged more than a day ago and not applied, replaced or not."""
     applied: str = ""
     """The newest merge whose review is applied: it and all earlier changes do not wait."""
     newest: str = ""

@@ -60,10 +60,16 @@ def test_a_merge_that_waits_is_no_drift(here: World, channel: str) -> None:
     assert ("Audit" in drift, "Audit" in waiting, "Deploys" in drift) == (False, True, True)
 
 
-def test_a_merge_that_no_run_applies_is_reported_after_a_day(here: World) -> None:
-    """GitHub may not start the apply: nothing else would tell that it is missing."""
+@pytest.mark.parametrize("later", [(), ("replaced",)])
+def test_a_merge_that_no_run_applies_is_reported_after_a_day(
+    here: World, later: tuple[str, ...]
+) -> None:
+    """GitHub may not start the apply; a newer merge of the webhook does not start a new day."""
     here.github.time -= timedelta(days=1, hours=1)
     here.merged(2, "Audit", "Deploys", "Pager", Audit="reviewed")
+    here.github.time += timedelta(days=1, hours=1)
+    for channel in later:
+        here.merged(3, "Audit", "Deploys", "Pager", Audit=channel)
     issue = open_issue(here)
     assert issue["title"].endswith("1 change perhaps not applied")
     assert "`Audit`" in sections(issue["body"])[1]
