@@ -123,14 +123,16 @@ def apply(run: Run) -> JobResult:
 def _run(run: Run) -> Ended:
     """Apply the plans, or raise the error that prevents it before any write."""
     sources = check(run, writing=True)
-    held = of_environment(run, sources)
-    subjects = [subject_of(source) for source in held]
+    in_environment = of_environment(run, sources)
+    subjects = [subject_of(source) for source in in_environment]
     pulls = _merged_pulls(run, map(subject_of, sources))
     findings: list[Finding] = []
-    why = run.files_only_reason(held)
+    why = run.files_only_reason(in_environment)
     if why is not None:
         _require_not_set_up(run, pulls, why)
-        return Ended(files_only(held, why, status="skipped"), pulls, organizations=subjects)
+        return Ended(
+            files_only(in_environment, why, status="skipped"), pulls, organizations=subjects
+        )
     # Without the reviews nothing is approved, so nothing may be written.
     if run.by_review:
         run.require_github(*NO_TOKEN)
@@ -142,7 +144,7 @@ def _run(run: Run) -> Ended:
     # Also of other environments, so that no later run searches all earlier pull requests for them.
     unread = [subject_of(source) for source in sources if source.files.paths not in paths]
     # All of the environment: a digest that is offered covers those that this push does not concern.
-    with run.connect([Target(source) for source in held]) as connected:
+    with run.connect([Target(source) for source in in_environment]) as connected:
         targets = identify([target for target in connected if target.paths in paths])
         # Outcomes for another organization may have ended the search too early.
         pulls = _merged_pulls(run, map(subject_of_key, targets), pulls)

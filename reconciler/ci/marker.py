@@ -89,7 +89,7 @@ class Outcome(NamedTuple):
 class Marker(NamedTuple):
     """The metadata of a comment or issue.
 
-    Its subject is the setup: `label`, or without one the paths of the configuration; outcomes and
+    It names its setup: `label`, or without one the paths of the configuration; outcomes and
     failures belong to one GitHub `environment`, too, if there are several.
 
     For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
@@ -112,7 +112,7 @@ class Marker(NamedTuple):
     code: str = ""
     failing: tuple[tuple[str, str], ...] = ()
 
-    def same_subject(self, other: Marker) -> bool:
+    def same_setup(self, other: Marker) -> bool:
         """Return whether both are about the same setup and environment."""
         mine, theirs = (marker.label or f"\n{marker.file}" for marker in (self, other))
         return (mine, self.environment) == (theirs, other.environment)
@@ -141,12 +141,12 @@ NOT_RUN: Final = Marker(kind=MarkerKind.FAILURE, code="not-run")
 
 
 def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
-    """Return the posts of a marker's kind about its subject; failures only with the same code."""
+    """Return the posts of a marker's kind and setup; failures only with the same code."""
     kind = marker.kind, marker.code
     return [
         post
         for post in posts
-        if (post.marker.kind, post.marker.code) == kind and post.marker.same_subject(marker)
+        if (post.marker.kind, post.marker.code) == kind and post.marker.same_setup(marker)
     ]
 
 

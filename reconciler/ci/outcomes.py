@@ -201,7 +201,7 @@ def record(run: Run, organizations: Sequence[Settled]) -> None:
         ]
         pending |= {outcome.subject for outcome in outcomes if not outcome.complete}
         if changed:
-            _post(run, github, longest[index].pull, changed[-1].plan, outcomes)
+            _post(run, github, longest[index].pull, changed[-1].marker, outcomes)
 
 
 def _post(run: Run, github: GitHub, pull: Pull, plan: Marker, outcomes: Sequence[Outcome]) -> None:

@@ -51,14 +51,14 @@ class NotApproved(StrEnum):
 class Merged:
     """A merged pull request, its review of one organization, and its settled operations.
 
-    `plan` is the subject of its plan comment. `resends` are the resends of secrets, by digest;
+    `marker` names the setup of its plan comments. `resends` are the resends of secrets, by digest;
     `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
     request approves nothing, if it does. `settled` has the digests of operations that are no longer
     pending, each with whether a run applied it.
     """
 
     pull: Pull
-    plan: Marker
+    marker: Marker
     operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()
@@ -143,7 +143,7 @@ def _merges(
 
 def _ends_search(run: Run, pull: Pull, subject: Subject) -> bool:
     """Return whether no earlier review of an organization is pending."""
-    outcomes = _outcomes(pull, _plan_subject(run, pull, subject), subject)
+    outcomes = _outcomes(pull, _plan_marker(run, pull, subject), subject)
     return any(outcome.earlier_settled for outcome in outcomes)
 
 
@@ -176,7 +176,7 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[Mer
     newer: list[OperationDigest] = []
     resent: set[tuple[str, str]] = set()
     for pull in pulls:
-        review = _read(pull, _plan_subject(run, pull, subject), subject)
+        review = _read(pull, _plan_marker(run, pull, subject), subject)
         # A resend neither replaces a change of the same webhook nor is replaced by one.
         is_replaced = mentions(newer)
         fields = {
@@ -193,15 +193,15 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[Mer
     return tuple(reviews)
 
 
-def _plan_subject(run: Run, pull: Pull, subject: Subject) -> Marker:
-    """Return the subject of the plan comments of a pull request.
+def _plan_marker(run: Run, pull: Pull, subject: Subject) -> Marker:
+    """Return a marker with the setup of the plan comments of a pull request.
 
     If no plan is about these files, but one is about the same organization and files that do not
     exist any more, these files were moved. Then the result has their names.
     """
     here = run.marker(MarkerKind.PLAN)
     plans = [post.marker for post in pull.comments if post.marker.kind is MarkerKind.PLAN]
-    if any(marker.same_subject(here) for marker in plans):
+    if any(marker.same_setup(here) for marker in plans):
         return here
     for marker in plans:
         if not any(planned.is_same(subject) for planned in marker.subjects):
@@ -218,7 +218,7 @@ def _outcomes(pull: Pull, plan: Marker, subject: Subject) -> list[Outcome]:
         outcome
         for post in pull.comments
         if post.marker.kind is MarkerKind.OUTCOME
-        if post.marker._replace(environment="").same_subject(plan)
+        if post.marker._replace(environment="").same_setup(plan)
         for outcome in post.marker.outcomes
         if outcome.subject.is_same(subject)
     ]
@@ -229,7 +229,7 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
     outcomes = _outcomes(pull, plan, subject)
     is_complete = any(outcome.complete for outcome in outcomes)
     parts = find(pull.comments, plan)
-    review = Merged(pull=pull, plan=plan)
+    review = Merged(pull=pull, marker=plan)
     problem = _why_not(pull, parts, subject)
     if problem is NotApproved.EDITED and is_complete:  # an apply by digest settled it
         return review
@@ -376,8 +376,8 @@ def _with_reviews(
     run: Run, base: Base, reviews: Sequence[Merged], pending: Review, *, is_cut: bool
 ) -> Base:
     """Return a base with what its reviews approve; with `is_cut`, there may be older ones."""
-    # GitHub may never start an apply, or a reviewer may reject it: no run reports that. A merge that
-    # a newer one replaces still counts. Otherwise daily merges would hide that nothing is applied.
+    # GitHub may never start an apply, or a reviewer may reject it: no run reports that. A replaced
+    # merge counts, too. Otherwise daily merges would hide that nothing is applied.
     late = [review for review in reviews if review.pull.merged_at < run.day_ago]
     with_plan = [review for review in reviews if review.operations]
     # Later pushes may have had no review.
