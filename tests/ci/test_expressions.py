@@ -126,6 +126,9 @@ def test_a_command_starts_for_its_events_only(
     assert libraries.evaluate(jobs["environments"]["if"], known) is has_matrix
     condition = jobs["webhooks"]["if"].strip()
     assert libraries.evaluate(condition, known) is starts
+    # A run by hand that applies nothing must not look as if it had.
+    is_refused = (command, event) == ("apply", "workflow_dispatch") and ref != MAIN
+    assert libraries.evaluate(jobs["other-branch"]["if"].strip(), known) is is_refused
     for found in (FAILED, NONE) if has_matrix else ():
         known["needs"]["environments"] = found
         assert not libraries.evaluate(condition, known)
