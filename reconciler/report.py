@@ -7,6 +7,7 @@ is shown only on the terminal, never in JSON.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
@@ -78,6 +79,14 @@ class Unconfirmed(NamedTuple):
 
 
 Outcome: TypeAlias = Applied | Failed | Skipped | Unconfirmed
+
+OUTCOMES: Final[Mapping[type[Outcome], str]] = {
+    Applied: "applied",
+    Failed: "failed",
+    Skipped: "skipped",
+    Unconfirmed: "unconfirmed",
+}
+"""The names of the outcomes in documents, logs and metrics."""
 
 
 class RemovedDuplicate(NamedTuple):

@@ -12,6 +12,7 @@ before `execute` is called.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence, Set
 from functools import partial
 
@@ -152,11 +153,11 @@ def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:
 
 def _write(run: Apply, workers: Workers) -> None:
     """Send pending operations, stage by stage."""
-    stages: list[list[int]] = [[], [], [], []]
+    stages: defaultdict[int, list[int]] = defaultdict(list)
     for index, operation in enumerate(run.plan.operations):
         stages[stage(operation)].append(index)
     undone: list[Operation] = []
-    for indexes in stages:
+    for _, indexes in sorted(stages.items()):
         held = {operation.kept_id for operation in undone if isinstance(operation, Delete)}
         first = undone[0].name if undone else None
         workers.run([partial(_attempt, run, index, held, first) for index in indexes])

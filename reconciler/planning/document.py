@@ -227,7 +227,7 @@ def _plain_fields(value: Any) -> Tree:
 def operation_summary(operation: Operation) -> Tree:
     """Return what identifies an operation: the action, the webhook and the reason."""
     return {
-        "action": type(operation).__name__.lower(),
+        "action": operation.action,
         "name": operation.name,
         "id": live_id(operation),
         "reason": str(operation.reason),

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, Position
 from reconciler.model import (
@@ -220,6 +220,7 @@ class Create:
     same applies to updates and matching webhooks.
     """
 
+    action: ClassVar[str] = "create"
     after: Webhook
     reason: Reason = Reason.MISSING
     attribution: Attribution | None = field(default=None, compare=False)
@@ -239,6 +240,7 @@ class Create:
 class Update:
     """A live webhook that is set to declared values; includes renames."""
 
+    action: ClassVar[str] = "update"
     before: Snapshot
     after: Webhook
     fields: tuple[FieldChange, ...]
@@ -272,6 +274,7 @@ class Delete:
     server does not show both completely, so they may differ.
     """
 
+    action: ClassVar[str] = "delete"
     before: Snapshot
     reason: Reason
     position: Position | None = field(default=None, compare=False)
@@ -286,6 +289,7 @@ class Delete:
 
 
 Operation: TypeAlias = Create | Update | Delete
+"""A change of one webhook; `action` is its name in documents and metrics."""
 
 
 def is_drift(operation: Operation) -> bool:

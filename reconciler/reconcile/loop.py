@@ -46,8 +46,8 @@ class Schedule(NamedTuple):
     """How to reconcile.
 
     `read` returns the inputs at the commit of a round; it raises ConfigurationError if there is no
-    such commit. `every` is the interval in seconds, None for a single round. Without `apply` the
-    rounds only plan.
+    such commit. `begin` is called before each round. `every` is the interval in seconds, None for a
+    single round. Without `apply` the rounds only plan.
     """
 
     read: Callable[[], Inputs]
@@ -56,6 +56,7 @@ class Schedule(NamedTuple):
     every: float | None = None
     apply: bool = False
     prune: bool = True
+    begin: Callable[[], None] = lambda: None
 
 
 class Round(NamedTuple):
@@ -88,6 +89,7 @@ def rounds(schedule: Schedule) -> Iterator[Round]:
     reconciler = _Reconciler(schedule)
     clock, every = schedule.clock, schedule.every
     while True:
+        schedule.begin()
         # The log names the commit also if its files are invalid.
         began, commit = clock.monotonic(), ""
         try:

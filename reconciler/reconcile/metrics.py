@@ -23,7 +23,7 @@ from reconciler.errors import ExitCode, OutputError
 from reconciler.planning.plan import Plan
 from reconciler.ports import Clock
 from reconciler.reconcile.loop import Round
-from reconciler.report import SUSPENDED, Applied, Report, Skipped
+from reconciler.report import OUTCOMES, SUSPENDED, Applied, Report, Skipped
 
 _Metric = TypeVar("_Metric", Gauge, Counter)
 
@@ -106,14 +106,13 @@ class Metrics:
                 if isinstance(outcome, Skipped):
                     suspended += outcome.code == SUSPENDED
                 else:
-                    result = type(outcome).__name__.lower()
-                    self._labeled(self._writes, name, result).inc()
+                    self._labeled(self._writes, name, OUTCOMES[type(outcome)]).inc()
                 if not isinstance(outcome, Applied):
                     left.append(outcome.operation)
         else:
             plan, is_success = value, not (value.blocked or value.unapplied)
             left = list(value.operations)
-        counts = Counts(type(operation).__name__.lower() for operation in left)
+        counts = Counts(operation.action for operation in left)
         counts["unapplied"] = len(plan.unapplied)
         # Zeros, too: a series that only appears with a problem cannot be compared with earlier.
         for kind in ("create", "update", "delete", "unapplied"):

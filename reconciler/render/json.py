@@ -29,6 +29,7 @@ from reconciler.render.combined import drift_commands, rename_note
 from reconciler.render.outcomes import tally
 from reconciler.render.words import unblocking
 from reconciler.report import (
+    OUTCOMES,
     Checklist,
     Outcome,
     Report,
@@ -113,11 +114,15 @@ def _kept(kept: Kept) -> Tree:
 
 
 def _outcome(outcome: Outcome) -> Tree:
-    name = type(outcome).__name__.lower()
     summary = operation_summary(outcome.operation)
     shown = {key: plain(value) for key, value in outcome._asdict().items() if key != "operation"}
     # The id of a created webhook is in its outcome only.
-    return {"outcome": name, **summary, **shown, "id": shown.get("id") or summary["id"]}
+    return {
+        "outcome": OUTCOMES[type(outcome)],
+        **summary,
+        **shown,
+        "id": shown.get("id") or summary["id"],
+    }
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:

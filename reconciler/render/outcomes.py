@@ -13,6 +13,7 @@ from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import numbers, problem_title, shorten, summary
 from reconciler.report import (
+    OUTCOMES,
     Applied,
     Failed,
     Outcome,
@@ -33,9 +34,7 @@ _TALLY: Final[Mapping[type[Outcome | Operation], str]] = {
     Create: "created",
     Update: "updated",
     Delete: "deleted",
-    Failed: "failed",
-    Skipped: "skipped",
-    Unconfirmed: "unconfirmed",
+    **{kind: OUTCOMES[kind] for kind in (Failed, Skipped, Unconfirmed)},
 }
 
 

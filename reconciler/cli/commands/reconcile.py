@@ -22,7 +22,7 @@ from reconciler.render.combined import problems
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import one_line
 from reconciler.render.words import summary
-from reconciler.report import Applied, Report, state_of
+from reconciler.report import OUTCOMES, Applied, Report, state_of
 from reconciler.source.history import commit_at, git_in
 
 _DURATION: Final = re.compile(r"(\d{1,6})([smh])")
@@ -95,14 +95,9 @@ def run(
             hint="install prometheus_client, as with `.[metrics]`",
         ) from None
     metrics = Metrics(schedule.clock, interval, session.settings.deadline.value)
-
-    def read() -> workflow.Inputs:
-        metrics.begin()
-        return schedule.read()
-
     # Before the first round: without the metrics that were asked for, nothing is written.
     with serve(metrics, *_address(metrics_address)):
-        return _repeat(session, schedule._replace(read=read), metrics.record)
+        return _repeat(session, schedule._replace(begin=metrics.begin), metrics.record)
 
 
 def _repeat(session: Session, schedule: Schedule, record: Callable[[Round], None]) -> int:
@@ -198,7 +193,7 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
     match organization.value:
         case Report() as report:
             for outcome in report.outcomes:
-                text = f"{one_line(outcome.operation)}: {type(outcome).__name__.lower()}"
+                text = f"{one_line(outcome.operation)}: {OUTCOMES[type(outcome)]}"
                 if not isinstance(outcome, Applied):
                     text += f": {prose(outcome.message)}"
                 yield text
