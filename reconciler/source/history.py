@@ -31,6 +31,9 @@ _LAST: Final = ("log", "-1", "--no-follow", "--no-show-signature", "--abbrev=12"
 _REGULAR: Final = ("100644", "100755")
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
+_SIMILAR: Final = 50
+"""The percentage from which git calls two files a rename."""
+_WEBHOOKS: Final = re.compile(rb"""(?m)^["']?webhooks["']? *:""")
 
 
 class _Entry(NamedTuple):
@@ -220,7 +223,7 @@ def _program() -> str | None:
 
 def _renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping[str, str]:
     """Return the current names of included files that were renamed, by their old names."""
-    options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
+    options = ["--name-status", "-z", "--find-renames=1%", "--diff-filter=R", "--relative"]
     versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
     listing = commit.git(["diff", *options, *versions]) or b""
     names = [os.fsdecode(name) for name in listing.split(b"\0")]
@@ -229,9 +232,21 @@ def _renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mappin
     return {
         old: new
         # Each rename has three fields: the status, the old name and the new one.
-        for old, new in zip(names[1::3], names[2::3], strict=False)
+        for status, old, new in zip(names[::3], names[1::3], names[2::3], strict=False)
         if any(is_included(new) for is_included in reads)
+        and (int(status[1:]) >= _SIMILAR or _declares(commit, old))
     }
+
+
+def _declares(commit: Commit, name: str) -> bool:
+    """Return whether a file that was removed looks like one with webhooks of this program.
+
+    Then a new file has probably replaced it, however much of it was rewritten.
+    """
+    with suppress(files.NotReadableError):
+        raw = commit.read_file(name).raw
+        return _WEBHOOKS.search(raw) is not None and b"apiVersion" not in raw
+    return False
 
 
 def is_revision(named: Sequence[str], directory: Path) -> bool:
