@@ -8,8 +8,9 @@ library's exception.
     ├─ InternalError                     70   an unexpected exception
     ├─ UsageError                        64   the command line or a setting is invalid
     ├─ ConfigurationError                 3   findings: the files have errors
-    ├─ UnresolvedSecretsError             3   references without a usable value
-    ├─ CredentialError                    4   a malformed API key, or none
+    │  ├─ RunConfigurationError           3   the same for all organizations
+    │  └─ UnresolvedSecretsError          3   references without a usable value
+    ├─ CredentialError                    4   an API key or a token that cannot be sent
     │  └─ NoKeyError                      4   no API key
     ├─ OrganizationError                  4   wrong organization, or it cannot be determined
     ├─ MaintenanceError                   4   the organization temporarily rejects changes
@@ -28,7 +29,7 @@ library's exception.
        ├─ RateLimitedError                1   a rate limit that lasts longer than the deadline
        ├─ ServerError                     1   5xx, no complete response, too many failures
        ├─ ProtocolError                   1   a response that violates the API
-       ├─ IncompleteListingError          1   inconsistent pages
+       │  └─ IncompleteListingError       1   inconsistent pages
        ├─ UnreachableError                1   not sent: safe to repeat
        └─ AmbiguousWriteError             1   may have been processed: read back first
 """
@@ -126,11 +127,11 @@ class UnresolvedSecretsError(ConfigurationError, code="unresolved-secrets"):
     """Secret references without a usable value; the message names all of them."""
 
 
-class CredentialError(ReconcilerError, code="no-api-key", exit_code=ExitCode.DENIED):
-    """There is no API key, or it is malformed."""
+class CredentialError(ReconcilerError, code="invalid-credential", exit_code=ExitCode.DENIED):
+    """An API key or a token that cannot be read, is malformed, or is not for this server."""
 
 
-class NoKeyError(CredentialError):
+class NoKeyError(CredentialError, code="no-api-key"):
     """There is no API key."""
 
 

@@ -1,4 +1,4 @@
-"""A secret never reveals its value; the host of a URL is read in one way, or not at all."""
+"""A secret never reveals its value; the host of a URL is read in one way; the tree of errors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import copy
 import dataclasses
 import json
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from reconciler import errors
 from reconciler.model import Secret, SecretRef, origin_of, with_ascii_host
 
 CANARY = "hunter2-hunter2"
@@ -139,3 +141,22 @@ def test_references_that_differ_look_different() -> None:
         SecretRef("file", "x"),
     ]
     assert len(set(map(str, references))) == len(references)
+
+
+def test_the_tree_of_errors_is_that_of_the_classes() -> None:
+    """The docstring of `errors` has each error below its base, with its exit code."""
+    path: list[str] = []
+    shown = {}
+    for lines, name, code in re.findall(
+        r"^    (\W*)(\w+) +(\d+(?:, \d+)*)", str(errors.__doc__), re.M
+    ):
+        path[len(lines) // 3 :] = [name]
+        shown[name] = (path[:-1], code)
+    assert shown == {
+        name: (
+            [base.__name__ for base in reversed(kind.__mro__[1:-3])],
+            "129, 130, 143" if kind is errors.Interrupted else str(int(kind.exit_code)),
+        )
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.ReconcilerError)
+    }

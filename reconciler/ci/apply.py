@@ -40,9 +40,9 @@ from reconciler.errors import (
     SIGNALS,
     BlockedError,
     ConfigurationError,
-    CredentialError,
     ExitCode,
     Interrupted,
+    NoKeyError,
     NotReviewedError,
     ReconcilerError,
     StalePlanError,
@@ -176,14 +176,14 @@ def _merged_pulls(
 
 
 def _require_not_set_up(run: Run, pulls: Iterable[Pull], why: Finding) -> None:
-    """Raise CredentialError if keys are missing although plans were merged.
+    """Raise NoKeyError if keys are missing although plans were merged.
 
     Before the keys are set, the run only checks the files. Later it needs them.
     """
     posts = chain.from_iterable(pull.comments for pull in pulls)
     if run.expect_digest or any(post.marker.kind is MarkerKind.PLAN for post in posts):
         message = why.message.partition(":")[0]
-        raise CredentialError(f"nothing was applied: {message}", hint=why.hint)
+        raise NoKeyError(f"nothing was applied: {message}", hint=why.hint)
 
 
 def _require_tip(run: Run, sources: Iterable[Source]) -> None:

@@ -20,7 +20,7 @@ from reconciler.ci.organizations import (
 )
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.errors import CredentialError, ReconcilerError
+from reconciler.errors import NoKeyError, ReconcilerError
 from reconciler.findings import Finding, plural, warning
 from reconciler.planning.plan import Snapshot
 from reconciler.planning.planner import PlanOptions
@@ -46,7 +46,7 @@ def drift(run: Run) -> JobResult:
         sources = check(run)
         why = run.files_only_reason(sources)
         if why is not None:
-            reported = _failed_check(run, CredentialError(why.message, hint=why.hint))
+            reported = _failed_check(run, NoKeyError(why.message, hint=why.hint))
             if reported.findings:
                 return reported
             return files_only(sources, why, status="skipped")
