@@ -76,6 +76,12 @@ class Parsed(NamedTuple):
     findings: tuple[Finding, ...] = ()
     policies: Mapping[str, str] = MappingProxyType({})
 
+    @property
+    def files(self) -> Mapping[str, Document]:
+        """All files by name; one that is also a parent is there as it is applied."""
+        parents = (parent for document in self.documents for parent in document.layers[1:])
+        return {document.file: document for document in (*parents, *self.documents)}
+
 
 def parse_files(sources: Sources) -> Parsed:
     """Parse files, each parent once."""
@@ -96,7 +102,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     accepted = {file: list(parts(document.data)) for file, document in documents.items()}
     # No webhook may receive the key of any organization, also not one that another file names.
     rules = rules._replace(api_keys=rules.api_keys.union(key_references(parsed.documents)))
-    findings = _findings(parsed, parents, documents, accepted, rules)
+    findings = _findings(parsed, documents, accepted, rules)
     loaded = Loaded(None, tuple(findings), documents, parents)
     if has_errors(findings):
         return loaded
@@ -107,14 +113,13 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
 
 def _findings(
     parsed: Parsed,
-    parents: Mapping[str, Document],
     documents: Mapping[str, Document],
     accepted: Mapping[str, Iterable[Part]],
     rules: Rules,
 ) -> list[Finding]:
     """Return the findings of all files with their positions, sorted, each once."""
-    # A parent that is applied, too, is in both: its findings count once.
-    every = {**parents, **{document.file: document for document in parsed.documents}}
+    # A parent that is applied, too, is in it once, and so are its findings.
+    every = parsed.files
     structural = list(parsed.findings)
     for document in every.values():
         structural += document.findings

@@ -144,10 +144,20 @@ class OrganizationFiles(NamedTuple):
         )
         if isinstance(key, Finding):
             kind = NoKeyError if key.rule == _UNRESOLVED else ConfigurationError
-            raise kind(f"there is no API key for {', '.join(self.paths)}", findings=(key,))
+            findings = self._located(key)
+            raise kind(f"there is no API key for {', '.join(self.paths)}", findings=findings)
         # Before any use, so that no message can contain it.
         inputs.hide([key])
         return key
+
+    def _located(self, problem: Finding) -> tuple[Finding, ...]:
+        """Return a problem of the key, with an excerpt of the file that refers to it."""
+        from reconciler.source.position import add_positions  # only problems have excerpts
+
+        parsed = self.inputs.parsed or Parsed()
+        documents = (document for document in parsed.documents if "api_key" in document.data)
+        places = (Place(document.file, ("api_key",)) for document in documents)
+        return tuple(add_positions(parsed.files, [problem._replace(place=next(places, None))]))
 
 
 class Source(NamedTuple):
