@@ -28,8 +28,10 @@ from reconciler.ci.outcomes import Ended, Settled, UnreviewedRotationError, conc
 from reconciler.ci.reviews import (
     NO_TOKEN,
     Merged,
+    NotApproved,
     collect,
     merged_pulls,
+    pushed_commits,
     subject_of,
     subject_of_key,
     unapproved,
@@ -340,9 +342,23 @@ def _outcomes(run: Run, organizations: Sequence[_Reviewed], report: RunReport) -
             by_digest = run.expect_digest is not None
             desired = organization.target.checked.desired
             reviews = settle(reviews, pending, desired, by_digest=by_digest)
+            if reviews and problem is None and pending.exit_code is ExitCode.OK:
+                reviews = _with_applied(run, reviews)
         rotated = _rotated(run, organization, pending)
         outcomes.append(_Outcome(organization, result, pending, reviews, rotated))
     return outcomes
+
+
+def _with_applied(run: Run, reviews: Sequence[Merged]) -> tuple[Merged, ...]:
+    """Return the reviews; the newest, if its plan had no operations, is now known to be applied.
+
+    Nothing else tells later runs that the files of its merge are those that are live.
+    """
+    newest, *others = reviews
+    is_empty = not newest.operations and newest.problem in (None, NotApproved.NO_COMMENT)
+    if is_empty and newest.pull.merge_commit in pushed_commits(run):
+        newest = replace(newest, is_applied=True)
+    return (newest, *others)
 
 
 def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[str, ...]:

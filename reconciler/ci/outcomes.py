@@ -231,7 +231,7 @@ def _outcome(
         # The resends first: no plan shows whether they were sent. All organizations share the room.
         settled = sorted(new.settled.items(), key=lambda pair: pair[0] not in new.resends)
         outcome = outcome._replace(settled=tuple(settled[: _MAX_RECORDED // count]))
-    if (old.settled, old.problem) == (new.settled, new.problem):
+    if old == new:
         return outcome
     return outcome._replace(text=_outcome_text(new, run.link, by_digest=organization.by_digest))
 
@@ -279,7 +279,8 @@ def _outcome_text(review: Merged, link: str, *, by_digest: bool) -> str:
         return done if review.replaced.isdisjoint(digests) else replaced
 
     counts = Counter(map(state, webhooks.values()))
-    if counts[applied]:
+    # Of a merge without an approved plan no operation is known.
+    if counts[applied] or (by_digest and not counts):
         heading = f"**{'Partially applied' if counts[left] else 'Applied'}** by {link}"
     elif counts[left]:
         heading = f"**Not applied** according to {link}"
@@ -359,7 +360,7 @@ def _validate_command(run: Run) -> str:
 def _resolve_failures(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     """Close the issues of resolved failures, and replace the text of comments about them."""
     warnings: list[Finding] = []
-    text = f"Resolved: {run.link} found nothing left to apply."
+    text = f"Resolved: {run.link} left nothing to apply."
     with reporting(warnings, "could not close an issue"):
         issues = github.open_issues()
         not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]

@@ -54,7 +54,8 @@ class Merged:
     `marker` names the setup of its plan comments. `resends` are the resends of secrets, by digest;
     `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
     request approves nothing, if it does. `settled` has the digests of operations that are no longer
-    pending, each with whether a run applied it.
+    pending, each with whether a run applied it. `is_applied` means that a run left nothing of the
+    files to apply.
     """
 
     pull: Pull
@@ -64,6 +65,7 @@ class Merged:
     replaced: frozenset[str] = frozenset()
     problem: NotApproved | None = None
     settled: Mapping[str, bool] = field(default_factory=dict)
+    is_applied: bool = False
 
     @property
     def pending(self) -> tuple[OperationDigest, ...]:
@@ -93,9 +95,7 @@ def merged_pulls(
     Raises UsageError without a token, or if git does not have the history; GitHubError.
     """
     github = run.require_github(*NO_TOKEN)
-    pushed: Collection[str] = ()
-    if run.base_commit:
-        pushed = _commits(run, f"{run.base_commit}..HEAD")
+    pushed = pushed_commits(run)
     comments = {pull.number: pull.comments for pull in known}
     unsettled = list(subjects)
     pulls: list[Pull] = []
@@ -158,6 +158,13 @@ def history(run: Run) -> Collection[str]:
             hint="check out with fetch-depth: 0",
         )
     return commits
+
+
+def pushed_commits(run: Run) -> Collection[str]:
+    """Return the commits of the push, newest first; of another event the checked-out one."""
+    if run.base_commit:
+        return _commits(run, f"{run.base_commit}..HEAD")
+    return _commits(run, "--max-count=1", "HEAD")
 
 
 def _commits(run: Run, *revisions: str) -> Collection[str]:
@@ -229,7 +236,9 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
     outcomes = _outcomes(pull, plan, subject)
     is_complete = any(outcome.complete for outcome in outcomes)
     parts = find(pull.comments, plan)
-    review = Merged(pull=pull, marker=plan)
+    # Without a text, the run of the outcome did not read the organization.
+    is_applied = any(outcome.complete and outcome.text for outcome in outcomes)
+    review = Merged(pull=pull, marker=plan, is_applied=is_applied)
     problem = _why_not(pull, parts, subject)
     if problem is NotApproved.EDITED and is_complete:  # an apply by digest settled it
         return review
@@ -381,7 +390,7 @@ def _with_reviews(
     late = [review for review in reviews if review.pull.merged_at < run.day_ago]
     with_plan = [review for review in reviews if review.operations]
     # Later pushes may have had no review.
-    applied = [review.pull.merge_commit for review in with_plan if not review.pending]
+    applied = [review.pull.merge_commit for review in reviews if review.is_applied]
     merged = MergedReviews(
         pending=pending.operations,
         late=[operation for review in late for operation in review.pending],

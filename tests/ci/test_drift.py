@@ -96,6 +96,23 @@ def test_a_return_to_the_value_before_an_applied_review_is_drift(here: World) ->
     assert "`Audit`" in sections(open_issue(here)["body"])[0]
 
 
+@pytest.mark.parametrize("days", [0, 3])
+@pytest.mark.parametrize("edit", ["accepted", "reverted"])
+def test_a_merge_whose_plan_had_no_changes_is_applied(here: World, edit: str, days: int) -> None:
+    """So a later live change is drift: after drift was accepted, or a blocked merge reverted."""
+    here.github.time -= timedelta(days=days)
+    if edit == "reverted":
+        here.merged(2, head="prune: true")
+        assert here.push().outputs["failure-reason"] == "blocked"
+    channel = "general" if edit == "reverted" else "accepted"
+    here.emulator.configure("Audit", channel=channel)
+    here.merged(3, "Audit", "Deploys", "Pager", Audit=channel)
+    assert here.push().outputs["result"] == "converged"
+    assert here.drift().outputs["result"] == "no-drift"
+    here.emulator.configure("Audit", channel="general" if edit == "accepted" else "by-hand")
+    assert "`Audit`" in sections(open_issue(here)["body"])[0]
+
+
 def test_pushes_without_a_review_since_the_last_one_may_not_be_applied(here: World) -> None:
     """All of them count, not only the last one."""
     here.git("checkout", "-q", "main")

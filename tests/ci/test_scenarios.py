@@ -534,11 +534,12 @@ def test_a_comment_about_a_failure_is_resolved_by_the_command_that_it_shows(here
     assert here.push().code == 6
     (failure,) = here.github.bodies(1)
     assert here.follow(failure).code == 0
-    (resolved,) = here.github.bodies(1)
+    resolved, outcome = here.github.bodies(1)
     assert "Resolved: [this run]" in resolved
+    assert "**Applied** by [this run]" in outcome
     here.declare("Audit", "Deploys", Audit="elsewhere")
     assert here.push().code == 6
-    assert len(here.github.bodies(1)) == 2
+    assert len(here.github.bodies(1)) == 3
 
 
 def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
