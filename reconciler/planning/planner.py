@@ -394,8 +394,7 @@ def _rename_hints(
         old, new = renamed.get(create.name), create.name
         if old is None:
             continue
-        written = json.dumps(old.name, ensure_ascii=False)  # YAML reads the same text
-        add = f"add `previously: [{written}]` to {new!r}"
+        add = declare_previously(old.name, new)
         position = create.after.position
         if old.id in touched:
             message = f"deleting {old.name!r} and creating {new!r} looks like a rename"
@@ -410,6 +409,12 @@ def _rename_hints(
             "a second webhook"
         )
         yield note("live-under-another-name", message, hint, position)
+
+
+def declare_previously(old: str, new: str) -> str:
+    """Return the edit after which an apply renames the live webhook `old` to `new`."""
+    written = json.dumps(old, ensure_ascii=False)  # YAML reads the same text
+    return f"add `previously: [{written}]` to {new!r}"
 
 
 def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[LiveWebhook]:

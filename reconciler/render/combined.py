@@ -16,6 +16,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, plural
 from reconciler.model import Organization
 from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, Snapshot
+from reconciler.planning.planner import declare_previously
 from reconciler.planning.run import (
     Drifted,
     DriftReport,
@@ -377,10 +378,11 @@ def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
             renamed = f"renamed live: {quote(declared.name)} -> {quote(live.name)}"
             if is_accepted:
                 return renamed
-            # Only CloudTruth can tell that it is the same webhook, so no operation renames it.
+            # Only a person can tell that it is the same webhook, so no operation renames it.
             return (
-                f"{renamed}; to keep its id and hidden secrets, rename it back in CloudTruth: an "
-                "apply deletes it and creates another one"
+                f"{renamed}; an apply would delete it and create another one: to keep its id and "
+                "hidden secrets, rename it back in CloudTruth, or "
+                f"{declare_previously(live.name, declared.name)}, which an apply then renames"
             )
     other = _other_name(plan, operations)
     if other is None:
