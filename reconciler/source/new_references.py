@@ -86,8 +86,14 @@ class References:
         self.visible = gather_evidence((), known, {}).shown
         self._tokens = tokens
         self._exported = exported
+        # Names without `version`, because a variable has one value in a run.
+        self._taken = {named.name for named in tokens.named.values()}
+        # A reference that others use is shared only if the user chose it for all.
+        self._is_token_free = (
+            tokens.shared is not None or self.token.name not in self._taken | tokens.taken.keys()
+        )
         # A new variable must not have the name of one that the user has chosen for another secret.
-        self._taken = {self.token.name, *(named.name for named in tokens.named.values())}
+        self._taken.add(self.token.name)
         self.chosen: dict[tuple[str, str], SecretRef] = {}
         for kind in KINDS.values():
             same_type = [webhook for webhook in known if webhook.type == kind.type]
@@ -157,9 +163,7 @@ class References:
         self, field: Field, groups: Iterable[list[LiveWebhook]]
     ) -> Sequence[LiveWebhook] | None:
         """Return the webhooks that have the shared reference: those of the most used token."""
-        # A reference that the user gave to some user names is not shared with others.
-        is_free = self._tokens.shared is not None or self.token not in self._tokens.named.values()
-        if field != _SLACK_TOKEN or not is_free:
+        if field != _SLACK_TOKEN or not self._is_token_free:
             return None
         unnamed = [
             group
