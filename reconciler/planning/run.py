@@ -137,13 +137,14 @@ class Drifted(NamedTuple):
     `operations` are the indexes of the operations that revert it: one, or the create and the delete
     of a webhook that was renamed live. `files` are those whose edits accept it; without any,
     `refusal` is the reason. `commit` is one that changed the webhook, too, and may not be applied
-    yet.
+    yet. `comment` is that of the edit.
     """
 
     operations: tuple[int, ...]
     files: tuple[str, ...] = ()
     refusal: str = ""
     commit: str = ""
+    comment: str = ""
 
 
 class OrganizationDrift(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -70,6 +71,13 @@ class Proposal(NamedTuple):
     operations: tuple[int, ...]
     edits: Mapping[str, Sequence[Edit]] = MappingProxyType({})
     refusal: str = ""
+
+    @property
+    def comment(self) -> str:
+        """Return what to check in the declaration that is added, empty without."""
+        edits = chain.from_iterable(self.edits.values())
+        added = chain.from_iterable(edit.added for edit in edits if isinstance(edit, ChangeItems))
+        return next((item.comment for item in added if item.comment), "")
 
 
 def propose(
@@ -257,9 +265,9 @@ class _Proposer:
         # An overlay must mark what no file below it declares.
         if document.layers:
             entry = {"name": entry.pop("name"), "add": True, **entry}
-        if declaration.assumed is not None:
-            check = f"CloudTruth hides its token: check that it is {declaration.assumed}"
-            comments.insert(0, check)
+        assumed = declaration.assumed
+        if assumed is not None and assumed.tree() in self._declared_references:
+            comments.insert(0, f"CloudTruth hides its token: check that it is {assumed}")
         item = Item(entry, "; ".join(filter(None, comments)))
         return chosen[0], ChangeItems(("webhooks",), added=(item,))
 
@@ -291,8 +299,8 @@ class _Proposer:
     def _export(self) -> Export:
         """The declarations of all live webhooks.
 
-        Slack tokens that nothing tells apart have the reference that most declared webhooks of
-        their user name use, else the one that most declared webhooks use.
+        Hidden Slack tokens have the reference that most declared webhooks of their user name use,
+        else a new one, as in `webhooks export`; visible ones that which most declared webhooks use.
         """
         tokens = declared_tokens(self._desired.webhooks)._replace(taken=self._taken)
         return export(self._live, tokens=tokens)

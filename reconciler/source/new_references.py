@@ -38,7 +38,8 @@ class Tokens(NamedTuple):
     """The references that a user has chosen for hidden Slack tokens.
 
     `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
-    separate reference. The references of `declared` user names come from files, not from the user.
+    separate reference. The references of `declared` user names come from files, not from the user;
+    `shared` does, too, if there are any, and is then not assumed for other user names.
     `taken` are the variables that files use, with their values so far as known, and `users` the
     declarations of the organization that use them, as (variable, webhook, field).
     """
@@ -48,6 +49,11 @@ class Tokens(NamedTuple):
     declared: frozenset[str] = frozenset()
     taken: Mapping[str, Secret | None] = MappingProxyType({})
     users: frozenset[tuple[str, str, str]] = frozenset()
+
+    @property
+    def for_all(self) -> SecretRef | None:
+        """The reference for hidden tokens of all other user names, if the user chose one."""
+        return None if self.declared else self.shared
 
 
 def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
@@ -67,7 +73,7 @@ def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
             uses_by_username[str(webhook.configuration["username"])][token] += 1
     shared = next((token for token, _ in uses.most_common(1)), None)
     named = {name: tokens.most_common(1)[0][0] for name, tokens in uses_by_username.items()}
-    return Tokens(shared, named, users=frozenset(users))
+    return Tokens(shared, named, frozenset(named), users=frozenset(users))
 
 
 class References:
@@ -86,14 +92,8 @@ class References:
         self.visible = gather_evidence((), known, {}).shown
         self._tokens = tokens
         self._exported = exported
-        # Names without `version`, because a variable has one value in a run.
-        self._taken = {named.name for named in tokens.named.values()}
-        # A reference that others use is shared only if the user chose it for all.
-        self._is_token_free = (
-            tokens.shared is not None or self.token.name not in self._taken | tokens.taken.keys()
-        )
         # A new variable must not have the name of one that the user has chosen for another secret.
-        self._taken.add(self.token.name)
+        self._taken = {self.token.name, *(named.name for named in tokens.named.values())}
         self.chosen: dict[tuple[str, str], SecretRef] = {}
         for kind in KINDS.values():
             same_type = [webhook for webhook in known if webhook.type == kind.type]
@@ -157,29 +157,34 @@ class References:
         mask: object = number
         if value is not None and is_encrypted(value):
             mask = "encrypted"
-        return mask if self._tokens.shared is not None else (mask, username(webhook))
+        return mask if self._tokens.for_all is not None else (mask, username(webhook))
 
     def _usual_group(
         self, field: Field, groups: Iterable[list[LiveWebhook]]
     ) -> Sequence[LiveWebhook] | None:
         """Return the webhooks that have the shared reference: those of the most used token."""
-        if field != _SLACK_TOKEN or not self._is_token_free:
+        if field != _SLACK_TOKEN:
             return None
-        unnamed = [
-            group
-            for group in groups
-            if self._named(field, group[0]) is None
-            # A token that is shown need not be assumed.
-            and (
-                not plausible(group[0].value(field.name))
-                or self._is_free(self.token.name, field, group)
-            )
-        ]
         return max(
-            unnamed,
+            (group for group in groups if self._may_share(group)),
             key=lambda group: sum(webhook.id in self._exported for webhook in group),
             default=None,
         )
+
+    def _may_share(self, group: Sequence[LiveWebhook]) -> bool:
+        """Return whether Slack tokens may have the shared reference.
+
+        One that others use is assumed only if the user chose it for all.
+        """
+        tokens = self._tokens
+        if self._named(_SLACK_TOKEN, group[0]) is not None:
+            return False
+        if tokens.for_all is not None:
+            return True
+        # The name without `version`, because a variable has one value in a run.
+        variable = self.token.name
+        assigned = {tokens.named[name].name for name in tokens.named.keys() - tokens.declared}
+        return variable not in assigned and self._is_free(variable, _SLACK_TOKEN, group)
 
     def _named(self, field: Field, webhook: LiveWebhook) -> SecretRef | None:
         """Return the reference that the user has chosen for the user name of a hidden token."""
@@ -211,7 +216,7 @@ class References:
         owner, secret = first.name, nonempty(first.value(field.name))
         if field.is_url and secret is not None and len(group) > 1:
             return (secret.origin() or "").partition("://")[2] or owner
-        if field == _SLACK_TOKEN and not plausible(secret) and self._tokens.shared is None:
+        if field == _SLACK_TOKEN and not plausible(secret) and self._tokens.for_all is None:
             return username(first) or owner
         return owner
 

@@ -145,7 +145,8 @@ def _results(
         proposal, refusal = candidate.proposal, refusals.get(candidate, "")
         edited_files = () if refusal else tuple(proposal.edits)
         commit = commits[candidate.organization].get(webhook_key(candidate.operations[0]), "")
-        webhook = Drifted(proposal.operations, edited_files, refusal, commit)
+        comment = proposal.comment if edited_files else ""
+        webhook = Drifted(proposal.operations, edited_files, refusal, commit, comment)
         webhooks[candidate.organization].append(webhook)
     for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
         name, paths, _, problem = organization.result

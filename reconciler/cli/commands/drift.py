@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from reconciler import workflow
 from reconciler.cli.commands.plan import ONLY, apply_options
 from reconciler.cli.connection import connected_all, require_used, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
+from reconciler.planning.run import DriftReport
 from reconciler.render import RENDERERS
+from reconciler.render.quote import prose, quote
+from reconciler.render.words import shorten
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.drift import Base, base_of
 
@@ -73,6 +78,21 @@ def run(
     session.show(text, failed=report.remains)
     if accept and not report.accepted:
         session.console.message("note", "nothing was edited")
+    if report.accepted:
+        _print_comments(session, report)
     if report.remains:
         return code or ExitCode.CHANGES
     return code
+
+
+def _print_comments(session: Session, report: DriftReport) -> None:
+    """Print what to check in the new declarations, with at most five of their names."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for drift in report.drifts:
+        for webhook in drift.drifted:
+            if webhook.comment:
+                # Of a webhook that was renamed live, the last one has its live name.
+                operation = drift.plan.operations[webhook.operations[-1]]
+                names[webhook.comment].append(quote(operation.name))
+    for comment, webhooks in names.items():
+        session.console.message("warning", f"{shorten(webhooks, 5)}: {prose(comment)}")
