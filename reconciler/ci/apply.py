@@ -370,7 +370,7 @@ def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[
     if not run.by_review or before is None or report is None:
         return ()
     approved = {
-        (resend.webhook, resend.field, resend.value)
+        (resend.id, resend.field, resend.value)
         for review in organization.reviews
         for resend in review.resends.values()
     }
@@ -379,7 +379,7 @@ def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[
         for webhook, field in changed_fields(
             before, gather(target.checked, target.key), report.plan
         )
-        if (webhook.name, field, webhook.configuration[field]) not in approved
+        if (webhook.id, field, webhook.configuration[field]) not in approved
     }
     return tuple(sorted(names))
 

@@ -167,7 +167,9 @@ class _Texts(dict[str, int]):
         groups: dict[tuple[str, str, Resend | None, bool], list[ShownOperation]] = {}
         for shown in operations:
             digest = shown.digest
-            key = (digest.name, digest.content, shown.resend, digest.id is None)
+            # The id is that of the operation.
+            resend = shown.resend and shown.resend._replace(id="")
+            key = (digest.name, digest.content, resend, digest.id is None)
             groups.setdefault(key, []).append(shown)
         rows: list[list[Any]] = []
         for (name, content, resend, _), members in groups.items():
@@ -175,7 +177,9 @@ class _Texts(dict[str, int]):
             ids = [shown.digest.id for shown in members if shown.digest.id is not None]
             row = [self[name], content, self[organizations], self[_packed_ids(ids)]]
             if resend is not None:
-                row.append(self[json.dumps(plain(resend))])
+                tree = plain(resend)
+                del tree["id"]
+                row.append(self[json.dumps(tree)])
             rows.append(row)
         return tuple(rows)
 
@@ -275,11 +279,12 @@ def _read(content: dict[str, Any], texts: Sequence[str]) -> Marker:
     def operations(rows: Iterable[Sequence[Any]]) -> tuple[ShownOperation, ...]:
         operations: list[ShownOperation] = []
         for name, content, packed_organizations, packed_ids, *resends in rows:
-            resend = read_resend(json.loads(texts[resends[0]])) if resends else None
+            tree = json.loads(texts[resends[0]]) if resends else None
             organizations = _unpacked_numbers(texts[packed_organizations], len(texts))
             ids: list[str | None] = [*_unpacked_ids(texts[packed_ids])]
             for index, id_ in zip(organizations, ids or [None] * len(organizations), strict=True):
                 digest = operation_digest(str(content), id_, texts[name])
+                resend = tree and read_resend({**tree, "id": id_ or ""})
                 operations.append(ShownOperation(subject(index), digest, resend))
         return tuple(operations)
 

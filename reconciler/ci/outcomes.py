@@ -35,8 +35,8 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding, plural
 from reconciler.model import Desired, Value, frozen
-from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason
-from reconciler.planning.resend import resends
+from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason, webhook_key
+from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import mentions
 from reconciler.planning.run import RunPlan
 from reconciler.render.markdown import code, code_block
@@ -50,7 +50,7 @@ _REPORT_SECONDS: Final = 60.0
 """Seconds to report a failure after the run's deadline."""
 
 _Field = tuple[str, str]
-"""A webhook by its name, and a field of its configuration."""
+"""A webhook by its id, or the name of a new one, and a field of its configuration."""
 _IsAbout = Callable[[str | None, str], bool]
 
 
@@ -63,14 +63,14 @@ class _Effects:
     """What a run did and left in an organization.
 
     `applied` are digests. `differs` returns whether a webhook still differs, `written` whether an
-    apply by digest wrote it. `sent` are the fields that were sent, `declared` those of the files.
+    apply by digest wrote it. `sent` are the fields that were sent, by the id of the webhook.
     """
 
     applied: frozenset[str]
     differs: _IsAbout
     written: _IsAbout
     sent: Mapping[_Field, Value | None]
-    declared: Mapping[_Field, Value | None]
+    desired: Desired
 
 
 def settle(
@@ -118,17 +118,12 @@ def _effects(report: Report, desired: Desired, *, by_digest: bool) -> _Effects:
     for kept in report.plan.kept:
         if kept.reason is not Reason.PROTECTED:
             left += [OperationDigest("", webhook.id, webhook.name) for webhook in kept.webhooks]
-    declared: dict[_Field, Value | None] = {
-        (webhook.name, name): value
-        for webhook in desired.webhooks
-        for name, value in webhook.configuration.items()
-    }
     return _Effects(
         applied=frozenset(applied),
         differs=mentions(left),
         written=mentions(written),
         sent=sent,
-        declared=declared,
+        desired=desired,
     )
 
 
@@ -140,7 +135,7 @@ def _sent(operation: Operation) -> Mapping[_Field, Value | None]:
     if isinstance(operation, Delete) or "configuration" not in operation.sent_fields:
         return {}
     fields = operation.after.configuration.items()
-    return {(operation.name, name): value for name, value in fields}
+    return {(webhook_key(operation), name): value for name, value in fields}
 
 
 def _was_applied(review: Merged, operation: OperationDigest, effects: _Effects) -> bool | None:
@@ -157,12 +152,18 @@ def _was_applied(review: Merged, operation: OperationDigest, effects: _Effects) 
         if effects.differs(*webhook):
             return None
         return effects.written(*webhook)
-    secret = resend.webhook, resend.field
-    if resend.value is not None and effects.sent.get(secret) == resend.value:
+    if resend.value is not None and effects.sent.get((resend.id, resend.field)) == resend.value:
         return True
     # The files may no longer declare it: then nothing is left to send.
-    if effects.declared.get(secret) != resend.value:
-        return False
+    return None if _declared(resend, effects.desired) == resend.value else False
+
+
+def _declared(resend: Resend, desired: Desired) -> Value | None:
+    """Return the declared value of a field that a review resends, None if it is not declared."""
+    for webhook in desired.webhooks:
+        is_named = webhook.id is None and webhook.name == resend.webhook
+        if webhook.id == resend.id or is_named:
+            return webhook.configuration.get(resend.field)
     return None
 
 

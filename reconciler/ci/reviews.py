@@ -186,9 +186,7 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[Mer
         review = _read(pull, _plan_marker(run, pull, subject), subject)
         # A resend neither replaces a change of the same webhook nor is replaced by one.
         is_replaced = mentions(newer)
-        fields = {
-            digest: (resend.webhook, resend.field) for digest, resend in review.resends.items()
-        }
+        fields = {digest: (resend.id, resend.field) for digest, resend in review.resends.items()}
         replaced = {digest for digest, secret in fields.items() if secret in resent}
         for operation in review.operations:
             if operation.digest not in fields:

@@ -468,8 +468,8 @@ class Plan(NamedTuple):
 
     @property
     def fields_not_shown(self) -> frozenset[tuple[str, str]]:
-        """Return the fields that cannot be read back, as (webhook, field)."""
-        return frozenset((webhook, field) for webhook, field, _ in self.not_shown)
+        """Return the fields that cannot be read back, as (id, field)."""
+        return frozenset((id_, field) for _, field, id_ in self.not_shown)
 
     @property
     def unreadable(self) -> tuple[tuple[str, str], ...]:

@@ -93,7 +93,7 @@ def plan(
     resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
     evidence = gather_evidence(table.pairs, live.webhooks, secrets)
     pairs = [  # in memory order, which is faster than by name
-        compare(webhook, live_webhook, secrets, evidence, resends.causes(webhook))
+        compare(webhook, live_webhook, secrets, evidence, resends.causes(webhook, live_webhook.id))
         for webhook, live_webhook in table.pairs
     ]
     pairs.sort(key=lambda pair: (pair.webhook.name, pair.live.id))

@@ -24,14 +24,15 @@ _ALL: Final = "*"
 class Resend(NamedTuple):
     """A field that a review resends, if the files still declare it.
 
-    `value` is the declared value at the review: a reference with its version, or plain text; None
-    for a field that is removed.
+    `id` is that of the live webhook: others may have its name. `value` is the declared value at the
+    review: a reference with its version, or plain text; None for a field that is removed.
     """
 
     webhook: str
     field: str
     value: Value | None
     cause: SecretCause
+    id: str
 
 
 def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
@@ -48,7 +49,7 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
                 cause = SecretCause.REFERENCE_CHANGED
                 if isinstance(change, SecretChange):
                     cause = change.cause
-                resent.append(Resend(operation.name, name, value, cause))
+                resent.append(Resend(operation.name, name, value, cause, operation.before.id))
     return tuple(resent)
 
 
@@ -58,7 +59,7 @@ def read_resend(tree: Mapping[str, Any]) -> Resend:
     if isinstance(value, dict):
         (scheme,) = value.keys() - {"version"}
         value = SecretRef(scheme, value[scheme], value.get("version"))
-    return Resend(tree["webhook"], tree["field"], value, SecretCause(tree["cause"]))
+    return Resend(tree["webhook"], tree["field"], value, SecretCause(tree["cause"]), tree["id"])
 
 
 class Resends:
@@ -76,41 +77,42 @@ class Resends:
         self._named = frozenset(named)
         self._reviewed: dict[str, dict[str, Resend]] = {}
         for resend in reviewed:
-            self._reviewed.setdefault(resend.webhook, {})[resend.field] = resend
+            self._reviewed.setdefault(resend.id, {})[resend.field] = resend
         self._desired, self._earlier = desired, previous or Desired()
+        self._pinned = {webhook.id for webhook in desired.webhooks} - {None}
         self._previous: dict[str, Webhook] = {}
-        for webhook in self._earlier.webhooks:
+        # Of several with a name, the last one, without an `id`, can be found by its name only.
+        for webhook in sorted(self._earlier.webhooks, key=lambda webhook: webhook.id is None):
             self._previous[webhook.name] = webhook
             # The id finds it after a change of the name.
             if webhook.id is not None:
                 self._previous[webhook.id] = webhook
 
-    def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
-        """Return the cause for each field that is sent or removed without a visible difference."""
+    def causes(self, webhook: Webhook, id_: str) -> Mapping[str, SecretCause]:
+        """Return the cause for each field that is sent or removed without a visible difference.
+
+        `id_` is that of the live webhook.
+        """
         if not (self._previous or self._named or self._reviewed):
             return {}  # most plans
-        before = self._before(webhook)
+        before, reviewed = self._before(webhook, id_), self._reviewed.get(id_, {})
         secret_fields = KINDS[webhook.type].secret_fields
         causes: dict[str, SecretCause] = {}
         for name, value in webhook.configuration.items():
-            cause = self._cause(before, webhook, name)
+            cause = self._cause(before, reviewed.get(name), webhook, name)
             # A request names secrets only: plain fields are compared.
             requested = name in secret_fields and not self._named.isdisjoint(_names(webhook, value))
             if cause is not None:
                 causes[name] = cause
             elif requested:
                 causes[name] = SecretCause.REQUESTED
-        for name in self._dropped(before, webhook):
-            causes[name] = SecretCause.REFERENCE_CHANGED
-        return causes
-
-    def _dropped(self, before: Webhook | None, webhook: Webhook) -> set[str]:
-        """Return the fields that were declared, or that a review removes."""
-        reviewed = self._reviewed.get(webhook.name, {})
+        # The fields that were declared, or that a review removes.
         dropped = {name for name, resend in reviewed.items() if resend.value is None}
         if before is not None:
             dropped.update(before.configuration)
-        return dropped - webhook.configuration.keys()
+        for name in dropped - webhook.configuration.keys():
+            causes[name] = SecretCause.REFERENCE_CHANGED
+        return causes
 
     def dropped_secret_notes(
         self, webhook: Webhook, live: LiveWebhook, evidence: Evidence
@@ -119,7 +121,7 @@ class Resends:
 
         It is not removed, because every plan would remove it again: its removal is not visible.
         """
-        before = self._before(webhook)
+        before = self._before(webhook, live.id)
         if before is None or live.type != webhook.type:
             return
         for field in KINDS[live.type].fields:
@@ -151,16 +153,20 @@ class Resends:
                 "pass a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
 
-    def _before(self, webhook: Webhook) -> Webhook | None:
+    def _before(self, webhook: Webhook, id_: str) -> Webhook | None:
         """Return the previous declaration of a webhook; None if it had another type."""
-        for key in (webhook.id, webhook.name, *webhook.previously):
-            if key is not None and key in self._previous:
-                before = self._previous[key]
-                # Fields of another type have other meanings, even with the same names.
-                return before if before.type == webhook.type else None
+        for key in (id_, webhook.name, *webhook.previously):
+            before = self._previous.get(key)
+            # One that is declared by another id is not this one, although it had the name.
+            if before is None or (before.id != id_ and before.id in self._pinned):
+                continue
+            # Fields of another type have other meanings, even with the same names.
+            return before if before.type == webhook.type else None
         return None
 
-    def _cause(self, before: Webhook | None, webhook: Webhook, name: str) -> SecretCause | None:
+    def _cause(
+        self, before: Webhook | None, resend: Resend | None, webhook: Webhook, name: str
+    ) -> SecretCause | None:
         """Return the cause to send a field, from the previous configuration or else a review."""
         new = webhook.configuration[name]
         if before is not None:
@@ -168,7 +174,6 @@ class Resends:
             if cause is not None:
                 return cause
         # A resend in a review applies while the files still declare the same.
-        resend = self._reviewed.get(webhook.name, {}).get(name)
         if resend is not None and resend.value == new:
             return resend.cause
         return None

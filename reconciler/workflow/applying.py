@@ -397,7 +397,7 @@ def _reviewed(
     reviewed = plan.select(comparison.reviewed)
     notes = [warning(NOT_REVIEWED, f"not applied: {text}") for text in left_out]
     not_shown = plan.fields_not_shown
-    if repeats and any((resend.webhook, resend.field) in not_shown for resend in review.resends):
+    if repeats and any((resend.id, resend.field) in not_shown for resend in review.resends):
         resent = "every apply of this review resends its secrets, because CloudTruth does not show "
         notes.append(note("resent-each-time", f"{resent}whether they were sent"))
     return reviewed._replace(notes=(*reviewed.notes, *notes)), comparison.unreviewed

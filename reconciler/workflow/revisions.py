@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import product, takewhile
 from typing import Final
 
@@ -235,7 +236,7 @@ def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple
         (webhook, field)
         for webhook in _unsent_webhooks(plan)
         for field, reference in webhook.references
-        if (webhook.name, field) in not_shown and reference in changed
+        if (webhook.id, field) in not_shown and reference in changed
     ]
 
 
@@ -252,16 +253,19 @@ def changed_fields(before: Desired, gathered: Gathered, plan: Plan) -> list[tupl
         unknown = [
             field
             for field, value in webhook.configuration.items()
-            if (webhook.name, field) in not_shown
+            if (webhook.id, field) in not_shown
             or (isinstance(value, SecretRef) and value not in gathered.secrets)
         ]
         if unknown:
-            causes = resends.causes(webhook)
+            causes = resends.causes(webhook, webhook.id or "")
             changed += [(webhook, field) for field in unknown if field in causes]
     return changed
 
 
 def _unsent_webhooks(plan: Plan) -> list[Webhook]:
-    """Return the webhooks whose configuration the plan does not send."""
-    updated = [update.after for update in plan.updates if "configuration" not in update.sent_fields]
-    return [*plan.matched.values(), *updated]
+    """Return the webhooks whose configuration the plan does not send, each with its live id."""
+    unsent = dict(plan.matched)
+    for update in plan.updates:
+        if "configuration" not in update.sent_fields:
+            unsent[update.before.id] = update.after
+    return [replace(webhook, id=id_) for id_, webhook in unsent.items()]

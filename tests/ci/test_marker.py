@@ -49,9 +49,12 @@ resends = st.builds(
     field=names,
     value=st.none() | names | st.booleans() | references,
     cause=st.sampled_from(SecretCause),
+    id=st.just(""),
 )
 subjects = st.builds(Subject, names, names, names, names)
-shown = st.builds(ShownOperation, subjects, operations, st.none() | resends)
+shown = st.builds(ShownOperation, subjects, operations, st.none() | resends).map(
+    lambda row: row._replace(resend=row.resend and row.resend._replace(id=row.digest.id or ""))
+)
 outcomes = st.builds(
     Outcome,
     subjects,

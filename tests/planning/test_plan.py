@@ -26,7 +26,7 @@ from tests.planning.builders import (
 )
 
 HOOK, BEARER = (SecretRef(scheme="env", name=name) for name in ("HOOK", "BEARER"))
-RESEND = Resend(webhook="A", field="token", value=TOKEN_REF, cause=SecretCause.REQUESTED)
+RESEND = Resend(webhook="A", field="token", value=TOKEN_REF, cause=SecretCause.REQUESTED, id="id-1")
 
 
 def test_operations_are_sorted_by_name_and_id() -> None:

@@ -89,6 +89,18 @@ def test_a_reviewed_resend_is_valid_while_the_files_declare_it() -> None:
     assert void.operations == ()
 
 
+def test_a_rotation_is_of_one_of_several_webhooks_with_a_name() -> None:
+    """Neither a review nor a base sends the same reference to another webhook with the name."""
+    found = live(*(live_slack("A", id_, token="*****") for id_ in ("1", "2", "3")))
+    before = desired(slack("A", id="2", token=BUMPED), slack("A", id="1"))
+    rotated = desired(*(slack("A", id=id_, token=BUMPED) for id_ in ("1", "2", "3")))
+    planned = make_plan(rotated, found, secrets={}, previous=before)
+    again = make_plan(rotated, found, secrets={}, reviewed=resends(planned.operations))
+
+    assert [update.before.id for update in planned.updates] == ["1"]
+    assert again.digests == planned.digests
+
+
 def test_a_reviewed_undeclared_field_is_removed() -> None:
     """The removal needs no base, and only happens where the server shows no configuration."""
     found = live(HIDDEN, unshown(live_generic("Other", "id-8")))

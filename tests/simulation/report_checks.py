@@ -324,7 +324,7 @@ class ReportChecks:
 def reveals_secret(plan: Plan, change: Operation) -> bool:
     """Return whether an operation changes only secrets that were unreadable before the plan."""
     return _only_secrets(change) and all(
-        (change.name, each.path[-1]) in plan.not_shown for each in change.fields
+        (change.before.id, each.path[-1]) in plan.fields_not_shown for each in change.fields
     )
 
 
