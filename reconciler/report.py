@@ -102,7 +102,7 @@ class Report(NamedTuple):
 
     `outcomes` are in the order of `plan.operations`. `writes` counts requests that may have changed
     something. `verified` is true if the listing after the last write was read and compared, except
-    for `hidden` values that were sent, which the server does not show.
+    for `hidden` values of the applied operations, which the server does not show.
     If a signal came during the run, `stopped` is its exit code. `problem` is a failure of the run
     itself after writing began, such as a listing that could not be read at the end.
     `plan_command` is set after an apply by digest: the command that plans again, because what is

@@ -130,6 +130,18 @@ def resolve(
     return Settings(server, profile, key, timeout, deadline, key_hint)
 
 
+def profile_key(name: str, environ: Mapping[str, str], platform: str) -> Secret | None:
+    """Return the API key of a profile, if any, also if other settings of the profile are invalid.
+
+    Raises UsageError and CredentialError.
+    """
+    profiles = _read_profiles(_profile_file(environ, platform))
+    values = _inherited(Setting(value=name, source=""), profiles)
+    text = values.get("api_key", Setting(value="", source=""))
+    key = _key(text, None, {}, Path())
+    return None if key is None else key.value
+
+
 def _key_hint(environ: Mapping[str, str], *, has_own_server: bool) -> str:
     """Return how to set the API key; `has_own_server` as for `_require_own_key`."""
     if has_own_server:

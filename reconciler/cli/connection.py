@@ -72,7 +72,9 @@ def connected_all(
     """
     progress = progress or Progress(session)
     with _connecting(session, progress, needs_key=needs_key, max_deadline=max_deadline) as connect:
-        connected = workflow.connect_all(targets, lambda target: connect(target.source.files))
+        connected = workflow.connect_all(
+            targets, lambda target: connect(target.source.files), keys_of=session.keys_of
+        )
         # With several organizations, the problem of each names the source of its key.
         if len(connected) == 1:
             session.key_source = connected[0].key_source

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -12,7 +13,7 @@ import click
 
 from reconciler import workflow
 from reconciler.cli.console import Console
-from reconciler.errors import ExitCode, NotConfirmedError
+from reconciler.errors import ExitCode, NotConfirmedError, ReconcilerError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, STATE_RENDERERS, View
 from reconciler.render.quote import quote
@@ -28,6 +29,7 @@ from reconciler.source.files import (
 from reconciler.source.history import git_in
 
 if TYPE_CHECKING:
+    from reconciler.model import Secret
     from reconciler.report import Checklist
     from reconciler.settings import Setting, Settings
     from reconciler.workflow.inputs import OrganizationFiles
@@ -106,6 +108,18 @@ class Session:
         if self.console.verbosity > 0:
             self._show_settings(settings)
         return settings
+
+    def keys_of(self, files: OrganizationFiles) -> Iterator[Secret | None]:
+        """Yield the API keys that files name, also if their other settings are invalid.
+
+        Raises CredentialError and ConfigurationError for the key of the files.
+        """
+        from reconciler.settings import profile_key
+
+        if files.profile and not self.local:
+            with suppress(ReconcilerError):  # then there is nothing to protect
+                yield profile_key(files.profile, self.process.environ, self.process.platform)
+        yield files.key()
 
     def _show_settings(self, settings: Settings) -> None:
         """Print each setting with its source, once: most organizations share most settings."""

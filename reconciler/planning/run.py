@@ -193,6 +193,15 @@ class DriftReport(NamedTuple):
     reverted_together: bool = False
 
     @property
+    def is_single(self) -> bool:
+        """Return whether the run has one organization."""
+        return len(self.organizations) == 1
+
+    def is_accepted(self, webhook: Drifted) -> bool:
+        """Return whether the files have been edited to accept a webhook."""
+        return self.accepted and bool(webhook.files)
+
+    @property
     def drifts(self) -> tuple[OrganizationDrift, ...]:
         """Return the drift of each organization that could be planned."""
         return values(self.organizations)
@@ -222,4 +231,4 @@ class DriftReport(NamedTuple):
         if any(drift.unapplied or drift.overdue for drift in self.drifts):
             return True
         # What the edited files accept no longer differs from them.
-        return any(not (self.accepted and webhook.files) for webhook in self.webhooks)
+        return any(not self.is_accepted(webhook) for webhook in self.webhooks)

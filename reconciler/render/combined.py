@@ -340,7 +340,7 @@ def drift_blocks(report: DriftReport, view: View) -> list[Block]:
         for webhook in drift.drifted:
             shown = [entries[index] for index in webhook.operations]
             changes = tuple(entry.change for entry in shown)
-            is_accepted = report.accepted and bool(webhook.files)
+            is_accepted = report.is_accepted(webhook)
             note = rename_note(drift.plan, webhook, is_accepted=is_accepted)
             group = (changes, webhook.refusal, webhook.commit, bool(webhook.files))
             rows = [entry.row for entry in shown]
@@ -356,7 +356,7 @@ def _block(
 ) -> Block:
     organizations = [organization for organization, _, _ in members]
     names = [quote(organization.name) for organization in organizations]
-    if len(report.organizations) == 1:
+    if report.is_single:
         names = []
     webhook = members[0][1]
     ways = drift_commands(report, organizations, webhook, view)
@@ -419,7 +419,7 @@ def drift_commands(
     None reverts a webhook that is live under another name, which would stay.
     """
     # Accepted edits are in the files already, so that an apply does not revert them.
-    if view.apply_options is None or (report.accepted and webhook.files):
+    if view.apply_options is None or report.is_accepted(webhook):
         return Ways(refusal=webhook.refusal)
     drift = organizations[0].value
     assert drift is not None
@@ -486,10 +486,9 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
             if is_applied:
                 waiting = f"{waiting}; if it is applied, run"
             entries.setdefault((f"{waiting}:", is_applied), []).append(changes[index])
-    is_single = len(report.organizations) == 1
     for (title, command), listed in entries.items():
         if listed:
-            yield title, command, _merged(listed, is_single)
+            yield title, command, _merged(listed, report.is_single)
 
 
 def _drift_count(report: DriftReport) -> str:

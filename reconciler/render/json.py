@@ -217,7 +217,7 @@ def _organization_drift(
     ]
     drifted: list[Tree] = []
     for webhook in drift.drifted:
-        is_accepted = report.accepted and bool(webhook.files)
+        is_accepted = report.is_accepted(webhook)
         # For each organization, because a program may act on one of them only.
         ways = drift_commands(report, [organization], webhook, view)
         drifted.append(

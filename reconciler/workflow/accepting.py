@@ -23,7 +23,7 @@ from reconciler.findings import Severity
 from reconciler.model import Desired, Secret
 from reconciler.planning.drift import names_of
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Attribution, Kept, Operation, Plan, live_id, webhook_key
+from reconciler.planning.plan import Attribution, Kept, Operation, Plan, webhook_key
 from reconciler.planning.review import mentions
 from reconciler.planning.run import (
     Drifted,
@@ -42,7 +42,7 @@ from reconciler.source.secrets import references
 from reconciler.source.text import decode
 from reconciler.source.writer import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.yaml import parse
-from reconciler.workflow.drift import Base, compared, with_known_labels
+from reconciler.workflow.drift import Base, compared, is_about, with_known_labels
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
@@ -182,8 +182,7 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     commits = tuple(base.commits[webhook_key(plan.operations[index])] for index in waiting)
     merged = indexes[Attribution.WAITING]
     is_late = mentions(base.reviews.late)
-    operations = [plan.operations[index] for index in merged]
-    late = [change for change in operations if is_late(live_id(change), change.name)]
+    late = [index for index in merged if is_about(plan.operations[index], plan.renamed, is_late)]
     return OrganizationDrift(
         plan,
         unapplied=_unapplied(plan, base, globs),

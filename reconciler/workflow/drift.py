@@ -245,7 +245,7 @@ def _with_reviews(plan: Plan, pending: Collection[OperationDigest]) -> Plan:
     is_pending = mentions(pending)
 
     def label(change: Operation) -> Attribution | None:
-        if not any(is_pending(*webhook) for webhook in _webhooks(change, plan.renamed)):
+        if not is_about(change, plan.renamed, is_pending):
             return change.attribution
         if change.attribution is Attribution.PARTLY_DRIFT:
             return Attribution.THIS_CHANGE
@@ -273,13 +273,16 @@ def _relabeled(plan: Plan, label: Callable[[Operation], Attribution | None]) -> 
     return plan._replace(operations=tuple(operations))
 
 
-def _webhooks(
-    operation: Operation, renamed: Mapping[str, Snapshot]
-) -> Iterator[tuple[str | None, str]]:
-    """Yield the id and name of the webhook of an operation, and of the live one of a rename."""
-    yield live_id(operation), operation.name
-    if isinstance(operation, Create) and operation.name in renamed:
-        yield renamed[operation.name].id, renamed[operation.name].name
+def is_about(
+    operation: Operation,
+    renamed: Mapping[str, Snapshot],
+    mentioned: Callable[[str | None, str], bool],
+) -> bool:
+    """Return whether the webhook of an operation, or the live one of a rename, is `mentioned`."""
+    live = renamed.get(operation.name) if isinstance(operation, Create) else None
+    if live is not None and mentioned(live.id, live.name):
+        return True
+    return mentioned(live_id(operation), operation.name)
 
 
 def may_be_drift(plan: Plan) -> bool:

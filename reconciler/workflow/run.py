@@ -35,7 +35,7 @@ from reconciler.planning.run import OrganizationResult
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.connection import Connection
-from reconciler.workflow.inputs import Checked, Gathered, Source, gather
+from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, gather
 from reconciler.workflow.planning import plan_of_live, read_live
 
 _T = TypeVar("_T")
@@ -99,12 +99,16 @@ class Planned(NamedTuple):
 
 
 def connect_all(
-    targets: Sequence[Target], connect: Callable[[Target], tuple[Connection, str | None]]
+    targets: Sequence[Target],
+    connect: Callable[[Target], tuple[Connection, str | None]],
+    *,
+    keys_of: Callable[[OrganizationFiles], Iterable[Secret | None]] = lambda files: [files.key()],
 ) -> tuple[Target, ...]:
     """Connect each target without a problem. An error of `connect` is the problem of its target.
 
-    `connect` returns a connection and the source of its key, and sends no request. Afterwards no
-    webhook of any organization may contain the key of any of them.
+    `connect` returns a connection and the source of its key, and sends no request; `keys_of` yields
+    the keys that files name, if that fails. Afterwards no webhook of any organization may contain
+    the key of any of them.
     """
     connected: list[Target] = []
     keys: list[Secret] = []
@@ -115,7 +119,7 @@ def connect_all(
             connected.append(target._replace(problem=target.problem or problem))
             # A wrong server or profile makes the key of the files no less secret.
             with suppress(ReconcilerError):
-                keys += filter(None, [target.source.files.key()])
+                keys += filter(None, keys_of(target.source.files))
             continue
         keys += filter(None, [connection.key])
         if target.problem is None:

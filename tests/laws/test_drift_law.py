@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,12 +14,13 @@ from hypothesis import given, settings, strategies as st
 
 from reconciler.kinds import EVENT_TYPES, expand
 from reconciler.model import Live, LiveWebhook, Secret
+from reconciler.planning.plan import OperationDigest
 from reconciler.planning.planner import PlanOptions
 from reconciler.source.writer import ChangeItems, Item, edit_file, scalar
 from reconciler.source.yaml import parse
 from reconciler.workflow import Inputs, Target, load_all, previous
 from reconciler.workflow.accepting import find_drift
-from reconciler.workflow.drift import Base
+from reconciler.workflow.drift import Base, MergedReviews
 from reconciler.workflow.inputs import gather
 from reconciler.workflow.planning import plan_of_live
 from reconciler.workflow.run import Planned
@@ -156,3 +158,16 @@ def test_accepting_makes_the_files_declare_the_live_webhooks(data: st.DataObject
             for text in entry_texts(raw):
                 if any(f"{name}" in text.decode() for name in unchanged):
                     assert text in edited
+
+
+def test_a_rename_that_waits_is_overdue_a_day_after_its_merge(tmp_path: Path) -> None:
+    """Its review knows the webhook by id, whatever the file and CloudTruth call it since then."""
+    values = {"url": "https://example.com"}
+    entry = {"name": "b", "type": "generic", "event_types": ["*"], "configuration": values}
+    (tmp_path / "webhooks.yaml").write_text(json.dumps({"prune": False, "webhooks": [entry]}))
+    live = Live("", memory().organization(), (live_webhook("id-1", {**entry, "name": "c"}),))
+    organization = planned(Inputs(tmp_path, {}, bytes), live, [str(tmp_path / "webhooks.yaml")])
+    merged = [OperationDigest("", "id-1", "a")]
+    base = Base(organization.target.options.previous, reviews=MergedReviews(merged, late=merged))
+    (drift,) = find_drift([organization], [base]).drifts
+    assert (drift.merged, drift.overdue) == ((0,), 1)
