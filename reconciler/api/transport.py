@@ -399,9 +399,11 @@ class Transport:
         )
 
     def _too_long(self, pause: float, status: int | None, sends: int) -> RateLimitedError:
+        # The answer to an earlier request required the wait.
+        sent = f" ({plural(sends, 'attempt')})" if sends else ": this request was not sent"
         return RateLimitedError(
             f"HTTP {status}: {self.origin.address} requires a {pause:.0f} s wait, but the run has "
-            f"only {max(0.0, self.pace.left()):.0f} s left ({plural(sends, 'attempt')})",
+            f"only {max(0.0, self.pace.left()):.0f} s left{sent}",
             status=status,
             hint="run again later, or allow more time with --deadline",
         )

@@ -293,7 +293,7 @@ def declared_elsewhere(
             gone = [name for name in committed if not os.path.lexists(directory / name)]
         # No commit removed these files, so no review has seen the removal: the plan is blocked.
         candidates += [(document, FileState.GONE, "") for document in _at(now, gone, owner)]
-        candidates += _removed(now, {*names, *lines}, search, base)
+        candidates += _removed(now, {*names, *lines}, search, deleted, base)
     declared: list[DeclaredElsewhere] = []
     if now is None and _is_refused(directory, git):
         declared.append(DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED))
@@ -312,15 +312,22 @@ def _is_refused(directory: Path, git: Git) -> bool:
 
 
 def _removed(
-    now: Commit, present: Collection[str], search: _Search, base: str | None
+    now: Commit,
+    present: Collection[str],
+    search: _Search,
+    deleted: Collection[str],
+    base: str | None,
 ) -> Iterator[tuple[Document, FileState, str]]:
-    """Yield the files that commits up to `now` removed, with the commit of each."""
+    """Yield the files with `deleted` webhooks that commits up to `now` removed, each with it."""
     # Without a base, one commit is enough: an older removal was applied, or is still in review.
     before = commit_at(base or f"{now.id}^", now.directory, now.git)
     if before is None:
         return
     earlier = search.names(search.lines(now.git, before))
     for document in _at(before, earlier.difference(present), search.owner):
+        # A search of the history takes long.
+        if _declared_names(document).isdisjoint(deleted) or not search.owner.owns(document):
+            continue
         removed_by = removal(before.id, document.file, now)
         if removed_by is not None:
             yield document, FileState.REMOVED, removed_by

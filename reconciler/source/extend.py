@@ -20,8 +20,7 @@ from reconciler.findings import Finding, Place, error, has_errors, note, related
 from reconciler.model import DataPath
 from reconciler.source import merge, overlay
 from reconciler.source.document import Document
-from reconciler.source.files import NotReadableError, ReadParent, file_name
-from reconciler.source.lint import IDENTITY
+from reconciler.source.files import IDENTITY, NotReadableError, ReadParent, file_name
 from reconciler.source.merge import Layer, Layers, writers
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import parse

@@ -53,7 +53,9 @@ _SUFFIXES: Final = (".yaml", ".yml")
 _GLOB: Final = re.compile(r"[*?\[]")
 _EXTENDS: Final = re.compile(rb"""(?m)^["']?extends["']? *:(.*(?:\n[ \t-].*)*)""")
 """What a file extends: the rest of the line, and the lines below that belong to it."""
-_NAMES_ORGANIZATION: Final = re.compile(rb"""(?m)^["']?(organization|api_key|profile)["']? *:""")
+IDENTITY: Final = ("organization", "api_key", "profile")
+"""The keys that name the organization of a file."""
+_NAMES_ORGANIZATION: Final = re.compile(rf"""(?m)^["']?({"|".join(IDENTITY)})["']? *:""".encode())
 
 
 def _is_read(path: PurePath) -> bool:

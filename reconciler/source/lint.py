@@ -22,6 +22,7 @@ from reconciler.planning import names
 from reconciler.planning.names import transport_notes
 from reconciler.source import secrets
 from reconciler.source.document import holds, listed, mapping, usable_defaults, value_at
+from reconciler.source.files import IDENTITY
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
 from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
 
@@ -63,10 +64,6 @@ def _fields_of_any_type() -> dict[str, Field]:
 
 
 _ANY_FIELD: Final = _fields_of_any_type()
-
-
-IDENTITY: Final = ("organization", "api_key", "profile")
-"""The keys that name the organization of a file."""
 
 
 class _Entry(NamedTuple):

@@ -15,7 +15,7 @@ from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
 from reconciler.source.history import Commit, Git, NoBaseError, no_git
-from reconciler.source.lint import IDENTITY, Rules, without_organization
+from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.schemes import allow_patterns, pattern
 from reconciler.source.secrets import fetch_key
@@ -199,7 +199,7 @@ def _only_layers(inputs: Inputs, data: Mapping[str, Mapping[str, Any]]) -> Itera
 
     Alone, it would be applied to the organization of any key, which may exclude its webhooks.
     """
-    if any(key in values for values in data.values() for key in IDENTITY):
+    if any(key in values for values in data.values() for key in files.IDENTITY):
         return
     for file, folder in files.folders_of_overlays(data, inputs.directory):
         yield error(
