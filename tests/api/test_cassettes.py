@@ -1,4 +1,4 @@
-"""The requests to CloudTruth, byte for byte, as cassettes recorded from the emulator.
+"""The requests to CloudTruth, with their headers, as cassettes recorded from the emulator.
 
 They show that the requests are exact and that client and emulator agree, not that CloudTruth
 responds this way. `--update-golden` records them again.
@@ -14,20 +14,24 @@ from typing import Any
 import httpx
 import vcr
 
+from reconciler import __version__
 from reconciler.api.client import Client
 from tests.api.support import EmulatedApi, slack
 from tests.goldens import Golden
 from tests.planning.builders import TOKEN
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes" / "emulated" / "cloudtruth"
-SENT = {"accept", "accept-encoding", "content-type"}
-RECEIVED = {"content-type", "retry-after", "location", "allow"}
+NOT_COMPARED = {"authorization", "content-length", "host"}
+"""The key, and what follows from the body and the URL, which are compared."""
+RECEIVED = {"content-type", "retry-after", "location", "allow", "set-cookie"}
 
 
 def scrub_request(request: Any) -> Any:
-    """Keep the relevant headers of a request, without the token."""
+    """Keep all other headers of a request, without the version of the program, and no token."""
     request.headers = {
-        name: request.headers[name] for name in request.headers if name.lower() in SENT
+        name.lower(): value.removesuffix(f"/{__version__}")
+        for name, value in request.headers.items()
+        if name.lower() not in NOT_COMPARED
     }
     if request.body:
         request.body = request.body.replace(TOKEN.encode(), b"REDACTED")
@@ -54,7 +58,7 @@ def tape(golden: Golden, name: str, **choices: Any) -> Iterator[Client]:
         path.unlink(missing_ok=True)
     recorder = vcr.VCR(
         record_mode="all" if golden.update else "none",
-        match_on=["method", "scheme", "host", "port", "path", "query", "body"],
+        match_on=["method", "scheme", "host", "port", "path", "query", "body", "headers"],
         before_record_request=scrub_request,
         before_record_response=scrub_response,
         decode_compressed_response=True,
