@@ -19,10 +19,10 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from reconciler.planning.document import plain
 from reconciler.planning.plan import OperationDigest
 from reconciler.planning.resend import Resend, read_resend
 from reconciler.planning.review import operation_digest
+from reconciler.planning.tree import plain
 
 COMMENT_CHARACTERS: Final = 64_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Severity, sort_key
-from reconciler.planning.document import (
+from reconciler.planning.drift import LiveStatus, WebhookStatus
+from reconciler.planning.plan import Kept, Plan
+from reconciler.planning.run import DriftReport, OrganizationDrift, OrganizationResult, RunPlan
+from reconciler.planning.tree import (
     Tree,
     checksum,
     error_tree,
@@ -21,9 +24,6 @@ from reconciler.planning.document import (
     run_tree,
     write_json,
 )
-from reconciler.planning.drift import LiveStatus, WebhookStatus
-from reconciler.planning.plan import Kept, Plan
-from reconciler.planning.run import DriftReport, OrganizationDrift, OrganizationResult, RunPlan
 from reconciler.render import PLAIN, View
 from reconciler.render.combined import drift_commands, rename_note
 from reconciler.render.outcomes import tally

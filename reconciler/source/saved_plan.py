@@ -17,13 +17,13 @@ from typing import Any, Final, NamedTuple, NoReturn
 from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Position, error
 from reconciler.model import Desired
-from reconciler.planning.document import FORMAT_VERSION, checksum, run_tree, write_json
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import OperationDigest
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import read_resend
 from reconciler.planning.review import Review
 from reconciler.planning.run import RunPlan, run_digest
+from reconciler.planning.tree import FORMAT_VERSION, checksum, run_tree, write_json
 from reconciler.source.document import LISTED, Document
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import yaml
 
 from reconciler.model import DataPath
-from reconciler.planning.document import without_commands
+from reconciler.planning.tree import without_commands
 from reconciler.source.yaml import Node, nodes
 
 _Comment: TypeAlias = Callable[[DataPath], str]

@@ -14,7 +14,7 @@ import pytest
 from reconciler.cli.console import Console, Process
 from reconciler.errors import Interrupted
 from reconciler.model import Secret
-from reconciler.planning.document import write_json
+from reconciler.planning.tree import write_json
 from tests.cli.conftest import Terminal
 
 

@@ -17,8 +17,8 @@ import yaml
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Position
 from reconciler.model import UNKNOWN, Desired, FileScope, LiveWebhook, Policy, Secret, SecretRef
-from reconciler.planning.document import plain
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
+from reconciler.planning.tree import plain
 from tests.goldens import NEXT, Golden, cases
 from tests.loading import load_text
 from tests.planning.builders import EVENTS, TOKEN, live_slack, make_plan, slack

@@ -8,10 +8,10 @@ import pytest
 
 from reconciler.errors import ConflictError, StalePlanError
 from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.document import error_tree, operation_summary, plain
 from reconciler.planning.drift import attribute, by_webhook, live_status
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.resend import Resend
+from reconciler.planning.tree import error_tree, operation_summary, plain
 from tests.planning.builders import (
     OTHER_TOKEN,
     TOKEN_REF,

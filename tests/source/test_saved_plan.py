@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from reconciler.errors import ConfigurationError, ExitCode, StalePlanError
 from reconciler.findings import Position, Severity
 from reconciler.model import Desired, Live, SecretRef
-from reconciler.planning.document import checksum
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import approve_all
 from reconciler.planning.run import RunPlan
+from reconciler.planning.tree import checksum
 from reconciler.render import RENDERERS
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed

@@ -11,7 +11,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.findings import Position
 from reconciler.model import DataPath
-from reconciler.planning.document import Tree, write_json
+from reconciler.planning.tree import Tree, write_json
 from reconciler.source.document import UNITED, holds
 from reconciler.source.load import Loaded, configurations
 from reconciler.source.position import positions
