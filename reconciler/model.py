@@ -209,6 +209,10 @@ class Pattern:
     file: str = field(default="", compare=False)
 
 
+WEBHOOK_FIELDS: Final = ("name", "type", "event_types", "configuration")
+"""The fields of a webhook that are compared and sent, in the order in which a plan shows them."""
+
+
 @frozen
 class Webhook:
     """A webhook as a file declares it, defaults merged and event globs expanded.

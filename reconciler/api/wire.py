@@ -24,6 +24,7 @@ from reconciler.kinds import KINDS
 from reconciler.kinds.slack import TOKEN
 from reconciler.model import (
     UNKNOWN,
+    WEBHOOK_FIELDS,
     DeliveryError,
     LiveValue,
     LiveWebhook,
@@ -122,8 +123,7 @@ def bare_id(value: Any) -> str | None:
 
 def full_body(draft: Draft, organization: str) -> dict[str, Any]:
     """Return the body of a POST or PUT: every field. Reveals secrets."""
-    everything = frozenset({"name", "type", "event_types", "configuration"})
-    return {**changed_body(draft, everything), "organization": organization}
+    return {**changed_body(draft, frozenset(WEBHOOK_FIELDS)), "organization": organization}
 
 
 def changed_body(draft: Draft, fields: frozenset[str]) -> dict[str, Any]:

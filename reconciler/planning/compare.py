@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
     UNKNOWN,
+    WEBHOOK_FIELDS,
     LiveWebhook,
     Secret,
     SecretRef,
@@ -119,7 +120,6 @@ def compare(
     return Comparison(webhook, live, fields, unread)
 
 
-_ORDER: Final = ("name", "type", "event_types", "configuration")
 _NOT_COMPARED: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
 
 
@@ -215,7 +215,7 @@ def _visible_changes(
             unchanged=len(webhook.event_types & live.event_types),
         )
         changes.append(change)
-    return sorted(changes, key=lambda change: (_ORDER.index(change.path[0]), change.path))
+    return sorted(changes, key=lambda change: (WEBHOOK_FIELDS.index(change.path[0]), change.path))
 
 
 def _removals(

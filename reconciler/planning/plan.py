@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, Position
 from reconciler.model import (
+    WEBHOOK_FIELDS,
     DeliveryError,
     Organization,
     SecretRef,
@@ -233,7 +234,7 @@ class Create:
     @property
     def sent_fields(self) -> frozenset[str]:
         """Return the top-level fields that are sent."""
-        return frozenset(("name", "type", "event_types", "configuration"))
+        return frozenset(WEBHOOK_FIELDS)
 
 
 @frozen
