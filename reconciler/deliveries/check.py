@@ -25,6 +25,7 @@ from reconciler.report import Check, CheckedWebhook, Section, Status, fail, ok, 
 
 _APPLY: Final = "run `webhooks plan` and `webhooks apply`"
 _PROVE: Final = "prove it: `webhooks check --deliver PROJECT`"
+_PROVE_IN_ONE: Final = "prove it: `webhooks check --organization NAME --deliver PROJECT`"
 _WAIT: Final = "wait for an event of this webhook, then run `webhooks status`"
 _STATES: Final = {
     DeliveryState.FAILED_EARLIER: ok("failed earlier", "the last run succeeded"),
@@ -90,7 +91,7 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
         yield finding("not live", "CloudTruth has no such webhook", fix=_APPLY)
         return
     if proof is None:
-        yield _last_delivery(live)
+        yield _last_delivery(live, case.organization)
     elif live.id in proof.observations:
         # The proof's delivery is the last one, so only its verdict is shown.
         yield _proved(proof.observations[live.id])
@@ -99,27 +100,30 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
         if received(live):
             detail = "the proof ended before its events"
         yield unknown("not covered", detail)
-        yield _last_delivery(live)
+        yield _last_delivery(live, case.organization)
     if case.differs:
         yield warn("differs", "the live webhook is not as in the file", fix=_APPLY)
 
 
-def _last_delivery(live: LiveWebhook) -> Check:
+def _last_delivery(live: LiveWebhook, organization: str | None) -> Check:
     state = delivery_state(live.last_run, live.last_error)
     if state is DeliveryState.FAILING:
-        return _failure("failing", live)
+        return _failure("failing", live, organization)
     check = _STATES[state]
     if check.status is Status.UNKNOWN:
-        return check._replace(fix=_next_proof(live))
+        return check._replace(fix=_next_proof(live, organization))
     return check
 
 
-def _next_proof(live: LiveWebhook) -> str:
+def _next_proof(live: LiveWebhook, organization: str | None) -> str:
     """Return how to find out whether a webhook delivers."""
-    return _PROVE if received(live) else _WAIT
+    if not received(live):
+        return _WAIT
+    # The project of a proof is in one organization; equal checks of several are shown once.
+    return _PROVE if organization is None else _PROVE_IN_ONE
 
 
-def _failure(name: str, live: LiveWebhook) -> Check:
+def _failure(name: str, live: LiveWebhook, organization: str | None = None) -> Check:
     """Return a failed check for the last error; Slack's codes have a meaning and a fix."""
     # The error is CloudTruth's own text, which may be any.
     error = live.last_error
@@ -127,7 +131,7 @@ def _failure(name: str, live: LiveWebhook) -> Check:
     known = slack.cause(error.code or "") if error is not None and live.type == "slack" else None
     if known is not None:
         detail, fix = f"{detail}: {known[0]}", known[1]
-    return fail(name, detail, fix=f"{fix}, then {_next_proof(live)}")
+    return fail(name, detail, fix=f"{fix}, then {_next_proof(live, organization)}")
 
 
 def look_up(

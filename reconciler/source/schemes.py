@@ -318,7 +318,11 @@ def refusal(
             "replace the link by the file, or add the path of its target to the list",
         )
     message = f"{ref.scheme} {shown} is not in the list of allowed secrets"
-    listed = f"add '{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS"
+    # A line may name an organization, and then allows the secret for it only.
+    listed = (
+        f"add '{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS, in the line of "
+        "the organization if it has one"
+    )
     workflows = "for GitHub's workflows, run `webhooks init --github` again"
     return error("secret-not-allowed", message, f"if it may be sent, {listed}; {workflows}")
 

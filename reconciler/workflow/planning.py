@@ -262,7 +262,8 @@ def _check_organization(
         otherwise = "correct `organization`"
     raise OrganizationError(
         f"the API key belongs to organization {organization.name!r}, not to {in_quotes(expected)}",
-        hint=f"use a key of that organization, or {otherwise}",
+        hint="use a key of that organization, with `api_key` in its file if there are several, or "
+        f"{otherwise}",
     )
 
 
