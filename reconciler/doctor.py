@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -103,12 +103,14 @@ def check_server(
 
 def _run_checks(
     api: Client, name: str, checks: Iterator[Check], *, fix: str | None = None
-) -> Iterator[Check]:
-    """Yield the checks. If one raises, yield a failed check `name` and stop."""
+) -> Generator[Check, None, ReconcilerError | None]:
+    """Yield the checks. If one raises, yield a failed check `name`, and return the error."""
     try:
         yield from checks
     except ReconcilerError as problem:
         yield failure(api, name, problem, fix=fix)
+        return problem
+    return None
 
 
 def failure(
@@ -135,17 +137,17 @@ def failure(
 def _compare_schema(description: Any) -> Iterator[Check]:
     """Compare the server's OpenAPI description with the types and events of this version."""
     schemas = _inner(description, "components", "schemas")
-    for what, listed, ours in (
+    for what, described, ours in (
         ("event types", _inner(schemas, "EventTypesEnum", "enum"), set(EVENT_TYPES)),
         ("webhook types", _inner(schemas, "WebHooksTypeEnum", "enum"), set(KINDS)),
         ("fields", _inner(schemas, "WebHooks", "properties"), _WEBHOOK),
     ):
         # The description is not trusted: an enum should be a list, properties a mapping.
-        theirs = set(map(str, listed)) if isinstance(listed, list | dict) else set()
-        lists = (("new", theirs - ours), ("missing", ours - theirs))
+        theirs = set(map(str, described)) if isinstance(described, list | dict) else set()
+        differences = (("new", theirs - ours), ("missing", ours - theirs))
         shown = "; ".join(
             f"{title}: {shorten([*map(quote, sorted(names))], 10)}"
-            for title, names in lists
+            for title, names in differences
             if names
         )
         if not theirs:
@@ -260,17 +262,19 @@ def probe(api: Client, clock: Clock, organization: Organization) -> Section:
     or secret. The webhook has a fixed name and sends to a domain that never resolves. No other
     webhook is written, except that the one of an earlier probe that was killed is deleted.
     """
-    checks = [*_run_checks(api, "probe", _trial(api, organization))]
-    # The last check has this name only if the trial failed.
-    if checks[-1].name != "probe":
-        checks += _run_checks(api, "slack", _slack_trial(api, organization))
-    if checks[-1].name in ("probe", "slack"):
+    return Section(name="Probe", checks=tuple(_probe_checks(api, clock, organization)))
+
+
+def _probe_checks(api: Client, clock: Clock, organization: Organization) -> Iterator[Check]:
+    problem = yield from _run_checks(api, "probe", _trial(api, organization))
+    if problem is None:
+        problem = yield from _run_checks(api, "slack", _slack_trial(api, organization))
+    if problem is not None:
         # Its create may have had no response, and the webhook may not be listed yet.
         clock.sleep(_SETTLED)
     names = ", ".join(map(repr, _PROBES))
     manually = f"delete the webhooks with these names, or run the probe again: {names}"
-    checks += _run_checks(api, "clean-up", _clean_up(api), fix=manually)
-    return Section(name="Probe", checks=tuple(checks))
+    yield from _run_checks(api, "clean-up", _clean_up(api), fix=manually)
 
 
 def _clean_up(api: Client) -> Iterator[Check]:
@@ -401,10 +405,10 @@ def learned(proof: Proof) -> Section:
     if moved:
         span = f"{min(moved):.0f} to {max(moved):.0f} s after the last event"
         checks.append(ok("last-run", f"moves {span} ({plural(len(moved), 'webhook')})"))
-    still = len(observations) - len(moved)
-    if still:
+    unmoved = len(observations) - len(moved)
+    if unmoved:
         fix = f"{_REPORT}; `webhooks check --deliver PROJECT` names them"
-        checks.append(warn("last-run", f"does not move: {plural(still, 'webhook')}", fix=fix))
+        checks.append(warn("last-run", f"does not move: {plural(unmoved, 'webhook')}", fix=fix))
     checks.append(_last_error(observations))
     return Section(name="Deliveries", checks=tuple(checks))
 

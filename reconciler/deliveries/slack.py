@@ -118,7 +118,7 @@ def look_up(token: Secret, connect: Callable[[Secret], Transport] | None) -> App
         scopes = frozenset(_words(listed))
     team, bot = (quote(str(reply.data.get(key) or "(unnamed)")) for key in ("team", "user"))
     checks = (form, ok("slack", f"team {team}, bot {bot}"))
-    return App(checks, team, scopes, _channels(transport, scopes or frozenset()))
+    return App(checks, team, scopes, _list_channels(transport, scopes or frozenset()))
 
 
 def _call(transport: Transport, verb: str, method: str, **arguments: str | int) -> Reply:
@@ -145,7 +145,7 @@ def _call(transport: Transport, verb: str, method: str, **arguments: str | int) 
     raise InvalidRequestError(message, hint=hint)
 
 
-def _channels(
+def _list_channels(
     transport: Transport, scopes: frozenset[str]
 ) -> Mapping[str, Mapping[str, Any]] | ApiError | None:
     # Slack refuses the complete listing if a scope for one of the types is missing.
@@ -185,8 +185,8 @@ def check_webhook(webhook: Webhook, app: App) -> Iterator[Check]:
     # The scopes and channels of a rejected token are not known.
     if app.accepted:
         channel, username = (str(webhook.configuration[key]) for key in ("channel", "username"))
-        yield _scopes(app.scopes, username)
-        yield _channel(channel, app)
+        yield _check_scopes(app.scopes, username)
+        yield _check_channel(channel, app)
 
 
 def post(webhook: Webhook, token: Secret, connect: Callable[[Secret], Transport]) -> Check:
@@ -217,7 +217,7 @@ def _check_form(token: Secret) -> Check:
     return warn("token", meaning, fix=USE_A_BOT)
 
 
-def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
+def _check_scopes(scopes: frozenset[str] | None, username: str) -> Check:
     if scopes is None:
         return unknown("scopes", "Slack does not report the token's scopes")
     if "chat:write" not in scopes:
@@ -228,7 +228,7 @@ def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
     return ok("scopes", ", ".join(sorted(scopes.intersection(SCOPES))))
 
 
-def _channel(channel: str, app: App) -> Check:
+def _check_channel(channel: str, app: App) -> Check:
     """Check whether the bot can post in a channel."""
     shown, scopes, listed = quote(channel), app.scopes or frozenset(), app.channels
     if listed is None:
@@ -246,10 +246,10 @@ def _channel(channel: str, app: App) -> Check:
             return fail("channel", detail, fix=_FIND)
         detail = f"{shown}: not among the channels of team {app.team} that this token can see"
         return warn("channel", detail, fix=_FIND)
-    return _access(row, shown, scopes)
+    return _check_access(row, shown, scopes)
 
 
-def _access(row: Mapping[str, Any], shown: str, scopes: frozenset[str]) -> Check:
+def _check_access(row: Mapping[str, Any], shown: str, scopes: frozenset[str]) -> Check:
     """Check whether the bot can post in an existing channel."""
     if row.get("is_archived") is True:
         return fail("channel", f"{shown}: {_ARCHIVED[0]}", fix=_ARCHIVED[1])

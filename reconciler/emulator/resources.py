@@ -1,8 +1,8 @@
 """The routes for webhooks, and for the parameters of a proof with the deliveries of their events.
 
 A key has access to the webhooks of its organization only. A rejected request changes nothing.
-Checks run in the framework's order: existence, body, fields, name. The errors of all fields are
-reported at once, with the framework's messages. Read-only fields are ignored.
+Checks run in the order of the server's Django REST Framework: existence, body, fields, name. The
+errors of all fields are reported at once, with its messages. Read-only fields are ignored.
 
 Of projects, environments, parameters and values there is only what `webhooks check --deliver` uses:
 every organization has the projects of the behavior, and the environment `default`. A parameter is
@@ -88,7 +88,7 @@ def _write(exchange: Exchange, row: Row | None) -> Response:
 def _body(exchange: Exchange) -> dict[str, Any]:
     """Return the object that a request sends. Raises RejectedError."""
     request = exchange.request
-    # As in the framework: without a body all fields are missing, whatever the media type.
+    # As in Django REST Framework: without a body all fields are missing, whatever the media type.
     if not request.body:
         return {}
     kind = request.headers.get("content-type", "")
@@ -110,7 +110,7 @@ def _validated(exchange: Exchange, stored: Mapping[str, Any] | None) -> dict[str
     is_patch = exchange.request.method == "PATCH"
     record: dict[str, Any] = {"id": None, **dict.fromkeys(_FIELDS)}
     record |= stored or {"organization": exchange.caller.organization}
-    # Fields that no client can write, such as `last_run`, are ignored, as in the framework.
+    # As in Django REST Framework, fields that no client can write are ignored, such as `last_run`.
     data = {field: sent_fields[field] for field in _FIELDS if field in sent_fields}
     record |= data
     errors = _field_errors(exchange, data, is_patch=is_patch)
@@ -227,11 +227,13 @@ def parameters_response(exchange: Exchange) -> Response:
     if role.upper() not in ("CONTRIB", "ADMIN", "OWNER"):
         raise reject(403, "You do not have permission to perform this action.")
     sent = {} if method == "DELETE" else _body(exchange)
-    if len(parts) == 3:
-        return _create_parameter(exchange, project, sent)
-    parameter = _with_id(parameters, parts[3])
-    write = _write_parameter if len(parts) == 4 else _write_value
-    return write(exchange, project["id"], parameter, sent)
+    match parts[3:]:  # behind `projects/ID/parameters`
+        case []:
+            return _create_parameter(exchange, project, sent)
+        case [id_]:
+            return _write_parameter(exchange, project["id"], _with_id(parameters, id_), sent)
+        case _:  # with `values` behind its id
+            return _write_value(exchange, project["id"], _with_id(parameters, parts[3]), sent)
 
 
 def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
@@ -289,7 +291,7 @@ def _create_parameter(
 
 
 def _write_parameter(
-    exchange: Exchange, project: str, parameter: dict[str, Any], sent: Mapping[str, Any]
+    exchange: Exchange, project_id: str, parameter: dict[str, Any], sent: Mapping[str, Any]
 ) -> Response:
     """Delete a parameter, or change its description."""
     if exchange.request.method == "DELETE":
@@ -298,13 +300,13 @@ def _write_parameter(
         return bytes_response(204)
     # No other field is ever changed by `webhooks check`.
     parameter["description"] = sent.get("description", parameter["description"])
-    exchange.store.save_parameter(project, parameter)
+    exchange.store.save_parameter(project_id, parameter)
     _deliver(exchange, "parameter_updated")
     return json_value(parameter)
 
 
 def _write_value(
-    exchange: Exchange, project: str, parameter: dict[str, Any], sent: Mapping[str, Any]
+    exchange: Exchange, project_id: str, parameter: dict[str, Any], sent: Mapping[str, Any]
 ) -> Response:
     """Create, change or delete the value of a parameter in an environment."""
     method, values = exchange.request.method, parameter["values"]
@@ -322,7 +324,7 @@ def _write_value(
     values.clear()
     if method != "DELETE":
         values[environment] = {**value, "internal_value": sent.get("internal_value")}
-    exchange.store.save_parameter(project, parameter)
+    exchange.store.save_parameter(project_id, parameter)
     _deliver(exchange, f"value_{_VERBS[method]}")
     if method == "DELETE":
         return bytes_response(204)
@@ -339,7 +341,7 @@ def _deliver(exchange: Exchange, event: str) -> None:
         webhook = json.loads(text)
         if event not in webhook["event_types"]:
             continue
-        # As the framework writes times in UTC.
+        # As Django REST Framework writes times in UTC.
         moment = now.isoformat().replace("+00:00", "Z")
         changes: dict[str, Any] = {"last_run": moment}
         if behavior.fails(webhook["configuration"], event):

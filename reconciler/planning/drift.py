@@ -208,27 +208,18 @@ class WebhookStatus(NamedTuple):
 class LiveStatus(NamedTuple):
     """The live webhooks of an organization, compared with the files of `plan`, if any.
 
-    `live_count` is the number of all live webhooks, also those that `--only` does not select. With
-    `failing_only`, other webhooks are counted, but not shown.
+    `live_count` is the number of all live webhooks, also those that `--only` does not select.
     """
 
     organization: Organization
     webhooks: Sequence[WebhookStatus]
     live_count: int
     plan: Plan | None = None
-    failing_only: bool = False
 
     @property
     def failing(self) -> list[WebhookStatus]:
         """Return the webhooks whose last delivery failed."""
         return [webhook for webhook in self.webhooks if webhook.is_failing]
-
-    @property
-    def shown(self) -> Sequence[WebhookStatus]:
-        """Return the webhooks to show."""
-        if self.failing_only:
-            return self.failing
-        return self.webhooks
 
     @property
     def selected_count(self) -> int:

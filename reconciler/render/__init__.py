@@ -31,6 +31,7 @@ class View(NamedTuple):
     `apply` applies exactly this plan; None suggests no such command. `shows_digest` is whether text
     shows the digest and that command. `connection` are the options of files and of the server on
     the command line, for suggested commands. `limit` is the maximum size of Markdown in bytes.
+    With `failing_only`, of live webhooks only those that fail to deliver are shown.
     `organizations` are the checked organizations with their files, for findings as JSON.
     """
 
@@ -44,6 +45,7 @@ class View(NamedTuple):
     shows_digest: bool = True
     connection: tuple[str, ...] = ()
     limit: int | None = None
+    failing_only: bool = False
     organizations: tuple[tuple[str | None, tuple[str, ...]], ...] = ()
 
 

@@ -149,12 +149,13 @@ def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: Vi
     """Return the document of the live webhooks (schemas/status.schema.json)."""
     organizations: list[Tree] = []
     for result in statuses:
-        tree = failed_tree(result) if result.value is None else _status(result.value)
+        tree = failed_tree(result) if result.value is None else _status(result.value, view)
         organizations.append({"files": list(result.files), **tree})
     return _document("status", {"organizations": organizations})
 
 
-def _status(status: LiveStatus) -> Tree:
+def _status(status: LiveStatus, view: View) -> Tree:
+    shown = status.failing if view.failing_only else status.webhooks
     return {
         "organization": {"id": status.organization.id, "name": status.organization.name},
         "counts": {
@@ -163,7 +164,7 @@ def _status(status: LiveStatus) -> Tree:
             "failing": len(status.failing),
         },
         "drift": None if status.plan is None else sum(status.drift.values()),
-        "webhooks": [_webhook_status(webhook) for webhook in status.shown],
+        "webhooks": [_webhook_status(webhook) for webhook in shown],
         "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
     }
 

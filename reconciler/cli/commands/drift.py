@@ -49,8 +49,8 @@ def run(
         # let a script read it
         webhooks drift --format json
     """
-    words = apply_options(session, session.files, ())
-    sources = session.load_all(words)
+    apply_words = apply_options(session, session.files, ())
+    sources = session.load_all(apply_words)
     # A base that cannot be read is reported before any request.
     bases = {
         source.files.paths: Base(workflow.previous(base, source.checked))
@@ -73,7 +73,7 @@ def run(
     # The suggested commands compare with the same configuration.
     report = report._replace(base=tuple(word for name in base for word in ("--base", name)))
     code = show_problems(session, report.organizations)
-    view = session.view()._replace(apply_options=words)
+    view = session.view()._replace(apply_options=apply_words)
     text = RENDERERS[format]().render_drift(report, view)
     session.show(text, failed=report.remains)
     if accept and not report.accepted:

@@ -40,26 +40,24 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
         # show the webhooks of a team
         webhooks status --only 'team-a-*'
     """
-    results = _statuses(session, only, failing=failing)
+    results = _read_statuses(session, only)
     code = show_problems(session, results)
-    statuses = values(results)
+    fails = any(status.failing for status in values(results))
     # With --failing, text is for mail from cron: nothing is printed if nothing fails.
-    if not failing or format != "text" or any(status.shown for status in statuses):
-        text = STATE_RENDERERS[format]().render_statuses(results, session.view())
-        session.show(text, failed=failing)
-    if failing and any(status.failing for status in statuses):
+    if not failing or format != "text" or fails:
+        view = session.view()._replace(failing_only=failing)
+        session.show(STATE_RENDERERS[format]().render_statuses(results, view), failed=failing)
+    if failing and fails:
         return code or ExitCode.FAILED
     return code
 
 
-def _statuses(
-    session: Session, only: tuple[str, ...], *, failing: bool
-) -> list[OrganizationResult[LiveStatus]]:
+def _read_statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
     """Return the status of each organization of the files, or of that of the key without files."""
     directory = session.process.directory
     default = directory / default_path(directory)
     if session.files or default.exists():
-        return _compared(session, only, failing=failing)
+        return _compare_with_files(session, only)
     # Without files there is nothing to compare, which is a surprise after a typo in the name.
     similar = suggestion(default, default.parent)
     if similar:
@@ -68,31 +66,30 @@ def _statuses(
         live = workflow.read_live(connection.api, session.organizations)
     names = {webhook.name for webhook in live.webhooks}
     require_matches(only, names, "live webhook")
-    status = workflow.status(live, None, only)._replace(failing_only=failing)
+    status = workflow.status(live, None, only)
     return [OrganizationResult(live.organization.name, value=status)]
 
 
-def _compared(
-    session: Session, only: tuple[str, ...], *, failing: bool
+def _compare_with_files(
+    session: Session, only: tuple[str, ...]
 ) -> list[OrganizationResult[LiveStatus]]:
     """Return the status of each organization of the files."""
     sources = session.load_all(apply_options(session, session.files))
-    with connected_all(session, [workflow.Target(source) for source in sources]) as connected:
-        listings = workflow.read_all(connected)
+    with connected_all(session, [workflow.Target(source) for source in sources]) as targets:
+        listings = workflow.read_all(targets)
     results = [
-        _compare(target, listing, only, failing=failing)
-        for target, listing in zip(connected, listings, strict=True)
+        _status_of(target, listing, only) for target, listing in zip(targets, listings, strict=True)
     ]
     plans = [status.plan for status in values(results)]
     # Organizations may have the same warnings.
     notes = dict.fromkeys(note for plan in plans if plan is not None for note in plan.notes)
     session.warn(note for note in notes if note.severity is Severity.WARNING)
-    require_used(only, zip(connected, listings, strict=True))
+    require_used(only, zip(targets, listings, strict=True))
     return results
 
 
-def _compare(
-    target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...], *, failing: bool
+def _status_of(
+    target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
 ) -> OrganizationResult[LiveStatus]:
     """Return the status of an organization, or why there is none."""
     result = OrganizationResult[LiveStatus](target.source.name, target.paths)
@@ -102,5 +99,4 @@ def _compare(
         status = workflow.status(live, target.checked, only)
     except ReconcilerError as problem:
         return result._replace(problem=problem)
-    status = status._replace(failing_only=failing)
     return result._replace(name=live.organization.name, value=status)
