@@ -105,8 +105,8 @@ class Report(NamedTuple):
     for `hidden` values of the applied operations, which the server does not show.
     If a signal came during the run, `stopped` is its exit code. `problem` is a failure of the run
     itself after writing began, such as a listing that could not be read at the end.
-    `plan_command` is set after an apply by digest: the command that plans again, because what is
-    left has another digest; empty if none is known.
+    `plan_command` is set after an apply by digest, or of an allowed number of deletes: the command
+    that plans again, because what is left has another one; empty if none is known.
     """
 
     plan: Plan

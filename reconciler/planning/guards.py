@@ -39,18 +39,37 @@ _MAX_NAMES: Final = 25
 
 
 def guard_all(
-    plans: Sequence[Plan], allow_deletes: int | None = None, *, later_deletes: int = 0
+    plans: Sequence[Plan],
+    allow_deletes: int | None = None,
+    *,
+    later_deletes: int = 0,
+    keep_going: bool = False,
 ) -> list[tuple[Finding, ...]]:
     """Return the findings that block each plan of a run.
 
     `allow_deletes` is the number of all deletes of the run that a user has allowed. It overrides
-    every guard, but must be exact. Without it, each organization is limited, and all of those
-    together whose files have no limit. `later_deletes` is the sum of `max_later_deletes` of the
-    organizations that are not applied now.
+    every guard, but must be exact; fewer deletes than that are judged as without it. Without it,
+    each organization is limited, and all of those together whose files have no limit.
+    `later_deletes` is the sum of `max_later_deletes` of the organizations that are not applied now.
+    With `keep_going`, plans that are not blocked are applied, so only the others' deletes are left.
     """
     total = sum(plan.counted_deletes for plan in plans)
+    if allow_deletes == total:
+        return [()] * len(plans)
+    blocked = _guarded(plans, total, later_deletes)
     if allow_deletes is not None:
-        return _other_number(plans, allow_deletes, total)
+        # What an incomplete apply left may need no permission.
+        if any(blocked) or allow_deletes < total:
+            return _other_number(plans, allow_deletes, total)
+        return blocked
+    if keep_going:
+        left = sum(plan.counted_deletes for plan, why in zip(plans, blocked, strict=True) if why)
+        blocked = _guarded(plans, left, later_deletes)
+    return blocked
+
+
+def _guarded(plans: Sequence[Plan], total: int, later_deletes: int) -> list[tuple[Finding, ...]]:
+    """Return what blocks each plan without permission; hints name `total` as the number of it."""
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
     together: tuple[Finding, ...] = ()

@@ -30,7 +30,7 @@ def values(results: Iterable[OrganizationResult[_T]]) -> tuple[_T, ...]:
 
 
 class Totals(NamedTuple):
-    """Numbers of organizations, and of the operations of those that are not blocked."""
+    """Numbers of organizations, and of the operations that their plans show."""
 
     organizations: int
     to_change: int
@@ -86,7 +86,6 @@ class RunPlan(NamedTuple):
     def totals(self) -> Totals:
         """Return the numbers of organizations and operations."""
         plans = self.plans
-        # Nothing of a blocked plan is applied, so its operations are not counted.
         applicable = [plan for plan in plans if not plan.blocked]
         changed = [plan for plan in applicable if plan.operations]
         # An apply has no plan of an organization that a guard blocks, but this problem.
@@ -97,9 +96,9 @@ class RunPlan(NamedTuple):
             blocked=len(plans) - len(applicable) + stopped,
             failed=len(self.problems) - stopped,
             unchanged=len(applicable) - len(changed),
-            create=sum(len(plan.creates) for plan in changed),
-            update=sum(len(plan.updates) for plan in changed),
-            delete=sum(len(plan.deletes) for plan in changed),
+            create=sum(len(plan.creates) for plan in plans),
+            update=sum(len(plan.updates) for plan in plans),
+            delete=sum(len(plan.deletes) for plan in plans),
         )
 
     @property

@@ -26,7 +26,7 @@ from reconciler.report import (
 )
 
 _AGAIN: Final = "run the same command again"
-_PLAN_AGAIN: Final = "plan again, then apply with the new digest"
+_PLAN_AGAIN: Final = "plan again, and run the command that it prints"
 _NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
 
 
@@ -153,7 +153,7 @@ def _verification(report: Report) -> str:
 def _meaning(report: Report) -> str:
     """Return the meaning of an exit code other than 0, and the next step."""
     code, again = report.exit_code, _AGAIN
-    # After an apply by digest the same command would be refused: the rest has another digest.
+    # After an apply by digest or number of deletes, the same command would be refused.
     finish = f"{_AGAIN} to finish"
     if report.plan_command is not None:
         again = finish = _PLAN_AGAIN

@@ -115,7 +115,7 @@ def run_summary(totals: Totals) -> str:
         (totals.blocked, "blocked"),
     ]
     summary = organization_counts(totals.organizations, numbers(states), totals.failed)
-    if totals.to_change:
+    if totals.create or totals.update or totals.delete:
         others = numbers([(totals.create, "to create"), (totals.update, "to update")])
         return f"{summary} {between('', others, ', ')}{totals.delete} to delete."
     # Whether an organization has changes is unknown if it failed, and it has some if it is blocked.

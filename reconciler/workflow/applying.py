@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import (
     BlockedError,
@@ -46,6 +46,8 @@ from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
 from reconciler.workflow.run import Planned, Target, plan_all
 
+_ALLOW_DELETES: Final = "--allow-deletes"
+
 _Reasons: TypeAlias = Mapping[int, tuple[str, str]]
 _Withhold: TypeAlias = Callable[[Plan, Live, Gathered], _Reasons]
 """Returns the operations of a plan that must not be applied: code and reason, by index."""
@@ -55,7 +57,8 @@ class _Ready(NamedTuple):
     """What an apply does in one organization: the part of its plan that is applied.
 
     `skipped` are code and reason for the other operations, by index in the complete plan.
-    `expects_digest` means that the complete plan was approved by its digest.
+    `expects_digest` means that the complete plan was approved by its digest, `allows_deletes` that
+    all deletes of the run were allowed by their number.
     """
 
     target: Target
@@ -66,6 +69,7 @@ class _Ready(NamedTuple):
     plan: Plan
     skipped: Mapping[int, tuple[str, str]]
     expects_digest: bool = False
+    allows_deletes: bool = False
 
 
 def apply(
@@ -149,7 +153,7 @@ def apply_all(
     approve = expect_digest is not None
     # First all of them: nothing is written while another organization may stop the run.
     prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
-    ready = _judged(planned, prepared, allow_deletes)
+    ready = _judged(planned, prepared, allow_deletes, keep_going=keep_going)
     to_apply = RunPlan(tuple(map(_to_apply, planned, ready)), digest)
     if to_apply.problems and not keep_going:
         return RunReport(tuple(_as_reports(to_apply)), digest)
@@ -220,15 +224,22 @@ def _prepared(
     return _Ready(target, connection, gathered, live, complete, plan, skipped, approve)
 
 
-def _plan_command(target: Target) -> str:
-    """Return the command that shows the plan."""
-    return shlex.join(["webhooks", "plan", *(target.checked.inputs.apply_options or ())])
+def _plan_command(target: Target, deletes: int = 0) -> str:
+    """Return the command that shows the plan; it allows the number of `deletes`, if any."""
+    options = list(target.checked.inputs.apply_options or ())
+    if _ALLOW_DELETES in options:
+        number = options.index(_ALLOW_DELETES)
+        # The number of this run may be that of another plan, which would block the shown one.
+        options[number : number + 2] = [_ALLOW_DELETES, str(deletes)] if deletes else []
+    return shlex.join(["webhooks", "plan", *options])
 
 
 def _judged(
     planned: Sequence[Planned],
     prepared: Sequence[_Ready | ReconcilerError],
     allow_deletes: int | None,
+    *,
+    keep_going: bool,
 ) -> list[_Ready | ReconcilerError]:
     """Return the same, with the problem of each organization that is blocked or lacks a secret.
 
@@ -241,11 +252,13 @@ def _judged(
         for organization, part in zip(planned, prepared, strict=True)
         if not isinstance(part, _Ready)
     )
-    blocked = iter(guard_all(plans, allow_deletes, later_deletes=later_deletes))
+    findings = guard_all(plans, allow_deletes, later_deletes=later_deletes, keep_going=keep_going)
+    blocked = iter(findings)
     judged: list[_Ready | ReconcilerError] = []
     for part in prepared:
         if isinstance(part, _Ready):
-            part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
+            plan = part.plan._replace(blocked=next(blocked))
+            part = part._replace(plan=plan, allows_deletes=allow_deletes is not None)
             try:
                 _require_secrets(part)
                 if part.plan.blocked:
@@ -264,11 +277,13 @@ def _judged(
 def _require_digest(digest: str, expected: str, planned: Sequence[Planned]) -> None:
     """Raise StalePlanError unless the run has the expected digest or nothing to do."""
     if digest and digest != expected:
+        deletes = sum(part.plan.counted_deletes for part in planned if part.plan is not None)
+        command = _plan_command(planned[0].target, deletes)
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",
             differences=(f"reviewed  {expected}", f"now       {digest}"),
-            hint=f"run `{_plan_command(planned[0].target)}`; if the plan is right, apply with its "
-            "digest, and with the same --base if it was made with one",
+            hint=f"run `{command}`; if the plan is right, apply with its digest, and with the same "
+            "--base if it was made with one",
         )
 
 
@@ -355,8 +370,9 @@ def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
     # Hundreds of organizations would otherwise keep a connection each until the end.
     connection.disconnect()
     report = _completed(report, part.complete, part.skipped)
-    if part.expects_digest:
-        # What is left has another digest, so the same command would be refused.
+    has_deleted = any(isinstance(outcome.operation, Delete) for outcome in report.applied)
+    if part.expects_digest or (part.allows_deletes and has_deleted):
+        # What is left has another digest and fewer deletes, so the same command may be refused.
         is_suggested = part.target.checked.inputs.apply_options is not None
         command = _plan_command(part.target) if is_suggested else ""
         report = report._replace(plan_command=command)
