@@ -80,6 +80,7 @@ class Resends:
             self._reviewed.setdefault(resend.id, {})[resend.field] = resend
         self._desired, self._earlier = desired, previous or Desired()
         self._pinned = {webhook.id for webhook in desired.webhooks} - {None}
+        self._is_compared = previous is not None
         self._previous: dict[str, Webhook] = {}
         # Of several with a name, the last one, without an `id`, can be found by its name only.
         for webhook in sorted(self._earlier.webhooks, key=lambda webhook: webhook.id is None):
@@ -93,7 +94,7 @@ class Resends:
 
         `id_` is that of the live webhook.
         """
-        if not (self._previous or self._named or self._reviewed):
+        if not (self._is_compared or self._named or self._reviewed):
             return {}  # most plans
         before, reviewed = self._before(webhook, id_), self._reviewed.get(id_, {})
         secret_fields = KINDS[webhook.type].secret_fields
@@ -173,6 +174,9 @@ class Resends:
             cause = self._changed(before.configuration.get(name), new)
             if cause is not None:
                 return cause
+        # Otherwise no review could approve another host of a webhook that was added live.
+        elif self._is_compared and _has_versioned_destination(webhook, name):
+            return SecretCause.VERSION_CHANGED
         # A resend in a review applies while the files still declare the same.
         if resend is not None and resend.value == new:
             return resend.cause
@@ -189,6 +193,13 @@ class Resends:
         if (old.scheme, old.name) == (new.scheme, new.name):
             return SecretCause.VERSION_CHANGED
         return SecretCause.REFERENCE_CHANGED
+
+
+def _has_versioned_destination(webhook: Webhook, name: str) -> bool:
+    """Return whether a field is the destination, and a reference with a version."""
+    value = webhook.configuration[name]
+    is_destination = name == KINDS[webhook.type].destination_field
+    return is_destination and isinstance(value, SecretRef) and value.version is not None
 
 
 def _names(webhook: Webhook, value: Value) -> set[str]:

@@ -322,7 +322,7 @@ def _why_not_reviewable(
     allow_value_changes: bool,
 ) -> str:
     """Return why a review does not cover an operation whatever its digests, else an empty text."""
-    if _moves(operation):
+    if moves(operation):
         return "the secret would be sent to a different host"
     if digests:
         return ""
@@ -338,7 +338,7 @@ def _why_not_reviewable(
     return f"it also replaces {', '.join(unseen)}, hidden and not reviewed" if unseen else ""
 
 
-def _moves(operation: Operation) -> bool:
+def moves(operation: Operation) -> bool:
     """Return whether a secret would be sent to a different host that the commit does not show."""
     return any(
         change.moved and not (change.not_shown and change.cause is not SecretCause.REQUESTED)

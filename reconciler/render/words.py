@@ -11,6 +11,7 @@ from reconciler.findings import Finding, Severity, plural, sort_key
 from reconciler.model import DeliveryError
 from reconciler.planning.guards import edits
 from reconciler.planning.plan import Attribution, Plan, Reason, SecretUse
+from reconciler.planning.review import moves
 from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import command_line, prose, quote
@@ -222,17 +223,27 @@ def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
             yield form.format(labels.count(label))
 
 
-def outside_digest(plans: Iterable[Plan], shown: _Quoting = quote) -> list[str]:
-    """Return one line about operations that no digest covers: only a secret's value differs."""
-    names: dict[str, None] = {}
+def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[str]:
+    """Yield a line for each reason why no digest covers operations."""
+    moved, changed = dict[str, list[str]](), dict[str, list[str]]()
     for plan in plans:
         # A plan that was not made for a review has no digests.
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
-            if not digests:
-                names[shown(operation.name)] = None
-    if not names:
-        return []
-    return [f"Not in the digest (only a secret's value differs): {', '.join(names)}"]
+            if moves(operation) or not digests:
+                webhooks = moved if moves(operation) else changed
+                webhooks.setdefault(shown(operation.name), []).append(plan.organization.name)
+    for reason, webhooks in (
+        ("a secret would go to another host: increment `version`, plan with --base", moved),
+        ("only a secret's value differs", changed),
+    ):
+        names = list(webhooks)
+        if len(plans) > 1:
+            names = [
+                f"{name} (in {shorten(list(map(shown, organizations)), 3)})"
+                for name, organizations in webhooks.items()
+            ]
+        if names:
+            yield f"Not in the digest ({reason}): {', '.join(names)}"
 
 
 def delivery_error(error: DeliveryError | None) -> str:
