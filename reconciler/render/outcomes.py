@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, StalePlanError
 from reconciler.findings import plural
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
@@ -93,7 +93,8 @@ def conclusion(run: RunReport) -> list[str]:
     if states.count(State.UNCHANGED) == len(states):
         totals += " No changes."
     finish = f"{_AGAIN} to finish"
-    if any(report.plan_command is not None for report in run.reports):
+    is_stale = any(isinstance(result.problem, StalePlanError) for result in run.organizations)
+    if is_stale or any(report.plan_command is not None for report in run.reports):
         finish = _PLAN_AGAIN
         # Whoever applies by digest expects changes.
         if run.exit_code is ExitCode.OK and not run.digest:

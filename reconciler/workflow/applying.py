@@ -126,6 +126,7 @@ def apply_all(
     values: bool = False,
     keep_going: bool = False,
     withhold: _Withhold = lambda plan, live, gathered: {},
+    label: Callable[[Planned], Planned] | None = None,
 ) -> RunReport:
     """Apply all targets one after another, if `confirm` returns true for what will be applied.
 
@@ -133,7 +134,8 @@ def apply_all(
     secrets, guards, a stale review. Then nothing is written, unless `keep_going` continues with the
     others; so it does after a failed organization. `confirm` is not called if nothing changes.
     `expect_digest` is the digest of the complete run; `allow_deletes` is as for `plan_all`,
-    `values` as for `apply`. Operations that `withhold` returns are skipped with its reason.
+    `values` as for `apply`. Operations that `withhold` returns are skipped with its reason. `label`
+    changes what the plans call drift.
 
     Raises the errors of `plan_all`; NotConfirmedError, and StalePlanError for another digest: in
     both cases nothing was written.
@@ -143,6 +145,8 @@ def apply_all(
         check_digest(expect_digest)
     reviewed = expect_digest is not None or any(target.review is not None for target in targets)
     planned = plan_all(targets, allow_deletes=allow_deletes, writing=True, reviewed=reviewed)
+    if label is not None:
+        planned = tuple(map(label, planned))
     complete = RunPlan(tuple(part.result for part in planned))
     digest = complete.digest
     if expect_digest is not None:

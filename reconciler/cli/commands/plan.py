@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -177,9 +177,9 @@ def run(
     targets = load_targets(session, words, options, target)
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
-    base = targets[0].options.base
-    if base is not None:
-        planned = _compared(planned, base)
+    label = labels(targets)
+    if label is not None:
+        planned = tuple(map(label, planned))
     run = workflow.RunPlan(tuple(organization.result for organization in planned))
     show_problems(session, run.organizations)
     view = session.view()._replace(
@@ -208,15 +208,22 @@ def _missing(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
     return frozenset().union(*(files.missing_references for files in gathered))
 
 
-def _compared(planned: Sequence[workflow.Planned], base: str) -> tuple[workflow.Planned, ...]:
-    """Return the plans without the label of drift for what may still wait to be applied."""
+def labels(
+    targets: Sequence[workflow.Target],
+) -> Callable[[workflow.Planned], workflow.Planned] | None:
+    """Return what removes the label of drift from what may still wait to be applied.
+
+    None without a base.
+    """
+    base = targets[0].options.base
+    if base is None:
+        return None
     # Imported here, because few plans have a base.
     from reconciler.workflow.drift import Base, compared
 
-    return tuple(
-        compared(organization, Base(organization.target.options.previous, revision=base))[0]
-        for organization in planned
-    )
+    return lambda planned: compared(planned, Base(planned.target.options.previous, revision=base))[
+        0
+    ]
 
 
 def record_findings(session: Session, run: workflow.RunPlan) -> None:
