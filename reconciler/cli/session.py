@@ -24,6 +24,7 @@ from reconciler.source.files import (
     STDIN,
     STDIN_NAME,
     FileKind,
+    default_path,
     write_atomically,
 )
 from reconciler.source.history import git_in
@@ -222,11 +223,28 @@ class Session:
                 self.console.info(f"read {quote(name)}")
         else:
             self.warn(finding for finding in findings if finding.severity is not Severity.NOTE)
+        self._warn_of_gone(sources)
         first, second, _ = DEFAULT_FILES
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
         if not self.files and first in names and os.path.lexists(self.process.directory / second):
             self.console.message("note", f"{second} is not read, because {first} exists")
         return sources
+
+    def _warn_of_gone(self, sources: Iterable[workflow.Source]) -> None:
+        """Print a warning for each organization whose file is gone from a folder of the run."""
+        inputs, directory = self.inputs, self.process.directory
+        # A saved plan and a commit have all files, and some organizations may be left out.
+        if inputs.parsed is not None or inputs.commit is not None or inputs.selected:
+            return
+        # A file that is named and gone is an error.
+        paths = self.files or (default_path(directory),)
+        if all(os.path.isfile(directory / path) for path in paths):
+            return
+        # Imported here, because most runs name their file.
+        from reconciler.source.elsewhere import organizations_gone
+
+        declared = {source.files.organization for source in sources}
+        self.warn(organizations_gone(paths, declared, directory, inputs.git))
 
     def warn(self, findings: Iterable[Finding]) -> None:
         """Print findings to standard error."""

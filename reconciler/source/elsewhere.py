@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
-from reconciler.findings import has_errors
+from reconciler.findings import Finding, has_errors, warning
 from reconciler.model import SecretRef
 from reconciler.planning.plan import DeclaredElsewhere, FileState
 from reconciler.source.document import Document
@@ -28,6 +29,7 @@ from reconciler.source.files import (
     SourceFile,
     Sources,
     display_name,
+    file_matcher,
     files_below,
     read,
 )
@@ -40,6 +42,7 @@ from reconciler.source.history import (
     removal,
 )
 from reconciler.source.load import key_references
+from reconciler.source.text import in_quotes
 from reconciler.source.yaml import parse
 
 _MAX_NAMES: Final = 300
@@ -309,6 +312,33 @@ def _is_refused(directory: Path, git: Git) -> bool:
     here = directory.absolute()
     is_repository = any((folder / ".git").exists() for folder in (here, *here.parents))
     return is_repository and git is not no_git and git(["rev-parse", "--git-dir"]) is None
+
+
+def organizations_gone(
+    paths: Collection[str], declared: Collection[str | None], directory: Path, git: Git
+) -> Iterator[Finding]:
+    """Yield a warning for each organization whose file is gone without a commit.
+
+    `paths` name the files of the run, which belong to `declared` organizations. Nothing deletes the
+    webhooks of the others, so no plan shows that they are left out.
+    """
+    listing = git(["ls-files", "--deleted", "-z"])
+    now = commit_at("HEAD", directory, git) if listing else None
+    if listing is None or now is None:
+        return
+    matchers = [file_matcher(path, directory) for path in paths]
+    for name in map(os.fsdecode, filter(None, listing.split(b"\0"))):
+        if not any(matches(name) for matches in matchers):
+            continue
+        with suppress(NotReadableError):  # it was never committed
+            organization = parse(now.read_file(name).raw, name).data.get("organization")
+            if isinstance(organization, str) and organization not in declared:
+                yield warning(
+                    "organization-removed",
+                    f"{name} is gone from the working tree without a commit, so organization "
+                    f"{in_quotes(organization)} is left out: its webhooks stay live",
+                    f"restore it: `{shlex.join(['git', 'checkout', 'HEAD', '--', name])}`",
+                )
 
 
 def _removed(
