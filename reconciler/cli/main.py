@@ -50,7 +50,7 @@ Common options: webhooks help options.
 
 \b
 Exit codes:
-  0 done, or no changes      1 failed, nothing written   2 drift, changes (--detailed-exitcode)
+  0 done, or no changes      1 failed, nothing written   2 drift, reconcile, --detailed-exitcode
   3 invalid file or secret   4 key or organization       5 blocked by a guard
   6 stale plan               7 incomplete                8 not confirmed
  64 usage                   70 internal error            129, 130, 143 a signal
