@@ -4,7 +4,8 @@ A session is `==== title`, a sentence, and steps: `@ FILE` writes the lines belo
 `$ COMMAND` is followed by its output, where `! ` precedes standard error. `--update-golden` writes
 the output. `type KEYS webhooks ...` runs on a terminal. `edit` (edit.py) changes files; other
 programs must do the same on Linux and macOS. And there are commands for the emulated
-CloudTruth: `live NAME FIELDS` changes a webhook, `organization NAME KEY` adds a key,
+CloudTruth: `live NAME FIELDS` changes a webhook, where FIELDS is YAML, as in
+`live Deploys '{configuration: {channel: ops}}'`; `organization NAME KEY` adds a key,
 `server CHOICES` makes it another server, and `writes` prints the methods of requests that write.
 A commit or a digest in a command is the last one shown.
 """
