@@ -73,6 +73,28 @@ webhooks:
     configuration: {token: {env: SLACK_BOT_TOKEN}, channel: deploys}
 """
 """Defaults without a type: the value fits one of the types that have the field."""
+KEY: Mapping[str, Edit] = {
+    "scripts/schema.py": line_after('    "adopt": "adopt",', '    "note": "note",\n'),
+    "schemas/webhooks.schema.json": line_after(
+        '  "$defs": {',
+        '    "note": {"title": "Note", "description": "A note.", "type": "string"},\n',
+    ),
+    "schemas/plan.schema.json": replacing(
+        '        "adopt": {\n', '        "note": {"type": "string"},\n        "adopt": {\n'
+    ),
+    "reconciler/model.py": line_after("    adopt: bool = False", '    note: str = ""\n'),
+    "reconciler/source/load.py": lambda text: line_after(
+        'adopt=data.get("adopt", False),', '        note=data.get("note", ""),\n'
+    )(
+        line_after(
+            'data["adopt"] = True', '    if entry.note:\n        data["note"] = entry.note\n'
+        )(text)
+    ),
+    "reconciler/source/position.py": replacing(
+        '"previously", "adopt")', '"previously", "adopt", "note")'
+    ),
+    "docs/file.md": line_after("| `adopt` |", "| `note` | text | none | A note. |\n"),
+}
 COMMAND: Mapping[str, Edit] = {
     "reconciler/cli/commands/count.py": new_file(TOYS / "count.py"),
     "reconciler/cli/main.py": line_after(
@@ -94,7 +116,7 @@ OUTPUT: Mapping[str, Edit] = {
 def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     """A copy of the program with all additions and the output of its scripts."""
     made = ProgramCopy(tmp_path_factory.mktemp("copy"), "scripts", "docs", "examples")
-    for edits in (WEBHOOK_TYPE, SCHEME, COMMAND, OUTPUT):
+    for edits in (WEBHOOK_TYPE, SCHEME, KEY, COMMAND, OUTPUT):
         made.add(edits)
     assert made.python("scripts/schema.py", "--check").returncode == 1
     for script in ("scripts/schema.py", "scripts/commands.py"):
@@ -108,6 +130,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     [
         ("How to add a webhook type", "pager", WEBHOOK_TYPE),
         ("How to add a place for secrets", "vault", SCHEME),
+        ("How to add a key of a webhook", "note", KEY),
         ("How to add a command", "count", COMMAND),
         ("How to add an output format", "brief", OUTPUT),
     ],
@@ -115,6 +138,17 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
 def test_a_list_is_complete(title: str, name: str, edits: Mapping[str, Edit]) -> None:
     """An addition touches exactly the files of its list."""
     assert checklist(title, name) == set(edits)
+
+
+def test_the_list_of_a_field_follows_the_events() -> None:
+    """It has each module that copies or compares `event_types`, but not those about events."""
+    about_events = ("match.py", "lint.py", "policy.py", "proof.py", "check.py", "messages.py")
+    named = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "reconciler").rglob("*.py")
+        if path.name not in about_events and re.search(r"\bevent_types\b", path.read_text("utf-8"))
+    }
+    assert checklist("How to send a new field of webhooks", "") == named
 
 
 @pytest.mark.slow
@@ -240,6 +274,24 @@ def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
     assert done.returncode == 3
     assert [each for each in MISTAKES.values() if each not in done.stdout] == []
     assert "in-the-file" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "code", "shown"),
+    [
+        ("note: hello", "render", 0, "note: hello"),
+        ("note: hello", "plan --local-db noted.db --format json", 0, '"note": "hello"'),
+        ("note: [hello]", "validate", 3, "`note` must be text"),
+        ("noet: hello", "validate", 3, "did you mean `note`?"),
+    ],
+)
+def test_a_new_key_of_a_webhook_works(
+    copy: ProgramCopy, line: str, command: str, code: int, shown: str
+) -> None:
+    """It is loaded, shown in plans and rendered files, and its errors are explained."""
+    write(copy.folder, {"noted.yaml": f"{SHARED}    {line}\n"})
+    done = copy.webhooks(*command.split(), "-f", "noted.yaml")
+    assert (done.returncode, shown in done.stdout) == (code, True), done.stdout + done.stderr
 
 
 def test_every_format_is_in_the_contract() -> None:
