@@ -42,6 +42,8 @@ from typing import ClassVar, Final, Self
 
 from reconciler.findings import Finding
 
+RUN_AGAIN: Final = "run the same command again"
+
 
 class ExitCode(IntEnum):
     """Every exit code of the program. docs/commands.md explains them."""

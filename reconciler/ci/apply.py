@@ -470,7 +470,8 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
         )
     else:
         left = plural(len(report.outcomes) - len(report.applied), "operation")
-        message, hint = f"{left} not applied for lack of a review", "have the rest reviewed"
+        message = f"{left} not applied for lack of a review"
+        hint = "do what the reasons of the rest say, or have it reviewed"
         problem = NotReviewedError(message, hint=hint)
     # The same codes as for an apply of a saved plan (docs/guarantees.md).
     written = ExitCode.STALE

@@ -27,6 +27,7 @@ from reconciler.ci.marker import (
 from reconciler.ci.reviews import Merged, NotApproved, history
 from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
 from reconciler.errors import (
+    RUN_AGAIN,
     ConfigurationError,
     ExitCode,
     NotReviewedError,
@@ -337,8 +338,14 @@ def _with_command(run: Run, ended: Ended) -> Ended:
         command = _validate_command(run)
     lead = "or apply this plan" if ended.offered.plans else "then run"
     for problem in dict.fromkeys(problems):
-        if command is not None:
-            problem.hint = f"{problem.hint}; {lead}: {command}" if problem.hint else command
+        if command is None:
+            continue
+        # On GitHub no user typed a command that could be run again.
+        hint = problem.hint or ""
+        if RUN_AGAIN in hint and not ended.offered.plans:
+            problem.hint = hint.replace(RUN_AGAIN, f"run: {command}")
+        else:
+            problem.hint = f"{hint}; {lead}: {command}" if hint else command
     return ended._replace(command=command)
 
 

@@ -327,7 +327,10 @@ def _why_not_reviewable(
     if digests:
         return ""
     if not allow_value_changes:
-        return "only the value of a secret differs, which a review cannot show"
+        return (
+            "only the value of a secret differs, which a review cannot show; check it first: to "
+            "keep the live value, correct or remove this one and run again; to replace the live one"
+        )
     if not isinstance(operation, Update):
         return ""
     # Sending the configuration also removes and replaces live fields.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from reconciler.errors import ExitCode, StalePlanError
+from reconciler.errors import RUN_AGAIN, ExitCode, StalePlanError
 from reconciler.findings import plural
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
@@ -25,7 +25,6 @@ from reconciler.report import (
     state_of,
 )
 
-_AGAIN: Final = "run the same command again"
 _PLAN_AGAIN: Final = "plan again, and run the command that it prints"
 _NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
 
@@ -92,7 +91,7 @@ def conclusion(run: RunReport) -> list[str]:
     totals = f"{plural(len(states), 'organization')}: {counted}."
     if states.count(State.UNCHANGED) == len(states):
         totals += " No changes."
-    finish = f"{_AGAIN} to finish"
+    finish = f"{RUN_AGAIN} to finish"
     is_stale = any(isinstance(result.problem, StalePlanError) for result in run.organizations)
     if is_stale or any(report.plan_command is not None for report in run.reports):
         finish = _PLAN_AGAIN
@@ -153,9 +152,9 @@ def _verification(report: Report) -> str:
 
 def _meaning(report: Report) -> str:
     """Return the meaning of an exit code other than 0, and the next step."""
-    code, again = report.exit_code, _AGAIN
+    code, again = report.exit_code, RUN_AGAIN
     # After an apply by digest or number of deletes, the same command would be refused.
-    finish = f"{_AGAIN} to finish"
+    finish = f"{RUN_AGAIN} to finish"
     if report.plan_command is not None:
         again = finish = _PLAN_AGAIN
     # A signal explains whatever is left.
@@ -185,7 +184,10 @@ def _meaning_of_outcomes(report: Report) -> str:
         return f"{lacking}, see above"
     # A secret that was rotated without a review is no operation of the plan.
     if report.needs_review or report.complete:
-        return "skipped operations need a review: plan again and have the new plan reviewed"
+        return (
+            "skipped operations need a review: do what their reasons say, or plan again and have "
+            "the new plan reviewed"
+        )
     return ""
 
 

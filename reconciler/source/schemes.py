@@ -34,6 +34,8 @@ from reconciler.source.files import (
 from reconciler.source.history import Commit
 from reconciler.source.text import masked
 
+NOT_ALLOWED: Final = "is not in the list of allowed secrets"
+
 
 class Machine(NamedTuple):
     """Where values are read: variables, files, and `commit`, whose files are read from it."""
@@ -317,7 +319,7 @@ def refusal(
             f"a link in {ref.scheme} {shown} leads out of the list of allowed secrets",
             "replace the link by the file, or add the path of its target to the list",
         )
-    message = f"{ref.scheme} {shown} is not in the list of allowed secrets"
+    message = f"{ref.scheme} {shown} {NOT_ALLOWED}"
     # A line may name an organization, and then allows the secret for it only.
     listed = (
         f"add '{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS, in the line of "

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import posixpath
+import shlex
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from glob import escape
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +41,7 @@ from reconciler.source.document import Document
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.history import Git
 from reconciler.source.load import parse_files
+from reconciler.source.schemes import NOT_ALLOWED
 from reconciler.source.secrets import references
 from reconciler.source.text import decode
 from reconciler.source.writer import Edit, NotEditableError, edit_file, unified_diff
@@ -48,6 +52,7 @@ from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
 
 _INVALID: Final = "the edited file would be invalid"
+_ALLOW: Final = "then run `webhooks init --github`, which allows the new secret"
 _UNPROVED: Final = "planning with the edited files does not give the live value"
 
 
@@ -256,7 +261,19 @@ def _prove(
         except NotEditableError as refusal:
             refusals[candidate] = str(refusal)
     accepted = _accepted(proof, [], editable, refusals)
+    inputs = planned[0].target.checked.inputs
+    for candidate, reason in refusals.items():
+        if reason.endswith(NOT_ALLOWED):
+            command = _accept_command(candidate, inputs.paths)
+            refusals[candidate] = f"{reason}; without that list, `{command}` adds it: {_ALLOW}"
     return proof.edited(accepted), refusals
+
+
+def _accept_command(candidate: _Candidate, paths: Iterable[str]) -> str:
+    files = chain.from_iterable(("-f", path) for path in paths)
+    # A name may contain the characters of globs.
+    only = chain.from_iterable(("--only", escape(change.name)) for change in candidate.operations)
+    return shlex.join(["webhooks", "drift", "--accept", *files, *only])
 
 
 def _accepted(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import (
+    RUN_AGAIN,
     BlockedError,
     ExitCode,
     InternalError,
@@ -412,7 +413,7 @@ def _reviewed(
         raise NotReviewedError(
             "none of the remaining operations was reviewed; nothing was written",
             differences=left_out,
-            hint=f"run `{command}`, and have the new plan reviewed",
+            hint=f"do what the reasons say, or run `{command}` and have the new plan reviewed",
         )
     reviewed = plan.select(comparison.reviewed)
     notes = [warning(NOT_REVIEWED, f"not applied: {text}") for text in left_out]
@@ -453,7 +454,7 @@ def _require_secrets(part: _Ready) -> None:
     raise UnresolvedSecretsError(
         f"nothing was written: secrets to send are not available: {', '.join(sorted(names))}",
         findings=located(unresolved, gathered.checked),
-        hint="set them, then run the same command again",
+        hint=f"set them, then {RUN_AGAIN}",
     )
 
 

@@ -78,6 +78,21 @@ def test_a_merge_that_no_run_applies_is_reported_after_a_day(
     assert (here.drift().outputs["result"], issue["state"]) == ("no-drift", "closed")
 
 
+def test_the_issue_has_the_command_that_adds_a_webhook_with_a_new_secret(tmp_path: Path) -> None:
+    """The workflows allow the secrets of the files only, so no edit is proved there."""
+    with world(tmp_path) as here:
+        here.declare("Audit", head="scope: ['*']")
+        here.apply_main()
+        record = here.emulator.webhook("Audit")
+        record["type"] = "generic"
+        record["configuration"] = {"url": "https://hooks.example.com/x?sig=0123456789abcdef01"}
+        id_ = here.emulator.store.new_id()
+        here.emulator.store.save({**record, "id": id_, "name": "By hand", "url": f"/{id_}/"})
+        body = open_issue(here)["body"]
+        assert "`webhooks drift --accept -f webhooks.yaml --only 'By hand'` adds it" in body
+        assert "then run `webhooks init --github`" in body
+
+
 def test_a_drift_issue_that_cannot_be_written_does_not_hide_the_drift(here: World) -> None:
     """The job fails, for example without issues in the repository; its log shows the drift."""
     here.emulator.configure("Audit", channel="by-hand")

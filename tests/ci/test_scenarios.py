@@ -617,6 +617,7 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     (issue,) = here.github.issues
     for text in (rejected.stdout, issue["body"]):
         assert "update Audit" in text
+        assert "to keep the live value, correct or remove this one and run again" in text
         assert edit in text
 
 
@@ -651,6 +652,7 @@ def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
     assert failures(here) == [code]
     comment = here.github.bodies(1)[-1]
     assert f"gh run rerun {here.runs} --repo acme/hooks" in comment
+    assert "same command" not in comment
     for name in secrets:
         assert f"gh secret set {name} --env cloudtruth-production" in comment
     assert set(here.live()) == {"Audit"}

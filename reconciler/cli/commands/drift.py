@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from reconciler import workflow
+from reconciler.ci.workflows import CALLED, workflow_text
 from reconciler.cli.commands.plan import ONLY, apply_options
 from reconciler.cli.connection import connected_all, require_used, show_problems
 from reconciler.cli.options import Option, command
@@ -14,6 +15,7 @@ from reconciler.planning.run import DriftReport
 from reconciler.render import RENDERERS
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
+from reconciler.source.secrets import references
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.drift import Base, base_of
 
@@ -80,6 +82,7 @@ def run(
         session.console.message("note", "nothing was edited")
     if report.accepted:
         _print_comments(session, report)
+        _print_missing_secrets(session)
     if report.remains:
         return code or ExitCode.CHANGES
     return code
@@ -96,3 +99,18 @@ def _print_comments(session: Session, report: DriftReport) -> None:
                 names[webhook.comment].append(quote(operation.name))
     for comment, webhooks in names.items():
         session.console.message("warning", f"{shorten(webhooks, 5)}: {prose(comment)}")
+
+
+def _print_missing_secrets(session: Session) -> None:
+    """Print which secrets of the edited files GitHub's workflows do not have."""
+    text = workflow_text(session.process.directory / CALLED)
+    if not text:
+        return
+    sources = workflow.load_all(session.inputs)
+    used = references(
+        [webhook for source in sources for webhook in source.checked.desired.webhooks]
+    )
+    names = [ref.name for ref in used if ref.scheme == "env" and f"secrets.{ref.name} " not in text]
+    if names:
+        again = "run `webhooks init --github` again"
+        session.console.message("warning", f"{CALLED} lacks {shorten(names, 5)}: {again}")
