@@ -20,6 +20,7 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -244,17 +245,25 @@ class Match:
         """
         gone: dict[str, list[Webhook]] = {}
         declared: list[Webhook] = []
+        entries: list[Webhook | Absent] = [*self._webhooks, *self._absent]
+        numbers = Counter(entry.name for entry in entries)
+        copy = "copy it from `webhooks status -v`"
         for webhook in self._webhooks:
             if self._is_gone(webhook):
                 gone.setdefault(webhook.name, []).append(webhook)
-                hint = "it is matched by name; remove `id`, or copy it from `webhooks status`"
+                hint = f"it is matched by name; {copy}, or remove `id`"
+                # Without `id`, two entries would declare one name.
+                if numbers[webhook.name] > 1:
+                    hint = f"other entries have this name: {copy}, or remove the entry"
                 self._note_missing_id(webhook, hint)
             else:
                 declared.append(webhook)
         for absent in self._absent:
             if self._is_gone(absent) and self._free(absent.name):
                 self._absent_without_match[absent.name] = absent
-                hint = "nothing is deleted; remove `id` to delete by name"
+                hint = f"nothing is deleted; {copy}"
+                if numbers[absent.name] == 1:
+                    hint += ", or remove `id` to delete by name"
                 self._note_missing_id(absent, hint)
         self._webhooks = declared
         names = {webhook.name for webhook in declared}

@@ -47,7 +47,8 @@ _MODELINE: Final = (
 _HIDDEN_CHANNEL: Final = "the server shows no valid channel"
 _SAME_NAME: Final = "another webhook with this name is ignored"
 _HOW_TO_DECLARE: Final = (
-    "to manage one, replace its line with a declaration in the same change; otherwise it is deleted"
+    "to manage one, replace its line with a declaration in the same change; otherwise it is "
+    "deleted, unless its type or event is unknown"
 )
 
 
@@ -113,7 +114,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
     hidden = _hidden_tokens(declared, declarations)
     # A reviewer of the file has not seen the user's answers, so they are in it, too.
-    assumptions = tuple(_assumptions(hidden, tokens.declared))
+    assumptions = tuple(_assumptions(hidden, tokens.named))
     text = _text(live, _policy(only, ignored), [*declarations.values()], assumptions)
     return Export(
         text=text + _commented(entries, reasons),
@@ -253,12 +254,12 @@ def _hidden_tokens(
 
 
 def _assumptions(
-    hidden: Sequence[_HiddenTokens], declared: Collection[str], assigned: Collection[str] = ()
+    hidden: Sequence[_HiddenTokens], chosen: Collection[str], assigned: Collection[str] = ()
 ) -> Iterator[str]:
     """Yield a line for each reference that several hidden tokens are assumed to be.
 
-    Those of `assigned` user names are left out. A single token has a line, too, if its reference is
-    that of `declared` webhooks, or the usual one of several: its name does not show whose it is.
+    Those of `assigned` user names are left out. A single token has a line, too, if its user name is
+    one of `chosen`, or its reference the usual one of several: its name does not show whose it is.
     """
     users_by_reference: dict[SecretRef, list[_HiddenTokens]] = {}
     for users in hidden:
@@ -267,8 +268,8 @@ def _assumptions(
         assumed = [users for users in groups if users.username not in assigned]
         number = sum(users.number for users in assumed)
         is_usual = reference == SLACK_TOKEN and len(users_by_reference) > 1
-        is_declared = any(users.username in declared for users in assumed)
-        if number > 1 or (number and (is_usual or is_declared)):
+        is_chosen = any(users.username in chosen for users in assumed)
+        if number > 1 or (number and (is_usual or is_chosen)):
             names = ", ".join(f"{in_quotes(users.username)} ({users.number})" for users in assumed)
             webhooks = plural(number, "webhook")
             if len(assumed) > 1:  # user names tell the apps of Slack apart

@@ -25,6 +25,7 @@ from reconciler.source.document import holds, listed, mapping, usable_defaults, 
 from reconciler.source.files import IDENTITY
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
 from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
+from reconciler.source.writer import scalar
 
 
 class Rules(NamedTuple):
@@ -184,11 +185,13 @@ def _character_findings(name: str, place: Place) -> Iterator[Finding]:
             place,
         )
         return
+    # Otherwise the corrected entry would replace the webhook, and lose its hidden secrets.
+    keep = f"; if it is live, add `previously: [{scalar(name)}]` to rename it"
     if name != name.strip():
         yield warning(
             "spaces-around-name",
             "the name begins or ends with a space, which a server may strip",
-            "remove the space",
+            f"remove the space{keep}",
             place,
         )
     # Only a warning: many emoji contain joiners, which are format characters (Cf).
@@ -197,14 +200,14 @@ def _character_findings(name: str, place: Place) -> Iterator[Finding]:
         yield warning(
             "invisible-characters",
             f"the name contains invisible characters: {_code_points(invisible)}",
-            "remove them, unless an emoji needs them",
+            f"remove them, unless an emoji needs them{keep}",
             place,
         )
     if not unicodedata.is_normalized("NFC", name[: names.MAX_NORMALIZED_LENGTH]):
         yield warning(
             "name-not-normalized",
             "the name is not in Unicode's composed form (NFC); a server may change it",
-            "write accented letters as one character",
+            f"write accented letters as one character{keep}",
             place,
         )
 

@@ -18,7 +18,7 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import CONNECTION_OPTIONS, SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
-from reconciler.findings import plural
+from reconciler.findings import Severity, plural
 from reconciler.model import Live, Organization, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import RunPlan
@@ -247,7 +247,10 @@ def _adopt(
     if exported.assumptions:
         what = f"the references of hidden tokens at the top of {target}"
         steps.insert(0, f"check {what}, and delete these lines")
-    if _show_plan(session).operations:
+    plan, has_warnings = _show_plan(session)
+    if has_warnings:
+        steps.insert(0, f"fix the warnings about {target}, which are errors in workflows")
+    if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
     connection = session.words(CONNECTION_OPTIONS)
     options = file + "".join(f" {shlex.quote(word)}" for word in connection)
@@ -255,15 +258,16 @@ def _adopt(
     return steps
 
 
-def _show_plan(session: Session) -> Plan:
-    """Print and return the plan of the new file."""
+def _show_plan(session: Session) -> tuple[Plan, bool]:
+    """Print and return the plan of the new file, and whether the file has warnings."""
     (source,) = session.load_all()
     with connected(session) as connection:
         gathered = workflow.gather(source.checked, connection.key)
         plan = workflow.plan(gathered, connection.api, options=workflow.PlanOptions())
     view = session.view()._replace(missing=gathered.missing_references)
     session.show(RENDERERS["text"]().render_run(RunPlan.of(plan), view))
-    return plan
+    findings = source.checked.loaded.findings
+    return plan, any(finding.severity is Severity.WARNING for finding in findings)
 
 
 def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
