@@ -269,7 +269,7 @@ def _outcome_text(review: Merged, link: str, *, by_digest: bool) -> str:
     webhooks: dict[tuple[str | None, str], list[str]] = {}
     for operation in review.operations:
         webhooks.setdefault((operation.id, operation.name), []).append(operation.digest)
-    applied = f"of {plural(len(webhooks), 'operation')} applied"
+    applied = f"of {plural(len(webhooks), 'reviewed operation')} applied"
     replaced = "replaced by a newer review, see its pull request"
     done, left = "no longer pending", "left"
 
@@ -321,7 +321,8 @@ def conclude(run: Run, ended: Ended) -> JobResult:
     if run.github is None:
         return result
     if result.exit_code is ExitCode.OK:
-        warnings = _resolve_failures(run, run.github, ended)
+        text = f"Resolved: {run.link} left nothing to apply."
+        warnings = _resolve_failures(run, run.github, ended, text)
     else:
         warnings = _report_failure(run, run.github, ended)
     return replace(result, findings=[*result.findings, *warnings])
@@ -365,18 +366,26 @@ def _validate_command(run: Run) -> str:
     return shlex.join(["webhooks", "validate", "--strict", *chain.from_iterable(options)])
 
 
-def _resolve_failures(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
-    """Close the issues of resolved failures, and replace the text of comments about them."""
+def _resolve_failures(
+    run: Run, github: GitHub, ended: Ended, text: str, *, kept: Collection[str] = ()
+) -> list[Finding]:
+    """Close the issues of resolved failures, and replace the text of comments about them.
+
+    Those with the codes `kept` stay.
+    """
     warnings: list[Finding] = []
-    text = f"Resolved: {run.link} left nothing to apply."
+
+    def is_resolved(post: Post) -> bool:
+        return post.marker.code not in kept and _is_resolved(run, post, ended.organizations)
+
     with reporting(warnings, "could not close an issue"):
         issues = github.open_issues()
         not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]
-        resolved = [issue for issue in issues if _is_resolved(run, issue, ended.organizations)]
+        resolved = [issue for issue in issues if is_resolved(issue)]
         github.close_issues([*resolved, *not_run], text)
     with reporting(warnings, "could not edit a comment"):
         for post in chain.from_iterable(pull.comments for pull in ended.pulls):
-            if _is_resolved(run, post, ended.organizations):
+            if is_resolved(post):
                 # With this code, the next failure is a new comment, which notifies.
                 marker = post.marker._replace(code=RESOLVED)
                 github.comment(post.number, marker, f"{text}\n", [post])
@@ -410,6 +419,11 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
         code = UnreviewedRotationError.code
     marker = run.marker(MarkerKind.FAILURE)._replace(code=code, subjects=ended.subjects)
     text = _failure_text(run, ended)
+    # A run with a report lists whatever is left, so an earlier reason and its command are outdated.
+    if ended.result.report is not None:
+        replaced = f"Replaced: {run.link} failed for another reason, `{code}`."
+        kept = (code, UnreviewedRotationError.code)
+        warnings += _resolve_failures(run, github, ended, replaced, kept=kept)
     # The deadline of the run may be what failed.
     github.extend_deadline(_REPORT_SECONDS)
     with reporting(warnings, "could not comment on the pull request"):

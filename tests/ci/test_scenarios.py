@@ -130,7 +130,7 @@ def test_a_manual_change_makes_a_review_stale(here: World) -> None:
     assert here.push().code == 6
     (failure,) = (each for each in here.github.bodies(1) if "`stale-plan`" in each)
     done = here.follow(failure)
-    applied = "2 of 2 operations applied (this run applied a plan by its digest)"
+    applied = "2 of 2 reviewed operations applied (this run applied a plan by its digest)"
     assert applied in here.github.bodies(1)[-1]
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert here.live() == {"Audit": "mine", "Deploys": "general"}
@@ -493,7 +493,7 @@ def test_a_change_and_a_resend_are_one_operation(read_back_world: World) -> None
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     here.merged(1, "Audit", version=2, Audit="elsewhere")
     assert here.push().code == 0
-    assert "1 of 1 operation applied" in here.github.bodies(1)[-1]
+    assert "1 of 1 reviewed operation applied" in here.github.bodies(1)[-1]
 
 
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
@@ -570,8 +570,8 @@ def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) 
     assert here.live() == {"Audit": "elsewhere", "Deploys": "general"}
     for name in here.live():
         assert here.token(name) == here.secrets["SLACK_BOT_TOKEN"]
-    assert "2 of 2 operations applied (this run" in here.github.bodies(1)[-1]
-    assert "1 of 1 operation applied (this run" in here.github.bodies(2)[-1]
+    assert "2 of 2 reviewed operations applied (this run" in here.github.bodies(1)[-1]
+    assert "1 of 1 reviewed operation applied (this run" in here.github.bodies(2)[-1]
     assert here.push().outputs["result"] == "converged"
 
 
@@ -662,6 +662,19 @@ def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
     assert set(here.live()) == {"Audit", "Deploys"}
 
 
+def test_a_later_failure_replaces_an_earlier_one(here: World) -> None:
+    """Its reason is gone, and its command would not help."""
+    here.merged(1, "Audit", "Deploys")
+    good = dict(here.secrets)
+    here.secrets["SLACK_BOT_TOKEN"] = ""
+    assert here.push().outputs["failure-reason"] == "unresolved-secrets"
+    here.secrets = good
+    here.emulator.configure("Audit", channel="by-hand")
+    assert here.push().outputs["failure-reason"] == "not-reviewed"
+    assert sorted(failures(here)) == ["not-reviewed", "resolved"]
+    assert any("Replaced: [this run]" in body for body in here.github.bodies(1))
+
+
 @pytest.mark.parametrize(
     ("text", "exit_code", "code", "expected"),
     [
@@ -692,7 +705,7 @@ def test_a_partly_failed_apply_lists_what_was_applied(here: World) -> None:
     assert here.push().code == 7
     review, outcome, failure = here.github.bodies(1)
     assert "**Partially applied** by [this run]" in outcome
-    assert "1 of 2 operations" in outcome
+    assert "1 of 2 reviewed operations" in outcome
     assert "`apply-incomplete`" in failure
     assert here.push().code == 0
     assert "**Applied** by" in here.github.bodies(1)[1]
