@@ -40,7 +40,7 @@ def apps(server: Cloud, tmp_path: Path) -> Callable[[], dict[str, str]]:
     ("keys", "variables"),
     [
         (None, USUAL),
-        ("yes\nenv:PAY\n\nenv:CT\n", ("PAY", "WEBHOOK_DEPLOYBOT_TOKEN", "CT")),
+        ("yes\nyes\nenv:PAY\n\nenv:CT\n", ("PAY", "WEBHOOK_DEPLOYBOT_TOKEN", "CT")),
         ("yes\n\n\n\n", USUAL),
     ],
     ids=["in a script", "on a terminal", "on a terminal, with the defaults"],

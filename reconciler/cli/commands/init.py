@@ -296,7 +296,7 @@ def _ask_reference(session: Session, noun: str, default: SecretRef) -> SecretRef
         answer = session.console.ask(question)
         if answer is None:
             raise NotConfirmedError("no reference was given: nothing was written")
-        if answer in ("", "y", "yes"):
+        if answer == "":
             return default
         try:
             return parse_reference(answer)
