@@ -117,7 +117,8 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     failed = [
         quote(result.name)
         for result in run.organizations
-        if result.problem or (result.value and _lacking(result.value))
+        if result.problem
+        or (result.value and (_lacking(result.value) or result.value.needs_review))
     ]
     if failed:
         finish = f"resolve the problem of {shorten(failed, 3)}, then {finish}"

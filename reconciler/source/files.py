@@ -120,6 +120,7 @@ ReadParent = Callable[[str], SourceFile]
 
 _NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
 _MISSING_HINT: Final = "create one with `webhooks init`, or name your file with `-f FILE`"
+_MISSING_PLAN_HINT: Final = "save a plan first, with --out of the command plan"
 _PARENT_HINT: Final = "extend a YAML file in this repository; the path is relative to the file"
 
 
@@ -234,7 +235,8 @@ def _read_once(
         name = display_name(file, directory=directory)
         return [SourceFile(file=name, raw=read_regular(file))]
     except (FileNotFoundError, MissingFileError):
-        hint = suggestion(file, directory) or _MISSING_HINT
+        missing = _MISSING_PLAN_HINT if file.suffix == ".json" else _MISSING_HINT
+        hint = suggestion(file, directory) or missing
         return [error("unreadable-file", f"there is no file {path}", hint)]
     except NotReadableError as refusal:
         is_named = file == directory / path

@@ -159,6 +159,6 @@ def test_a_server_that_cannot_be_reached_is_found_out_once(run: Run, tmp_path: P
         tmp_path, **{name: f"api_key: {{env: {name.upper()}_KEY}}" for name in ("Initech", "Hooli")}
     )
     done = run("plan orgs --debug", CLOUDTRUTH_SERVER_URL="http://127.0.0.1:9", **more)
-    expect(done, 1, "Failed: Acme (unreachable), Globex (unreachable), Hooli (unreachable),")
+    expect(done, 1, "Failed (unreachable): Acme, Globex, Hooli, Initech.")
     assert done.err.count("GET /api/v1/organizations/ no response") == 4
     assert done.err.count("no request was sent for this organization") == 1
