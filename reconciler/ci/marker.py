@@ -64,7 +64,7 @@ class Subject(NamedTuple):
 
 
 class ShownOperation(NamedTuple):
-    """An operation that a comment shows; `resend` if its digest is that of a resent secret."""
+    """An operation that a comment shows; `resend` if its digest is about that of a field."""
 
     subject: Subject
     digest: OperationDigest

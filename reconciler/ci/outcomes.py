@@ -37,7 +37,7 @@ from reconciler.errors import (
 from reconciler.findings import Finding, plural
 from reconciler.model import Desired, Value, frozen
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason, webhook_key
-from reconciler.planning.resend import Resend, resends
+from reconciler.planning.resend import Resend
 from reconciler.planning.review import mentions
 from reconciler.planning.run import RunPlan
 from reconciler.render.markdown import code, code_block
@@ -113,8 +113,8 @@ def _effects(report: Report, desired: Desired, *, by_digest: bool) -> _Effects:
         applied.update(digest.digest for digest in digests)
         sent |= _sent(outcome.operation)
         if by_digest:
-            # The last digests are those of resends, which only their own digest settles.
-            written += digests[: len(digests) - len(resends((outcome.operation,)))]
+            # Only its own digest settles a resend.
+            written += [digest for digest in digests if digest.resent is None]
     # A kept webhook has no operation, although its declaration is not applied.
     for kept in report.plan.kept:
         if kept.reason is not Reason.PROTECTED:

@@ -293,13 +293,13 @@ def _foot(result: RunPlan, run: Run, pull: Pull) -> str:
 
 
 def _shown(subject: Subject, plan: Plan, index: int) -> list[ShownOperation]:
-    """Return the digests of an operation; the last ones are those of its resends."""
-    digests = plan.digests[index]
-    resent = resends((plan.operations[index],))
-    by_digest: list[Resend | None] = [*[None] * (len(digests) - len(resent)), *resent]
+    """Return the digests of an operation, each with the resend that it is about."""
+    by_field: dict[str | None, Resend] = {
+        resend.field: resend for resend in resends((plan.operations[index],))
+    }
     return [
-        ShownOperation(subject, digest, resend)
-        for digest, resend in zip(digests, by_digest, strict=True)
+        ShownOperation(subject, digest, by_field.get(digest.resent))
+        for digest in plan.digests[index]
     ]
 
 

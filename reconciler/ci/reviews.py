@@ -51,11 +51,11 @@ class NotApproved(StrEnum):
 class Merged:
     """A merged pull request, its review of one organization, and its settled operations.
 
-    `marker` names the setup of its plan comments. `resends` are the resends of secrets, by digest;
-    `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
-    request approves nothing, if it does. `settled` has the digests of operations that are no longer
-    pending, each with whether a run applied it. `is_applied` means that a run left nothing of the
-    files to apply.
+    `marker` names the setup of its plan comments. `resends` has, by digest, the resend of a secret
+    that the digest is about; `replaced` has the digests of operations that newer reviews replace.
+    `problem` is why the pull request approves nothing, if it does. `settled` has the digests of
+    operations that are no longer pending, each with whether a run applied it. `is_applied` means
+    that a run left nothing of the files to apply.
     """
 
     pull: Pull

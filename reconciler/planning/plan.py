@@ -354,13 +354,15 @@ class Kept(NamedTuple):
 class OperationDigest:
     """The digest of a reviewed operation, with the webhook's id (None for a create) and name.
 
-    `content` is the digest without the id, the same for equal changes of many webhooks.
+    `content` is the digest without the id, the same for equal changes of many webhooks. `resent` is
+    the field whose resend the digest is about, None if it is about other changes.
     """
 
     digest: str
     id: str | None
     name: str
     content: str = field(default="", compare=False)
+    resent: str | None = field(default=None, compare=False)
 
 
 class SecretUse(NamedTuple):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -54,19 +55,22 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
     known only if both values are available.
     """
     id_ = live_id(operation)
-    contents: Iterable[Any]
+    contents: Iterable[tuple[Any, str | None]]
     match operation:
         case Create(after=after):
-            contents = [["create", _content(after, hosts)]]
+            contents = [(["create", _content(after, hosts)], None)]
         case Update():
             contents = _update(operation, hosts)
         case Delete(before=before, kept_id=kept_id, may_differ=may_differ):
             # A duplicate is deleted because of the webhook that stays.
             duplicate = [] if kept_id is None else [kept_id, may_differ]
-            contents = [["delete", _content(before, hosts), *duplicate]]
+            contents = [(["delete", _content(before, hosts), *duplicate], None)]
     return tuple(
-        operation_digest(digest_of(content)[:_DIGEST_LENGTH], id_, operation.name)
-        for content in contents
+        replace(
+            operation_digest(digest_of(content)[:_DIGEST_LENGTH], id_, operation.name),
+            resent=resent,
+        )
+        for content, resent in contents
     )
 
 
@@ -75,8 +79,8 @@ def operation_digest(content: str, id_: str | None, name: str) -> OperationDiges
     return OperationDigest(digest_of([id_, content])[:_DIGEST_LENGTH], id_, name, content)
 
 
-def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
-    """Yield the contents of an update's digests: of its differences, and of each resend.
+def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[tuple[Any, str | None]]:
+    """Yield the contents of an update's digests: of its differences, and of each resent field.
 
     A resend is apart, because it is the same when a review is applied again, but the differences
     are then gone.
@@ -87,28 +91,31 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     differences, removed = _differences(operation)
     if differences:
         secret = [*_changed_secrets(differences), *([name, None] for name in removed)]
-        yield ["update", _content(before, hosts), after, secret]
+        yield ["update", _content(before, hosts), after, secret], None
+    # A newer change of other fields must not replace what a resend needs to be approved.
+    resend = resent[0].path[-1] if resent else None
     # A resend sends the configuration, which removes these. Alone they are no change. Some servers
     # keep them, and when the review is applied again, the differences are gone.
     if removed and resent:
-        yield ["remove", *webhook, removed]
+        yield ["remove", *webhook, removed], resend
     # The plan shows which hidden values are replaced unseen, so the digest covers them.
     hidden = [change.path[-1] for change in operation.fields if _replaces_unseen(change)]
     if hidden and (differences or resent):
-        yield ["hidden", *webhook, sorted(hidden)]
+        yield ["hidden", *webhook, sorted(hidden)], resend
     yield from _resends(operation, resent, after["configuration"])
 
 
 def _resends(
     operation: Update, resent: Iterable[FieldChange], configuration: Mapping[str, Any]
-) -> Iterator[Any]:
+) -> Iterator[tuple[Any, str]]:
     """Yield the contents of the digests of each resend, and of the live host of its URL."""
     target = configuration.get(KINDS[operation.after.type].destination_field)
     for change in resent:
         name = change.path[-1]
         sent = (name, configuration.get(name), target)
-        yield ["resend", operation.name, operation.after.type, *sent]
-        yield from _previous_hosts(operation, change)
+        yield ["resend", operation.name, operation.after.type, *sent], name
+        for host in _previous_hosts(operation, change):
+            yield host, name
 
 
 def _differences(operation: Update) -> tuple[list[FieldChange], list[str]]:

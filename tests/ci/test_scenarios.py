@@ -575,6 +575,34 @@ def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) 
     assert here.push().outputs["result"] == "converged"
 
 
+@pytest.mark.parametrize(
+    ("shown", "host"), [("plain", "old"), ("plain", "new"), ("configuration-missing", "new")]
+)
+def test_a_newer_change_of_the_webhook_keeps_the_rotation_of_its_url(
+    tmp_path: Path, shown: str, host: str
+) -> None:
+    """One push applies both reviews, and sends the URL that the older one shows."""
+    declared = "webhooks: [{name: Pager, type: generic, event_types: [%s], configuration: %s}]\n"
+    url = "{url: {env: SLACK_BOT_TOKEN, version: %s}}"
+    with world(tmp_path, read_back=shown) as here:
+        here.secrets["SLACK_BOT_TOKEN"] = "https://old.example.com/first"
+        here.put({here.file: declared % ("value_created", url % 1)})
+        here.apply_main()
+        here.secrets["SLACK_BOT_TOKEN"] = f"https://{host}.example.com/second"
+        for number, event in enumerate(("value_created", "value_updated"), start=1):
+            here.topic(number)
+            here.put({here.file: declared % (event, url % 2)})
+            here.pull(number)
+            here.squash(number)
+        done = here.push()
+        assert (done.code, done.outputs["result"]) == (0, "applied")
+        webhook = here.emulator.webhook("Pager")
+        assert webhook["configuration"]["url"] == here.secrets["SLACK_BOT_TOKEN"]
+        outcomes = [here.github.bodies(number)[-1] for number in (1, 2)]
+        assert all("1 of 1 operation applied" in outcome for outcome in outcomes)
+        assert here.push().outputs["result"] == "converged"
+
+
 @pytest.mark.parametrize("read_back_world", ["mask", "omitted"], indirect=True)
 @pytest.mark.parametrize("others", [[], ["Deploys"]], ids=["alone", "with a create"])
 def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others: list[str]) -> None:
