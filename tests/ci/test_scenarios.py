@@ -599,7 +599,7 @@ def test_a_newer_change_of_the_webhook_keeps_the_rotation_of_its_url(
         webhook = here.emulator.webhook("Pager")
         assert webhook["configuration"]["url"] == here.secrets["SLACK_BOT_TOKEN"]
         outcomes = [here.github.bodies(number)[-1] for number in (1, 2)]
-        assert all("1 of 1 operation applied" in outcome for outcome in outcomes)
+        assert all("1 of 1 reviewed operation applied" in outcome for outcome in outcomes)
         assert here.push().outputs["result"] == "converged"
 
 
