@@ -248,7 +248,7 @@ def command(
     if formats:
         params.append(
             Option("--format", group="Output", type=click.Choice(formats), default=formats[0],
-                   help="Choose the output format.")
+                   help="Output format.")
         )  # fmt: skip
     if connects:
         params += CONNECTION_OPTIONS
