@@ -21,16 +21,12 @@ CANARY = "hunter2-hunter2"
 @pytest.mark.parametrize(
     "show",
     [
-        repr,
-        str,
-        "{}".format,
-        "{!r:>9}".format,
-        "%s".__mod__,
+        repr, str, "{}".format, "{!r:>9}".format, "%s".__mod__,
         lambda secret: repr([secret, {"a": secret}]),
         lambda secret: repr(dataclasses.asdict(Holder(secret=secret))),
         lambda secret: repr(copy.deepcopy(Holder(secret=secret))),
     ],
-)
+)  # fmt: skip
 def test_no_textual_form_shows_it(show: Callable[[Secret], str]) -> None:
     """A secret is shown as three stars, also in a list or a value, copied or not."""
     shown = show(Secret(CANARY))

@@ -46,28 +46,14 @@ def test_an_origin_has_one_form(url: str, shown: str, base: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "",
-        "api.cloudtruth.io",
-        "ftp://api.cloudtruth.io",
-        "https://",
-        "https://bad host",
-        "https://-bad.example",
-        f"https://{'a' * 64}.example",
-        "https://example.com:99999",
-        "https://example.com:0",
-        "https://[::1",
-        "https://user-canary:pw@example.com",
-        "https://@example.com",
-        "https://example.com?canary=1",
-        "https://example.com/?",
-        "https://example.com/#canary",
-        "https://example.com/a b",
-        "https://example.com/../canary",
-        "http://example.com",
-        "http://10.0.0.1",
-        "http://localhost.example.com",
+        "", "api.cloudtruth.io", "ftp://api.cloudtruth.io", "https://", "https://bad host",
+        "https://-bad.example", f"https://{'a' * 64}.example", "https://example.com:99999",
+        "https://example.com:0", "https://[::1", "https://user-canary:pw@example.com",
+        "https://@example.com", "https://example.com?canary=1", "https://example.com/?",
+        "https://example.com/#canary", "https://example.com/a b", "https://example.com/../canary",
+        "http://example.com", "http://10.0.0.1", "http://localhost.example.com",
     ],
-)
+)  # fmt: skip
 def test_an_invalid_url_is_rejected_without_quoting_it(url: str) -> None:
     """A valid URL is https (or http to this machine) with a host, optionally a port and a path."""
     with pytest.raises(UsageError) as caught:

@@ -70,12 +70,10 @@ def error_for(status: int, document: Any = None, *secret_values: str, kind: str 
         ({"__all__": ["Taken."]}, None, [": Taken."]),
         ({"non_field_errors": ["Taken."]}, None, [": Taken."]),
         (["Taken.", "Long."], None, [": Taken.", ": Long."]),
-        ({"detail": ["One.", "Two."]}, "One.", [": Two."]),
-        ("plain", None, [": plain"]),
-        (None, None, []),
-        ({"name": None, "x": 5, "y": []}, None, []),
+        ({"detail": ["One.", "Two."]}, "One.", [": Two."]), ("plain", None, [": plain"]),
+        (None, None, []), ({"name": None, "x": 5, "y": []}, None, []),
     ],
-)
+)  # fmt: skip
 def test_every_form_of_an_error_is_understood(
     document: Any, detail: str | None, fields: list[str]
 ) -> None:
@@ -85,29 +83,27 @@ def test_every_form_of_an_error_is_understood(
     assert (found.detail, shown) == (detail, fields)
 
 
+NO_CREDENTIALS = "Authentication credentials were not provided."
+NO_PERMISSION = {"detail": "You do not have permission."}
+REJECTED: list[tuple[type[ApiError], list[tuple[int, Any]]]] = [
+    (AuthenticationError, [
+        *((status, {"detail": "Incorrect authentication credentials."}) for status in (401, 403)),
+        (403, {"detail": NO_CREDENTIALS}), (403, {"detail": "Invalid token."}), (401, None),
+    ]),
+    (PermissionDeniedError, [(401, NO_PERMISSION), (403, NO_PERMISSION), (403, None)]),
+    (NotFoundError, [(404, {"detail": "Not found."}), (410, {"detail": "Gone."})]),
+    (ProtocolError, [(404, None)]),
+    (ConflictError, [(409, {"detail": "Race."})]),
+    (InvalidRequestError, [
+        (400, {"name": ["x"]}), (405, None), (413, None), (422, {"detail": "x"}),
+    ]),
+    (ServerError, [(408, None), (500, None), (503, {"detail": "x"})]),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("status", "document", "error"),
-    [
-        (401, {"detail": "Incorrect authentication credentials."}, AuthenticationError),
-        (403, {"detail": "Incorrect authentication credentials."}, AuthenticationError),
-        (403, {"detail": "Authentication credentials were not provided."}, AuthenticationError),
-        (403, {"detail": "Invalid token."}, AuthenticationError),
-        (401, None, AuthenticationError),
-        (401, {"detail": "You do not have permission."}, PermissionDeniedError),
-        (403, {"detail": "You do not have permission."}, PermissionDeniedError),
-        (403, None, PermissionDeniedError),
-        (404, {"detail": "Not found."}, NotFoundError),
-        (410, {"detail": "Gone."}, NotFoundError),
-        (404, None, ProtocolError),
-        (409, {"detail": "Race."}, ConflictError),
-        (400, {"name": ["x"]}, InvalidRequestError),
-        (405, None, InvalidRequestError),
-        (413, None, InvalidRequestError),
-        (422, {"detail": "x"}, InvalidRequestError),
-        (408, None, ServerError),
-        (500, None, ServerError),
-        (503, {"detail": "x"}, ServerError),
-    ],
+    [(*response, error) for error, responses in REJECTED for response in responses],
 )
 def test_the_error_of_a_rejected_request(status: int, document: Any, error: type[ApiError]) -> None:
     """Status and text determine the error: a bad key may result in 401 or 403."""
@@ -165,16 +161,10 @@ SECRET = 'canary "7" + ünï/<x>'
 @pytest.mark.parametrize(
     "form",
     [
-        SECRET,
-        json.dumps(SECRET),
-        json.dumps(SECRET, ensure_ascii=False),
-        repr(SECRET),
-        html.escape(SECRET),
-        quote(SECRET, safe=""),
-        SECRET[:-4],
-        SECRET[4:],
+        SECRET, json.dumps(SECRET), json.dumps(SECRET, ensure_ascii=False), repr(SECRET),
+        html.escape(SECRET), quote(SECRET, safe=""), SECRET[:-4], SECRET[4:],
     ],
-)
+)  # fmt: skip
 def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
     """No recognizable part of a sent secret remains; the text around it is kept."""
     shown = without_secrets(f"bad value {form}!", [SECRET])
@@ -212,21 +202,11 @@ def test_any_bytes_give_a_value_or_not_json_error(data: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b'{"a": NaN}',
-        b"[Infinity]",
-        b"[-Infinity]",
-        b"[1e999]",
-        b'{"canary": 1, "canary": 1}',
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
-        b"[" + b"9" * 5000 + b"]",
-        b'"canary \xff"',
-        b"\xef\xbb\xbf{}",
-        b"",
-        b'{"canary": ',
-        b"{} canary",
+        b'{"a": NaN}', b"[Infinity]", b"[-Infinity]", b"[1e999]", b'{"canary": 1, "canary": 1}',
+        b"[" * 100_000, b'{"a":' * 100_000, b"[" + b"9" * 5000 + b"]", b'"canary \xff"',
+        b"\xef\xbb\xbf{}", b"", b'{"canary": ', b"{} canary",
     ],
-)
+)  # fmt: skip
 def test_invalid_json_is_rejected_without_quoting_it(text: bytes) -> None:
     """Neither the error nor its cause quotes the text."""
     with pytest.raises(ValueError) as caught:
@@ -325,15 +305,10 @@ def test_a_deeply_nested_configuration_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("name", None),
-        ("name", 5),
-        ("type", None),
-        ("event_types", None),
-        ("event_types", "value_created"),
-        ("event_types", [1]),
-        ("event_types", {}),
+        ("name", None), ("name", 5), ("type", None), ("event_types", None),
+        ("event_types", "value_created"), ("event_types", [1]), ("event_types", {}),
     ],
-)
+)  # fmt: skip
 def test_an_essential_field_of_a_wrong_type_is_an_error(field: str, value: Any) -> None:
     """An invalid webhook is never skipped silently."""
     with pytest.raises(ProtocolError, match=f"4f6c.*{field}"):

@@ -42,22 +42,14 @@ NEVER_SENT = [
     httpx.UnsupportedProtocol("canary"),
 ]
 AMBIGUOUS = [
-    httpx.ReadError("canary"),
-    httpx.WriteError("canary"),
-    httpx.ReadTimeout("canary"),
-    httpx.WriteTimeout("canary"),
-    httpx.RemoteProtocolError("canary"),
-    httpx.CloseError("canary"),
-    httpx.DecodingError("canary"),
-    httpx.InvalidURL("canary"),
-    UnicodeDecodeError("utf-8", b"canary", 0, 1, "canary"),
-    RecursionError("canary"),
-    AttributeError("canary"),
-    OSError("canary"),
+    httpx.ReadError("canary"), httpx.WriteError("canary"), httpx.ReadTimeout("canary"),
+    httpx.WriteTimeout("canary"), httpx.RemoteProtocolError("canary"), httpx.CloseError("canary"),
+    httpx.DecodingError("canary"), httpx.InvalidURL("canary"),
+    UnicodeDecodeError("utf-8", b"canary", 0, 1, "canary"), RecursionError("canary"),
+    AttributeError("canary"), OSError("canary"),
     *[json_response(status, {"detail": "x"}) for status in (408, 500, 502, 503, 504, 507, 520)],
-    json_response(200),
-    json_response(200, "text", content_type="text/html"),
-]
+    json_response(200), json_response(200, "text", content_type="text/html"),
+]  # fmt: skip
 RESET = str(int(VirtualClock().now().timestamp()) + 30)
 REJECTED = [400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422]
 

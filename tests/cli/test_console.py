@@ -144,8 +144,7 @@ def test_prompts() -> None:
 @pytest.mark.parametrize(
     ("no_color", "environ", "terminal", "platform", "colored"),
     [
-        (False, {}, True, "linux", True),
-        (False, {}, False, "linux", False),
+        (False, {}, True, "linux", True), (False, {}, False, "linux", False),
         (True, {"FORCE_COLOR": "1"}, True, "linux", False),
         (False, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, "linux", False),
         (False, {"NO_COLOR": "0"}, True, "linux", False),
@@ -154,10 +153,9 @@ def test_prompts() -> None:
         (False, {"FORCE_COLOR": "0"}, False, "linux", False),
         (False, {"TERM": "dumb"}, True, "linux", False),
         (False, {"TERM": "dumb", "FORCE_COLOR": "1"}, True, "linux", True),
-        (False, {}, True, "win32", False),
-        (False, {"WT_SESSION": "1"}, True, "win32", True),
+        (False, {}, True, "win32", False), (False, {"WT_SESSION": "1"}, True, "win32", True),
     ],
-)
+)  # fmt: skip
 def test_precedence_of_colors(
     no_color: bool, environ: dict[str, str], terminal: bool, platform: str, colored: bool
 ) -> None:

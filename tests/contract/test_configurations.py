@@ -36,18 +36,11 @@ CREDENTIALS: Final = {"username": "me", "password": {"env": "PASSWORD"}}
 BEARER: Final = {"token": {"env": "TOKEN"}}
 SLACK: Final = {"token": {"env": "BOT"}, "channel": "#deploys", "username": "CloudTruth"}
 CONFIGURATIONS: Final[tuple[dict[str, Any], ...]] = (
-    ADDRESS,
-    ADDRESS | {"verify": True},
-    ADDRESS | {"verify": False},
-    ADDRESS | CREDENTIALS,
-    ADDRESS | CREDENTIALS | {"verify": False},
-    ADDRESS | CREDENTIALS | {"username": "another"},
-    ADDRESS | BEARER,
-    ADDRESS | BEARER | {"verify": False},
-    ADDRESS | BEARER | CREDENTIALS,
-    SLACK,
+    ADDRESS, ADDRESS | {"verify": True}, ADDRESS | {"verify": False}, ADDRESS | CREDENTIALS,
+    ADDRESS | CREDENTIALS | {"verify": False}, ADDRESS | CREDENTIALS | {"username": "another"},
+    ADDRESS | BEARER, ADDRESS | BEARER | {"verify": False}, ADDRESS | BEARER | CREDENTIALS, SLACK,
     SLACK | {"channel": "#another"},
-)
+)  # fmt: skip
 PAIRS: Final = {
     f"{one}-{two}": (CONFIGURATIONS[one], CONFIGURATIONS[two])
     for one, two in product(range(len(CONFIGURATIONS)), repeat=2)

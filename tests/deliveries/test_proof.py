@@ -87,20 +87,11 @@ def writes(emulated: EmulatedApi) -> list[str]:
 
 
 FAULTS: list[Callable[[], Fault]] = [
-    lambda: drop(commit=True),
-    drop,
-    hang,
-    lambda: status(503, commit=True),
-    lambda: status(500),
-    lambda: html(502, commit=True),
-    lambda: html(200),
-    lambda: status(403),
-    lambda: status(404),
-    lambda: status(409, commit=True),
-    lambda: drop(commit_after=3.0),
-    lambda: status(429, retry_after=2),
-    refuse,
-]
+    lambda: drop(commit=True), drop, hang, lambda: status(503, commit=True), lambda: status(500),
+    lambda: html(502, commit=True), lambda: html(200), lambda: status(403), lambda: status(404),
+    lambda: status(409, commit=True), lambda: drop(commit_after=3.0),
+    lambda: status(429, retry_after=2), refuse,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda make: make().label)

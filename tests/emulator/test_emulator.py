@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from reconciler.emulator.store import Store
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
 from tests.emulated.variant import Variant
 from tests.ports import VirtualClock
-from tests.served import served
-from tests.waiting import TIMEOUT
 
 HOOKS = "/api/v1/webhooks/"
 
@@ -244,19 +241,6 @@ def test_the_type_can_change_with_its_configuration(api: Api) -> None:
     assert api("PATCH", path, body).json()["type"] == "generic"
 
 
-def test_every_request_is_in_the_log(api: Api) -> None:
-    """An entry has the request, the response and the change."""
-    made = api.create()
-    api("GET", HOOKS, query="page=9")
-    api("GET", "/nowhere", authorization="")
-    first, second, third = api.emulator.log
-    assert (first.method, first.path, first.status) == ("POST", HOOKS, 201)
-    assert first.changed == made["id"]
-    assert '"name": "alerts"' in first.body
-    assert (second.query, second.status, second.changed) == ("page=9", 404, None)
-    assert (third.path, third.status) == ("/nowhere", 404)
-
-
 def test_the_key_is_not_in_the_file(tmp_path: Path, start: Callable[..., Api]) -> None:
     """Only the key's digest is stored."""
     path = tmp_path / "db"
@@ -299,12 +283,3 @@ def test_eight_concurrent_threads_lose_nothing(tmp_path: Path, start: Callable[.
     assert len(set(api.stored())) == 80
     assert len(api.emulator.log) == 160
     api.emulator.store.close()
-
-
-def test_paths_reach_the_handler_unchanged() -> None:
-    """Paths are percent-encoded, and the query is separate."""
-    emulator = Emulator()
-    with served(emulator) as url:
-        httpx.get(f"{url}/api/v1/memberships/a%2Fb%7C/?x=%20", timeout=TIMEOUT)
-    (entry,) = emulator.log
-    assert (entry.path, entry.query) == ("/api/v1/memberships/a%2Fb%7C/", "x=%20")

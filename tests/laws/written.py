@@ -12,19 +12,10 @@ EVENTS = ("value_created", "value_updated", "parameter_deleted", "*_updated", "p
 CHANNELS = st.sampled_from(("#ops", "yes", "1e3", "null", "ops-é", "C0123456", "on"))
 USERNAMES = st.sampled_from(
     (
-        "yes",
-        "null",
-        "1e3",
-        "é 😀",
-        "it's",
-        'say "hi"',
-        "a: b",
-        "- x",
-        "{x}",
-        "#ops",
+        "yes", "null", "1e3", "é 😀", "it's", 'say "hi"', "a: b", "- x", "{x}", "#ops",
         "long name " * 9 + "end",
     )
-)
+)  # fmt: skip
 URLS = st.sampled_from(("https://example.com/hooks", "http://10.0.0.1:8080/a/b", "https://é.test/"))
 event_lists = st.lists(st.sampled_from(EVENTS), min_size=1, unique=True)
 slack = st.fixed_dictionaries(

@@ -33,17 +33,10 @@ from tests.planning.builders import (
 )
 
 HIDDEN = {
-    "stars": "*****",
-    "stars inside": "xoxb*****AAAA",
-    "an ellipsis": "xoxb-…AAAA",
-    "bullets": "•••••",
-    "encrypted": "gAAAAA" + "b" * 60,
-    "marked as encrypted": "enc:abcd",
-    "empty": "",
-    "blank": "  ",
-    "null": None,
-    "missing": ...,
-}
+    "stars": "*****", "stars inside": "xoxb*****AAAA", "an ellipsis": "xoxb-…AAAA",
+    "bullets": "•••••", "encrypted": "gAAAAA" + "b" * 60, "marked as encrypted": "enc:abcd",
+    "empty": "", "blank": "  ", "null": None, "missing": ...,
+}  # fmt: skip
 PASSWORD, HOOK = (SecretRef(scheme="env", name=name) for name in ("PAGER_PASSWORD", "HOOK"))
 
 

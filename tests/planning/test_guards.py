@@ -77,18 +77,13 @@ def test_a_guard_blocks_a_plan(numbers: dict[str, Any], message: str, hint: str)
 @pytest.mark.parametrize(
     "numbers",
     [
-        {"deletes": 5},
-        {"deletes": 2, "in_scope": 4},
-        {"deletes": 8, "max_deletes": 8},
-        {"deletes": 2, "in_scope": 3, "max_deletes": 2},
-        {**EMPTY, "in_scope": 0},
-        {"any_declared_live": False},
-        {"elsewhere": (NOT_READ, GONE)},
-        {"deletes": 6, "allow_deletes": 6},
-        {"deletes": 0, "allow_deletes": 1},
+        {"deletes": 5}, {"deletes": 2, "in_scope": 4}, {"deletes": 8, "max_deletes": 8},
+        {"deletes": 2, "in_scope": 3, "max_deletes": 2}, {**EMPTY, "in_scope": 0},
+        {"any_declared_live": False}, {"elsewhere": (NOT_READ, GONE)},
+        {"deletes": 6, "allow_deletes": 6}, {"deletes": 0, "allow_deletes": 1},
         {"deletes": 3, **EMPTY, "allow_deletes": 3, "elsewhere": (NOT_READ, GONE)},
     ],
-)
+)  # fmt: skip
 def test_no_guard_blocks_below_its_limit(numbers: dict[str, Any]) -> None:
     """A guard that a user overrides does not block either."""
     assert blocking_guards(**numbers) == ()

@@ -17,29 +17,16 @@ HARMLESS = ("Deploys", "#deploys", "a b", "Ünïcødé 漢字 😀", "a::b", "x#
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        *zip(HARMLESS, HARMLESS, strict=True),
-        ("", '""'),
-        (" a", '" a"'),
-        ("a ", '"a "'),
-        ("a  b", '"a  b"'),
-        ('"a"', '"\\"a\\""'),
-        ("(kept)", '"(kept)"'),
-        ("--- n8", '"--- n8"'),
-        ("a -> b", '"a -> b"'),
-        ("a\nb\\", '"a\\nb\\\\"'),
-        ("\x1b[31mred", '"\\u001b[31mred"'),
-        ("a\x7fb", '"a\\u007fb"'),
-        ("a\u202eb", '"a\\u202eb"'),
-        ("\u0301a", '"\\u0301a"'),
-        ("❤\ufe0f", '"❤\\ufe0f"'),
-        ("\U000e0041", '"\\udb40\\udc41"'),
-        ("x ##[error]y", '"x ##\\u005berror]y"'),
-        ("##vso[task]", '"##vso\\u005btask]"'),
-        ("::error::x", '"\\u003a:error::x"'),
-        ("a ::error::x", '"a \\u003a:error::x"'),
+        *zip(HARMLESS, HARMLESS, strict=True), ("", '""'), (" a", '" a"'), ("a ", '"a "'),
+        ("a  b", '"a  b"'), ('"a"', '"\\"a\\""'), ("(kept)", '"(kept)"'), ("--- n8", '"--- n8"'),
+        ("a -> b", '"a -> b"'), ("a\nb\\", '"a\\nb\\\\"'), ("\x1b[31mred", '"\\u001b[31mred"'),
+        ("a\x7fb", '"a\\u007fb"'), ("a\u202eb", '"a\\u202eb"'), ("\u0301a", '"\\u0301a"'),
+        ("❤\ufe0f", '"❤\\ufe0f"'), ("\U000e0041", '"\\udb40\\udc41"'),
+        ("x ##[error]y", '"x ##\\u005berror]y"'), ("##vso[task]", '"##vso\\u005btask]"'),
+        ("::error::x", '"\\u003a:error::x"'), ("a ::error::x", '"a \\u003a:error::x"'),
         ("\ud800", '"\\ud800"'),
     ],
-)
+)  # fmt: skip
 def test_quote(name: str, shown: str) -> None:
     """Only control characters, invisible characters and imitated output are escaped."""
     assert quote(name) == shown

@@ -70,15 +70,10 @@ def test_a_name_is_never_wrapped() -> None:
 @pytest.mark.parametrize(
     ("line", "column"),
     [
-        ("", 1),
-        ("", 9),
-        ("ab", 40),
-        ("x" * 300, 299),
-        ("漢字" * 100, 50),
-        ("\u202e" * 100, 60),
+        ("", 1), ("", 9), ("ab", 40), ("x" * 300, 299), ("漢字" * 100, 50), ("\u202e" * 100, 60),
         (f"{'a' * 60}: \u202e漢{'b' * 60}", 63),
     ],
-)
+)  # fmt: skip
 def test_carets_point_at_a_character(line: str, column: int, width: int) -> None:
     """A caret is printed for any column, in the line or after it; no line exceeds the width."""
     place = Position(file="a.yaml", line=3, column=column, width=5)
