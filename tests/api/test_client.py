@@ -73,11 +73,8 @@ def test_unlisted_organizations_are_found_by_membership() -> None:
     emulated = EmulatedApi()
     emulated.faults.add(faults.status(403), path=ORGANIZATIONS)
     found = emulated.client.organization()
-    assert (found.id, found.name, found.role) == (
-        emulated.organization,
-        emulated.organization,
-        None,
-    )
+    id_ = emulated.organization
+    assert (found.id, found.name, found.role) == (id_, id_, None)
 
 
 def test_a_webhook_of_another_organization_is_an_error() -> None:
@@ -200,15 +197,8 @@ def test_an_html_404_is_not_a_missing_webhook() -> None:
 
 
 def page(count: Any, *ids: int, more: Any = None) -> httpx.Response:
-    return json_response(
-        200,
-        {
-            "count": count,
-            "next": more,
-            "previous": None,
-            "results": [{"id": str(each)} for each in ids],
-        },
-    )
+    rows = [{"id": str(id_)} for id_ in ids]
+    return json_response(200, {"count": count, "next": more, "previous": None, "results": rows})
 
 
 GONE = json_response(404, {"detail": "Invalid page."})

@@ -34,13 +34,10 @@ METHODS = ("GET", "POST", "PATCH", "DELETE")
 OK = json_response(200, {"id": "a"})
 CONNECTION_REFUSED = httpx.ConnectError("canary refused")
 NEVER_SENT = [
-    CONNECTION_REFUSED,
-    httpx.ConnectTimeout("canary"),
-    httpx.PoolTimeout("canary"),
-    httpx.ProxyError("canary"),
-    httpx.LocalProtocolError("canary"),
+    CONNECTION_REFUSED, httpx.ConnectTimeout("canary"), httpx.PoolTimeout("canary"),
+    httpx.ProxyError("canary"), httpx.LocalProtocolError("canary"),
     httpx.UnsupportedProtocol("canary"),
-]
+]  # fmt: skip
 AMBIGUOUS = [
     httpx.ReadError("canary"), httpx.WriteError("canary"), httpx.ReadTimeout("canary"),
     httpx.WriteTimeout("canary"), httpx.RemoteProtocolError("canary"), httpx.CloseError("canary"),

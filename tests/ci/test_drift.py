@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler.ci.workflows import RequiredSecrets
+from reconciler.emulator.messages import Response
 from reconciler.model import SecretRef
 from tests.ci.fake_github import refusal
 from tests.ci.support import SLACK, World, world
@@ -152,12 +153,15 @@ def test_a_merge_without_webhooks_does_not_hide_pushes_that_wait(tmp_path: Path)
         assert ("Audit" in drift, "Audit" in waiting, "More" in waiting) == (False, True, True)
 
 
+def refuse_reviews(method: str, path: str) -> Response | None:
+    """Respond to a request for pull requests as GitHub does without the permission."""
+    return refusal(403, "Resource not accessible by integration") if path[-6:] == "/pulls" else None
+
+
 def test_without_the_merged_reviews_drift_is_not_known(here: World) -> None:
     """The issue shows the differences, and offers no edit."""
     here.emulator.configure("Audit", channel="by-hand")
-    here.github.fault = lambda method, path: (
-        refusal(403, "Resource not accessible by integration") if path.endswith("/pulls") else None
-    )
+    here.github.fault = refuse_reviews
     body = open_issue(here)["body"]
     assert "the merged reviews cannot be read" in body
     assert "pull-requests: read" in body
@@ -225,11 +229,7 @@ def test_a_plan_that_cannot_know_does_not_say_drift(here: World, lacks: str) -> 
     """Neither without a permission nor in a shallow checkout; a warning has the reason."""
     here.merged(2, *LIVE, Audit="reviewed")
     if lacks == "permission":
-        here.github.fault = lambda method, path: (
-            refusal(403, "Resource not accessible by integration")
-            if path.endswith("/pulls")
-            else None
-        )
+        here.github.fault = refuse_reviews
     else:
         start = here.git("rev-list", "--max-parents=0", "HEAD")
         (here.work / ".git/shallow").write_text(f"{start}\n")

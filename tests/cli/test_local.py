@@ -75,8 +75,6 @@ def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:
         "apply", "--local", "--yes", "--resend-secret", "env:TOKEN", "--format", "json",
         **{**SECRETS, "TOKEN": new, "URL": URL},
     )  # fmt: skip
-    assert (rotated.code, json.loads(rotated.out)["organizations"][0]["counts"]["updated"]) == (
-        0,
-        1,
-    )
+    assert rotated.code == 0
+    assert json.loads(rotated.out)["organizations"][0]["counts"]["updated"] == 1
     assert new.encode() not in (applied / "webhooks.db").read_bytes()

@@ -103,12 +103,8 @@ def test_a_conflict_has_the_id_of_the_other_webhook_and_a_next_step() -> None:
     check_failed(updated, "conflict", message, hint)
     lost = replace(LOST, call="update", interfere=appear(row("a", "1", "#manual")))
     overwritten = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
-    check_failed(
-        overwritten,
-        "conflict",
-        "it was changed since the plan: it is now slack #manual",
-        "plan again",
-    )
+    moved = "it was changed since the plan: it is now slack #manual"
+    check_failed(overwritten, "conflict", moved, "plan again")
 
 
 def test_a_rejected_request_has_the_message_of_the_server() -> None:
