@@ -26,6 +26,7 @@ MORE_TIME_HINT: Final = "allow more time with --deadline"
 class Call(NamedTuple):
     """One request, and the expected response.
 
+    `writes` is whether the request may change data; if not, it may be repeated after any failure.
     `expect` is the only status that means success, None for any 2xx; `accept` checks the document;
     `cap` limits the body, in bytes; `secret_values` are the secret values inside `content`.
     """
@@ -38,14 +39,10 @@ class Call(NamedTuple):
     accept: Callable[[Any], object]
     cap: int
     secret_values: Sequence[str]
+    writes: bool
 
     def __repr__(self) -> str:
         return f"{self.method} {self.path}"  # the content may have secrets
-
-    @property
-    def writes(self) -> bool:
-        """Whether the request may change data: any method except GET."""
-        return self.method != "GET"
 
 
 class Reply(NamedTuple):

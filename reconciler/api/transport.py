@@ -174,13 +174,14 @@ class Transport:
         accept: Callable[[Any], object] = lambda _: True,
         cap: int = _MAX_BYTES,
         secret_values: Sequence[str] = (),
+        is_query: bool = False,
     ) -> Reply:
         """Send a request and return its reply.
 
         `path` is percent-encoded and relative to the origin's base. `json` is the body, if any.
         `expect` is the only status that means success (None: any 2xx), `accept` checks the
         document, `cap` limits the response in bytes. `secret_values` are secret values in the body,
-        kept out of errors that quote the server.
+        kept out of errors that quote the server. `is_query` is for a read that is not a GET.
 
         Raises ApiError; AmbiguousWriteError for a write that may have been processed.
         """
@@ -196,6 +197,7 @@ class Transport:
             accept=accept,
             cap=cap,
             secret_values=secret_values,
+            writes=method != "GET" and not is_query,
         )
         try:
             return self._with_retries(call)

@@ -109,13 +109,24 @@ class GitHub:
 
     @cached_property
     def login(self) -> str:
-        """The login of this token; a token that cannot read it is the workflow's token."""
+        """The login of this token; one that may not read it is the workflow's token.
+
+        Raises GitHubError for any other failure: with a wrong login, reviews would not be found.
+        """
+        query = {"query": "query { viewer { login } }"}
         try:
-            query = {"query": "query { viewer { login } }"}
-            response = self._send("POST", self._graphql, json=query)
-        except ApiError:
+            data = self._send("POST", self._graphql, json=query, is_query=True).data
+        except PermissionDeniedError:
             return _ACTIONS_LOGIN
-        return text_at(response.data, "data", "viewer", "login") or _ACTIONS_LOGIN
+        except ApiError as failed:
+            raise _failure(failed, _PULLS) from failed
+        if login := text_at(data, "data", "viewer", "login"):
+            return login
+        errors = data.get("errors") if isinstance(data, Mapping) else None
+        # GraphQL refuses with status 200.
+        if isinstance(errors, list) and any(text_at(row, "type") == "FORBIDDEN" for row in errors):
+            return _ACTIONS_LOGIN
+        raise _unexpected("POST", "/graphql")
 
     def changed_files(self, commit: str, branch: str) -> tuple[str, ...] | None:
         """Return the files that differ between a commit and the newest commit of a branch.
@@ -196,7 +207,7 @@ class GitHub:
                 path = f"/issues/comments/{post.id}"
                 self._request("PATCH", path, body={"body": body}, need=_COMMENTS)
             return post._replace(body=body, marker=marker)
-        return Post(number, self._post(number, body), body, marker, updated="")
+        return Post(number, self._post(number, body, need=_COMMENTS), body, marker, updated="")
 
     def issue(self, title: str, marker: Marker, text: str, existing: Sequence[Post]) -> None:
         """Open an issue, or replace the text of the first `existing` one."""
@@ -211,7 +222,7 @@ class GitHub:
         """Close issues with a comment."""
         for issue in issues:
             # The comment first: a closed issue is not found again, to add it.
-            self._post(issue.number, comment)
+            self._post(issue.number, comment, need=_ISSUES)
             path = f"/issues/{issue.number}"
             self._request("PATCH", path, body={"state": "closed"}, need=_ISSUES)
 
@@ -220,10 +231,10 @@ class GitHub:
         label = f"**`{marker.label}`**\n\n" if marker.label else ""
         return self._clean(f"{encode(marker)}\n{label}{text}")
 
-    def _post(self, number: int, body: str) -> int:
+    def _post(self, number: int, body: str, *, need: str) -> int:
         """Comment on an issue or pull request. Return the id of the comment."""
         path = f"/issues/{number}/comments"
-        row = self._request("POST", path, body={"body": body}, need=_COMMENTS)
+        row = self._request("POST", path, body={"body": body}, need=need)
         return _number_at(row, "id")
 
     def _own_posts(self, path: str, query: Mapping[str, str], *, need: str) -> tuple[Post, ...]:
@@ -257,13 +268,13 @@ class GitHub:
         rows = self._request("GET", path, query=query, need=need)
         if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
             return rows
-        raise _unexpected(path)
+        raise _unexpected("GET", path)
 
     def _object(self, path: str, *, need: str) -> Mapping[str, Any]:
         value = self._request("GET", path, need=need)
         if isinstance(value, Mapping):
             return value
-        raise _unexpected(path)
+        raise _unexpected("GET", path)
 
     def _request(
         self,
@@ -282,16 +293,21 @@ class GitHub:
         try:
             return self._send(method, self._repository + path, params=query, json=body).data
         except ApiError as failed:
-            message, hint = failed.message, failed.hint
-            if failed.detail:
-                message += f": {failed.detail}"
-            if isinstance(failed, AuthenticationError | PermissionDeniedError):
-                hint = f"give the job `permissions: {need}` and pass `github.token`"
-            raise GitHubError(message, hint=hint) from failed
+            raise _failure(failed, need) from failed
 
 
-def _unexpected(path: str) -> GitHubError:
-    return GitHubError(f"unexpected response from GitHub to GET {path}", hint="try again")
+def _failure(failed: ApiError, need: str) -> GitHubError:
+    """Return the error of a failed request that requires the permission `need`."""
+    message, hint = failed.message, failed.hint
+    if failed.detail:
+        message += f": {failed.detail}"
+    if isinstance(failed, AuthenticationError | PermissionDeniedError):
+        hint = f"give the job `permissions: {need}` and pass `github.token`"
+    return GitHubError(message, hint=hint)
+
+
+def _unexpected(method: str, path: str) -> GitHubError:
+    return GitHubError(f"unexpected response from GitHub to {method} {path}", hint="try again")
 
 
 def _number_at(value: Mapping[str, Any], key: str) -> int:

@@ -39,6 +39,7 @@ CALL = Call(
     accept=lambda document: True,
     cap=1,
     secret_values=(),
+    writes=False,
 )
 
 

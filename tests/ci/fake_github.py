@@ -72,7 +72,6 @@ class FakeGitHub:
         self.repository = "acme/hooks"
         self.token = token
         self.login = BOT
-        self.graphql = True
         self.read_only = False
         self.pulls: dict[int, dict[str, Any]] = {}
         self.queue: dict[str, str] = {}
@@ -194,7 +193,7 @@ class FakeGitHub:
             ):
                 return refusal(401, "Bad credentials")
             if path.endswith("/graphql"):
-                return self._viewer()
+                return json_value({"data": {"viewer": {"login": self.login}}})
             if method != "GET" and self.read_only:
                 return refusal(403, "Resource not accessible by integration")
             value = json.loads(request.body or b"{}")
@@ -205,11 +204,6 @@ class FakeGitHub:
                 after = urlencode({**query, "page": int(query.get("page", "1")) + 1})
                 response = response.with_headers(("link", f'<{url}?{after}>; rel="next"'))
             return response
-
-    def _viewer(self) -> Response:
-        if not self.graphql:
-            return refusal(403, "Resource not accessible by integration")
-        return json_value({"data": {"viewer": {"login": self.login}}})
 
     def _route(self, method: str, path: str, query: dict[str, str], value: Any) -> Response:
         prefix = f"/repos/{self.repository}"

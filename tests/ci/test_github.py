@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import Marker, MarkerKind, find
+from reconciler.ci.marker import Marker, MarkerKind, Post, find
 from reconciler.ci.plan import write_comments
 from reconciler.emulator.messages import Request, Response, json_value
 from reconciler.errors import CredentialError, UsageError
-from tests.ci.fake_github import FakeGitHub, refusal
+from tests.ci.fake_github import BOT, FakeGitHub, refusal
 from tests.ci.support import client
 
 MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", digest="sha256:" + "1" * 64)
@@ -70,18 +70,25 @@ def test_a_comment_is_found_on_any_page(fake: FakeGitHub) -> None:
     assert texts(fake, 7) == ["two"]
 
 
-@pytest.mark.parametrize("graphql", [True, False])
+@pytest.mark.parametrize(
+    ("fault", "login", "requests"),
+    [
+        (None, "our-app[bot]", 1),
+        (refusal(502, "Bad Gateway"), "our-app[bot]", 2),
+        (refusal(403, "Resource not accessible by integration"), BOT, 1),
+        (json_value({"data": None, "errors": [{"type": "FORBIDDEN"}]}), BOT, 1),
+    ],
+)
 def test_the_author_is_the_user_of_the_token_or_the_workflow_bot(
-    fake: FakeGitHub, graphql: bool
+    fake: FakeGitHub, fault: Response | None, login: str, requests: int
 ) -> None:
-    """If the token's user cannot be read, the author is the workflow's bot."""
-    fake.graphql = graphql
-    if graphql:
-        fake.login = "our-app[bot]"
+    """A token that may not read its user is that of the workflow's bot; an outage is repeated."""
+    fake.login = login
+    faults = [fault]
+    fake.fault = lambda method, path: faults.pop() if faults else None
     with client(fake) as github:
-        assert github.login == ("our-app[bot]" if graphql else "github-actions[bot]")
-        assert github.login == fake.login
-    assert len([path for _, path in fake.log if path == "/graphql"]) <= 2
+        assert github.login == github.login == login
+    assert len(fake.log) == requests
 
 
 def test_setups_and_environments_have_separate_comments(fake: FakeGitHub) -> None:
@@ -148,6 +155,9 @@ def test_an_error_has_the_reason_that_github_gives(
     with client(fake) as github, pytest.raises(GitHubError, match=text) as caught:
         write(github, 7, "one")
     assert hint in caught.value.hint
+    with client(fake) as github, pytest.raises(GitHubError, match=text) as caught:
+        github.close_issues([Post(7, 1, "", MARKER, "")], "Resolved")
+    assert hint.replace("pull-requests", "issues") in caught.value.hint
 
 
 def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
