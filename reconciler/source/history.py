@@ -88,10 +88,10 @@ class Commit(NamedTuple):
             raise missing
         return self._source_file(entries[name])
 
-    def read(self, paths: Sequence[str], without: Collection[str] = ()) -> files.Sources:
+    def read(self, paths: Sequence[str]) -> files.Sources:
         """Return the files that `paths` include, or without paths those of the default.
 
-        Files of the names `without` are left out. Raises NoBaseError.
+        Raises NoBaseError.
         """
         if re.fullmatch(_NULL, self.id):
             return files.Sources()
@@ -106,9 +106,7 @@ class Commit(NamedTuple):
             for path in paths or files.DEFAULT_FILES
         ]
         try:
-            listed = self._list("-r", self.id, "--", *roots)
-            # Few of the files of many organizations are read.
-            entries = [entry for entry in listed if entry.name not in without]
+            entries = self._list("-r", self.id, "--", *roots)
             for path in paths or (_default_path(entries),):
                 matches = files.file_matcher(path, self.directory)
                 included = [entry for entry in _regular(entries) if matches(entry.name)]
@@ -186,7 +184,7 @@ def git_in(directory: Path) -> Git:
     return run
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _read(git: Git, *arguments: str) -> bytes:
     """Return the output of a command about a commit or a blob: for a hash, it is always the same.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product, takewhile
 from typing import Final
 
@@ -26,7 +27,6 @@ from reconciler.source.history import (
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed, parse_files
 from reconciler.source.schemes import is_file
-from reconciler.source.text import decode
 from reconciler.workflow.inputs import Checked, Gathered, Inputs, organizations
 
 _EARLIER: Final = Rules(allow_literal_secrets=True)
@@ -48,7 +48,7 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
         if sources.findings:
             raise _no_base("--base", sources.findings[0].message)
-        return _declared(sources, f"--base {named[0]}", checked).desired
+        return _declared(parse_files(sources), f"--base {named[0]}", checked).desired
     commit = commit_at(named[0], inputs.directory, inputs.git)
     if commit is None:
         raise _no_base(
@@ -68,15 +68,28 @@ def previous_at(commit: str, checked: Checked) -> Checked:
 def _previous(commit: Commit, name: str, checked: Checked) -> Checked:
     """Read the configuration of a commit, which messages call `name`."""
     inputs = checked.inputs
+    current = inputs.run_files.union(checked.loaded.documents)
     try:
-        sources = commit.read(inputs.paths, without=checked.other_files)
+        parsed = _parsed_at(commit, inputs.paths, inputs.commit, current)
     except NoBaseError as problem:
         raise _no_base(name, str(problem)) from None
+    earlier = _declared(parsed, name, checked)
+    return earlier._replace(desired=_with_committed(earlier.desired, commit, inputs))
+
+
+@lru_cache(maxsize=32)  # a run has up to 60 organizations, and drift of each looks at 20 commits
+def _parsed_at(
+    commit: Commit, paths: tuple[str, ...], now: Commit | None, current: frozenset[str]
+) -> Parsed:
+    """Parse all files of a commit: a layer is only one beside the files that extend it.
+
+    A file that has another name in `now`, or else in the index, has that. Raises NoBaseError.
+    """
+    sources = commit.read(paths)
     # Only a file that the commit does not have can be a renamed one.
-    if not checked.loaded.documents.keys() <= {source.file for source in sources.files}:
-        sources = with_renames(sources, commit, inputs.paths, inputs.commit)
-    earlier = _declared(sources, name, checked)
-    return earlier._replace(desired=_with_committed(earlier.desired, sources, inputs))
+    if not current <= {source.file for source in sources.files}:
+        sources = with_renames(sources, commit, paths, now)
+    return parse_files(sources)
 
 
 def _no_base(name: str, problem: str) -> RunConfigurationError:
@@ -86,14 +99,12 @@ def _no_base(name: str, problem: str) -> RunConfigurationError:
     )
 
 
-def _declared(sources: files.Sources, name: str, checked: Checked) -> Checked:
+def _declared(parsed: Parsed, name: str, checked: Checked) -> Checked:
     """Return what earlier files declare, with the names of this run's files."""
-    texts = {name: document.text for name, document in checked.loaded.documents.items()}
-    earlier = {source.file: decode(source.raw, source.file)[0] for source in sources.files}
-    # Parsing takes longer than git. A parent may have changed although the files have not.
-    if earlier == texts and not checked.loaded.parents:
+    parsed = _earlier_files(parsed, checked)
+    # The checks take longer than the comparison.
+    if parsed.documents == (*checked.loaded.documents.values(),):
         return checked
-    parsed = _earlier_files(sources, checked)
     names = _counterparts(
         [document.file for document in parsed.documents], [*checked.loaded.documents]
     )
@@ -106,28 +117,30 @@ def _declared(sources: files.Sources, name: str, checked: Checked) -> Checked:
     return Checked(loaded.desired, loaded, checked.inputs)
 
 
-def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
-    """Parse previous files, without those of other organizations."""
-    parsed = parse_files(sources)
+def _earlier_files(parsed: Parsed, checked: Checked) -> Parsed:
+    """Return previous files without those of other organizations."""
     groups = organizations(checked.inputs._replace(parsed=parsed))
-    names = {document.file for document in parsed.documents}
     # They may have named their only organization otherwise.
-    is_same = not checked.other_files or names <= checked.loaded.documents.keys()
-    if len(groups) == 1 and is_same:
+    if len(groups) == 1 and not checked.other_files:
         return parsed
+    names = checked.loaded.documents.keys()
+    renamed = Parsed()
     for group in groups:
+        documents = group.inputs.parsed or Parsed()
         if group.organization == checked.desired.organization:
-            return group.inputs.parsed or Parsed()
-    return Parsed()
+            return documents
+        if names >= {document.file for document in documents.documents}:
+            renamed = documents
+    return renamed
 
 
-def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) -> Desired:
-    """Add the secret files at the revision of `sources`, so far as git has them."""
+def _with_committed(desired: Desired, commit: Commit, inputs: Inputs) -> Desired:
+    """Add the secret files of a commit, so far as it has them."""
     committed: dict[SecretRef, Secret] = {}
     # With the earlier content of a file, a plan shows that it changed.
     for reference in filter(is_file, secrets.references(desired.webhooks)):
         with suppress(files.NotReadableError, UnicodeDecodeError):
-            committed[reference] = secrets.wrap(sources.read_parent(reference.name).raw.decode())
+            committed[reference] = secrets.wrap(commit.read_file(reference.name).raw.decode())
     inputs.hide(committed.values())
     return desired._replace(committed=committed)
 

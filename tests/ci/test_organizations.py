@@ -356,6 +356,16 @@ def test_an_organization_is_retired(three: Organizations) -> None:
     assert (three.push(), here.emulator.log) == ({}, [])
 
 
+def test_a_layer_of_one_organization(three: Organizations) -> None:
+    """The base of an organization is valid beside a layer that only another one extends."""
+    layer = "extends: ../base.yaml\nwebhooks: [{name: Audit, configuration: {channel: eu}}]\n"
+    overlay = three.text("production").replace("../base.yaml", "layer.yaml")
+    three.merged(1, {"orgs/layer.yaml": layer, "orgs/production.yaml": overlay})
+    done = three.propose(2, alerts())
+    printed = done.stdout + done.stderr + "".join(three.world.github.bodies(2))
+    assert (done.outputs["updates"], "not valid" in printed) == ("2", False), printed
+
+
 def test_a_file_moves_with_a_change(three: Organizations) -> None:
     """The organization is found by its name, its plan by the id of its key."""
     here = three.world

@@ -10,8 +10,8 @@ from shutil import copytree
 import pytest
 
 import reconciler.workflow
-from tests.cli.conftest import MakeCloud, Shell
-from tests.folders import ROOT, python, write
+from tests.cli.conftest import MakeCloud, Shell, digest
+from tests.folders import ROOT, commit, git, python, write
 
 PAGE = (ROOT / "docs" / "library.md").read_text("utf-8")
 TOKEN = "xoxb-" + "0123456789-abcdef"
@@ -72,17 +72,27 @@ def test_the_index_lists_every_example() -> None:
     ],
 )
 def test_an_example_is_valid(shell: Shell, tmp_path: Path, name: str) -> None:
-    """The example passes without a warning."""
+    """The example passes without a warning, also compared with the commit that has it."""
     copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
     write(tmp_path, {"secrets/slack-token": TOKEN})
     if "sixty" in name:
         assert python(tmp_path, "repositories/sixty/generate.py").returncode == 0
         assert python(tmp_path, "repositories/sixty/generate.py", "--check").stdout == ""
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
     plan = "plan --local --detailed-exitcode"
+    both = {plan, f"{plan} --base HEAD"}
     texts = "".join(path.read_text("utf-8") for path in EXAMPLES.rglob("*.yaml"))
     secrets = {**dict.fromkeys(re.findall(r"\{env: (\w+)\}", texts), "example"), **SECRETS}
-    for line, code in (("validate --strict", 0), (plan, 2), ("apply --local --yes", 0), (plan, 0)):
-        assert shell(*line.split(), "-f", name, **secrets).code == code
+    for lines, code in (
+        ({"validate --strict"}, 0),
+        (both, 2),
+        ({"apply --local --yes --base HEAD"}, 0),
+        ({*both, "drift --local", "drift --local --base HEAD"}, 0),
+    ):
+        done = [shell(*line.split(), "-f", name, **secrets) for line in lines]
+        assert [each.code for each in done] == [code] * len(lines), done
+        assert len({digest(each) for each in done}) == 1
 
 
 def test_the_commands_of_the_first_example_work(shell: Shell, tmp_path: Path) -> None:
