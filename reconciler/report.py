@@ -105,8 +105,8 @@ class Report(NamedTuple):
     for `hidden` values of the applied operations, which the server does not show.
     If a signal came during the run, `stopped` is its exit code. `problem` is a failure of the run
     itself after writing began, such as a listing that could not be read at the end.
-    `plan_command` is set after an apply by digest, or of an allowed number of deletes: the command
-    that plans again, because what is left has another one; empty if none is known.
+    `needs_plan` means that the apply had a digest or an allowed number of deletes: what is left has
+    another one, so the same command would be refused.
     """
 
     plan: Plan
@@ -117,7 +117,7 @@ class Report(NamedTuple):
     hidden: int = 0
     stopped: ExitCode | None = None
     problem: str | None = None
-    plan_command: str | None = None
+    needs_plan: bool = False
 
     @property
     def applied(self) -> tuple[Applied, ...]:
@@ -185,11 +185,13 @@ class RunReport(NamedTuple):
     """The report of an apply of several organizations, in the order of the files.
 
     `digest` is that of the run's plan. If a signal ended the run early, `stopped` is its exit code.
+    `plan_command` plans with the same options again; empty if no command does.
     """
 
     organizations: tuple[OrganizationResult[Report], ...]
     digest: str = ""
     stopped: ExitCode | None = None
+    plan_command: str = ""
 
     @classmethod
     def of(cls, report: Report) -> RunReport:

@@ -238,7 +238,7 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
     if not organizations:
         return RunReport(())
     try:
-        return apply_all(
+        report = apply_all(
             [
                 organization.target._replace(review=organization.review if is_required else None)
                 for organization in organizations
@@ -250,6 +250,8 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
             # A digest is of all organizations: without one of them it is another plan.
             keep_going=run.expect_digest is None,
         )
+        # The command that is offered here names each resend; that of a terminal has no review.
+        return report._replace(plan_command="")
     except StalePlanError as problem:
         return RunReport(
             tuple(
@@ -414,7 +416,7 @@ def _needs_digest(outcome: _Outcome) -> bool:
     if problem is not None or report is None:
         return False
     # The rest of an apply by digest that broke off has another digest.
-    broke_off = report.plan_command is not None and not report.complete
+    broke_off = report.needs_plan and not report.complete
     return report.needs_review or bool(outcome.rotated) or broke_off
 
 

@@ -77,6 +77,9 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
         foot += ["", f"{reason}: {', '.join(map(code, names))}."]
     for text in outcomes.conclusion(run):
         foot += ["", text]
+    foot += _command(outcomes.next_command(run))
+    for text in outcomes.totals(run):
+        foot += ["", text]
     return _fit(
         view,
         head=head,
@@ -85,7 +88,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
             *_tables(combined.unapplied),
         ],
         after=list(_notes(combined, view)),
-        foot=[*foot, *_command(outcomes.next_command(run))],
+        foot=foot,
     )
 
 

@@ -78,27 +78,36 @@ def report_problems(run: RunReport) -> list[str]:
 
 
 def conclusion(run: RunReport) -> list[str]:
-    """Return whether the result was verified, the meaning of the exit code, and totals.
-
-    On success of a single organization only the first.
-    """
+    """Return whether the result of a single organization was verified, and what the exit means."""
     # A run of several shows for each organization only what is not as declared.
     if run.is_single:
         (report,) = run.reports
         return [_verification(report), *_exit(run.exit_code, _meaning(report))]
-    states = [state_of(result) for result in run.organizations]
-    counted = numbers((states.count(state), state) for state in State)
-    totals = f"{plural(len(states), 'organization')}: {counted}."
-    if states.count(State.UNCHANGED) == len(states):
-        totals += " No changes."
     finish = f"{RUN_AGAIN} to finish"
-    is_stale = any(isinstance(result.problem, StalePlanError) for result in run.organizations)
-    if is_stale or any(report.plan_command is not None for report in run.reports):
+    if _needs_plan(run):
         finish = _PLAN_AGAIN
         # Whoever applies by digest expects changes.
         if run.exit_code is ExitCode.OK and not run.digest:
-            return [_NOTHING_EXPECTED, totals]
-    return [*_exit(run.exit_code, _meaning_of_run(run, finish)), totals]
+            return [_NOTHING_EXPECTED]
+    return _exit(run.exit_code, _meaning_of_run(run, finish))
+
+
+def totals(run: RunReport) -> list[str]:
+    """Return the number of organizations of each state; empty in a run of one."""
+    if run.is_single:
+        return []
+    states = [state_of(result) for result in run.organizations]
+    counted = numbers((states.count(state), state) for state in State)
+    total = f"{plural(len(states), 'organization')}: {counted}."
+    if states.count(State.UNCHANGED) == len(states):
+        total += " No changes."
+    return [total]
+
+
+def _needs_plan(run: RunReport) -> bool:
+    """Return whether the same command would be refused in an organization."""
+    is_stale = any(isinstance(result.problem, StalePlanError) for result in run.organizations)
+    return is_stale or any(report.needs_plan for report in run.reports)
 
 
 def _exit(code: ExitCode, meaning: str) -> list[str]:
@@ -136,7 +145,7 @@ def _verification(report: Report) -> str:
     """Return whether something was written, and read back."""
     if not report.plan.operations:
         text = summary(report.plan)
-        if report.plan_command is not None:
+        if report.needs_plan:
             text += f" {_NOTHING_EXPECTED}"
         return text
     if not report.writes and report.applied:
@@ -156,7 +165,7 @@ def _meaning(report: Report) -> str:
     code, again = report.exit_code, RUN_AGAIN
     # After an apply by digest or number of deletes, the same command would be refused.
     finish = f"{RUN_AGAIN} to finish"
-    if report.plan_command is not None:
+    if report.needs_plan:
         again = finish = _PLAN_AGAIN
     # A signal explains whatever is left.
     if report.stopped is not None:
@@ -193,11 +202,12 @@ def _meaning_of_outcomes(report: Report) -> str:
 
 
 def next_command(run: RunReport) -> str:
-    """Return the command that plans the rest of an apply by digest; empty if there is none."""
-    for report in run.reports:
-        if run.is_single and report.exit_code is not ExitCode.OK and not report.complete:
-            return prose(report.plan_command or "")
-    return ""
+    """Return the command that plans what is left; empty if there is none, or the same applies."""
+    # What is left of a complete apply is for a person.
+    is_complete = run.is_single and run.reports[0].complete
+    if run.exit_code is ExitCode.OK or is_complete or not _needs_plan(run):
+        return ""
+    return prose(run.plan_command)
 
 
 def not_as_declared(run: RunReport) -> dict[str, list[str]]:

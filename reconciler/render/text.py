@@ -113,7 +113,9 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     if any(plan.operations for plan in plans):
         texts.insert(0, f"{outcomes.applied(run.reports).capitalize()}.")
     end += paragraphs(texts, view)
-    return joined(*parts, [*end, *_command(outcomes.next_command(run))])
+    end += _command(outcomes.next_command(run))
+    # The last line, where users of a long output look.
+    return joined(*parts, end + paragraphs(outcomes.totals(run), view))
 
 
 def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:

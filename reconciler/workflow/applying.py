@@ -325,7 +325,10 @@ def _carry_out(
     # A signal after the last write changes nothing: the run is complete.
     if all(exit_code_of(result) is ExitCode.OK for result in results):
         stopped = None
-    return RunReport(tuple(results), digest, stopped)
+    target = parts[0][1].target
+    is_suggested = target.checked.inputs.apply_options is not None
+    command = _plan_command(target) if is_suggested else ""
+    return RunReport(tuple(results), digest, stopped, command)
 
 
 def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:
@@ -378,9 +381,7 @@ def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
     has_deleted = any(isinstance(outcome.operation, Delete) for outcome in report.applied)
     if part.expects_digest or (part.allows_deletes and has_deleted):
         # What is left has another digest and fewer deletes, so the same command may be refused.
-        is_suggested = part.target.checked.inputs.apply_options is not None
-        command = _plan_command(part.target) if is_suggested else ""
-        report = report._replace(plan_command=command)
+        report = report._replace(needs_plan=True)
     with suppress(Exception):  # positions are for display only
         loaded = part.target.checked.loaded
         placed = tuple(_placed(outcome, loaded) for outcome in report.outcomes)

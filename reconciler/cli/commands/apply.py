@@ -55,7 +55,7 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     confirmation. Checks files, organization, listing, secrets and guards before the first write.
     Deletes last (except duplicates), and only if everything else succeeded. If a run is incomplete,
     run the same command again, with the values of --allow-deletes and --expect-digest that
-    `webhooks plan` then shows.
+    `webhooks plan`, with the same other options, then shows.
 
     Examples:
         # plan, confirm, apply
