@@ -133,12 +133,15 @@ def stand_in_environment(place: Path) -> dict[str, str]:
 
 
 def run(block: str, folder: Path, environ: Mapping[str, str]) -> tuple[int, str]:
-    """Run commands on a terminal where `yes` is typed at every prompt."""
+    """Run commands on a terminal where `yes` is typed at every prompt.
+
+    At its second, `init` asks for the reference of a token: there only Enter is typed.
+    """
     parent, child = pty.openpty()
     quiet = termios.tcgetattr(child)
     quiet[3] &= ~termios.ECHO
     termios.tcsetattr(child, termios.TCSANOW, quiet)
-    os.write(parent, b"yes\n" * 4)
+    os.write(parent, b"yes\n\nyes\n" if "webhooks init" in block else b"yes\n" * 4)
     seen = b""
     with subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", block], cwd=folder, env=environ,
