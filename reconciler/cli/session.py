@@ -27,7 +27,7 @@ from reconciler.source.files import (
     default_path,
     write_atomically,
 )
-from reconciler.source.history import git_in
+from reconciler.source.history import git_in, is_revision
 
 if TYPE_CHECKING:
     from reconciler.model import Secret
@@ -244,7 +244,9 @@ class Session:
         from reconciler.source.elsewhere import organizations_gone
 
         declared = {source.files.organization for source in sources}
-        self.warn(organizations_gone(paths, declared, directory, inputs.git))
+        base = self.command_line.get("base", ())
+        revision = base[0] if is_revision(base, directory) else "HEAD"
+        self.warn(organizations_gone(paths, declared, directory, inputs.git, revision))
 
     def warn(self, findings: Iterable[Finding]) -> None:
         """Print findings to standard error."""

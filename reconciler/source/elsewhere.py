@@ -31,6 +31,7 @@ from reconciler.source.files import (
     display_name,
     file_matcher,
     files_below,
+    is_glob,
     read,
 )
 from reconciler.source.history import (
@@ -315,29 +316,39 @@ def _is_refused(directory: Path, git: Git) -> bool:
 
 
 def organizations_gone(
-    paths: Collection[str], declared: Collection[str | None], directory: Path, git: Git
+    paths: Collection[str],
+    declared: Collection[str | None],
+    directory: Path,
+    git: Git,
+    revision: str,
 ) -> Iterator[Finding]:
-    """Yield a warning for each organization whose file is gone without a commit.
+    """Yield a warning for each organization whose file a revision has and that is gone.
 
     `paths` name the files of the run, which belong to `declared` organizations. Nothing deletes the
     webhooks of the others, so no plan shows that they are left out.
     """
-    listing = git(["ls-files", "--deleted", "-z"])
-    now = commit_at("HEAD", directory, git) if listing else None
-    if listing is None or now is None:
+    before = commit_at(revision, directory, git)
+    if before is None:
         return
+    folders = [display_name(directory / path, directory=directory) for path in paths]
+    if any(is_glob(path, directory) for path in paths):
+        folders = []  # git lists all below the working directory
+    listing = git(["ls-tree", "-r", "-z", "--name-only", before.id, "--", *folders]) or b""
     matchers = [file_matcher(path, directory) for path in paths]
     for name in map(os.fsdecode, filter(None, listing.split(b"\0"))):
-        if not any(matches(name) for matches in matchers):
+        is_read = any(matches(name) for matches in matchers)
+        if not is_read or os.path.lexists(directory / name):
             continue
-        with suppress(NotReadableError):  # it was never committed
-            organization = parse(now.read_file(name).raw, name).data.get("organization")
+        with suppress(NotReadableError):  # a link or a submodule
+            organization = parse(before.read_file(name).raw, name).data.get("organization")
             if isinstance(organization, str) and organization not in declared:
+                restore = shlex.join(["git", "checkout", revision, "--", name])
                 yield warning(
                     "organization-removed",
-                    f"{name} is gone from the working tree without a commit, so organization "
-                    f"{in_quotes(organization)} is left out: its webhooks stay live",
-                    f"restore it: `{shlex.join(['git', 'checkout', 'HEAD', '--', name])}`",
+                    f"{name} of {revision} is gone, so organization {in_quotes(organization)} is "
+                    "left out: its webhooks stay live",
+                    f"restore it: `{restore}`; if the webhooks must go, too, delete them first, as "
+                    "in docs/organizations.md",
                 )
 
 
