@@ -205,7 +205,8 @@ def next_command(run: RunReport) -> str:
     """Return the command that plans what is left; empty if there is none, or the same applies."""
     # What is left of a complete apply is for a person.
     is_complete = run.is_single and run.reports[0].complete
-    if run.exit_code is ExitCode.OK or is_complete or not _needs_plan(run):
+    is_useful = _needs_plan(run) or any(report.needs_review for report in run.reports)
+    if run.exit_code is ExitCode.OK or is_complete or not is_useful:
         return ""
     return prose(run.plan_command)
 

@@ -42,23 +42,32 @@ class SavedPlan(NamedTuple):
     """A plan file: its configuration, and the review of each organization.
 
     `parsed` is the configuration of all organizations, with the policies that it met. `options` has
-    the command line options of planning. `text` is the plan as it was shown, `document` the
-    complete plan as JSON.
+    the command line options of an apply of it. `base` and `resend` are values of --base and
+    --resend-secret for a command that plans again: the reviews have what they resend. `text` is the
+    plan as it was shown, `document` the complete plan as JSON.
     """
 
     parsed: Parsed
     reviews: tuple[Review, ...]
     options: PlanOptions
+    base: tuple[str, ...]
+    resend: tuple[str, ...]
     digest: str
     text: str
     document: str
 
 
-def save_run(run: RunPlan, loaded: Sequence[Loaded], options: PlanOptions, text: str = "") -> bytes:
+def save_run(
+    run: RunPlan,
+    loaded: Sequence[Loaded],
+    options: PlanOptions,
+    text: str = "",
+    base: Sequence[str] = (),
+) -> bytes:
     """Return the content of a plan file, given the files of each organization.
 
-    `text` is the plan as shown to users. Raises ConfigurationError if a file contains a secret as
-    text, because the value must not be saved.
+    `text` is the plan as shown to users, `base` the values of --base. Raises ConfigurationError if
+    a file contains a secret as text, because the value must not be saved.
     """
     # Also those that the plan does not send, because the whole configuration is saved.
     for files in loaded:
@@ -75,7 +84,12 @@ def save_run(run: RunPlan, loaded: Sequence[Loaded], options: PlanOptions, text:
     ]
     tree = {
         **run_tree(RunPlan(judged), extra),
-        "options": {"only": list(options.only), "prune": options.prune},
+        "options": {
+            "only": list(options.only),
+            "prune": options.prune,
+            "base": list(base),
+            "resend_secret": list(options.resend),
+        },
         "text": text,
     }
     return write_json({**tree, "checksum": checksum(tree)}).encode("ascii")
@@ -127,10 +141,13 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
     digest = run_digest((plan.origin, plan.organization, plan.digest) for plan in reviews)
     if digest != tree["digest"]:
         _refuse_edited(file)
+    options = tree["options"]
     return SavedPlan(
         parsed=Parsed(documents=tuple(documents), policies=policies),
         reviews=tuple(reviews),
-        options=PlanOptions(only=tuple(tree["options"]["only"]), prune=tree["options"]["prune"]),
+        options=PlanOptions(only=tuple(options["only"]), prune=options["prune"]),
+        base=tuple(options["base"]),
+        resend=tuple(options["resend_secret"]),
         digest=digest,
         text=tree["text"],
         document=write_json(tree),

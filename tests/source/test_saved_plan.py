@@ -129,6 +129,8 @@ def test_the_review_and_the_options_round_trip() -> None:
     values = [each.value for each in loaded.reviews[0].resends]
     assert values == [bumped, "https://hooks.example.com/ct"]
     assert loaded.options == PlanOptions(only=("Dep*", "Pager"), prune=False)
+    # They are for a command that plans again: the apply resends what the review has.
+    assert loaded.resend == ("*",)
 
 
 def test_formatting_does_not_matter() -> None:

@@ -207,7 +207,15 @@ def _saved_targets(
 ) -> list[workflow.Target]:
     """Return the organizations of a saved plan."""
     files = [document.file for document in saved.parsed.documents]
-    words = apply_options(session, files, ())
+    words = apply_options(
+        session,
+        files,
+        SAVED_OPTIONS,
+        only=saved.options.only,
+        no_prune=not saved.options.prune,
+        base=saved.base,
+        resend_secret=saved.resend,
+    )
     # Advice about other files names these, and so do suggested commands.
     session.suggest(SUGGESTED_OPTIONS, files)
     paths = tuple(STDIN if file == STDIN_NAME else file for file in files)

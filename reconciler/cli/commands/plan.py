@@ -120,22 +120,32 @@ def check_output(target: Path | None, checked: workflow.Checked) -> None:
 
 
 def apply_options(
-    session: Session, files: Sequence[str], options: Sequence[click.Parameter] = PLAN_OPTIONS
+    session: Session,
+    files: Sequence[str],
+    options: Sequence[click.Parameter] = PLAN_OPTIONS,
+    **saved: Any,
 ) -> tuple[str, ...]:
     """Return the options that make `apply` use the same files, server and `options`.
 
-    Revisions are replaced by commit hashes, so the options stay valid after a commit.
+    The values in `saved` replace those of the command line. Revisions are replaced by commit
+    hashes, so the options stay valid after a commit.
     """
     # A saved plan has the names of its files, and the default needs no option.
     named = list(files)
     if named == [DEFAULT_FILE]:
         named = []
     paths = tuple(STDIN if path == STDIN_NAME else path for path in named)
+    values = {"base": _base(session), **saved, "file": paths}
+    return session.words((*FILE_OPTIONS, *CONNECTION_OPTIONS, *options), **values)
+
+
+def _base(session: Session) -> tuple[str, ...]:
+    """Return the values of --base that stay valid after a commit."""
     directory = session.process.directory
-    base = session.command_line.get("base", ())
+    base: tuple[str, ...] = session.command_line.get("base", ())
     if is_revision(base, directory):
-        base = (commit_of(base[0], git_in(directory)) or base[0],)
-    return session.words((*FILE_OPTIONS, *CONNECTION_OPTIONS, *options), file=paths, base=base)
+        return (commit_of(base[0], git_in(directory)) or base[0],)
+    return base
 
 
 @command(
@@ -255,7 +265,7 @@ def _save(
     # `show` prints this text later, perhaps to a file.
     text = RENDERERS["text"]().render_run(run, view._replace(color=False, verbosity=0))
     loaded = [organization.target.checked.loaded for organization in planned]
-    saved = workflow.save_run(run, loaded, options, text)
+    saved = workflow.save_run(run, loaded, options, text, _base(session))
     if target is None:
         session.console.result(saved.decode(), essential=True)
     else:
