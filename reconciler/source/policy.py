@@ -4,15 +4,15 @@ A policy judges one document for each organization, with the webhooks of all its
 file may not declare, a second one may not, either. Policies are checked after the built-in schema,
 by jsonschema-rs with regular expressions that take linear time. The message is the `title` or
 `description` next to the violated keyword. Unknown keywords, which the standard ignores, and a
-`$ref` to another document are refused.
+`$ref` to another document, or to a place that is not checked for such keywords, are refused.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
 
 from reconciler.errors import RunConfigurationError, StalePlanError
 from reconciler.findings import Finding, Place, Position, error, sort_key
@@ -22,9 +22,12 @@ from reconciler.source.files import NotReadableError, limited
 from reconciler.source.load import Loaded, configurations, shared_settings
 from reconciler.source.position import add_positions
 from reconciler.source.schema import ValidationError, user_schema_validator
-from reconciler.source.text import did_you_mean
+from reconciler.source.text import NotJsonError, did_you_mean, read_json
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
+_SIMPLIFY: Final = "simplify it, or split it into several policies"
+_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+"""The version of JSON Schema with the keywords below: others ignore some of them."""
 _MAX_BYTES: Final = 1024 * 1024
 _MAX_LEVELS: Final = 100
 """The maximum depth of a policy, and the maximum number of different references.
@@ -34,32 +37,29 @@ the process would crash.
 """
 
 _MAPS: Final = frozenset(
-    ("$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties")
+    ("$defs", "definitions", "dependentSchemas", "patternProperties", "properties")
 )
 """Keywords with a schema for each key."""
 
 # fmt: off
 _SCHEMAS: Final = frozenset((
-    "additionalItems", "additionalProperties", "allOf", "anyOf", "contains", "contentSchema",
-    "else", "if", "items", "not", "oneOf", "prefixItems", "propertyNames", "then",
-    "unevaluatedItems", "unevaluatedProperties",
+    "additionalProperties", "allOf", "anyOf", "contains", "else", "if", "items", "not", "oneOf",
+    "prefixItems", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
 ))
 """Keywords with a schema, or a list of schemas."""
 
 _KEYWORDS: Final = _MAPS | _SCHEMAS | {
-    "$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor",
-    "$recursiveRef", "$ref", "$schema", "$vocabulary", "const", "contentEncoding",
-    "contentMediaType", "default", "dependentRequired", "deprecated", "description", "enum",
-    "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "id", "maxContains", "maxItems",
-    "maxLength", "maxProperties", "maximum", "minContains", "minItems", "minLength",
+    "$comment", "$ref", "const", "default", "dependentRequired", "deprecated", "description",
+    "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "maxContains",
+    "maxItems", "maxLength", "maxProperties", "maximum", "minContains", "minItems", "minLength",
     "minProperties", "minimum", "multipleOf", "pattern", "readOnly", "required", "title", "type",
     "uniqueItems", "writeOnly",
 }
-"""The keywords of all versions of JSON Schema."""
+"""The keywords that a validator for this version does not ignore, and those for people."""
 # fmt: on
 
-_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef", "$id", "id")
-"""Keywords that refer to a part of a policy, or change what references inside of it mean."""
+_Parts: TypeAlias = Mapping[tuple[str, ...], Any]
+"""The schemas in a policy by their path, that of the policy itself is empty."""
 
 
 def check_policies(
@@ -81,16 +81,16 @@ def check_policies(
     digests: dict[str, str] = {}
     # The policies of a saved plan count, also if this command names none.
     for name in dict.fromkeys((*saved, *policies)):
-        schema, digests[name] = _policy(name, read)
+        parts, digests[name] = _policy(name, read)
         if saved.get(name, digests[name]) != digests[name]:
             raise StalePlanError(
                 f"the policy {name} has changed since the plan was saved",
                 hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
             )
-        for rejected in _rejections(name, schema, data):
+        for rejected in _rejections(name, parts[()], data):
             place = _position(loaded, tuple(rejected.instance_path))
             findings.append(
-                error("policy", _message(schema, rejected), f"required by policy {name}", place)
+                error("policy", _message(parts, rejected), f"required by policy {name}", place)
             )
     findings = add_positions(loaded.files, findings)
     return loaded._replace(
@@ -100,74 +100,108 @@ def check_policies(
     )
 
 
-def _policy(name: str, read: Callable[[str], bytes]) -> tuple[Any, str]:
-    """Return a policy and its SHA-256."""
+def _policy(name: str, read: Callable[[str], bytes]) -> tuple[_Parts, str]:
+    """Return the schemas in a policy, and its SHA-256."""
     try:
         # Before it is parsed, which takes many times the memory of the text.
         raw = limited(read(name), _MAX_BYTES)
-        schema = json.loads(raw)
-        json.dumps(schema, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+        schema = read_json(raw)
     except NotReadableError as refusal:
         raise RunConfigurationError(
             f"cannot read the policy {name}: it {refusal}",
             hint="check the path; it is relative to the working directory",
         ) from None
-    except (ValueError, RecursionError):
-        raise _unusable(name, "is not JSON") from None
+    except NotJsonError as problem:
+        raise _unusable(name, str(problem)) from None
     if not isinstance(schema, dict | bool):
         raise _unusable(name, "is not a usable JSON Schema: it must be an object")
-    if _is_too_large(schema):
-        problem = f"has more than {_MAX_LEVELS} levels or different references"
-        raise _unusable(name, problem, "simplify it, or split it into several policies")
-    for keyword in _unknown_keywords(schema):
-        raise _unusable(
-            name,
-            f"has the unknown keyword `{keyword}`",
-            did_you_mean(keyword, _KEYWORDS) or "name an annotation `x-...`",
-        )
-    return schema, f"sha256:{sha256(raw).hexdigest()}"
+    if _has_too_many_levels(schema):
+        raise _unusable(name, f"has more than {_MAX_LEVELS} levels", _SIMPLIFY)
+    parts = _parts(schema)
+    _check_parts(name, parts)
+    return parts, f"sha256:{sha256(raw).hexdigest()}"
 
 
 def _unusable(name: str, problem: str, hint: str = _HINT) -> RunConfigurationError:
     return RunConfigurationError(f"the policy {name} {problem}", hint=hint)
 
 
-def _unknown_keywords(schema: Any) -> Iterator[str]:
-    """Yield the keywords that JSON Schema does not have.
-
-    A validator ignores them, so a misspelled one would permit everything.
-    """
-    waiting = [schema]
-    while waiting:
-        part = waiting.pop()
-        if not isinstance(part, dict):
-            continue
-        for keyword, value in part.items():
-            if keyword not in _KEYWORDS and not keyword.startswith("x-"):
-                yield keyword
-            # The values of other keywords, such as `const` and `examples`, are data.
-            if keyword in _MAPS and isinstance(value, dict):
-                waiting.extend(value.values())
-            elif keyword in _SCHEMAS:
-                waiting.extend(value if isinstance(value, list) else [value])
-
-
-def _is_too_large(schema: Any) -> bool:
-    """Return whether a policy has too many levels or references."""
+def _has_too_many_levels(schema: Any) -> bool:
     # Level by level, because a recursive function would itself exceed the stack.
-    references: set[str] = set()
     level = [schema]
     for _ in range(_MAX_LEVELS):
         children: list[Any] = []
         for part in level:
             if isinstance(part, dict):
-                named = (part.get(keyword) for keyword in _REFERENCES)
-                references.update(name for name in named if isinstance(name, str))
                 children.extend(part.values())
             elif isinstance(part, list):
                 children.extend(part)
         level = children
-    return bool(level) or len(references) > _MAX_LEVELS
+    return bool(level)
+
+
+def _parts(schema: Any) -> _Parts:
+    """Return the schemas in a policy.
+
+    The values of other keywords, such as `const`, `examples` and `x-...`, are data.
+    """
+    parts: dict[tuple[str, ...], Any] = {}
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), schema)]
+    while waiting:
+        path, part = waiting.pop()
+        parts[path] = part
+        if not isinstance(part, dict):
+            continue
+        for keyword, value in part.items():
+            if keyword in _MAPS and isinstance(value, dict):
+                waiting.extend(((*path, keyword, key), inner) for key, inner in value.items())
+            elif keyword in _SCHEMAS and isinstance(value, list):
+                waiting.extend(
+                    ((*path, keyword, str(index)), inner) for index, inner in enumerate(value)
+                )
+            elif keyword in _SCHEMAS:
+                waiting.append(((*path, keyword), value))
+    return parts
+
+
+def _check_parts(name: str, parts: _Parts) -> None:
+    """Refuse what a validator ignores, because it would permit everything, and other documents."""
+    references: set[str] = set()
+    for path, part in parts.items():
+        if not isinstance(part, dict):
+            continue
+        known = _KEYWORDS if path else _KEYWORDS | {"$id", "$schema"}
+        for keyword in part:
+            if keyword not in known and not keyword.startswith("x-"):
+                raise _unusable(
+                    name,
+                    f"has the unknown keyword `{keyword}`",
+                    did_you_mean(keyword, known)
+                    or "use keywords of JSON Schema 2020-12, or name an annotation `x-...`",
+                )
+        reference = part.get("$ref", "#")
+        if isinstance(reference, str) and _target(reference) not in parts:
+            raise _unusable(
+                name,
+                f"has a `$ref` to `{reference}`, where it has no schema",
+                "refer to a schema in the policy, as in `#/$defs/NAME`",
+            )
+        references.add(str(reference))
+    if len(references) > _MAX_LEVELS:
+        raise _unusable(name, f"has more than {_MAX_LEVELS} different references", _SIMPLIFY)
+    root = parts[()]
+    if isinstance(root, dict) and root.get("$schema", _DRAFT) != _DRAFT:
+        raise _unusable(
+            name, "has another version of JSON Schema", f'write `"$schema": "{_DRAFT}"`'
+        )
+
+
+def _target(reference: str) -> tuple[str, ...] | None:
+    """Return the path in a reference, None if it is not in the same document."""
+    start, *steps = unquote(reference).split("/")
+    if start != "#":
+        return None
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
 
 
 def _organization_document(desired: Desired, organization: Organization | None) -> dict[str, Any]:
@@ -222,27 +256,31 @@ def _rejections(name: str, schema: Any, data: Mapping[str, Any]) -> Iterator[Val
         yield from user_schema_validator(schema).iter_errors(data)
     except ValidationError as cause:
         where = ".".join(map(str, cause.instance_path))
-        problem = (
-            "is not a usable JSON Schema: `$ref`s must be local, as in `#/$defs/NAME`, and "
-            "patterns must not use look-around or backreferences"
+        # The library tells its own callers how to ignore unknown formats.
+        problem = cause.message.removesuffix(
+            ". Adjust configuration to ignore unrecognized formats"
         )
-        raise _unusable(name, problem, f"correct `{where}`" if where else _HINT) from None
+        if getattr(cause.kind, "format", None) == "regex":
+            problem += ", or has look-around or backreferences"
+        hint = f"correct `{where}`" if where else _HINT
+        raise _unusable(name, f"is not a usable JSON Schema: {problem}", hint) from None
 
 
-def _message(schema: Any, rejected: ValidationError) -> str:
+def _message(parts: _Parts, rejected: ValidationError) -> str:
     """Return the title or description next to a keyword, or the nearest one around it.
 
     A missing key is named.
     """
-    path = list(rejected.schema_path)
-    title, holder = "", schema
-    for step in path:
-        if isinstance(holder, dict):
-            title = holder.get("title") or holder.get("description") or title
-        holder = holder[step]
-    parts = [title] if title else []
+    path = tuple(map(str, rejected.schema_path))
+    title = ""
+    for length in range(len(path) + 1):
+        # Between schemas are maps, whose keys are names.
+        part = parts.get(path[:length])
+        if isinstance(part, dict):
+            title = part.get("title") or part.get("description") or title
+    texts = [title] if title else []
     missing = getattr(rejected.kind, "property", None)
     if isinstance(missing, str):
-        parts.append(f"`{missing}` is missing")
-    # A schema that accepts nothing has no keyword.
-    return ": ".join(parts) or f"the policy's `{path[-1] if path else 'false'}` is not met"
+        texts.append(f"`{missing}` is missing")
+    keyword = path[-1] if parts.get(path) is not False else "false"
+    return ": ".join(texts) or f"the policy's `{keyword}` is not met"

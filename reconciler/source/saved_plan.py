@@ -29,6 +29,7 @@ from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
 from reconciler.source.schema import document_validator, parts
 from reconciler.source.schemes import REFERENCE
+from reconciler.source.text import NotJsonError, read_json
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`"
 """The hint for a file that is not a saved plan."""
@@ -191,22 +192,12 @@ def _review(tree: Mapping[str, Any], file: str) -> Review:
 def _document(raw: bytes, file: str) -> dict[str, Any]:
     try:
         # With equal keys or NaN, two readers could see different plans under one checksum.
-        tree = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
-        json.dumps(tree, ensure_ascii=False).encode()  # fails for unpaired surrogates
-    except (ValueError, RecursionError):
+        tree = read_json(raw)
+    except NotJsonError:
         tree = None
     if not isinstance(tree, dict) or tree.get("kind") != "plan" or "options" not in tree:
         raise ConfigurationError(f"{file} is not a saved plan", hint=_HINT)
     return tree
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    return tree if len(tree) == len(pairs) else _refuse("duplicate key")
-
-
-def _refuse(why: str) -> NoReturn:
-    raise ValueError(why)
 
 
 def _refuse_edited(file: str) -> NoReturn:

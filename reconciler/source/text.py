@@ -6,10 +6,11 @@ Accepted text is UTF-8, has `\\n` as its only line break, and contains no contro
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from reconciler.findings import Finding, Position, error
 
@@ -161,6 +162,38 @@ def _near(word: str, known: tuple[str, ...]) -> str | None:
     from difflib import get_close_matches  # only for an error
 
     return next(iter(get_close_matches(word, known, n=1)), None)
+
+
+class NotJsonError(ValueError):
+    """A text is not JSON. The message continues a sentence about its file."""
+
+
+def read_json(raw: bytes) -> Any:
+    """Parse JSON strictly. Raises NotJsonError."""
+    try:
+        # With equal keys or NaN, two readers could see different documents.
+        tree = json.loads(
+            raw.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_refuse_constant
+        )
+        json.dumps(tree, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+    except NotJsonError:
+        raise
+    except (ValueError, RecursionError):
+        raise NotJsonError("is not JSON") from None
+    return tree
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise NotJsonError(f"has the key `{key}` twice in an object")
+        members[key] = value
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotJsonError(f"is not JSON: `{name}` is no number of JSON")
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:

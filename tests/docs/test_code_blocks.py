@@ -1,7 +1,8 @@
 """Every code block in the docs is run, or checked by the program that would run it.
 
 `sh` is run in test_shell_blocks.py, `python` here. `yaml` is a configuration file, a workflow, a
-part of one, or GitLab's; each has its checker. `text` is compared with the program's output.
+part of one, or GitLab's; each has its checker. `text` is compared with the program's output, `json`
+with what a policy judges.
 docs/tasks.md has its own module, test_tasks.py.
 """
 
@@ -16,11 +17,13 @@ from typing import Any
 import pytest
 import yaml
 
+from reconciler.source.policy import check_policies
 from tests.cli.conftest import MakeCloud, Shell
 from tests.deliveries.fake_slack import GOOD, SCOPES, FakeSlack
 from tests.docs.block_setups import README, SECRETS, Block, blocks
 from tests.folders import ROOT, python
 from tests.goldens import Golden
+from tests.loading import load_texts
 from tests.served import served
 
 PAGES = [
@@ -34,7 +37,7 @@ BLOCKS = [
     if page.exists() and page.name != "tasks.md"
     for each in blocks(page, ROOT)
 ]
-LANGUAGES = {"sh", "yaml", "python", "text"}
+LANGUAGES = {"sh", "yaml", "python", "text", "json"}
 
 _CHECKED = """
 import os
@@ -62,6 +65,15 @@ def test_every_block_has_a_language() -> None:
     """The language of each block has a checker."""
     assert [str(each) for each in BLOCKS if each.language not in LANGUAGES] == []
     assert {"sh", "yaml", "python"} <= {each.language for each in BLOCKS}
+
+
+@pytest.mark.parametrize("block", of("json"))
+def test_the_documentation_shows_what_a_policy_judges(block: Block) -> None:
+    """The document is that of the file in `examples`, without the id of an organization."""
+    names = [f"examples/organizations/{name}.yaml" for name in ("staging", "base")]
+    loaded = load_texts({name: (ROOT / name).read_bytes() for name in names}, names[0])
+    policy = f'{{"const": {block.text}}}'.encode()
+    assert check_policies(loaded, ["p.json"], lambda path: policy, {}).desired is not None
 
 
 @pytest.mark.parametrize("block", of("python"))
