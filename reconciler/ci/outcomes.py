@@ -337,7 +337,10 @@ def _with_command(run: Run, ended: Ended) -> Ended:
     # A re-run of the same commit cannot fix its files.
     if any(problem.code == ConfigurationError.code for problem in problems):
         command = _validate_command(run)
-    lead = "or apply this plan" if ended.offered.plans else "then run"
+    lead = "then run"
+    if ended.offered.plans:
+        # After the merge no pull request is left in which a new plan could be reviewed.
+        lead = "open a new pull request, or apply this plan"
     for problem in dict.fromkeys(problems):
         if command is None:
             continue

@@ -384,6 +384,11 @@ def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
                 "hidden secrets, rename it back in CloudTruth, or "
                 f"{declare_previously(live.name, declared.name)}, which an apply then renames"
             )
+    if _may_be_original(operations):
+        return (
+            "to revert, delete the one that you do not want by hand, or declare the `id` of the "
+            "one to keep and apply"
+        )
     other = _other_name(plan, operations)
     if other is None:
         return ""
@@ -396,6 +401,11 @@ def _other_name(plan: Plan, operations: Sequence[Operation]) -> str | None:
         case [Create(after=declared)] if declared.name in plan.renamed:
             return plan.renamed[declared.name].name
     return None
+
+
+def _may_be_original(operations: Iterable[Operation]) -> bool:
+    """Return whether one of the operations deletes a duplicate whose secrets may differ."""
+    return any(isinstance(operation, Delete) and operation.may_differ for operation in operations)
 
 
 def _drifts(
@@ -416,7 +426,8 @@ def drift_commands(
 ) -> Ways:
     """Return the commands that revert and accept a webhook in the organizations.
 
-    None reverts a webhook that is live under another name, which would stay.
+    None reverts a webhook that is live under another name, which would stay, or deletes a duplicate
+    that may be the original, with a secret that cannot be read back.
     """
     # Accepted edits are in the files already, so that an apply does not revert them.
     if view.apply_options is None or report.is_accepted(webhook):
@@ -425,7 +436,8 @@ def drift_commands(
     assert drift is not None
     operations = [drift.plan.operations[index] for index in webhook.operations]
     # A create would be a second webhook.
-    if _other_name(drift.plan, operations) is not None:
+    is_live = _other_name(drift.plan, operations) is not None
+    if is_live or _may_be_original(operations):
         return Ways(refusal=webhook.refusal)
     # A name may contain the characters of globs.
     only = [word for operation in operations for word in ("--only", escape(operation.name))]

@@ -270,7 +270,10 @@ def _delete_row(delete: Delete) -> Row:
     if delete.reason is Reason.DUPLICATE:
         why = f"id {quote(before.id)} duplicates id {quote(delete.kept_id or '')} (kept)"
         if delete.may_differ:
-            why += "; their secrets are not shown and may differ"
+            why += (
+                "; their secrets are not shown and may differ, and either may be the "
+                "original: to keep this one instead, declare its id"
+            )
     return Row(
         sign="-",
         name=quote(before.name),

@@ -57,7 +57,7 @@ _SECOND: Final = (
 )
 _UNDECLARABLE: Final = {
     Reason.ABSENT: "a file declares `state: absent` for it: remove that entry, or delete it",
-    Reason.DUPLICATE: "it duplicates a declared webhook: declare both with `id`, or delete it",
+    Reason.DUPLICATE: "it duplicates a declared webhook: declare both with `id`, or delete one",
 }
 
 

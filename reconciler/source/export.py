@@ -57,7 +57,7 @@ class _HiddenTokens(NamedTuple):
 
     reference: SecretRef
     username: str
-    number: int
+    names: tuple[str, ...]
 
 
 class _Declaration(NamedTuple):
@@ -224,7 +224,10 @@ def _webhook_comments(
         if any(
             compare_live(other, webhook) is not Reading.DIFFERENT for other in earlier[webhook.name]
         ):
-            notes.append("it looks the same as an earlier one: remove it if it is a duplicate")
+            notes.append(
+                "it looks the same as one above, and either may be the original: before you remove "
+                "one, compare their last runs (`webhooks status -v`)"
+            )
         notes += _secret_notes(webhook, entry["configuration"], noted)
         known = FIELDS[webhook.type]
         strange = [
@@ -244,13 +247,14 @@ def _webhook_comments(
 def _hidden_tokens(
     webhooks: Iterable[LiveWebhook], declarations: Mapping[str, _Declaration]
 ) -> tuple[_HiddenTokens, ...]:
-    """Count the hidden Slack tokens by reference and user name, the most frequent first."""
-    numbers: Counter[tuple[SecretRef, str]] = Counter()
+    """Group the hidden Slack tokens by reference and user name, the most frequent first."""
+    names: defaultdict[tuple[SecretRef, str], list[str]] = defaultdict(list)
     for webhook in webhooks:
         assumed = declarations[webhook.id].assumed
         if assumed is not None:
-            numbers[assumed, username(webhook)] += 1
-    return tuple(_HiddenTokens(*key, number) for key, number in numbers.most_common())
+            names[assumed, username(webhook)].append(webhook.name)
+    tokens = [_HiddenTokens(*key, tuple(named)) for key, named in names.items()]
+    return tuple(sorted(tokens, key=lambda token: len(token.names), reverse=True))
 
 
 def _assumptions(
@@ -266,11 +270,13 @@ def _assumptions(
         users_by_reference.setdefault(users.reference, []).append(users)
     for reference, groups in users_by_reference.items():
         assumed = [users for users in groups if users.username not in assigned]
-        number = sum(users.number for users in assumed)
+        number = sum(len(users.names) for users in assumed)
         is_usual = reference == SLACK_TOKEN and len(users_by_reference) > 1
         is_chosen = any(users.username in chosen for users in assumed)
         if number > 1 or (number and (is_usual or is_chosen)):
-            names = ", ".join(f"{in_quotes(users.username)} ({users.number})" for users in assumed)
+            names = ", ".join(
+                f"{in_quotes(users.username)} ({len(users.names)})" for users in assumed
+            )
             webhooks = plural(number, "webhook")
             if len(assumed) > 1:  # user names tell the apps of Slack apart
                 webhooks += f", although they have {len(assumed)} user names"

@@ -24,6 +24,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
+from reconciler.render.words import shorten
 from reconciler.source.elsewhere import beside
 from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, FileKind, default_path, folders_of_overlays
@@ -277,14 +278,14 @@ def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
     ]
     if len(hidden) < 2:
         return tokens._replace(shared=_ask_reference(session, "Slack token", SLACK_TOKEN))
-    number = sum(group.number for group in hidden)
+    number = sum(len(group.names) for group in hidden)
     session.console.info(
         f"{number} webhooks have hidden tokens, with {len(hidden)} user names. The next update of "
         "a webhook sends the token that you name here in place of the hidden one."
     )
     named = dict(tokens.named)
     for group in hidden[:_MAX_QUESTIONS]:
-        whose = f"{quote(group.username)} ({plural(group.number, 'webhook')})"
+        whose = f"{quote(group.username)} ({shorten(list(map(quote, group.names)), 5)})"
         named[group.username] = _ask_reference(session, f"Token of {whose}", group.reference)
     return tokens._replace(named=named)
 
