@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the definitions of webhook types and of references to secrets in the schemas.
+"""Write definitions of webhook types and references, and the version of documents, in the schemas.
 
 `python scripts/schema.py` writes, `python scripts/schema.py --check` exits 1 if a file would
 change. Other parts are written by hand and kept; unused definitions are removed.
@@ -8,16 +8,19 @@ change. Other parts are written by hand and kept; unused definitions are removed
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, Field, Kind
+from reconciler.planning.tree import FORMAT_VERSION
 from reconciler.source.schemes import SCHEMES, Scheme
 
 FOLDER: Final = Path(__file__).parents[1] / "schemas"
 WIDTH: Final = 100
+_VERSION: Final = r'("format_version": \{[^}]*"const": )"\w+"'
 _WORDS: Final = ("title", "description", "markdownDescription")
 Schema = dict[str, Any]
 
@@ -38,10 +41,11 @@ def texts() -> dict[Path, str]:
     configuration, plan = FOLDER / "webhooks.schema.json", FOLDER / "plan.schema.json"
     complete = _configuration(json.loads(configuration.read_text("utf-8")))
     planned = _plan(json.loads(plan.read_text("utf-8")))
-    return {
-        configuration: f"{format_json(complete)}\n",
-        plan: f"{json.dumps(planned, indent=2)}\n",
-    }
+    written = {path: path.read_text("utf-8") for path in FOLDER.glob("*.schema.json")}
+    written[configuration] = f"{format_json(complete)}\n"
+    written[plan] = f"{json.dumps(planned, indent=2)}\n"
+    version = rf'\g<1>"{FORMAT_VERSION}"'
+    return {path: re.sub(_VERSION, version, text) for path, text in written.items()}
 
 
 def _plan(schema: Schema) -> Schema:

@@ -29,6 +29,7 @@ from reconciler.kinds import slack
 from reconciler.model import Secret
 from reconciler.ports import Clock, SystemClock
 from reconciler.render import PLAIN, RENDERERS, View
+from reconciler.render.layout import paint
 from reconciler.render.quote import with_options
 
 _TOKENS: Final = re.compile(
@@ -38,7 +39,6 @@ _TOKENS: Final = re.compile(
 _DOCUMENT: Final = '{\n  "format_version": '
 _KEY: Final = re.compile(r'^( *"[a-z_]+": )', re.MULTILINE)
 _LONG_ENOUGH: Final = re.compile(r".{8,}", re.DOTALL)
-_STYLES: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
 _WINDOWS_TERMINALS: Final = {"WT_SESSION", "TERM", "TERM_PROGRAM", "CONEMUANSI"}
 """Variables of terminals on Windows that interpret escape sequences."""
 
@@ -165,7 +165,7 @@ class Console:
             return -1
         return int(self.options.get("verbose", 0))
 
-    def colored(self, stream: TextIO) -> bool:
+    def _is_colored(self, stream: TextIO) -> bool:
         """Return whether the text in a stream of the process is colored."""
         environ = self.process.environ
         if self.options.get("no_color") or environ.get("NO_COLOR"):
@@ -177,7 +177,7 @@ class Console:
 
     def view(self, stream: TextIO) -> View:
         """Return the view of texts in a stream of the process."""
-        color, width = self.colored(stream), PLAIN.width
+        color, width = self._is_colored(stream), PLAIN.width
         # Elsewhere the width is fixed, so that a log has the same lines on every machine.
         if color or _terminal(stream):
             width = max(40, self.process.columns(width))
@@ -216,9 +216,7 @@ class Console:
     def message(self, level: str, text: str) -> None:
         """Write an error, warning or note to standard error; with `--quiet` only errors."""
         if self.verbosity >= 0 or level == "error":
-            label = level
-            if self.colored(self.process.stderr):
-                label = f"{_STYLES[level]}{level}\x1b[0m"
+            label = paint(level, level, self.view(self.process.stderr))
             text = with_options(f"{label}: {text}", self.connection)
             self.write_stderr(self.wrapped(text, self.process.stderr))
 

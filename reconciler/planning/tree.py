@@ -36,7 +36,7 @@ Tree = dict[str, Any]
 
 
 def head(kind: str) -> Tree:
-    """Return the first keys of every document."""
+    """Return the first keys of every document but that of `render`, which has its own version."""
     return {"format_version": FORMAT_VERSION, "kind": kind, "tool_version": __version__}
 
 
@@ -159,6 +159,7 @@ def write_json(tree: Mapping[str, Any]) -> str:
 
 def without_commands(text: str) -> str:
     """Return quoted JSON or YAML without `##[` and the like, which CI runners execute in a log."""
+    # GitHub's `##[`, Azure's `##vso[` and the like.
     return re.sub(r"(##\w*)\[", r"\1\\u005b", text)
 
 

@@ -16,13 +16,14 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from reconciler.planning.tree import without_commands
+
 # Printable for Python, but invisible or blank: joiners, fillers, variation selectors.
 _HIDDEN: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2800\u3164\uffa0"
     "\U00016fe4\U0001d159"
 ).union(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
 _NOT_ASCII: Final = re.compile(r"[^ -~]")
-_BRACKET_COMMAND: Final = re.compile(r"(##\w*)\[")  # GitHub's `##[`, Azure's `##vso[` and the like
 _COMMAND: Final = re.compile(r"`webhooks ([a-z]+)([^`]*)`")
 _COLON_COMMAND: Final = re.compile(r"(?:(?<=^)|(?<=\s)):(?=:)")
 
@@ -102,7 +103,7 @@ def _is_clear(text: str) -> bool:
 
 def _has_command(text: str) -> bool:
     # Almost no name has these marks, and finding them is much faster than a search by pattern.
-    if "##" in text and _BRACKET_COMMAND.search(text) is not None:
+    if "##" in text and without_commands(text) != text:
         return True
     return "::" in text and _COLON_COMMAND.search(text) is not None
 
@@ -123,4 +124,4 @@ def _escape(char: str) -> str:
 
 
 def _escape_command(text: str) -> str:
-    return _COLON_COMMAND.sub(r"\\u003a", _BRACKET_COMMAND.sub(r"\1\\u005b", text))
+    return _COLON_COMMAND.sub(r"\\u003a", without_commands(text))

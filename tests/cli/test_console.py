@@ -165,7 +165,7 @@ def test_precedence_of_colors(
     """
     out = Terminal() if terminal else io.StringIO()
     shown = console(stdout=out, environ=environ, no_color=no_color, platform=platform)
-    assert shown.colored(out) is colored
+    assert shown.view(out).color is colored
     err = Terminal()
     console(stderr=err).message("error", "wrong")
     assert err.getvalue() == "\x1b[1;31merror\x1b[0m: wrong\n"

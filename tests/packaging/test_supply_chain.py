@@ -30,6 +30,22 @@ def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
     assert "workflow_call" in workflow[True] or workflow["permissions"] == {}
 
 
+MINIMUM = re.compile(
+    r"Python,?\s3\.(\d+)\s(?:or|and|as)|--python-version 3\.(\d+)|sys\.version_info < \(3, (\d+)"
+    r"|older than 3\.(\d+)|requires-python = \">=3\.(\d+)|target-version = \"py3(\d+)"
+)
+STATED_IN = ("README.md", "CONTRIBUTING.md", "docs/github.md", "action.yml", "pyproject.toml")
+
+
+@pytest.mark.parametrize("file", [*STATED_IN, "scripts/lock"])
+def test_each_place_has_the_same_minimum_python(file: str) -> None:
+    """A raised minimum is raised in every file; the classifiers and CI have those of the tests."""
+    stated = {
+        f"3.{''.join(groups)}" for groups in MINIMUM.findall((ROOT / file).read_text("utf-8"))
+    }
+    assert stated == {PYTHONS[0]}
+
+
 def test_every_dependency_is_used() -> None:
     """A package that the program does not import is not installed with it."""
     imported = set()

@@ -52,6 +52,7 @@ def run(session: Session, format: str, origin: bool) -> None:
     if format == "yaml":
         session.console.result(_yaml(shown, written), essential=True)
         return
+    # Without the version of the tool, so that the same files give the same text.
     document: Tree = {"format_version": "1", "kind": "configuration", "files": shown}
     if origin:
         document["origins"] = {
