@@ -184,12 +184,13 @@ def print_notes(session: Session, exported: Export) -> None:
     for assumption in exported.unassigned:
         message("warning", f"assumed, because tokens are hidden: {prose(assumption)}")
     if exported.unassigned:
+        # An emulator makes no requests to Slack.
+        check = "" if session.local else "; `webhooks check` shows what a token can post to"
         message(
             "note",
             "an update sends the assumed token in place of the hidden one; if a webhook belongs to "
             "another Slack app, give it another `token` in the file, or delete the file and run "
-            "this command again with --token USERNAME=env:NAME; `webhooks check` shows what a "
-            "token can post to",
+            f"this command again with --token USERNAME=env:NAME{check}",
         )
     for name, reason in exported.left_out:
         message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
