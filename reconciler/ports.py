@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
@@ -111,6 +111,10 @@ class SystemClock:
     def uniform(self, low: float, high: float) -> float:
         """Return a random number between `low` and `high`."""
         return random.uniform(low, high)  # noqa: S311 - spreads retries, not for security
+
+
+MAX_PARALLELISM: Final = 16
+"""The maximum number of calls that run concurrently."""
 
 
 class Workers(Protocol):

@@ -69,7 +69,7 @@ def drift(run: Run) -> JobResult:
     ways = _ways_to_revert(run, planned, report)
     report = report._replace(reverted_together=bool(ways))
     result = JobResult(
-        status="drift" if report.remains else "no-drift",
+        status="drift" if report.needs_attention else "no-drift",
         plan=plans,
         drift=report,
         apply_options=run.inputs.apply_options,
@@ -109,13 +109,13 @@ def _way_to_revert(run: Run, environment: str, plans: RunPlan, report: DriftRepo
         environment=environment,
     )
     command = applying.digest_command(plans)
-    if command is None or not report.remains:
+    if command is None or not report.needs_attention:
         return []
     is_drift = not report.unknown and any(report.webhooks)
     what = "To revert all changes" if is_drift else "To apply the files"
     if environment:
         what += f" in {code(quote(environment))}"
-    if is_drift and report.is_partly_applied:
+    if is_drift and report.has_waiting_changes:
         what += ", and also apply what is not applied yet"
     if any(plan.blocked for plan in plans.plans):
         what += ", although a guard blocks it"
@@ -133,7 +133,7 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
     # The last step of the workflow opens such an issue; this run did start.
     not_run = [issue for issue in issues if run.is_not_run(issue, "drift")]
     github.close_issues(not_run, f"Resolved: {run.link} checked for drift.")
-    if not result.drift.remains and not failing and not result.plan.problems:
+    if not result.drift.needs_attention and not failing and not result.plan.problems:
         compared = " in the compared fields" if any(plan.not_compared for plan in plans) else ""
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
@@ -176,7 +176,7 @@ def _drift_title(report: DriftReport, plans: RunPlan) -> str:
     overdue = sum(drift.overdue for drift in report.drifts)
     failing = sum(len(plan.failing) for plan in plans.plans)
     parts = []
-    if report.unknown and report.remains:
+    if report.unknown and report.needs_attention:
         parts.append(f"drift or changes of the files, {counts(*plans.plans)}")
     elif any(plan.operations for plan in drifted):
         parts.append(f"drift, {counts(*drifted)}")

@@ -17,6 +17,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler import __version__
+from reconciler.ports import MAX_PARALLELISM
 
 # A type for shell completion. Commands report unreadable files themselves.
 _PATH: Final = click.Path(readable=False)
@@ -370,7 +371,7 @@ CONNECTION_OPTIONS: Final = (
              read_elsewhere=True, help="Timeout per request in seconds. [default: 30]"),
     _connect("--deadline", type=float, metavar="SECONDS",
              help="Time limit for the run in seconds. [default: 600]"),
-    _connect("--parallelism", type=click.IntRange(1, 16), metavar="N",
+    _connect("--parallelism", type=click.IntRange(1, MAX_PARALLELISM), metavar="N",
              help="Maximum number of concurrent requests. [default: 10]"),
 )  # fmt: skip
 """The options of commands that connect."""

@@ -112,7 +112,7 @@ def _last_listing(run: Apply, tried: dict[str, RemovedDuplicate]) -> _LastListin
             if settled or run.ledger.stopping:
                 raise
         else:
-            extra, waiting = _duplicates(listing, run), _unconfirmed(listing, run)
+            extra, waiting = _duplicates(listing, run), _record_shown(listing, run)
             # Another listing must follow, which shows whether they are gone.
             if remaining and _remove_all(extra, listing, run, tried, repeat=pauses > 0):
                 pauses = _PAUSES  # the listing may lag behind these deletes, too
@@ -155,8 +155,11 @@ def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Apply
                 run.ledger.correct(index, outcome._replace(id=kept.id))
 
 
-def _unconfirmed(listing: Listing, run: Apply) -> _Waiting:
-    """Record the operations that the listing shows as done, and return the others."""
+def _record_shown(listing: Listing, run: Apply) -> _Waiting:
+    """Record the operations that the listing shows as done. Return those to verify again.
+
+    These are the others, and those with other webhooks of the same name.
+    """
     waiting: _Waiting = []
     for index, outcome in run.ledger.recorded():
         if not is_verifiable(outcome):
@@ -248,7 +251,7 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
     if isinstance(outcome, Unconfirmed):
         return outcome
     if isinstance(outcome, Skipped):
-        return _not_found(outcome, run) if last.settled else outcome
+        return _record_missing(outcome, run) if last.settled else outcome
     if isinstance(outcome, Failed):
         return _final_failure(outcome, listed, last)
     if outcome.id is None:
@@ -261,7 +264,7 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
         return _contradicted(operation, "it still exists", "run the same command again")
     # Without the pauses, which a signal ends, the listing may lag behind the delete.
     if last.settled:
-        return _not_found(outcome, run)
+        return _record_missing(outcome, run)
     return Unconfirmed(operation, "the last listing still shows it")
 
 
@@ -287,7 +290,7 @@ def _final_write(
         if listed is None:
             message = "it was deleted after it was written"
             return Failed(operation, code="vanished", message=message, hint="plan again")
-        return _not_found(outcome, run) if last.settled else outcome
+        return _record_missing(outcome, run) if last.settled else outcome
     differing = last.listing.check_against(operation, live).differing
     if differing:
         return stored_differently(operation, differing)
@@ -321,8 +324,8 @@ def _contradicted(operation: Operation, message: str, hint: str = _ASK) -> Faile
     return Failed(operation, code=NOT_CONVERGED, message=message, hint=hint)
 
 
-def _not_found(outcome: Applied | Skipped, run: Apply) -> Failed:
-    """Return the failure of an operation on a webhook that is listed, but has no row by id."""
+def _record_missing(outcome: Applied | Skipped, run: Apply) -> Failed:
+    """Count the write to a webhook that is listed, but has no row by id; return its failure."""
     run.ledger.count_write()  # its request was sent, and may have changed something
     message = f"the listing shows it, but CloudTruth has no webhook with its id {_id(outcome)}"
     return _contradicted(outcome.operation, message)

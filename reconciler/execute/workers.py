@@ -15,6 +15,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Generic, TypeVar
 
 from reconciler.errors import ExitCode
+from reconciler.ports import MAX_PARALLELISM
 
 _T = TypeVar("_T")
 
@@ -29,7 +30,7 @@ class Halted(BaseException):
 
 
 class ThreadWorkers:
-    """The Workers port with `parallelism` threads, 1 to 16.
+    """The Workers port with `parallelism` threads, 1 to MAX_PARALLELISM.
 
     While `run` waits for calls, it checks `halted`; if that returns true, it raises Halted and
     abandons them. A call may itself call `run`: its thread then runs calls, too, so a full pool
@@ -37,8 +38,8 @@ class ThreadWorkers:
     """
 
     def __init__(self, parallelism: int, *, halted: Callable[[], bool] | None = None) -> None:
-        if not 1 <= parallelism <= 16:
-            raise ValueError("parallelism must be 1 to 16")
+        if not 1 <= parallelism <= MAX_PARALLELISM:
+            raise ValueError(f"parallelism must be 1 to {MAX_PARALLELISM}")
         self._parallelism = parallelism
         self._halted = halted
         self._queue: SimpleQueue[_Work[Any] | None] = SimpleQueue()

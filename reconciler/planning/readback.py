@@ -43,6 +43,16 @@ _MASKED: Final = re.compile(
     rf"|{_ENCRYPTED.pattern}",
     re.DOTALL,
 )
+_EMPTY: Final = re.compile(r"\s*")
+_HEXADECIMAL: Final = re.compile(r"[0-9a-f-]{32,}")
+"""Ciphertext that looks like the name of a channel."""
+_SIGNED: Final = r"[#@][^*\u2022\u25cf\u2219\u00b7]+"
+"""Text that a user wrote as a channel, valid or not."""
+_STORED_BY_MISTAKE: Final = re.compile(
+    r"[A-Za-z]+(?:[_ .-]+[A-Za-z0-9]+)*"  # a variable's name, changeme, xoxb-your-token
+    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, spaces around a value
+    re.DOTALL,
+)
 
 
 class Evidence(NamedTuple):
@@ -82,13 +92,6 @@ def plausible(value: LiveValue) -> bool:
     if isinstance(value, str):
         return bool(value.strip()) and _MASKED.fullmatch(value) is None
     return isinstance(value, (bool, int, float))
-
-
-_EMPTY: Final = re.compile(r"\s*")
-_HEXADECIMAL: Final = re.compile(r"[0-9a-f-]{32,}")
-"""Ciphertext that looks like the name of a channel."""
-_SIGNED: Final = r"[#@][^*\u2022\u25cf\u2219\u00b7]+"
-"""Text that a user wrote as a channel, valid or not."""
 
 
 def plain_value(field: Field, live: LiveValue) -> str | bool | Unknown:
@@ -149,13 +152,6 @@ def _has_form(field: Field, live: LiveValue) -> bool:
     if not isinstance(live, Secret) or not plausible(live):
         return False
     return field.secret_pattern is None or live.matches(field.secret_pattern)
-
-
-_STORED_BY_MISTAKE: Final = re.compile(
-    r"[A-Za-z]+(?:[_ .-]+[A-Za-z0-9]+)*"  # a variable's name, changeme, xoxb-your-token
-    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, spaces around a value
-    re.DOTALL,
-)
 
 
 def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
@@ -275,9 +271,10 @@ def destination(
         return kind.type
     elif isinstance(value, SecretRef):
         text = str(value)
+    elif address.secret:
+        text = Secret(str(value)).shown_url()
     else:
-        text = str(value)
-        text = Secret(text).shown_url() if address.secret else address.display(text)
+        text = address.display(str(value))
     return f"{kind.type} {text}"
 
 

@@ -212,15 +212,15 @@ class DriftReport(NamedTuple):
             yield from drift.drifted
 
     @property
-    def is_partly_applied(self) -> bool:
+    def has_waiting_changes(self) -> bool:
         """Return whether changes of the files are known that may not be applied yet."""
         if self.unknown:
             return False
         return any(drift.merged or drift.waiting or drift.not_applied for drift in self.drifts)
 
     @property
-    def remains(self) -> bool:
-        """Return whether live webhooks differ from the files, except for changes of the files.
+    def needs_attention(self) -> bool:
+        """Return whether to exit with 2: live webhooks differ, except for changes of the files.
 
         Without a previous configuration, any difference counts. Overdue changes count, too: a
         scheduled check must not pass for weeks because they could still be applied.

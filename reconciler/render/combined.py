@@ -525,7 +525,7 @@ def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     failures = ""
     if compared < total:
         failures = organization_counts(total, f"{compared} compared", total - compared)
-    if report.unknown and report.remains:
+    if report.unknown and report.needs_attention:
         reason = f"Drift cannot be told from changes of the files: {prose(report.unknown)}."
         texts = [reason + between(" ", failures)]
         if not report.reverted_together:

@@ -302,7 +302,7 @@ class _Proposer:
         Hidden Slack tokens have the reference that most declared webhooks of their user name use,
         else a new one, as in `webhooks export`; visible ones that which most declared webhooks use.
         """
-        tokens = declared_tokens(self._desired.webhooks)._replace(taken=self._taken)
+        tokens = declared_tokens(self._desired.webhooks)._replace(in_files=self._taken)
         return export(self._live, tokens=tokens)
 
 

@@ -37,18 +37,19 @@ _MAX_VARIABLE: Final = 100
 class Tokens(NamedTuple):
     """The references that a user has chosen for hidden Slack tokens.
 
-    `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
-    separate reference. The references of `declared` user names come from files, not from the user;
-    `shared` does, too, if there are any, and is then not assumed for other user names.
-    `taken` are the variables that files use, with their values so far as known, and `users` the
+    `named` are those of user names, and `shared` is for all others; without it, each user name has
+    a separate one. The `declared` user names have references from files, not from the user. If
+    there are any, `shared` is from files, too, and is not assumed for other user names.
+
+    `in_files` are the variables that files use, with their values so far as known. `uses` are the
     declarations of the organization that use them, as (variable, webhook, field).
     """
 
     shared: SecretRef | None = None
     named: Mapping[str, SecretRef] = MappingProxyType({})
     declared: frozenset[str] = frozenset()
-    taken: Mapping[str, Secret | None] = MappingProxyType({})
-    users: frozenset[tuple[str, str, str]] = frozenset()
+    in_files: Mapping[str, Secret | None] = MappingProxyType({})
+    uses: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def for_all(self) -> SecretRef | None:
@@ -58,22 +59,22 @@ class Tokens(NamedTuple):
 
 def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
     """Return the references that most declared Slack webhooks use, of all and by user name."""
-    uses: Counter[SecretRef] = Counter()
-    users: set[tuple[str, str, str]] = set()
-    uses_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
+    counts: Counter[SecretRef] = Counter()
+    uses: set[tuple[str, str, str]] = set()
+    counts_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
     for webhook in webhooks:
-        users |= {(reference.name, webhook.name, field) for field, reference in webhook.references}
+        uses |= {(reference.name, webhook.name, field) for field, reference in webhook.references}
         token = webhook.configuration.get("token")
         if (
             webhook.type == slack.KIND.type
             and isinstance(token, SecretRef)
             and not token.is_literal
         ):
-            uses[token] += 1
-            uses_by_username[str(webhook.configuration["username"])][token] += 1
-    shared = next((token for token, _ in uses.most_common(1)), None)
-    named = {name: tokens.most_common(1)[0][0] for name, tokens in uses_by_username.items()}
-    return Tokens(shared, named, frozenset(named), users=frozenset(users))
+            counts[token] += 1
+            counts_by_username[str(webhook.configuration["username"])][token] += 1
+    shared = next((token for token, _ in counts.most_common(1)), None)
+    named = {name: tokens.most_common(1)[0][0] for name, tokens in counts_by_username.items()}
+    return Tokens(shared, named, frozenset(named), uses=frozenset(uses))
 
 
 class References:
@@ -93,7 +94,7 @@ class References:
         self._tokens = tokens
         self._exported = exported
         # A new variable must not have the name of one that the user has chosen for another secret.
-        self._taken = {self.token.name, *(named.name for named in tokens.named.values())}
+        self._chosen_names = {self.token.name, *(named.name for named in tokens.named.values())}
         self.chosen: dict[tuple[str, str], SecretRef] = {}
         for kind in KINDS.values():
             same_type = [webhook for webhook in known if webhook.type == kind.type]
@@ -197,18 +198,18 @@ class References:
         stem = _variable(self._owner(field, group), field.name)
         # Two webhooks may have names that differ only in characters that no variable can have.
         names = chain([stem], (f"{stem}_{number}" for number in count(2)))
-        free = (name for name in names if name not in self._taken)
+        free = (name for name in names if name not in self._chosen_names)
         name = next(name for name in free if self._is_free(name, field, group))
-        self._taken.add(name)
+        self._chosen_names.add(name)
         return SecretRef(scheme="env", name=name)
 
     def _is_free(self, variable: str, field: Field, group: Sequence[LiveWebhook]) -> bool:
         """Return whether no file uses a variable for another secret, so far as it is seen."""
-        users = ((variable, webhook.name, field.name) for webhook in group)
-        if variable not in self._tokens.taken or not self._tokens.users.isdisjoint(users):
+        uses = ((variable, webhook.name, field.name) for webhook in group)
+        if variable not in self._tokens.in_files or not self._tokens.uses.isdisjoint(uses):
             return True
         secret = group[0].value(field.name)
-        return plausible(secret) and secret == self._tokens.taken[variable]
+        return plausible(secret) and secret == self._tokens.in_files[variable]
 
     def _owner(self, field: Field, group: Sequence[LiveWebhook]) -> str:
         """Return what the variable of a secret is named after."""

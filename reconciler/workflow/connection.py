@@ -58,7 +58,7 @@ class Connector:
     ) -> None:
         """Prepare the run.
 
-        `parallelism` is the number of concurrent requests, 1 to 16, else ValueError is raised.
+        `parallelism` is the number of concurrent requests. Raises ValueError if it is out of range.
         `environment` may name certificates, as in `SSL_CERT_FILE`. With `signaled`, a signal ends
         a run cleanly while it writes (see `execute.workers`), and the handler calls `signaled` at
         the first signal. `observer` is called with every request.

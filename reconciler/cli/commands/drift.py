@@ -77,13 +77,13 @@ def run(
     code = show_problems(session, report.organizations)
     view = session.view()._replace(apply_options=apply_words)
     text = RENDERERS[format]().render_drift(report, view)
-    session.show(text, failed=report.remains)
+    session.show(text, failed=report.needs_attention)
     if accept and not report.accepted:
         session.console.message("note", "nothing was edited")
     if report.accepted:
         _print_comments(session, report)
         _print_missing_secrets(session)
-    if report.remains:
+    if report.needs_attention:
         return code or ExitCode.CHANGES
     return code
 

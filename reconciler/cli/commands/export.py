@@ -138,8 +138,8 @@ def _with_declared(tokens: Tokens, sources: Sequence[workflow.Source], live: Liv
     return tokens._replace(
         named={**declared.named, **tokens.named},
         declared=unnamed,
-        taken={reference.name: None for reference in references(webhooks)},
-        users=declared.users,
+        in_files={reference.name: None for reference in references(webhooks)},
+        uses=declared.uses,
     )
 
 
