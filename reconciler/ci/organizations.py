@@ -33,13 +33,14 @@ from reconciler.findings import Finding, plural
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
 from reconciler.source.files import file_matcher
-from reconciler.source.history import Commit, NoBaseError, with_renames
+from reconciler.source.history import Commit, NoBaseError
 from reconciler.source.lint import Rules
-from reconciler.source.load import load_parsed, parse_files
+from reconciler.source.load import load_parsed
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow import Planned, Source, gather, load_all
 from reconciler.workflow.inputs import OrganizationFiles, organizations
+from reconciler.workflow.revisions import parsed_at
 from reconciler.workflow.run import judged
 
 _MAX_JOBS: Final = 256
@@ -346,8 +347,8 @@ def organizations_before(
     earlier: dict[str | None, tuple[OrganizationFiles, Desired]] = {}
     with suppress(NoBaseError, ConfigurationError):
         at_base = Commit(commit, inputs.directory, inputs.git)
-        read = with_renames(at_base.read(run.paths), at_base, run.paths, inputs.commit)
-        for group in organizations(inputs._replace(parsed=parse_files(read))):
+        parsed = parsed_at(at_base, run.paths, inputs.commit, None)
+        for group in organizations(inputs._replace(parsed=parsed)):
             assert group.inputs.parsed is not None
             # This run's options do not apply to earlier files.
             rules = Rules(allow_literal_secrets=True)

@@ -219,8 +219,11 @@ def _program() -> str | None:
     return None
 
 
-def _renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping[str, str]:
-    """Return the current names of included files that were renamed, by their old names."""
+def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping[str, str]:
+    """Return the current names of included files that were renamed, by their old names.
+
+    These are the names in the commit `now`, or else in the index.
+    """
     options = ["--name-status", "-z", "--find-renames=1%", "--diff-filter=R", "--relative"]
     versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
     listing = commit.git(["diff", *options, *versions]) or b""
@@ -270,23 +273,6 @@ def commit_at(revision: str, directory: Path, git: Git) -> Commit | None:
     if commit is None:
         return None
     return Commit(commit, directory, git)
-
-
-def with_renames(
-    sources: files.Sources, commit: Commit, paths: Sequence[str], now: Commit | None
-) -> files.Sources:
-    """Return the files of a commit with the names that renamed ones have now.
-
-    These are the names in the commit `now`, or else in the index.
-    """
-    if re.fullmatch(_NULL, commit.id):
-        return sources
-    read_files = {source.file: source for source in sources.files}
-    for old, new in _renames(commit, paths, now).items():
-        with suppress(files.NotReadableError):
-            read_files[new] = commit.read_file(old)._replace(file=new)
-            read_files.pop(old, None)
-    return sources._replace(files=tuple(read_files.values()))
 
 
 def matching_lines(texts: Iterable[str], git: Git, commit: Commit | None) -> dict[str, bytes]:
@@ -361,7 +347,7 @@ def last_change(
     # What it added may have had another name before.
     if parents and any(status.startswith("A") for status in statuses):
         now = Commit(commit, directory, git)
-        renamed = _renames(Commit(before, directory, git), tuple(names), now)
+        renamed = renames(Commit(before, directory, git), tuple(names), now)
     return Change(commit, before, frozenset(renamed))
 
 

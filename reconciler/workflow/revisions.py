@@ -22,7 +22,7 @@ from reconciler.source.history import (
     NoBaseError,
     commit_at,
     is_revision,
-    with_renames,
+    renames,
 )
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed, parse_files
@@ -70,7 +70,7 @@ def _previous(commit: Commit, name: str, checked: Checked) -> Checked:
     inputs = checked.inputs
     current = inputs.run_files.union(checked.loaded.documents)
     try:
-        parsed = _parsed_at(commit, inputs.paths, inputs.commit, current)
+        parsed = parsed_at(commit, inputs.paths, inputs.commit, current)
     except NoBaseError as problem:
         raise _no_base(name, str(problem)) from None
     earlier = _declared(parsed, name, checked)
@@ -78,18 +78,30 @@ def _previous(commit: Commit, name: str, checked: Checked) -> Checked:
 
 
 @lru_cache(maxsize=32)  # a run has up to 60 organizations, and drift of each looks at 20 commits
-def _parsed_at(
-    commit: Commit, paths: tuple[str, ...], now: Commit | None, current: frozenset[str]
+def parsed_at(
+    commit: Commit, paths: tuple[str, ...], now: Commit | None, current: frozenset[str] | None
 ) -> Parsed:
     """Parse all files of a commit: a layer is only one beside the files that extend it.
 
-    A file that has another name in `now`, or else in the index, has that. Raises NoBaseError.
+    A file that has another name in `now`, or else in the index, has that. If the commit has all
+    `current` files, none is searched for. Raises NoBaseError.
     """
     sources = commit.read(paths)
-    # Only a file that the commit does not have can be a renamed one.
-    if not current <= {source.file for source in sources.files}:
-        sources = with_renames(sources, commit, paths, now)
-    return parse_files(sources)
+    names = {source.file for source in sources.files}
+    if current is not None and current <= names:
+        return parse_files(sources)
+    renamed = renames(commit, paths, now)
+    read_files = list(sources.files)
+    for name in sorted(renamed.keys() - names):
+        with suppress(files.NotReadableError):
+            read_files.append(commit.read_file(name))
+    parsed = parse_files(sources._replace(files=tuple(read_files)))
+    # Only now: paths in `extends` are relative to the earlier name.
+    documents = [
+        document._replace(file=renamed.get(document.file, document.file))
+        for document in parsed.documents
+    ]
+    return parsed._replace(documents=tuple(documents))
 
 
 def _no_base(name: str, problem: str) -> RunConfigurationError:
@@ -105,11 +117,12 @@ def _declared(parsed: Parsed, name: str, checked: Checked) -> Checked:
     # The checks take longer than the comparison.
     if parsed.documents == (*checked.loaded.documents.values(),):
         return checked
-    names = _counterparts(
-        [document.file for document in parsed.documents], [*checked.loaded.documents]
-    )
-    renamed = tuple(document._replace(file=names[document.file]) for document in parsed.documents)
-    loaded = load_parsed(parsed._replace(documents=renamed), _EARLIER)
+    current = [*checked.loaded.documents]
+    names = _counterparts([document.file for document in parsed.documents], current)
+    renamed = [document._replace(file=names[document.file]) for document in parsed.documents]
+    # In the order of today, so that files which only moved declare the same.
+    renamed.sort(key=lambda document: (*current, document.file).index(document.file))
+    loaded = load_parsed(parsed._replace(documents=tuple(renamed)), _EARLIER)
     if loaded.desired is None:
         findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
         message = f"the files of {name} are invalid"

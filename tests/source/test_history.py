@@ -14,8 +14,8 @@ from reconciler.source.history import (
     NoBaseError,
     git_in,
     matching_lines,
+    renames,
     tracked,
-    with_renames,
 )
 from reconciler.workflow import Inputs
 from tests.folders import commit, git, write
@@ -107,16 +107,13 @@ def test_a_missing_blob_is_not_an_empty_file(tmp_path: Path) -> None:
         Commit("a" * 40, tmp_path, lambda words: outputs.get(words[0])).read(())
 
 
-def test_a_renamed_file_has_its_earlier_content(repository: Repository) -> None:
+def test_a_renamed_file_is_known_by_its_earlier_name(repository: Repository) -> None:
     """The rename is in the index, or in a later commit."""
     repository.commit(a_yaml="webhooks: []")
     repository.git("mv", "a.yaml", "b.yaml")
     for revision in ("HEAD", "HEAD^"):
         before = Commit(revision, repository.folder, git_in(repository.folder))
-        paths = ("b.yaml",)
-        assert contents(with_renames(before.read(paths), before, paths, None)) == {
-            "b.yaml": b"webhooks: []"
-        }
+        assert renames(before, ("b.yaml",), None) == {"a.yaml": "b.yaml"}
         repository.commit()
 
 
