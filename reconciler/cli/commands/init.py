@@ -196,6 +196,10 @@ def _require_no_declarations(
             hint += "files declare is an error"
             if github:
                 hint = f"add workflows for it with `webhooks init --github -f {shlex.quote(path)}`"
+            if organization is not None and declared:
+                hint += (
+                    "; another organization needs its key, or with --local `--organization NAME`"
+                )
             raise UsageError(
                 f"{document.file} beside it already declares webhooks: {target} was not written",
                 hint=hint,
