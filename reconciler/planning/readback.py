@@ -185,7 +185,7 @@ def is_unset(value: LiveValue) -> bool:
 
 
 def nonempty(value: LiveValue) -> Secret | None:
-    """Return a secret that is set, in any form."""
+    """Return a secret with text, in any form. Unlike for `is_unset`, spaces are no value."""
     return value if isinstance(value, Secret) and not value.matches(_EMPTY) else None
 
 
