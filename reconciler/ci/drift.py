@@ -61,7 +61,10 @@ def drift(run: Run) -> JobResult:
                 ]
             )
         require_single(sources, planned)
-        report = find_drift(planned, known, named=run.paths)
+        # Only this job knows what waits: without a base, the suggested commands would be careful.
+        revision = next((base.revision for base in known if base.revision), "")
+        words = ("--base", revision) if revision else ()
+        report = find_drift(planned, known, named=run.paths, base=words)
     except ReconcilerError as problem:
         return _failed_check(run, problem)
     plans = guarded(run, planned)

@@ -152,10 +152,9 @@ class OrganizationDrift(NamedTuple):
     `not_applied` are the indexes of operations that only the files of this run plan, `waiting`
     those that one of `commits` each may have introduced, so that it may not be applied yet, and
     `merged` those about webhooks with a merged review that is not applied yet. `overdue` is the
-    number of those in `waiting` that an earlier commit than the last change introduced, and of
-    those in `merged` whose webhook has waited for more than a day, since its first merge that was
-    not applied. `unapplied` are declarations that cannot
-    be applied because of a live webhook.
+    number of those in `waiting` that may just as well be drift, and of those in `merged` whose
+    webhook has waited for more than a day, since its first merge that was not applied. `unapplied`
+    are declarations that cannot be applied because of a live webhook.
     """
 
     plan: Plan
@@ -178,10 +177,10 @@ class FileDiff(NamedTuple):
 class DriftReport(NamedTuple):
     """The drift of a run, and the edits that accept it.
 
-    `base` are the options that name the previous configuration. Without one, `unknown` is the
-    reason why drift and edits cannot be told apart, and all operations are `not_applied`.
-    `accepted` means that the files have been edited. With `reverted_together`, other commands than
-    one for each webhook revert the drift.
+    `base` are the options with which the suggested commands know the previous configuration.
+    Without one, `unknown` is the reason why drift and edits cannot be told apart, and all
+    operations are `not_applied`. `accepted` means that the files have been edited. With
+    `reverted_together`, other commands than one for each webhook revert the drift.
     """
 
     organizations: tuple[OrganizationResult[OrganizationDrift], ...]

@@ -561,8 +561,9 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
         return f"Edited to accept {editable}: {files}.", ""
     way = f"Accept {editable} with `git apply` of this diff"
     command = ""
-    # A command without names would also accept what only GitHub knows to wait.
-    if view.apply_options is not None and not any(drift.merged for drift in report.drifts):
+    # With a base, a command without names would also accept what waits.
+    waits = any(drift.merged or (drift.waiting and report.base) for drift in report.drifts)
+    if view.apply_options is not None and not waits:
         command = apply_command(view, "--accept", *report.base, command="drift")
     if not command:
         return f"{way}.", ""

@@ -157,6 +157,8 @@ def _drift(status: LiveStatus) -> str:
         edited = f" Not applied yet: {status.not_applied}."
         if Attribution.PERHAPS_WAITING in labels:
             edited = f" Perhaps not applied yet: {status.not_applied} (see `webhooks drift`)."
+            if not status.drift:
+                return edited.lstrip()  # `drift` tells when it is drift
     if not status.drift:
         return f"No drift{words.in_compared_fields(plan)}.{edited}"
     counts = []

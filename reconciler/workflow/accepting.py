@@ -103,13 +103,15 @@ def find_drift(
     *,
     only: Sequence[str] = (),
     named: Sequence[str] = (),
+    base: tuple[str, ...] = (),
     accept: bool = False,
 ) -> DriftReport:
     """Return the drift of webhooks whose name matches `only`, and the edits that accept it.
 
     Each organization was planned with the previous configuration of its base. If several files may
-    declare an added webhook, it is the one that is `named`. With `accept`, the files are edited.
-    Raises UsageError for a file that was changed since it was planned, OutputError.
+    declare an added webhook, it is the one that is `named`. `base` are the options with which the
+    suggested commands know the same configuration. With `accept`, the files are edited. Raises
+    UsageError for a file that was changed since it was planned, OutputError.
     """
     globs = Globs(only or ("*",))
     inputs = planned[0].target.checked.inputs
@@ -120,7 +122,7 @@ def find_drift(
         if drift is not None:
             proposals = _proposals(planned[number], drift, globs, named, taken)
             candidates += [_Candidate(number, drift.plan, proposal) for proposal in proposals]
-    edited, refusals = _prove(planned, candidates)
+    edited, refusals = _prove(planned, candidates, base)
     is_accepted = accept and bool(edited)
     if is_accepted:
         write_edits(edited, inputs.directory)
@@ -129,6 +131,7 @@ def find_drift(
             _results(planned, drifts, candidates, refusals, [base.commits for _, base in labeled])
         ),
         diffs=_diffs(edited, inputs.git),
+        base=base,
         unknown=next((base.unknown for _, base in labeled if base.unknown), ""),
         accepted=is_accepted,
     )
@@ -184,7 +187,7 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     # Without a previous configuration, nothing has a label.
     not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
     waiting = indexes[Attribution.PERHAPS_WAITING]
-    commits = tuple(base.commits[webhook_key(plan.operations[index])] for index in waiting)
+    keys = [webhook_key(plan.operations[index]) for index in waiting]
     merged = indexes[Attribution.WAITING]
     is_late = mentions(base.reviews.late)
     late = [index for index in merged if is_about(plan.operations[index], plan.renamed, is_late)]
@@ -193,8 +196,8 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
         unapplied=_unapplied(plan, base, globs),
         not_applied=tuple(not_applied),
         waiting=tuple(waiting),
-        commits=commits,
-        overdue=sum(commit != base.last_change for commit in commits) + len(late),
+        commits=tuple(base.commits[key] for key in keys),
+        overdue=sum(key in base.overdue for key in keys) + len(late),
         merged=tuple(merged),
     )
 
@@ -240,7 +243,7 @@ def _proposals(
 
 
 def _prove(
-    planned: Sequence[Planned], candidates: Sequence[_Candidate]
+    planned: Sequence[Planned], candidates: Sequence[_Candidate], base: Sequence[str]
 ) -> tuple[tuple[EditedFile, ...], _Reasons]:
     """Return the files that accept as many candidates as can be accepted together.
 
@@ -264,16 +267,16 @@ def _prove(
     inputs = planned[0].target.checked.inputs
     for candidate, reason in refusals.items():
         if reason.endswith(NOT_ALLOWED):
-            command = _accept_command(candidate, inputs.paths)
+            command = _accept_command(candidate, inputs.paths, base)
             refusals[candidate] = f"{reason}; without that list, `{command}` adds it: {_ALLOW}"
     return proof.edited(accepted), refusals
 
 
-def _accept_command(candidate: _Candidate, paths: Iterable[str]) -> str:
+def _accept_command(candidate: _Candidate, paths: Iterable[str], base: Sequence[str]) -> str:
     files = chain.from_iterable(("-f", path) for path in paths)
     # A name may contain the characters of globs.
     only = chain.from_iterable(("--only", escape(change.name)) for change in candidate.operations)
-    return shlex.join(["webhooks", "drift", "--accept", *files, *only])
+    return shlex.join(["webhooks", "drift", "--accept", *files, *base, *only])
 
 
 def _accepted(

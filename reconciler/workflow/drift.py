@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ from reconciler.planning.drift import (
     attribute,
     by_webhook,
     live_status,
+    names_of,
     still_renamed,
 )
 from reconciler.planning.plan import (
@@ -78,8 +80,9 @@ class Base(NamedTuple):
     commits: Mapping[str, str] = MappingProxyType({})
     """From `compared`: the changes that may not be applied yet, by the `webhook_key` of what each
     explains at least in part; `OLDEST^..NEWEST` if several do."""
-    last_change: str = ""
-    """From `compared`: the newest change that may not be applied yet."""
+    overdue: Collection[str] = ()
+    """From `compared`: those of `commits` that may just as well be drift. An earlier change than
+    the last one explains them, or no webhook of that name was declared before the change."""
 
 
 def base_of(checked: Checked) -> Base:
@@ -184,30 +187,63 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     if base.unknown:
         return _explained_by(plan, plans_nothing, pending), base
     commits: dict[str, str] = {}
-    known, last_change = base.desired, ""
+    newest: dict[str, str] = {}
+    overdue: set[str] = set()
+    known, last_change = base.desired or Desired(), ""
     try:
         for commit, desired in _earlier(gathered.checked, base):
             if desired == known:
                 continue
             last_change = last_change or commit
+            changed = _changed(plan, desired, known)
             known, earlier = desired, plans_nothing
             if desired.policy.scopes:
                 earlier = _plan_of(desired, live, gathered) or plans_nothing
             elif plan.counts.any_declared_live:
                 break  # the commit that added the files is applied
-            before, plan = plan.operations, _explained_by(plan, earlier, pending)
-            for operation, explained in zip(before, plan.operations, strict=True):
-                if is_drift(operation) and explained.attribution is not operation.attribution:
-                    # It is drift only if the newest change of the webhook is applied.
-                    key = webhook_key(operation)
-                    commits[key] = f"{commit}^..{commits[key]}" if key in commits else commit
+            before, plan = plan, _explained_by(plan, earlier, pending)
+            explained = _explained(before, plan)
+            newest = dict.fromkeys((*explained, *changed), commit) | newest
+            for key in explained:
+                # It is drift only if the newest change of the webhook is applied.
+                commits[key] = commit if newest[key] == commit else f"{commit}^..{newest[key]}"
+            overdue.update(explained if commit != last_change else _undeclared(before, desired))
             if not (desired.policy.scopes and may_be_drift(plan)):
                 break
     except NoBaseError as problem:
         base = base._replace(desired=None, unknown=str(problem))
         return _explained_by(plan, plans_nothing, pending), base
-    base = base._replace(commits=commits, last_change=last_change)
+    base = base._replace(commits=commits, overdue=overdue)
     return _with_reviews(plan, pending), base
+
+
+def _changed(plan: Plan, before: Desired, after: Desired) -> Iterator[str]:
+    """Yield the key of each operation whose webhook has another declaration before a change."""
+    old = {(webhook.name, webhook.id): webhook for webhook in before.webhooks}
+    new = {(webhook.name, webhook.id): webhook for webhook in after.webhooks}
+    keys = old.keys() | new.keys()
+    changed = set(chain.from_iterable(key for key in keys if old.get(key) != new.get(key)))
+    for operation in plan.operations:
+        key = webhook_key(operation)
+        if not changed.isdisjoint((key, *names_of(operation))):
+            yield key
+
+
+def _explained(before: Plan, after: Plan) -> list[str]:
+    """Return the keys of the operations whose labels differ."""
+    return [
+        webhook_key(operation)
+        for operation, labeled in zip(before.operations, after.operations, strict=True)
+        if operation.attribution is not labeled.attribution
+    ]
+
+
+def _undeclared(plan: Plan, desired: Desired) -> Iterator[str]:
+    """Yield the ids of the live webhooks that a configuration does not declare by live name."""
+    declared = {webhook.name for webhook in desired.webhooks}
+    for operation in plan.operations:
+        if not isinstance(operation, Create) and operation.before.name not in declared:
+            yield operation.before.id
 
 
 def _plan_of(desired: Desired, live: Live, gathered: Gathered) -> Plan | None:

@@ -5,6 +5,7 @@ What a merge waits to apply, and what cannot be told apart, is named as such.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from reconciler.emulator.messages import Response
 from reconciler.model import SecretRef
 from tests.ci.fake_github import refusal
 from tests.ci.support import SLACK, World, world
+from tests.cli.conftest import perform
 
 WAITING = "Waiting to be applied, from merged pull requests:"
 
@@ -90,8 +92,22 @@ def test_the_issue_has_the_command_that_adds_a_webhook_with_a_new_secret(tmp_pat
         id_ = here.emulator.store.new_id()
         here.emulator.store.save({**record, "id": id_, "name": "By hand", "url": f"/{id_}/"})
         body = open_issue(here)["body"]
-        assert "`webhooks drift --accept -f webhooks.yaml --only 'By hand'` adds it" in body
+        base = f"--base {here.git('rev-parse', '--short=12', 'HEAD')}"
+        assert f"`webhooks drift --accept -f webhooks.yaml {base} --only 'By hand'` adds it" in body
         assert "then run `webhooks init --github`" in body
+
+
+def test_the_issue_has_the_command_that_accepts_a_change_of_a_webhook_just_added(
+    here: World,
+) -> None:
+    """Only the job knows that the last merge is applied: the command says it with `--base`."""
+    here.merged(2, "Audit", "Deploys", "Pager", "New")
+    assert here.push().code == 0
+    here.emulator.configure("New", channel="by-hand")
+    (command,) = re.findall("accept: `webhooks (.*)`", open_issue(here)["body"])
+    done = perform(*command.split(), directory=here.work, **here.urls, **here.secrets)
+    assert (done.code, done.err) == (0, "")
+    assert "by-hand" in (here.work / here.file).read_text()
 
 
 def test_a_drift_issue_that_cannot_be_written_does_not_hide_the_drift(here: World) -> None:

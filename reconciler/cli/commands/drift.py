@@ -41,7 +41,8 @@ def run(
     applied last would also revert it. Your own edits, and the last commits if they may not be
     applied yet, are listed separately, and never undone. For each webhook, the output has the
     commands that revert and accept the change, and the edit as a patch for `git apply`, or the
-    reason why there is none. Exits with 2 if there is drift.
+    reason why there is none. Exits with 2 if there is drift, or if --accept edits nothing although
+    the files differ.
 
     Examples:
         # what changed live, and how to revert or accept it
@@ -71,21 +72,36 @@ def run(
     # --organization may have left some out.
     bases_of_run = [bases[organization.target.paths] for organization in planned]
     require_used(only, [(result.target, result.live) for result in planned])
-    report = find_drift(planned, bases_of_run, only=only, named=session.files, accept=accept)
-    # The suggested commands compare with the same configuration.
-    report = report._replace(base=tuple(word for name in base for word in ("--base", name)))
+    report = find_drift(
+        planned,
+        bases_of_run,
+        only=only,
+        named=session.files,
+        base=tuple(word for name in base for word in ("--base", name)),
+        accept=accept,
+    )
     code = show_problems(session, report.organizations)
     view = session.view()._replace(apply_options=apply_words)
     text = RENDERERS[format]().render_drift(report, view)
-    session.show(text, failed=report.needs_attention)
-    if accept and not report.accepted:
-        session.console.message("note", "nothing was edited")
+    is_unedited = accept and not report.accepted
+    is_failed = report.needs_attention or (is_unedited and report.has_waiting_changes)
+    session.show(text, failed=is_failed)
+    if is_unedited:
+        session.console.message("note", f"nothing was edited{_why_unedited(report)}")
     if report.accepted:
         _print_comments(session, report)
         _print_missing_secrets(session)
-    if report.needs_attention:
+    if is_failed:
         return code or ExitCode.CHANGES
     return code
+
+
+def _why_unedited(report: DriftReport) -> str:
+    if any(drift.waiting for drift in report.drifts):
+        return ": perhaps these changes are not applied yet; --base says that they are"
+    if report.has_waiting_changes and not any(report.webhooks):
+        return ": the changes of the files are no drift"
+    return ""
 
 
 def _print_comments(session: Session, report: DriftReport) -> None:
