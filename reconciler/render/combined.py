@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, plural
-from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Organization
 from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, Snapshot
 from reconciler.planning.planner import declare_previously
@@ -53,8 +52,8 @@ Members: TypeAlias = tuple[tuple[int, int], ...]
 class RunRow(NamedTuple):
     """A row, the organizations that it concerns, and its operations if it is about a plan.
 
-    In a run of one organization `organizations` is empty. `url` is one whose path no row shows, or
-    of a delete the id: with another one the same row is not the same change.
+    In a run of one organization `organizations` is empty. `url` is one that the file sets, whose
+    path no row shows: with another one the same row is not the same change.
     """
 
     organizations: tuple[str, ...]
@@ -126,20 +125,8 @@ def _changes(plan: Plan, organization: str) -> list[RunRow]:
     """Return a row for each operation, in plan order."""
     operations = zip(plan.operations, plan_rows(plan), strict=True)
     return [
-        RunRow((organization,), row, url=_hidden_url(operation)) for operation, row in operations
+        RunRow((organization,), row, url=written_url(operation)) for operation, row in operations
     ]
-
-
-def _hidden_url(operation: Operation) -> str | None:
-    """Return what tells a URL from others that look the same in a row."""
-    if not isinstance(operation, Delete):
-        return written_url(operation)
-    webhook = operation.before
-    kind = KINDS.get(webhook.type)
-    if kind is not None and not FIELDS[webhook.type][kind.destination_field].secret:
-        return None
-    # A plan does not have the path of what is lost, so that no two deletes are known to be equal.
-    return webhook.id
 
 
 def combine_reports(run: RunReport, view: View) -> Combined:
@@ -166,7 +153,7 @@ def combine_reports(run: RunReport, view: View) -> Combined:
             entries = failed
             if isinstance(outcome, Applied):
                 entries = applied
-            url = _hidden_url(outcome.operation)
+            url = written_url(outcome.operation)
             entries.append(RunRow((name,), outcome_row(outcome), url=url))
         applied += (RunRow((name,), duplicate_row(row)) for row in report.duplicates_removed)
         unapplied += (RunRow((name,), row) for row in other_rows(report.plan, rows_view))
