@@ -3,6 +3,8 @@
 CloudTruth does not show which version of a secret it has. A secret whose reference or version
 differs from the configuration applied last is sent again. After a restart, that configuration is
 the one at the commit in the ref `refs/webhooks/reconciled/ORGANIZATION-ID` of the local clone.
+Rounds that only plan compare with that commit, too, and never move the ref: they show what an apply
+from this clone would send.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from reconciler.reconcile.withhold import Suspensions, withheld
 from reconciler.render.quote import quote
 from reconciler.report import Applied, Failed, Report, RunReport, Skipped
 from reconciler.source.history import Commit, commit_of
+from reconciler.source.secrets import references
 from reconciler.workflow.applying import apply_all
 from reconciler.workflow.inputs import Checked, Gathered, Inputs, Source, load_all
 from reconciler.workflow.revisions import previous_at
@@ -35,7 +38,8 @@ _LONGEST_WAIT: Final = 3600.0
 """The maximum number of seconds after which a failed organization is tried again."""
 
 _NO_BASE: Final = (
-    "{name}: no earlier commit is known, so secrets whose `version` changed before are not resent"
+    "{name}: no commit is known that this clone applied, so secrets whose `version` changes before "
+    "its next apply are not resent"
 )
 _NO_REF: Final = (
     "{name}: the clone cannot be written, so a restarted process does not know the last commit"
@@ -112,7 +116,7 @@ class _Reconciler:
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule, self._clock = schedule, schedule.clock
-        self._bases, self._suspensions = _Bases(), Suspensions()
+        self._bases, self._suspensions = _Bases(applies=schedule.apply), Suspensions()
         # By declared name: the failures since the last success, and when it is tried again.
         self._failures: dict[str, tuple[int, float]] = {}
         # By declared name, which may be an id: the real name, for the log and the metrics.
@@ -132,12 +136,13 @@ class _Reconciler:
             if target.source.name in waiting:
                 all_targets[index] = target._replace(problem=ReconcilerError("failed before"))
         with self._schedule.connected(all_targets) as connected:
-            targets = identify(connected)
+            targets = [_with_base(target, self._bases) for target in identify(connected)]
             if self._schedule.apply:
                 result = self._apply(targets)
             else:
                 planned = plan_all(targets)
                 result = Round(run=RunPlan(tuple(plan.result for plan in planned)))
+        result = result._replace(notes=self._bases.new_notes())
         tried: list[Any] = []
         for target, organization in zip(targets, result.organizations, strict=True):
             declared = target.source.name
@@ -167,7 +172,6 @@ class _Reconciler:
     def _apply(self, targets: Sequence[Target]) -> Round:
         """Apply the targets, except what is withheld, and remember what was written."""
         clock, bases, suspensions = self._clock, self._bases, self._suspensions
-        ready = [_with_base(target, bases) for target in targets]
 
         def withhold(plan: Plan, live: Live, gathered: Gathered) -> Mapping[int, tuple[str, str]]:
             base = bases.get(plan.organization, gathered.checked)
@@ -176,20 +180,21 @@ class _Reconciler:
             return withheld(plan, live, gathered, earlier=earlier, suspended=suspended)
 
         report = apply_all(
-            ready,
+            targets,
             # Whoever merged the commit has confirmed it.
             confirm=lambda plans: True,
             values=True,
             keep_going=True,  # the next round is for those that fail
             withhold=withhold,
         )
-        for target, organization in zip(ready, report.organizations, strict=True):
+        for target, organization in zip(targets, report.organizations, strict=True):
             if organization.value is not None:
                 suspensions.record(organization.value, clock.monotonic())
                 bases.advance(target.checked, organization.value)
         # All connections of a run have one handler of signals.
-        signals = [target.connection.signal() for target in ready if target.connection is not None]
-        return Round(run=report, notes=bases.new_notes(), stopped=next(iter(signals), None))
+        connections = (target.connection for target in targets)
+        signals = [connection.signal() for connection in connections if connection is not None]
+        return Round(run=report, stopped=next(iter(signals), None))
 
     def _record_failure(self, name: str, problem: ReconcilerError | None) -> None:
         """Remember whether an organization failed: one that may recover is tried less often.
@@ -252,7 +257,8 @@ class _Base(NamedTuple):
 class _Bases:
     """The base of each organization, by its id."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, applies: bool) -> None:
+        self._applies = applies
         self._bases: dict[str, _Base] = {}
         self._refs: dict[str, str] = {}
         # In the order of their first occurrence: each is for the log of one round.
@@ -261,14 +267,17 @@ class _Bases:
 
     def get(self, organization: Organization, checked: Checked) -> _Base | None:
         """Return the base of an organization, from the ref at first; None without one."""
-        if organization.id not in self._bases:
-            base = _read(organization.id, checked)
-            if base is None:
-                self._note(_NO_BASE, organization)
-                return None
+        base = self._bases.get(organization.id)
+        if base is not None and (self._applies or base.commit == _applied(organization, checked)):
+            return base
+        # Beside a process that only plans, another one may apply from the same clone.
+        base = _read(organization, checked)
+        if base is not None:
             self._bases[organization.id] = base
             self._refs[organization.id] = base.commit
-        return self._bases[organization.id]
+        elif references(checked.desired.webhooks):
+            self._note(_NO_BASE, organization)
+        return base
 
     def advance(self, checked: Checked, report: Report) -> None:
         """Record what was applied of a commit.
@@ -367,8 +376,12 @@ def _ref(organization: str) -> str:
     return f"refs/webhooks/reconciled/{organization}"
 
 
-def _read(organization: str, checked: Checked) -> _Base | None:
-    commit = commit_of(_ref(organization), checked.inputs.git)
+def _applied(organization: Organization, checked: Checked) -> str | None:
+    return commit_of(_ref(organization.id), checked.inputs.git)
+
+
+def _read(organization: Organization, checked: Checked) -> _Base | None:
+    commit = _applied(organization, checked)
     if commit is None:
         return None
     try:

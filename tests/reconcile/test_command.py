@@ -19,6 +19,7 @@ import pytest
 from reconciler.errors import ExitCode, Terminated
 from tests.cli.conftest import Done, Shell, expect, perform
 from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.variant import ReadBack, Variant
 from tests.folders import commit, git, running, write
 from tests.ports import SkippingClock
 from tests.reconcile.world import ENVIRON, configuration, slack
@@ -216,6 +217,23 @@ def test_a_clone_whose_refs_cannot_be_written(site: Site) -> None:
     done = rounds(site, _commit(*ALL), lambda site: None)
     expect(done, 143, "Acme: applied", "Acme: unchanged")
     assert done.out.count("the clone cannot be written") == 1
+
+
+def test_a_plan_shows_the_rotation_that_apply_would_send(site: Site) -> None:
+    """It has the exit code of a change; another clone prints that it cannot know."""
+    site.emulator.behavior = Variant(read_back=ReadBack.MASK)
+    rounds(site)
+    _commit(ALPHA, slack("beta", "b").replace("channel", "token: {env: TOK, version: 2}, channel"))(
+        site
+    )
+    plan = ("reconcile", "--rev", "HEAD")
+    expect(site.shell(*plan), 2, "~ beta", "Plan: 0 to create, 1 to update")
+    git(site.folder, "clone", "-q", ".", "other")
+    expect(site.shell(*plan, "--repository", "other"), 0, "note: Acme: no commit is known")
+    expect(rounds(site), 143, "Acme: update beta (token resent")
+    done = site.shell(*plan)
+    expect(done, 0, "No changes")
+    assert "note:" not in done.err
 
 
 def test_a_clone_of_another_user_works_with_safe_directory(

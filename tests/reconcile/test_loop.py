@@ -196,6 +196,32 @@ def test_a_rotation_is_sent_once(world: World) -> None:
     assert outcomes(restarted.next_rounds(1)[0])["alpha"] == "applied", "from the ref"
 
 
+def test_a_rotation_is_shown_until_this_clone_applied_it(world: World) -> None:
+    """Without --apply it is shown as --apply sends it; another clone says that it cannot know."""
+    world.emulator.behavior = Variant(read_back=ReadBack.MASK)
+    world.repository.commit(configuration(version(1)))
+    applying = reconciled(world)
+    reporting, other = (
+        Process(world, "reports", every=MINUTE, apply=False, git=git)
+        for git in (None, world.repository.clone(0))
+    )
+
+    def updates(process: Process) -> int:
+        (result,) = process.next_rounds(1)
+        assert isinstance(result.run, RunPlan)
+        assert process is other or result.notes == ()
+        return result.run.totals.update
+
+    assert (updates(reporting), updates(other)) == (0, 0)
+    assert "before its next apply are not resent" in other.rounds[0][1].notes[0]
+    world.repository.commit(configuration(version(2)))
+    before = reporting.requests
+    assert (updates(reporting), updates(reporting), updates(other)) == (1, 1, 0)
+    assert reporting.requests - before == 4
+    assert outcomes(applying.next_rounds(1)[0]) == {"alpha": "applied"}
+    assert (updates(reporting), updates(other)) == (0, 0)
+
+
 @pytest.mark.parametrize("has_base", [False, True])
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_webhook_that_was_not_yet_as_declared_gets_its_rotation(
@@ -264,7 +290,7 @@ def test_without_a_ref_nothing_is_resent_and_this_is_said(world: World) -> None:
     world.repository.commit(configuration(version(1)))
     process = reconciled(world)
     (_, first), notes = process.rounds[0], process.rounds[0][1].notes
-    assert any("no earlier commit is known" in note for note in notes), first
+    assert any("no commit is known" in note for note in notes), first
     assert any("cannot be written" in note for note in notes)
     assert process.next_rounds(2)[0].notes == ()
     world.emulator.behavior = Variant(read_back=ReadBack.MASK)

@@ -155,6 +155,9 @@ def _show_once(session: Session, result: Round) -> int:
     if result.problem is not None:
         raise result.problem
     assert isinstance(result.run, RunPlan)
+    if any(plan.not_shown for plan in result.run.plans):
+        for note in result.notes:
+            session.console.message("note", note)
     show_problems(session, result.organizations)
     shown = RENDERERS["text"]().render_run(result.run, session.view()._replace(apply_options=None))
     session.show(shown, failed=result.run.exit_code is not ExitCode.OK)
