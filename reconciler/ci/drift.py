@@ -24,6 +24,7 @@ from reconciler.errors import NoKeyError, ReconcilerError
 from reconciler.findings import Finding, plural, warning
 from reconciler.planning.plan import Snapshot
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.resend import resends
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
@@ -31,7 +32,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import counts, delivery_error
 from reconciler.workflow import Planned, Target, plan_all
 from reconciler.workflow.accepting import find_drift
-from reconciler.workflow.run import identify
+from reconciler.workflow.run import identify, own_resends
 
 _MAX_FAILING: Final = 50
 """The maximum number of webhooks in the issue whose deliveries fail."""
@@ -54,12 +55,14 @@ def drift(run: Run) -> JobResult:
             # Before the plans: what is applied in between is then not taken for drift.
             targets = identify(connected)
             known = bases(run, targets)
-            planned = plan_all(
-                [
-                    target._replace(options=PlanOptions(previous=base.desired))
-                    for target, base in zip(targets, known, strict=True)
-                ]
-            )
+            options = [
+                # Without the resends, a rotation that no run applied would look like no drift.
+                PlanOptions(previous=base.desired, reviewed=base.reviews.resends)
+                for base in known
+            ]
+            pairs = zip(targets, options, strict=True)
+            planned = plan_all([target._replace(options=option) for target, option in pairs])
+            requests, by_digest = _by_digest(planned)
         require_single(sources, planned)
         # Only this job knows what waits: without a base, the suggested commands would be careful.
         revision = next((base.revision for base in known if base.revision), "")
@@ -69,7 +72,7 @@ def drift(run: Run) -> JobResult:
         return _failed_check(run, problem)
     plans = guarded(run, planned)
     # The key of this job can only read: a workflow with the other key must revert.
-    ways = _ways_to_revert(run, planned, report)
+    ways = _ways_to_revert(run, by_digest, requests, report)
     report = report._replace(reverted_together=bool(ways))
     result = JobResult(
         status="drift" if report.needs_attention else "no-drift",
@@ -87,7 +90,29 @@ def drift(run: Run) -> JobResult:
     return result
 
 
-def _ways_to_revert(run: Run, planned: Sequence[Planned], report: DriftReport) -> list[str]:
+def _by_digest(planned: Sequence[Planned]) -> tuple[list[list[str]], Sequence[Planned]]:
+    """Return the names of the webhooks whose secrets wait, and the plans of an apply by digest.
+
+    Such an apply reads no reviews: its command names each webhook, of which it sends all secrets.
+    """
+    requests: list[list[str]] = []
+    for organization in planned:
+        operations = organization.plan.operations if organization.plan else ()
+        names = {resend.webhook for resend in resends(operations)}
+        # A webhook without secrets cannot be named.
+        requests.append(sorted(own_resends(names, organization.target, 1)))
+    if not any(requests):
+        return requests, planned
+    targets = [
+        organization.target._replace(options=PlanOptions(resend=tuple(names)))
+        for organization, names in zip(planned, requests, strict=True)
+    ]
+    return requests, plan_all(targets)
+
+
+def _ways_to_revert(
+    run: Run, planned: Sequence[Planned], requests: Sequence[Sequence[str]], report: DriftReport
+) -> list[str]:
     """Return the command that applies the files, for each environment with drift, as Markdown."""
     # A job applies one environment, so each needs a separate command.
     environments = by_environment(run, planned)
@@ -98,26 +123,31 @@ def _ways_to_revert(run: Run, planned: Sequence[Planned], report: DriftReport) -
             organizations=tuple(report.organizations[index] for index in indexes)
         )
         name = environment if len(environments) > 1 else ""
-        ways += _way_to_revert(run, name, plans, part)
+        words: set[str] = set()
+        for index in indexes:
+            # Another organization may have a webhook of this name, whose secret does not wait.
+            prefix = f"{planned[index].result.name}: " if len(indexes) > 1 else ""
+            words.update(f"{prefix}{webhook}" for webhook in requests[index])
+        applying = replace(run, environment=name, resend=tuple(sorted(words)))
+        ways += _way_to_revert(applying, plans, part)
     return ways
 
 
-def _way_to_revert(run: Run, environment: str, plans: RunPlan, report: DriftReport) -> list[str]:
-    """Return the way to revert the changes of an environment, if it has any."""
+def _way_to_revert(run: Run, plans: RunPlan, report: DriftReport) -> list[str]:
+    """Return the way to revert the changes of the environment of a run, if it has any."""
     applying = replace(
         run,
         branch=run.applied_branch or run.branch,  # a schedule runs on the default branch
         # From drift-webhooks.yml to apply-webhooks.yml, as `init --github` names them.
         workflow=run.workflow.replace("drift", "apply"),
-        environment=environment,
     )
-    command = applying.digest_command(plans)
+    command = applying.digest_command(plans, run.resend)
     if command is None or not report.needs_attention:
         return []
     is_drift = not report.unknown and any(report.webhooks)
     what = "To revert all changes" if is_drift else "To apply the files"
-    if environment:
-        what += f" in {code(quote(environment))}"
+    if run.environment:
+        what += f" in {code(quote(run.environment))}"
     if is_drift and report.has_waiting_changes:
         what += ", and also apply what is not applied yet"
     if any(plan.blocked for plan in plans.plans):

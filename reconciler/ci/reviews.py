@@ -394,6 +394,7 @@ def _with_reviews(
         late=[operation for review in late for operation in review.pending],
         applied=next(iter(applied), ""),
         newest=next((review.pull.merge_commit for review in with_plan), ""),
+        resends=pending.resends,
     )
     if is_cut and not merged.applied:
         base = base._replace(unknown="it read only the newest merged pull requests")

@@ -9,7 +9,7 @@ not be applied yet explains it: the webhook was changed live. Everything else is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -39,6 +39,7 @@ from reconciler.planning.plan import (
     webhook_key,
 )
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import mentions
 from reconciler.source import files
 from reconciler.source.history import Commit, NoBaseError, commit_of, last_change, tracked
@@ -64,6 +65,8 @@ class MergedReviews(NamedTuple):
     """The newest merge whose review is applied: it and all earlier changes do not wait."""
     newest: str = ""
     """The newest merge that has a review: until it, only what is `pending` waits."""
+    resends: tuple[Resend, ...] = ()
+    """The resends in `pending`, which are planned to be found: live shows no difference."""
 
 
 class Base(NamedTuple):
@@ -106,7 +109,7 @@ def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
     if plan is None or live is None or gathered is None:
         return organization, base
     plan, base = _labeled(plan, live, gathered, base)
-    return organization._replace(plan=plan), base
+    return organization._replace(plan=_with_resends(plan, base.reviews.resends)), base
 
 
 def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
@@ -288,6 +291,18 @@ def _with_reviews(plan: Plan, pending: Collection[OperationDigest]) -> Plan:
         return Attribution.WAITING
 
     return _relabeled(plan, label)
+
+
+def _with_resends(plan: Plan, pending: Iterable[Resend]) -> Plan:
+    """Return the plan in which what merged reviews resend waits."""
+    waiting = {(resend.id, resend.field, resend.value) for resend in pending}
+    operations: list[Operation] = []
+    for operation in plan.operations:
+        resent = {(resend.id, resend.field, resend.value) for resend in resends([operation])}
+        if not waiting.isdisjoint(resent):
+            operation = replace(operation, attribution=Attribution.WAITING)
+        operations.append(operation)
+    return plan._replace(operations=tuple(operations))
 
 
 def _relabeled(plan: Plan, label: Callable[[Operation], Attribution | None]) -> Plan:

@@ -20,6 +20,7 @@ from reconciler.model import SecretRef
 from tests.ci.fake_github import refusal
 from tests.ci.support import SLACK, World, world
 from tests.cli.conftest import perform
+from tests.emulated.faults import Rule, Script, status
 
 WAITING = "Waiting to be applied, from merged pull requests:"
 
@@ -79,6 +80,40 @@ def test_a_merge_that_no_run_applies_is_reported_after_a_day(
     assert "To apply the files:" in issue["body"]
     assert here.follow(issue["body"]).outputs["result"] == "applied"
     assert (here.drift().outputs["result"], issue["state"]) == ("no-drift", "closed")
+
+
+@pytest.mark.parametrize("days", [0, 3])
+@pytest.mark.parametrize("unsent", ["2 changes", "1 change"], ids=["no apply", "one failed"])
+def test_a_rotation_that_is_not_sent_waits_like_a_change(
+    tmp_path: Path, days: int, unsent: str
+) -> None:
+    """Live shows no difference: on "No drift." someone would revoke the old token."""
+    with world(tmp_path, read_back="mask") as here:
+        here.declare("Audit", "Deploys", version=9)
+        here.apply_main()
+        here.github.time -= timedelta(days=days)
+        here.merged(1, "Audit", "Deploys", version=10)
+        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+        if unsent == "1 change":
+            here.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
+            assert here.push().code == 7
+        here.github.time += timedelta(days=days)
+        done = here.drift()
+        assert WAITING in done.stdout
+        # A note remains for the one whose secret was sent.
+        assert ("version-not-sent" in done.stdout) == (unsent == "1 change")
+        assert done.outputs["result"] == ("drift" if days else "no-drift")
+        issues = [issue for issue in here.github.issues if "perhaps" in issue["title"]]
+        assert len(issues) == bool(days)
+        for issue in issues:
+            assert issue["title"].endswith(f" {unsent} perhaps not applied")
+            assert "(version 10)" in sections(issue["body"])[1]
+            assert here.follow(issue["body"]).outputs["result"] == "applied"
+            for name in ("Audit", "Deploys"):
+                assert here.token(name) == here.secrets["SLACK_BOT_TOKEN"]
+            done = here.drift()
+            assert (done.outputs["result"], issue["state"]) == ("no-drift", "closed")
+            assert WAITING not in done.stdout
 
 
 def test_the_issue_has_the_command_that_adds_a_webhook_with_a_new_secret(tmp_path: Path) -> None:
