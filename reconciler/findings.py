@@ -7,6 +7,7 @@ value: nothing here reads a file or prints.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import partial
@@ -144,3 +145,9 @@ def plural(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun}s"
+
+
+def without_commands(text: str) -> str:
+    """Return quoted JSON or YAML without `##[` and the like, which CI runners execute in a log."""
+    # GitHub's `##[`, Azure's `##vso[` and the like.
+    return re.sub(r"(##\w*)\[", r"\1\\u005b", text)

@@ -28,8 +28,7 @@ from reconciler.findings import Finding
 from reconciler.kinds import slack
 from reconciler.model import Secret
 from reconciler.ports import Clock, SystemClock
-from reconciler.render import PLAIN, RENDERERS, View
-from reconciler.render.layout import paint
+from reconciler.render import PLAIN, RENDERERS, View, paint
 from reconciler.render.quote import with_options
 
 _TOKENS: Final = re.compile(

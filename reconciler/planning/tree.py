@@ -7,14 +7,13 @@ schemas/plan.schema.json. Only the review is read back. A checksum over the rest
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.errors import ApiError, ReconcilerError, StalePlanError
-from reconciler.findings import sort_key
+from reconciler.findings import sort_key, without_commands
 from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     FieldRemoved,
@@ -155,12 +154,6 @@ def checksum(tree: Mapping[str, Any]) -> str:
 def write_json(tree: Mapping[str, Any]) -> str:
     """Return a document as JSON in ASCII, harmless to terminals and CI logs."""
     return without_commands(json.dumps(tree, indent=2)) + "\n"
-
-
-def without_commands(text: str) -> str:
-    """Return quoted JSON or YAML without `##[` and the like, which CI runners execute in a log."""
-    # GitHub's `##[`, Azure's `##vso[` and the like.
-    return re.sub(r"(##\w*)\[", r"\1\\u005b", text)
 
 
 _OMITTED: Final = frozenset(

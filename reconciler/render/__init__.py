@@ -53,6 +53,33 @@ PLAIN: Final = View()
 """The default view: no color, 100 columns, changes and counts."""
 
 
+_CODES: Final = {
+    "+": "32",
+    "~": "33",
+    "-": "31",
+    "!": "35",
+    "x": "31",
+    "✗": "1;31",
+    "?": "35",
+    "✓": "32",
+    "error": "1;31",
+    "warning": "1;33",
+    "note": "1;36",
+    "good": "1;32",
+    "strong": "1",
+    "faint": "2",
+}
+
+
+def paint(text: str, style: str, view: View) -> str:
+    """Return `text` in a style, unchanged without color or for a style that has none."""
+    code = _CODES.get(style)
+    # Empty text stays empty, because callers leave out empty cells.
+    if not (view.color and code and text):
+        return text
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
 class Renderer(Protocol):
     """A format. `github` shows findings only, `markdown` neither live webhooks nor checks."""
 

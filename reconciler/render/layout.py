@@ -13,39 +13,14 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from reconciler.render import PLAIN, View
+from reconciler.render import PLAIN, View, paint
 from reconciler.render.quote import with_options
 from reconciler.render.rows import Atom, Row, sentence
 
 _INDENT = 2
 _FIELDS = 6
 _CUT: Final = " ..."
-_CODES: Final = {
-    "+": "32",
-    "~": "33",
-    "-": "31",
-    "!": "35",
-    "x": "31",
-    "✗": "1;31",
-    "?": "35",
-    "✓": "32",
-    "error": "1;31",
-    "warning": "1;33",
-    "note": "1;36",
-    "good": "1;32",
-    "strong": "1",
-    "faint": "2",
-}
 _SGR: Final = r"\x1b\[[0-9;]*m"
-
-
-def paint(text: str, style: str, view: View) -> str:
-    """Return `text` in a style, unchanged without color or for a style that has none."""
-    code = _CODES.get(style)
-    # Empty text stays empty, because callers leave out empty cells.
-    if not (view.color and code and text):
-        return text
-    return f"\x1b[{code}m{text}\x1b[0m"
 
 
 def columns(text: str) -> int:

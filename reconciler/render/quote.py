@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from reconciler.planning.tree import without_commands
+from reconciler.findings import without_commands
 
 # Printable for Python, but invisible or blank: joiners, fillers, variation selectors.
 _HIDDEN: Final = frozenset(

@@ -14,7 +14,7 @@ from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity, plural
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import DriftReport, RunPlan
-from reconciler.render import PLAIN, View, outcomes, words
+from reconciler.render import PLAIN, View, outcomes, paint, words
 from reconciler.render.combined import (
     Block,
     Combined,
@@ -32,7 +32,6 @@ from reconciler.render.layout import (
     joined,
     lay_out,
     message_lines,
-    paint,
     paragraphs,
 )
 from reconciler.render.quote import prose, quote

@@ -10,14 +10,13 @@ from reconciler.findings import plural
 from reconciler.planning.drift import DRIFTED, LiveStatus, ManagementStatus, WebhookStatus
 from reconciler.planning.plan import Attribution, DeliveryState
 from reconciler.planning.run import OrganizationResult, values
-from reconciler.render import PLAIN, View, words
+from reconciler.render import PLAIN, View, paint, words
 from reconciler.render.layout import (
     columns,
     flow,
     joined,
     lay_out,
     message_lines,
-    paint,
     paragraphs,
 )
 from reconciler.render.quote import prose, quote

@@ -224,6 +224,8 @@ def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping
 
     These are the names in the commit `now`, or else in the index.
     """
+    if commit.id == _NULL_COMMIT:
+        return {}
     options = ["--name-status", "-z", "--find-renames=1%", "--diff-filter=R", "--relative"]
     versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
     listing = commit.git(["diff", *options, *versions]) or b""

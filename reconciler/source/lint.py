@@ -8,6 +8,7 @@ planner.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,6 @@ from reconciler.source.document import holds, listed, mapping, usable_defaults, 
 from reconciler.source.files import IDENTITY
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
 from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
-from reconciler.source.writer import scalar
 
 
 class Rules(NamedTuple):
@@ -186,7 +186,8 @@ def _character_findings(name: str, place: Place) -> Iterator[Finding]:
         )
         return
     # Otherwise the corrected entry would replace the webhook, and lose its hidden secrets.
-    keep = f"; if it is live, add `previously: [{scalar(name)}]` to rename it"
+    written = json.dumps(name, ensure_ascii=False)  # YAML reads the same text
+    keep = f"; if it is live, add `previously: [{written}]` to rename it"
     if name != name.strip():
         yield warning(
             "spaces-around-name",

@@ -19,8 +19,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
 
+from reconciler.findings import without_commands
 from reconciler.model import DataPath
-from reconciler.planning.tree import without_commands
 from reconciler.source.yaml import Node, nodes
 
 _Comment: TypeAlias = Callable[[DataPath], str]

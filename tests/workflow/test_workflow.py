@@ -129,10 +129,10 @@ webhooks:
 @pytest.mark.parametrize(
     ("now", "before", "named", "references"),
     [
-        (["a", "b"], ["0", "a", "b"], "before", ["before/secrets/0", "secrets/a", "secrets/b"]),
+        (["a", "b"], ["0", "a", "b"], "before", ["secrets/a", "secrets/b", "before/secrets/0"]),
         # A deleted file does not replace one of the same name elsewhere.
         (["t/b/w"], ["t/a/w", "t/b/w"], "before",
-         ["before/t/a/secrets/t/a/w", "t/b/secrets/t/b/w"]),
+         ["t/b/secrets/t/b/w", "before/t/a/secrets/t/a/w"]),
         # One file before and one now are two versions of the same.
         (["a"], ["old"], "before/old.yaml", ["secrets/old"]),
     ],
