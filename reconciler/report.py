@@ -72,7 +72,10 @@ class Skipped(NamedTuple):
 
 
 class Unconfirmed(NamedTuple):
-    """The run could not determine whether the operation was applied; the next run checks."""
+    """The run could not determine whether the operation was applied; the next run checks.
+
+    If the server shows nothing of it, as of a hidden secret, no run can check.
+    """
 
     operation: Operation
     message: str
@@ -102,7 +105,7 @@ class Report(NamedTuple):
 
     `outcomes` are in the order of `plan.operations`. `writes` counts requests that may have changed
     something. `verified` is true if the listing after the last write was read and compared, except
-    for `hidden` values of the applied operations, which the server does not show.
+    for `hidden` values that were sent, or may have been, and that the server does not show.
     If a signal came during the run, `stopped` is its exit code. `problem` is a failure of the run
     itself after writing began, such as a listing that could not be read at the end.
     `needs_plan` means that the apply had a digest or an allowed number of deletes: what is left has

@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -104,6 +104,13 @@ class Apply:
             webhook for webhook in new if not listing.check_against(operation, webhook).differing
         ]
 
+    def has_no_visible_effect(self, operation: Operation) -> TypeGuard[Update]:
+        """Return whether an operation is an update of values only that the server does not show."""
+        if not isinstance(operation, Update) or operation.before.id not in self.before.by_id:
+            return False
+        before = self.before.by_id[operation.before.id]
+        return not self.before.check_against(operation, before).differing
+
 
 def perform(operation: Operation, run: Apply) -> Outcome:
     """Send an operation until its outcome is known. Raises ApiError if it was not applied.
@@ -125,7 +132,22 @@ def perform(operation: Operation, run: Apply) -> Outcome:
         # A conflict and then a signal: the server accepted no request of this operation.
         return interrupted(operation)
     stopped = "; the run was interrupted" if run.ledger.stopping else ""
-    return _unconfirmed(operation, errors, f"{_UNSEEN[type(operation)]}{stopped}")
+    return _unconfirmed(operation, errors, f"{_not_seen(operation, run)}{stopped}")
+
+
+def _not_seen(operation: Operation, run: Apply) -> str:
+    """Return what is known of an operation of which nothing can be seen."""
+    if not run.has_no_visible_effect(operation):
+        return _UNSEEN[type(operation)]
+    # The removal of a field that this version does not know is visible, although no field differs.
+    if any(
+        isinstance(change, FieldRemoved) and not change.not_shown for change in operation.fields
+    ):
+        return _UNSEEN[Update]
+    names = ", ".join(change.path[-1] for change in operation.fields)
+    # Neither a plain apply nor one with another base would do so.
+    again = "the same options send it again"
+    return f"whether it arrived cannot be seen: CloudTruth hides {names}; {again}"
 
 
 def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) -> Outcome | None:

@@ -85,12 +85,12 @@ def verify(run: Apply) -> Report:
 
 
 def _hidden(listing: Listing, run: Apply) -> int:
-    """Return how many values of applied operations could not be compared."""
+    """Return how many values that were sent, or may have been, could not be compared."""
     hidden = 0
     for _, outcome in run.ledger.recorded():
         operation = outcome.operation
-        if isinstance(outcome, Applied) and not isinstance(operation, Delete):
-            webhook = listing.by_id.get(outcome.id or "")
+        if isinstance(outcome, Applied | Unconfirmed) and not isinstance(operation, Delete):
+            webhook = listing.by_id.get(_id(outcome) or "")
             if webhook is not None:
                 hidden += listing.hidden(operation, webhook)
     return hidden
@@ -180,11 +180,9 @@ def _record_shown(listing: Listing, run: Apply) -> _Waiting:
 def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, run: Apply) -> bool:
     """Return whether a listing shows that an operation is done."""
     operation = outcome.operation
-    if isinstance(outcome, Failed) and isinstance(operation, Update):
-        before = run.before.by_id.get(operation.before.id)
-        # A listing that lags behind a write without a visible effect looks like its result.
-        if before is not None and not run.before.check_against(operation, before).differing:
-            return False
+    # A listing that lags behind a write without a visible effect looks like its result.
+    if isinstance(outcome, Failed) and run.has_no_visible_effect(operation):
+        return False
     now = listing.check_against(operation, webhook)
     if now.state is OperationState.DONE:
         return True

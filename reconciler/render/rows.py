@@ -311,7 +311,10 @@ def outcome_row(outcome: Outcome) -> Row:
         case Skipped(message=message):
             return row._replace(sign=".", what="skipped", why=prose(message))
         case Unconfirmed(message=message):
-            why = f"{prose(message)} (the next run checks it)"
+            why = prose(message)
+            # Nothing shows whether a resend arrived.
+            if not planned.is_resend:
+                why += " (the next run checks it)"
             return row._replace(sign="?", what="unconfirmed", why=why)
 
 

@@ -21,6 +21,7 @@ from reconciler.errors import (
 from reconciler.model import LiveWebhook
 from reconciler.report import Unconfirmed
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
+from tests.planning.builders import OTHER_TOKEN, desired, make_plan
 from tests.ports import VirtualClock
 
 LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
@@ -287,6 +288,31 @@ def test_a_lost_write_mentions_an_interruption(stop: int | None, lost: int) -> N
     assert isinstance(outcome, Unconfirmed)
     assert api.count("update") == lost
     assert ("interrupted" in outcome.message) is (stop is not None)
+
+
+CANNOT_BE_SEEN = (
+    "whether it arrived cannot be seen: CloudTruth hides token; the same options send it again"
+)
+NOT_CHANGED = "it has not changed yet"
+RESENDS = {
+    "hidden": ("*****", {}, CANNOT_BE_SEEN, 1),
+    "shown": (OTHER_TOKEN, {}, NOT_CHANGED, 0),
+    "hidden, with a visible change": ("*****", {"channel": "#old"}, NOT_CHANGED, 1),
+    "hidden, with a field that is removed": ("*****", {"new_field": "x"}, NOT_CHANGED, 1),
+}
+
+
+@pytest.mark.parametrize(("token", "more", "now", "hidden"), RESENDS.values(), ids=RESENDS)
+def test_a_lost_resend_is_reported_as_unchanged_only_if_that_can_be_seen(
+    token: str, more: dict[str, str], now: str, hidden: int
+) -> None:
+    """A webhook that hides all that is sent may have changed, and the report counts it."""
+    faults = [Fault(call="update", nth=nth, error=AmbiguousWriteError) for nth in (1, 2, 3)]
+    api = memory(row("a", "1", token=token, **more), faults=faults)
+    report = run(api, make_plan(desired(slack("a")), *api.rows.values(), resend=("*",)))
+    (outcome,) = report.outcomes
+    assert outcome == Unconfirmed(outcome.operation, f"no response (3 attempts); {now}")
+    assert (report.verified, report.hidden, report.exit_code) == (True, hidden, ExitCode.PARTIAL)
 
 
 def test_an_update_of_a_deleted_webhook_is_skipped() -> None:
