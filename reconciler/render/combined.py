@@ -480,27 +480,29 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
     title = "Changes of the files that are not applied yet:"
     if report.unknown:
         title = "Differences that may be drift or changes of the files:"
-    entries: dict[tuple[str, str], list[RunRow]] = {
-        (kept_title, ""): [],
-        (title, ""): [],
-        (merged_title, ""): [],
-    }
+    entries: dict[str, list[RunRow]] = {kept_title: [], title: [], merged_title: []}
+    waiting: dict[str, tuple[list[_Organization], list[RunRow]]] = {}
     for organization, drift, changes in _drifts(report):
         names = (quote(organization.name),)
-        entries[kept_title, ""] += (RunRow(names, kept_row(kept)) for kept in drift.unapplied)
-        entries[title, ""] += (changes[index] for index in drift.not_applied)
-        entries[merged_title, ""] += (changes[index] for index in drift.merged)
+        entries[kept_title] += (RunRow(names, kept_row(kept)) for kept in drift.unapplied)
+        entries[title] += (changes[index] for index in drift.not_applied)
+        entries[merged_title] += (changes[index] for index in drift.merged)
         for index, commit in zip(drift.waiting, drift.commits, strict=True):
-            # With the change in the base, what remains is drift.
-            base = commit.rpartition("..")[2]
-            is_applied = apply_command(view, "--base", base, command="drift")
-            waiting = f"Perhaps not applied yet, changed by commit {commit}"
-            if is_applied:
-                waiting = f"{waiting}; if it is applied, run"
-            entries.setdefault((f"{waiting}:", is_applied), []).append(changes[index])
-    for (title, command), listed in entries.items():
-        if listed:
-            yield title, command, _merged(listed, report.is_single)
+            organizations, rows = waiting.setdefault(commit, ([], []))
+            if organization not in organizations:
+                organizations.append(organization)
+            rows.append(changes[index])
+    for title, rows in entries.items():
+        if rows:
+            yield title, "", _merged(rows, report.is_single)
+    for commit, (organizations, rows) in waiting.items():
+        title = f"Perhaps not applied yet, changed by commit {commit}"
+        # With the change in the base, what remains is drift. It is no base for the other files.
+        files = _file_options(report, organizations)
+        command = apply_command(view, *files, "--base", commit.rpartition("..")[2], command="drift")
+        if command:
+            title = f"{title}; if it is applied, run"
+        yield f"{title}:", command, _merged(rows, report.is_single)
 
 
 def _drift_count(report: DriftReport) -> str:
