@@ -53,6 +53,7 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding, plural, warning
 from reconciler.model import Desired
+from reconciler.planning.plan import Reason
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
 from reconciler.planning.review import Review, compare_with_review
@@ -285,6 +286,9 @@ def _concluded(
     outcomes = [outcome._replace(result=_with_problem(outcome)) for outcome in outcomes]
     failed = [outcome for outcome in outcomes if exit_code_of(outcome.result) is not ExitCode.OK]
     report = report._replace(organizations=tuple(outcome.result for outcome in outcomes))
+    # Only other files, or a live edit, help a declaration that cannot be applied.
+    if failed and all(_needs_edit(outcome.result) for outcome in failed):
+        command = None
     result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
     if not report.reports:  # nothing was applied: the plan is what a reader needs
         shown = plans
@@ -300,6 +304,15 @@ def _concluded(
         command=command,
         offered=offered,
     )
+
+
+def _needs_edit(result: OrganizationResult[Report]) -> bool:
+    """Return whether all that is left are declarations that the same run cannot apply."""
+    report = result.value
+    if report is None or result.problem is not None or not report.complete:
+        return False
+    reasons = {kept.reason for kept in report.plan.unapplied}
+    return bool(reasons) and Reason.LATER not in reasons
 
 
 def _newest_pending(pulls: Iterable[Pull], outcomes: Iterable[_Outcome]) -> Pull | None:

@@ -182,7 +182,7 @@ def _is_shown(result: RunPlan, is_touched: bool) -> bool:
     if any(plan.blocked for plan in result.plans):
         return True
     # Drift alone is no reason to comment on a pull request that changes something else.
-    is_changed = any(plan.operations or plan.relaxed for plan in result.plans)
+    is_changed = any(plan.operations or plan.relaxed or plan.unapplied for plan in result.plans)
     return is_touched and (is_changed or bool(result.problems))
 
 

@@ -261,6 +261,7 @@ _STATES = {
     Reason.NOT_DECLARED: ManagementStatus.UNDECLARED,
     Reason.PROTECTED: ManagementStatus.PROTECTED,
     Reason.AMBIGUOUS: ManagementStatus.DUPLICATE,
+    Reason.NAME_PINNED: ManagementStatus.DUPLICATE,
     Reason.UNKNOWN_TYPE: ManagementStatus.UNKNOWN,
     Reason.UNKNOWN_EVENT: ManagementStatus.UNKNOWN,
     Reason.LATER: ManagementStatus.MISSING,

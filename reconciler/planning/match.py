@@ -9,7 +9,7 @@ For each live webhook the first matching row applies:
                                               (for both rows, a name outside the scope of the
                                               entry's file is an error without `adopt: true`)
     same name as a matched webhook            if equal: duplicates, all but the smallest id are
-                                              deleted; if different: all are kept
+                                              deleted; if different: all are kept, and reported
     in scope of a file that prunes            deleted, unless protected, or named like an entry with
                                               `state: absent` whose id is not live
     otherwise                                 unmanaged
@@ -31,7 +31,7 @@ from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, compare_live
 from reconciler.planning.names import Globs, lookalike_key
-from reconciler.planning.plan import Delete, Kept, Reason
+from reconciler.planning.plan import Delete, Kept, Reason, Snapshot
 from reconciler.planning.readback import Evidence, Reading, hides_destination, snapshot
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
@@ -182,16 +182,14 @@ class Match:
             )
         )
 
-    def _keep_ambiguous(
-        self, webhooks: Sequence[LiveWebhook], entry: Webhook, *, unapplied: bool = False
-    ) -> None:
+    def _keep_ambiguous(self, webhooks: Sequence[LiveWebhook], entry: Webhook) -> None:
         """Keep webhooks of a declared name, as one entry."""
         snapshots = tuple(map(snapshot, webhooks))
         detail = ""
         # Without their destinations, even webhooks that look equal may deliver to two places.
         if any(map(hides_destination, webhooks)):
             detail = "or their destinations are hidden"
-        kept = Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied)
+        kept = Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied=True)
         self.kept.append(kept)
 
     def _keep_unknown(
@@ -307,7 +305,7 @@ class Match:
             self._taken.update(webhook.id for webhook in candidates)
             if self._selects(name):
                 self.any_declared_live = True
-                self._keep_ambiguous(candidates, entries[0], unapplied=True)
+                self._keep_ambiguous(candidates, entries[0])
             return
         first, *later = unmatched
         self._webhooks.append(replace(first, id=None))
@@ -377,7 +375,7 @@ class Match:
         # Runs at the same time keep the same one, so that they never delete both.
         keeper, *others = sorted(known, key=lambda live: live.id)
         if any(compare_live(keeper, other) is Reading.DIFFERENT for other in others):
-            self._keep_ambiguous(known, webhook, unapplied=True)
+            self._keep_ambiguous(known, webhook)
             return
         if self._is_outside(webhook, keeper):
             return
@@ -409,6 +407,7 @@ class Match:
             return
         pins = {entry.id for entry in self._webhooks if entry.name == webhook.name}
         pinned = [live for live in self._by_name[webhook.name] if live.id in pins]
+        different: list[Snapshot] = []
         for live in others:
             if self._keep_unknown(live, webhook.position):
                 continue
@@ -416,7 +415,12 @@ class Match:
             if keeper is not None:
                 self._delete_duplicate(live, webhook, keeper)
             else:
-                self._keep_ambiguous([live], webhook)
+                different.append(snapshot(live))
+        if different:
+            # Its entry may have been removed, or it is a copy: only the author knows, so a run
+            # that leaves it is not a success.
+            kept = Kept(tuple(different), Reason.NAME_PINNED, webhook.position, unapplied=True)
+            self.kept.append(kept)
 
     def _taken_names(self) -> Iterator[Finding]:
         """Yield an error for each name that an operation needs but another live webhook has.

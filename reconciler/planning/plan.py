@@ -46,6 +46,7 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown-type"  # a type that this version does not know
     UNKNOWN_EVENT = "unknown-event"  # an event that this version does not know
     AMBIGUOUS = "ambiguous"  # several live webhooks of a declared name, which differ
+    NAME_PINNED = "name-pinned"  # differs from the webhook of its name that is pinned by `id`
     LATER = "later"  # declared and not live, with a name that this plan already creates
 
     PRUNE_OFF = "prune-off"  # in scope, not declared, not pruned

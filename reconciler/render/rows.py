@@ -348,12 +348,13 @@ def other_rows(plan: Plan, view: View) -> list[Row]:
 def kept_row(kept: Kept) -> Row:
     """Return the row of kept webhooks: ambiguous, protected, unmanaged, of an unknown type."""
     first, why = kept.webhooks[0], REASONS[kept.reason]
-    # Only an id can choose one of several webhooks with one name.
-    if kept.reason is Reason.AMBIGUOUS:
+    # Only ids tell webhooks with one name apart.
+    if kept.reason in (Reason.AMBIGUOUS, Reason.NAME_PINNED):
         ids = ", ".join(quote(webhook.id) for webhook in kept.webhooks)
         if kept.detail:
             why += f", {quote(kept.detail)}"
-        why += f": pin one with `id` (ids {ids})"
+        why += ": declare each with its `id`, or with `state: absent` and its `id` to delete it"
+        why += f" (ids {ids})"
     elif kept.detail:
         why += f": {quote(kept.detail)}"
     if kept.unapplied:

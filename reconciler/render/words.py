@@ -29,6 +29,7 @@ REASONS: Final = {
     Reason.UNKNOWN_TYPE: "unknown type",
     Reason.UNKNOWN_EVENT: "unknown event",
     Reason.AMBIGUOUS: "webhooks with this name differ",
+    Reason.NAME_PINNED: "another live webhook has the name of one that is pinned by `id`",
     Reason.LATER: "one webhook per name is created in each run: apply again",
     Reason.PRUNE_OFF: "not declared, prune is off",
     Reason.OUT_OF_SCOPE: "outside all scopes",

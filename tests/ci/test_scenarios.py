@@ -735,9 +735,35 @@ def test_a_partly_failed_apply_lists_what_was_applied(here: World) -> None:
     assert "**Partially applied** by [this run]" in outcome
     assert "1 of 2 reviewed operations" in outcome
     assert "`apply-incomplete`" in failure
+    assert "To continue:\n\n```sh\ngh run rerun" in failure
     assert here.push().code == 0
     assert "**Applied** by" in here.github.bodies(1)[1]
     assert here.github.bodies(1)[0] == review
+
+
+def test_a_copy_of_a_pinned_webhook_needs_an_edit(here: World) -> None:
+    """Plans show it, with or without an operation; no command repeats the run that leaves it."""
+    pinned = here.emulator.webhook("Audit")
+    copy = {key: value for key, value in pinned.items() if key not in ("id", "url")}
+    copy["configuration"] = {"channel": "#copy"}
+    here.emulator.store.save({"organization": here.emulator.organization, **copy})
+    here.topic(1)
+    here.declare("Audit", "Deploys")
+    page = (here.work / "webhooks.yaml").read_text("utf-8")
+    page = page.replace('"Audit",', f'"Audit", id: "{pinned["id"]}",')
+    here.put({"webhooks.yaml": page})
+    here.pull(1)
+    here.squash(1)
+    done = here.push()
+    assert (done.code, done.outputs["failure-reason"]) == (7, "apply-incomplete")
+    plan, _, failure = here.github.bodies(1)
+    here.topic(2)
+    here.put({"webhooks.yaml": page + "# without an operation\n"})
+    here.pull(2)
+    for text in (plan, failure, *here.github.bodies(2)):
+        assert "another live webhook has the name of one that is pinned by `id`: declare" in text
+    assert "gh run rerun" not in failure
+    assert len(here.github.bodies(2)) == 1
 
 
 def test_a_shallow_checkout_is_reported_with_its_fix(here: World) -> None:
