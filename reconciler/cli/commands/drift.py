@@ -118,11 +118,11 @@ def _print_comments(session: Session, report: DriftReport) -> None:
 
 
 def _print_missing_secrets(session: Session) -> None:
-    """Print which secrets of the edited files GitHub's workflows do not have."""
+    """Print warnings about the edited files, and which secrets GitHub's workflows do not have."""
+    sources = session.load_all()  # prints warnings, which are errors in workflows
     text = workflow_text(session.process.directory / CALLED)
     if not text:
         return
-    sources = workflow.load_all(session.inputs)
     used = references(
         [webhook for source in sources for webhook in source.checked.desired.webhooks]
     )
