@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -58,21 +56,6 @@ def expect(done: Done, code: int, *texts: str, without: tuple[str, ...] = ()) ->
     found = [each for each in texts if each in printed]
     assert (done.code, found) == (code, list(texts)), printed
     assert [each for each in without if each in printed] == []
-
-
-def digest(done: Done) -> str:
-    """Return the digest that a plan prints, empty if there is none."""
-    found = re.search(r"(?:^Digest|--expect-digest) (sha256:[0-9a-f]{64})$", done.out, re.MULTILINE)
-    return found[1] if found else ""
-
-
-def command_in(
-    text: str, advice: str = r"^To apply exactly this plan:\s+webhooks (.*)$"
-) -> list[str]:
-    """Return the words of a suggested command, by the text before it."""
-    found = re.search(advice, text, re.MULTILINE)
-    assert found is not None, text
-    return shlex.split(found[1])
 
 
 Shell = Callable[..., Done]

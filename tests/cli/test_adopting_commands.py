@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from shutil import rmtree
 
 import pytest
 
 from tests.cli.conftest import Cloud, Shell, expect
 from tests.emulated.variant import Variant
-from tests.folders import write
 
 APPS = {"PaymentsBot": (20, "xoxb-1111111111-pay"), "DeployBot": (16, "xoxb-2222222222-dep"),
         "CloudTruth": (10, "xoxb-3333333333-ct")}  # fmt: skip
@@ -85,25 +83,8 @@ def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
     assert changed == {name for name in before if name.startswith("PaymentsBot")}
 
 
-def test_init_rejects_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The program's commit is unknown, or a name is already that of another file or folder."""
+def test_init_needs_a_commit(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the commit of the program is unknown, it must be named."""
     monkeypatch.setattr("reconciler.ci.workflows._installed_commit", lambda: None)
     done = shell("init", "--github")
     assert (done.code, done.out, "--commit" in done.err) == (64, "", True)
-    write(tmp_path, {".github/workflows/webhooks.yml": "on: push"})
-    commit = ("--commit", "a" * 40)
-    expect(shell("init", "--github", *commit), 64, "is not a webhooks workflow")
-    rmtree(tmp_path / ".github")
-    (tmp_path / ".github").write_text("a file")
-    expect(shell("init", "--github", *commit), 1, "not a directory")
-    assert (tmp_path / ".github").read_text() == "a file"
-
-
-def test_a_workflow_in_another_encoding_counts_as_edited(shell: Shell, tmp_path: Path) -> None:
-    command = ("init", "--github", "--yes", "--commit", "a" * 40)
-    assert shell(*command).code == 0
-    path = tmp_path / ".github/workflows/webhooks.yml"
-    edited = path.read_bytes() + "# café\n".encode("latin-1")
-    path.write_bytes(edited)
-    expect(shell(*command), 8, "these workflows have edits")
-    assert path.read_bytes() == edited

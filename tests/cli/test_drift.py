@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
@@ -14,7 +13,7 @@ from jsonschema import Draft7Validator
 from reconciler.errors import UsageError
 from reconciler.source.schema import schema_text
 from reconciler.workflow.accepting import EditedFile, write_edits
-from tests.cli.conftest import GOOD, Cloud, Done, File, Shell, command_in, expect
+from tests.cli.conftest import GOOD, Cloud, Done, File, Shell, expect
 from tests.folders import commit, git, write
 
 FILE = f"organization: Acme\n{GOOD}"
@@ -54,28 +53,6 @@ def test_a_file_that_changes_is_not_edited(
         write_edits(edited, tmp_path)
     assert (tmp_path / "other.yaml").read_text("utf-8") == FILE
     assert editing.path.read_text("utf-8") == f"{FILE}# saved\n"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"configuration": {"token": "xoxb-1", "channel": "#live", "username": "x"}},
-        {"name": "x y"},
-        {"name": "New [hook]*", "id": "added"},
-        None,
-    ],
-)
-def test_the_printed_command_reverts(
-    drift: Callable[..., Done], server: Cloud, change: dict[str, Any] | None
-) -> None:
-    """It is complete, also if it deletes, and afterwards there is no drift."""
-    row = server.emulator.webhook("Deploys")
-    if change is None:
-        server.emulator.store.delete(row["id"])
-    else:
-        server.emulator.store.save({**row, **change})
-    expect(drift(*command_in(drift().out, r"^ +revert +webhooks (.*)$"), "--yes"), 0)
-    expect(drift(), 0, "No drift.")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
-"""`--local` keeps webhooks between runs, without secrets and without files that git would add."""
+"""`--local` stores no secret, and follows no link; see sessions/plan.txt."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -34,19 +33,6 @@ def test_secrets_are_not_stored(shell: Shell, applied: Path) -> None:
             assert secret.encode() not in data, path.name
 
 
-def test_a_url_from_a_reference_is_masked(shell: Shell, file: File, tmp_path: Path) -> None:
-    """Only a URL in the file itself stays readable."""
-    file(**{"https://pager.example.com/x": "{env: URL}"})
-    environ = {"URL": "https://pager.example.com/QQpath", **SECRETS}
-    for shown in ("2 created", "No changes. 2 webhooks match."):
-        expect(shell("apply", "--local-db", "my.db", "--yes", **environ), 0, shown)
-    assert b"QQpath" not in (tmp_path / "my.db").read_bytes()
-    root = file().parent
-    assert sorted(each.name for each in root.iterdir()) == ["my.db", "webhooks.yaml"]
-    assert shell("apply", "--local-db", "new.db", "--yes", **SECRETS).code == 0
-    assert b"https://pager.example.com/x" in (tmp_path / "new.db").read_bytes()
-
-
 @pytest.mark.parametrize("link", [FOLDER, f"{FOLDER}/webhooks.db", "my.db"])
 @pytest.mark.parametrize("content", [b"", b"text", None])
 def test_a_link_is_not_followed(
@@ -66,15 +52,3 @@ def test_a_link_is_not_followed(
     assert list(target.parent.iterdir()) == ([] if content is None else [target])
     if content is not None:
         assert (target.stat().st_mode & 0o777, target.read_bytes()) == (0o644, content)
-
-
-def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:
-    """`--resend-secret` updates the webhook, and stores neither the old nor the new value."""
-    new = "xoxb-" + "9876543210-fedcba"
-    rotated = shell(
-        "apply", "--local", "--yes", "--resend-secret", "env:TOKEN", "--format", "json",
-        **{**SECRETS, "TOKEN": new, "URL": URL},
-    )  # fmt: skip
-    assert rotated.code == 0
-    assert json.loads(rotated.out)["organizations"][0]["counts"]["updated"] == 1
-    assert new.encode() not in (applied / "webhooks.db").read_bytes()

@@ -130,28 +130,6 @@ def expect_report(done: Done, folder: Path, code: int, states: dict[str, str]) -
     assert {state: number for state, number in totals.items() if number} == numbers
 
 
-def test_a_plan_file_a_digest_and_a_report_cover_the_run(run: Run, tmp_path: Path) -> None:
-    """One file has the plans of all organizations, one digest approves all of their operations."""
-    planned = json.loads(run("plan orgs --format json").out)
-    counted = {"organizations": 2, "to_change": 2, "create": 2, "failed": 0}
-    assert counted.items() <= planned["totals"].items()
-    other = "sha256:" + "0" * 64
-    line = "apply -f orgs --yes --expect-digest"
-    expect(run(f"{line} {other}"), 6, f"reviewed  {other}", f"now       {planned['digest']}")
-    expect(run(f"{line} {planned['digest']} --keep-going"), 64, "--keep-going cannot be used")
-    digest_of_one = json.loads(run("plan orgs/Acme.yaml --format json").out)["digest"]
-    assert run("plan orgs -o p.json").code == 0
-    expect(run("show p.json"), 0, "In 2 organizations: Acme, Globex:")
-    expect(run("apply orgs/Globex.yaml --yes"), 0, "1 created")
-    assert json.loads(run("plan orgs --format json").out)["digest"] == digest_of_one
-    done = run(f"apply p.json --yes --expect-digest {planned['digest']} --report r.json")
-    expect(done, 0, "2 organizations: 1 applied, 1 unchanged.")
-    report = json.loads((tmp_path / "r.json").read_text())
-    states = {each["organization"]["name"]: each["state"] for each in report["organizations"]}
-    assert (report["exit_code"], states) == (0, {"Acme": "applied", "Globex": "unchanged"})
-    expect(run(f"{line} {other}"), 0, "already applied, or these files lack the change")
-
-
 def test_a_server_that_cannot_be_reached_is_found_out_once(run: Run, tmp_path: Path) -> None:
     """One organization tries it four times; for the others no request is sent."""
     more = dict.fromkeys(("INITECH_KEY", "HOOLI_KEY"), "some-example-key")

@@ -9,14 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler.errors import ExitCode, NotReviewedError, ReconcilerError
-from reconciler.planning.plan import (
-    Create,
-    Delete,
-    FieldRemoved,
-    Plan,
-    Reason,
-    Update,
-)
+from reconciler.planning.plan import Create, Delete, FieldRemoved, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all
 from reconciler.planning.run import RunPlan

@@ -9,14 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.source.files import NotReadableError, Sources
-from reconciler.source.history import (
-    Commit,
-    NoBaseError,
-    git_in,
-    matching_lines,
-    renames,
-    tracked,
-)
+from reconciler.source.history import Commit, NoBaseError, git_in, matching_lines, renames, tracked
 from reconciler.workflow import Inputs
 from tests.folders import commit, git, write
 
