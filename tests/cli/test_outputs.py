@@ -1,4 +1,4 @@
-"""Output options never destroy existing files."""
+"""Output options never destroy existing files; see sessions/plan.txt."""
 
 from __future__ import annotations
 
@@ -53,25 +53,6 @@ def test_only_a_file_of_the_same_kind_is_replaced(
         assert (done.out, inputs[name].read_bytes()) == ("", before)
     for name in own:
         assert shell(*WRITERS[kind], name, **SECRETS).code == 0, name
-
-
-@pytest.mark.parametrize("exists", [False, True])
-def test_a_result_does_not_replace_an_input(
-    shell: Shell, file: File, tmp_path: Path, exists: bool
-) -> None:
-    """A result is never written to a secret's file, or as a new file in a directory of `-f`."""
-    file(GOOD.replace("env: TOKEN", "file: ../token"), "dir/a.yaml")
-    (tmp_path / "link").symlink_to("token")
-    if exists:
-        (tmp_path / "token").touch()
-    for name in ("token", "link", "dir/plan.YAML"):
-        for command in (["plan", "--out"], ["apply", "--yes", "--report"]):
-            done = shell(*command, name, *DB, "-f", "dir")
-            expect(done, 64, "cannot be written")
-            assert done.out == ""
-    assert (tmp_path / "token").exists() is exists
-    for name in ("plan.json", "dir/plan.json", "dir/.plan.yaml"):
-        assert shell("plan", *DB, "-f", "dir", "--out", name).code == 0
 
 
 def test_every_option_with_a_file_is_in_this_test() -> None:
