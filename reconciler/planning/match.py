@@ -31,7 +31,7 @@ from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, compare_live
 from reconciler.planning.names import Globs, lookalike_key
-from reconciler.planning.plan import Delete, Kept, Reason, Snapshot
+from reconciler.planning.plan import Delete, Kept, Reason
 from reconciler.planning.readback import Evidence, Reading, hides_destination, snapshot
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
@@ -407,7 +407,7 @@ class Match:
             return
         pins = {entry.id for entry in self._webhooks if entry.name == webhook.name}
         pinned = [live for live in self._by_name[webhook.name] if live.id in pins]
-        different: list[Snapshot] = []
+        different: list[LiveWebhook] = []
         for live in others:
             if self._keep_unknown(live, webhook.position):
                 continue
@@ -415,12 +415,21 @@ class Match:
             if keeper is not None:
                 self._delete_duplicate(live, webhook, keeper)
             else:
-                different.append(snapshot(live))
-        if different:
+                different.append(live)
+        if not self._prunes(webhook.name):
+            # Like any other webhook that no file declares.
+            self._taken.difference_update(live.id for live in different)
+        elif different:
             # Its entry may have been removed, or it is a copy: only the author knows, so a run
             # that leaves it is not a success.
-            kept = Kept(tuple(different), Reason.NAME_PINNED, webhook.position, unapplied=True)
-            self.kept.append(kept)
+            kept = tuple(map(snapshot, different))
+            self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, unapplied=True))
+
+    def _prunes(self, name: str) -> bool:
+        """Return whether a live webhook of this name is deleted if no file declares it."""
+        return self._prune and any(
+            scope.prune for scope, globs in self._scopes if globs.match(name)
+        )
 
     def _taken_names(self) -> Iterator[Finding]:
         """Yield an error for each name that an operation needs but another live webhook has.
@@ -520,13 +529,13 @@ class Match:
     def _classify_undeclared(self, live: LiveWebhook) -> None:
         """Count a webhook that is in scope; delete or keep it if no entry matches it."""
         # Guards compare the deletes with all webhooks in scope, whatever happens to them.
-        prunes = [scope.prune for scope, globs in self._scopes if globs.match(live.name)]
-        if prunes:
+        is_in_scope = any(globs.match(live.name) for _, globs in self._scopes)
+        if is_in_scope:
             self.in_scope_count += 1
         if live.id in self._taken or self._keep_unknown(live, None):
             return
-        if not (self._prune and any(prunes)):
-            reason = Reason.PRUNE_OFF if prunes else Reason.OUT_OF_SCOPE
+        if not self._prunes(live.name):
+            reason = Reason.PRUNE_OFF if is_in_scope else Reason.OUT_OF_SCOPE
             self.unmanaged.append(Kept((snapshot(live),), reason))
             return
         protecting = self._protecting_pattern(live)
