@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from fnmatch import translate
@@ -250,3 +251,9 @@ def _is_private(host: str) -> bool:
     except ValueError:
         # A name: without a dot, only the local network resolves it.
         return "." not in host or host.endswith(_PRIVATE_ENDS)
+
+
+def previously(name: str) -> str:
+    """Return the key of an entry that renames a live webhook, for a message."""
+    written = json.dumps(name, ensure_ascii=False)  # YAML reads the same text
+    return f"`previously: [{written}]`"

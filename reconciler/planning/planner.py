@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
@@ -20,7 +19,7 @@ from reconciler.planning.compare import Comparison, compare, visible
 from reconciler.planning.drift import attributed, still_renamed
 from reconciler.planning.guards import guard_all, new_notes, relaxed
 from reconciler.planning.match import Match
-from reconciler.planning.names import Globs, unmatched, unused
+from reconciler.planning.names import Globs, previously, unmatched, unused
 from reconciler.planning.plan import (
     Counts,
     Create,
@@ -413,8 +412,7 @@ def _rename_hints(
 
 def declare_previously(old: str, new: str) -> str:
     """Return the edit after which an apply renames the live webhook `old` to `new`."""
-    written = json.dumps(old, ensure_ascii=False)  # YAML reads the same text
-    return f"add `previously: [{written}]` to {new!r}"
+    return f"add {previously(old)} to {new!r}"
 
 
 def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[LiveWebhook]:

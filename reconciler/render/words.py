@@ -224,19 +224,22 @@ def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
             yield form.format(labels.count(label))
 
 
+_MOVED: Final = "a secret would go to another host: increment `version`, plan with --base"
+_CHANGED: Final = "only a secret's value differs"
+"""Why no digest covers an operation."""
+
+
 def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[str]:
     """Yield a line for each reason why no digest covers operations."""
-    moved, changed = dict[str, list[str]](), dict[str, list[str]]()
+    groups: dict[str, dict[str, list[str]]] = {_MOVED: {}, _CHANGED: {}}
     for plan in plans:
         # A plan that was not made for a review has no digests.
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
-            if moves(operation) or not digests:
-                webhooks = moved if moves(operation) else changed
+            reason = _MOVED if moves(operation) else _CHANGED
+            if reason == _MOVED or not digests:
+                webhooks = groups[reason]
                 webhooks.setdefault(shown(operation.name), []).append(plan.organization.name)
-    for reason, webhooks in (
-        ("a secret would go to another host: increment `version`, plan with --base", moved),
-        ("only a secret's value differs", changed),
-    ):
+    for reason, webhooks in groups.items():
         names = list(webhooks)
         if len(plans) > 1:
             names = [

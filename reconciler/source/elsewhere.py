@@ -107,6 +107,7 @@ class _Search:
 
     def __init__(self, deleted: Collection[str], owner: Owner) -> None:
         self.owner = owner
+        self._deleted = frozenset(deleted)
         # All declarations have this word.
         self._webhooks = _Names(deleted if len(deleted) <= _MAX_NAMES else ["webhooks"])
         # Without an organization, the overlays of others show which files are only layers.
@@ -134,6 +135,12 @@ class _Search:
         # The webhooks of other programs have no `configuration`.
         is_ours = names_organization or b"configuration" in text
         return is_ours and b"webhooks" in text and self._webhooks.in_text(text)
+
+    def declared(self, document: Document) -> tuple[str, ...]:
+        """Return the webhooks that a file declares in this organization."""
+        if not self.owner.owns(document):
+            return ()
+        return tuple(sorted(_declared_names(document).intersection(self._deleted)))
 
     def names(self, lines: Mapping[str, bytes]) -> frozenset[str]:
         """Return the names of the files that may declare the webhooks."""
@@ -166,14 +173,15 @@ def _in_tree(others: Iterable[str], known: Iterable[str], directory: Path) -> So
         read_before = {os.path.realpath(directory / name) for name in known}
     except FileNotFoundError:  # the working directory was deleted
         return Sources()
+    targets = {name: os.path.realpath(directory / name) for name in others}
     # A link to a file that was read declares nothing else.
-    names = [name for name in others if os.path.realpath(directory / name) not in read_before]
+    names = [name for name, target in targets.items() if target not in read_before]
     if not names:  # without paths, the default file would be read
         return Sources()
     here = os.path.realpath(directory)
 
     def is_link(name: str) -> bool:
-        return os.path.realpath(directory / name) != os.path.normpath(os.path.join(here, name))
+        return targets[name] != os.path.normpath(os.path.join(here, name))
 
     # Of a file and a link to it, the first is read: only from the file itself, `extends` is right.
     ordered = sorted(names, key=lambda name: (is_link(name), name))
@@ -297,13 +305,13 @@ def declared_elsewhere(
             gone = [name for name in committed if not os.path.lexists(directory / name)]
         # No commit removed these files, so no review has seen the removal: the plan is blocked.
         candidates += [(document, FileState.GONE, "") for document in _at(now, gone, owner)]
-        candidates += _removed(now, {*names, *lines}, search, deleted, base)
+        candidates += _removed(now, {*names, *lines}, search, base)
     declared: list[DeclaredElsewhere] = []
     if now is None and _is_refused(directory, git):
         declared.append(DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED))
     for document, state, removed_by in candidates:
-        webhooks = tuple(sorted(_declared_names(document).intersection(deleted)))
-        if webhooks and owner.owns(document):
+        webhooks = search.declared(document)
+        if webhooks:
             declared.append(DeclaredElsewhere(document.file, webhooks, state, removed_by))
     return tuple(declared)
 
@@ -356,10 +364,9 @@ def _removed(
     now: Commit,
     present: Collection[str],
     search: _Search,
-    deleted: Collection[str],
     base: str | None,
 ) -> Iterator[tuple[Document, FileState, str]]:
-    """Yield the files with `deleted` webhooks that commits up to `now` removed, each with it."""
+    """Yield the files with deleted webhooks that commits up to `now` removed, each with it."""
     # Without a base, one commit is enough: an older removal was applied, or is still in review.
     before = commit_at(base or f"{now.id}^", now.directory, now.git)
     if before is None:
@@ -367,7 +374,7 @@ def _removed(
     earlier = search.names(search.lines(now.git, before))
     for document in _at(before, earlier.difference(present), search.owner):
         # A search of the history takes long.
-        if _declared_names(document).isdisjoint(deleted) or not search.owner.owns(document):
+        if not search.declared(document):
             continue
         removed_by = removal(before.id, document.file, now)
         if removed_by is not None:

@@ -33,7 +33,6 @@ _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
 _SIMILAR: Final = 50
 """The percentage from which git calls two files a rename."""
-_WEBHOOKS: Final = re.compile(rb"""(?m)^["']?webhooks["']? *:""")
 
 
 class _Entry(NamedTuple):
@@ -224,7 +223,7 @@ def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping
 
     These are the names in the commit `now`, or else in the index.
     """
-    if commit.id == _NULL_COMMIT:
+    if re.fullmatch(_NULL, commit.id):
         return {}
     options = ["--name-status", "-z", "--find-renames=1%", "--diff-filter=R", "--relative"]
     versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
@@ -248,7 +247,8 @@ def _declares(commit: Commit, name: str) -> bool:
     """
     with suppress(files.NotReadableError):
         raw = commit.read_file(name).raw
-        return _WEBHOOKS.search(raw) is not None and b"apiVersion" not in raw
+        declares = re.search(files.FileKind.WEBHOOKS.value[1], raw) is not None
+        return declares and b"apiVersion" not in raw
     return False
 
 

@@ -8,7 +8,6 @@ planner.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from reconciler.source import secrets
 from reconciler.source.document import holds, listed, mapping, usable_defaults, value_at
 from reconciler.source.files import IDENTITY
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
-from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
+from reconciler.source.text import LOOKS_SECRET, did_you_mean, in_quotes, masked, quoted
 
 
 class Rules(NamedTuple):
@@ -186,8 +185,9 @@ def _character_findings(name: str, place: Place) -> Iterator[Finding]:
         )
         return
     # Otherwise the corrected entry would replace the webhook, and lose its hidden secrets.
-    written = json.dumps(name, ensure_ascii=False)  # YAML reads the same text
-    keep = f"; if it is live, add `previously: [{written}]` to rename it"
+    keep = ""
+    if LOOKS_SECRET.search(name) is None:
+        keep = f"; if it is live, add {names.previously(name)} to rename it"
     if name != name.strip():
         yield warning(
             "spaces-around-name",

@@ -77,10 +77,16 @@ class Parsed(NamedTuple):
     policies: Mapping[str, str] = MappingProxyType({})
 
     @property
+    def parents(self) -> Mapping[str, Document]:
+        """The files that the documents extend, by name."""
+        return {
+            parent.file: parent for document in self.documents for parent in document.layers[1:]
+        }
+
+    @property
     def files(self) -> Mapping[str, Document]:
         """All files by name; one that is also a parent is there as it is applied."""
-        parents = (parent for document in self.documents for parent in document.layers[1:])
-        return {document.file: document for document in (*parents, *self.documents)}
+        return {**self.parents, **{document.file: document for document in self.documents}}
 
 
 def parse_files(sources: Sources) -> Parsed:
@@ -96,14 +102,11 @@ def parse_files(sources: Sources) -> Parsed:
 def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     """Return the desired configuration of parsed files, or the errors in them."""
     documents = {document.file: document for document in parsed.documents if document.usable}
-    parents = {
-        parent.file: parent for document in parsed.documents for parent in document.layers[1:]
-    }
     accepted = {file: list(parts(document.data)) for file, document in documents.items()}
     # No webhook may receive the key of any organization, also not one that another file names.
     rules = rules._replace(api_keys=rules.api_keys.union(key_references(parsed.documents)))
     findings = _findings(parsed, documents, accepted, rules)
-    loaded = Loaded(None, tuple(findings), documents, parents)
+    loaded = Loaded(None, tuple(findings), documents, parsed.parents)
     if has_errors(findings):
         return loaded
     # The webhooks of a missing file would be deleted.

@@ -179,14 +179,16 @@ def _check_parts(name: str, parts: _Parts) -> None:
                     did_you_mean(keyword, known)
                     or "use keywords of JSON Schema 2020-12, or name an annotation `x-...`",
                 )
-        reference = part.get("$ref", "#")
-        if isinstance(reference, str) and _target(reference) not in parts:
+        reference = part.get("$ref")
+        if not isinstance(reference, str):
+            continue
+        if _target(reference) not in parts:
             raise _unusable(
                 name,
                 f"has a `$ref` to `{reference}`, where it has no schema",
                 "refer to a schema in the policy, as in `#/$defs/NAME`",
             )
-        references.add(str(reference))
+        references.add(reference)
     if len(references) > _MAX_LEVELS:
         raise _unusable(name, f"has more than {_MAX_LEVELS} different references", _SIMPLIFY)
     root = parts[()]

@@ -127,7 +127,7 @@ def apply_all(
     values: bool = False,
     keep_going: bool = False,
     withhold: _Withhold = lambda plan, live, gathered: {},
-    label: Callable[[Planned], Planned] | None = None,
+    label: Callable[[Planned], Planned] = lambda planned: planned,
 ) -> RunReport:
     """Apply all targets one after another, if `confirm` returns true for what will be applied.
 
@@ -146,8 +146,7 @@ def apply_all(
         check_digest(expect_digest)
     reviewed = expect_digest is not None or any(target.review is not None for target in targets)
     planned = plan_all(targets, allow_deletes=allow_deletes, writing=True, reviewed=reviewed)
-    if label is not None:
-        planned = tuple(map(label, planned))
+    planned = tuple(map(label, planned))
     complete = RunPlan(tuple(part.result for part in planned))
     digest = complete.digest
     if expect_digest is not None:

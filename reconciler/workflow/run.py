@@ -298,10 +298,12 @@ def _with_own_resends(targets: Sequence[Target]) -> Sequence[Target]:
 
     A request of --resend-secret must belong to one organization of the run, not to all of them.
     """
-    own = [own_resends(target.options.resend, target, len(targets)) for target in targets]
-    somewhere = set[str]().union(*own)
+    names_by_request = [
+        own_resends(target.options.resend, target, len(targets)) for target in targets
+    ]
+    somewhere = set[str]().union(*names_by_request)
     result = []
-    for target, names in zip(targets, own, strict=True):
+    for target, names in zip(targets, names_by_request, strict=True):
         # What no organization has stays, and is an error of each.
         resend = tuple(
             names.get(request, request)
@@ -321,15 +323,15 @@ def own_resends(requests: Iterable[str], target: Target, count: int) -> dict[str
     organizations = {target.source.name}
     if target.organization is not None:
         organizations.add(target.organization.name)
-    own: dict[str, str] = {}
+    names_by_request: dict[str, str] = {}
     for request in requests:
         names = {request, *(request.removeprefix(f"{name}: ") for name in organizations)}
         # Alone, a prefix is rather part of the webhook's name.
         for name in sorted(names, key=len, reverse=count == 1):
             if not any(Resends(target.checked.desired, None, named=[name]).unmatched()):
-                own[request] = name
+                names_by_request[request] = name
                 break
-    return own
+    return names_by_request
 
 
 def _with_matching_globs(plans: Sequence[Plan]) -> list[Plan]:

@@ -12,7 +12,7 @@ from reconciler.cli.commands.plan import (
     SAVED_OPTIONS,
     apply_options,
     check_output,
-    labels,
+    labeled,
     load_targets,
     record_findings,
 )
@@ -141,7 +141,7 @@ def _apply(
             expect_digest=expect_digest,
             values=options["yes"],
             keep_going=keep_going,
-            label=labels(targets),
+            label=labeled,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 
 from reconciler import workflow
-from reconciler.ci.workflows import CALLED, workflow_text
 from reconciler.cli.commands.plan import ONLY, apply_options
 from reconciler.cli.connection import connected_all, require_used, show_problems
 from reconciler.cli.options import Option, command
@@ -120,13 +119,17 @@ def _print_comments(session: Session, report: DriftReport) -> None:
 def _print_missing_secrets(session: Session) -> None:
     """Print warnings about the edited files, and which secrets GitHub's workflows do not have."""
     sources = session.load_all()  # prints warnings, which are errors in workflows
-    text = workflow_text(session.process.directory / CALLED)
+    # Imported here, because it takes time, and is for repositories on GitHub.
+    from reconciler.ci import workflows
+
+    text = workflows.workflow_text(session.process.directory / workflows.CALLED)
     if not text:
         return
     used = references(
         [webhook for source in sources for webhook in source.checked.desired.webhooks]
     )
-    names = [ref.name for ref in used if ref.scheme == "env" and f"secrets.{ref.name} " not in text]
-    if names:
-        again = "run `webhooks init --github` again"
-        session.console.message("warning", f"{CALLED} lacks {shorten(names, 5)}: {again}")
+    required = workflows.RequiredSecrets(references=used).variables
+    missing = [name for name in required if f"secrets.{name} " not in text]
+    if missing:
+        message = f"{workflows.CALLED} lacks {shorten(missing, 5)}"
+        session.console.message("warning", f"{message}: run `webhooks init --github` again")

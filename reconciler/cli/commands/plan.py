@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -187,9 +187,7 @@ def run(
     targets = load_targets(session, words, options, target)
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
-    label = labels(targets)
-    if label is not None:
-        planned = tuple(map(label, planned))
+    planned = tuple(map(labeled, planned))
     run = workflow.RunPlan(tuple(organization.result for organization in planned))
     show_problems(session, run.organizations)
     view = session.view()._replace(
@@ -218,22 +216,19 @@ def _missing(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
     return frozenset().union(*(files.missing_references for files in gathered))
 
 
-def labels(
-    targets: Sequence[workflow.Target],
-) -> Callable[[workflow.Planned], workflow.Planned] | None:
-    """Return what removes the label of drift from what may still wait to be applied.
+def labeled(planned: workflow.Planned) -> workflow.Planned:
+    """Return a plan without the label of drift on what may still wait to be applied.
 
-    None without a base.
+    Without a base it has no labels.
     """
-    base = targets[0].options.base
-    if base is None:
-        return None
+    options = planned.target.options
+    if options.base is None:
+        return planned
     # Imported here, because few plans have a base.
     from reconciler.workflow.drift import Base, compared
 
-    return lambda planned: compared(planned, Base(planned.target.options.previous, revision=base))[
-        0
-    ]
+    organization, _ = compared(planned, Base(options.previous, revision=options.base))
+    return organization
 
 
 def record_findings(session: Session, run: workflow.RunPlan) -> None:
