@@ -29,6 +29,7 @@ from reconciler.api.attempt import (
 from reconciler.api.origin import Origin
 from reconciler.api.wire import without_secrets
 from reconciler.errors import (
+    RUN_AGAIN,
     ApiError,
     AuthenticationError,
     ConflictError,
@@ -255,7 +256,7 @@ def _rejection(
     elif status == 409:
         error = ConflictError
         message = f"{server} reports a conflict with another change (HTTP 409)"
-        hint = "another process may be changing the same object; run the same command again"
+        hint = f"another process may be changing the same object; {RUN_AGAIN}"
     # A 408 does not show whether the request arrived, so it counts as a failure of the server.
     elif 400 <= status < 500 and status != 408:
         error, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
@@ -274,7 +275,7 @@ def _missing(
     """Return class, message and hint of a 404 or 410: the object is missing, or the API."""
     if is_json:
         message = f"{server} has no such object (HTTP {status})"
-        hint = f"it was deleted, or the {label} cannot see it; run the same command again"
+        hint = f"it was deleted, or the {label} cannot see it; {RUN_AGAIN}"
         return NotFoundError, message, hint
     message = f"{server} returned HTTP {status} without JSON: it does not have this API"
     return ProtocolError, message, "check the server URL"

@@ -9,7 +9,7 @@ issue, with the command to run next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -340,6 +340,8 @@ def _outcomes(run: Run, organizations: Sequence[_Reviewed], report: RunReport) -
         if isinstance(result.problem, _REFUSED)
     ]
     plans = iter(plan_all(refused, allow_deletes=run.allow_deletes, reviewed=True))
+    # Without a client of GitHub there are no reviews.
+    pushed = pushed_commits(run) if run.github else ()
     outcomes: list[_Outcome] = []
     for organization, result in zip(organizations, report.organizations, strict=True):
         # Some reviewed operations of a refused organization may be done: a plan shows which.
@@ -358,20 +360,21 @@ def _outcomes(run: Run, organizations: Sequence[_Reviewed], report: RunReport) -
             desired = organization.target.checked.desired
             reviews = settle(reviews, pending, desired, by_digest=by_digest)
             if reviews and problem is None and pending.exit_code is ExitCode.OK:
-                reviews = _with_applied(run, reviews)
+                reviews = _with_applied(reviews, pushed)
         rotated = _rotated(run, organization, pending)
         outcomes.append(_Outcome(organization, result, pending, reviews, rotated))
     return outcomes
 
 
-def _with_applied(run: Run, reviews: Sequence[Merged]) -> tuple[Merged, ...]:
+def _with_applied(reviews: Sequence[Merged], pushed: Collection[str]) -> tuple[Merged, ...]:
     """Return the reviews; the newest, if its plan had no operations, is now known to be applied.
 
+    `pushed` are the commits that this run applies.
     Nothing else tells later runs that the files of its merge are those that are live.
     """
     newest, *others = reviews
     is_empty = not newest.operations and newest.problem in (None, NotApproved.NO_COMMENT)
-    if is_empty and newest.pull.merge_commit in pushed_commits(run):
+    if is_empty and newest.pull.merge_commit in pushed:
         newest = replace(newest, is_applied=True)
     return (newest, *others)
 

@@ -128,20 +128,25 @@ def _ways_to_revert(
             # Another organization may have a webhook of this name, whose secret does not wait.
             prefix = f"{planned[index].result.name}: " if len(indexes) > 1 else ""
             words.update(f"{prefix}{webhook}" for webhook in requests[index])
-        applying = replace(run, environment=name, resend=tuple(sorted(words)))
-        ways += _way_to_revert(applying, plans, part)
+        applying = replace(run, environment=name)
+        ways += _way_to_revert(applying, plans, part, tuple(sorted(words)))
     return ways
 
 
-def _way_to_revert(run: Run, plans: RunPlan, report: DriftReport) -> list[str]:
-    """Return the way to revert the changes of the environment of a run, if it has any."""
+def _way_to_revert(
+    run: Run, plans: RunPlan, report: DriftReport, resend: tuple[str, ...]
+) -> list[str]:
+    """Return the way to revert the changes of the environment of a run, if it has any.
+
+    `resend` are the requests of the secrets that the plans resend.
+    """
     applying = replace(
         run,
         branch=run.applied_branch or run.branch,  # a schedule runs on the default branch
         # From drift-webhooks.yml to apply-webhooks.yml, as `init --github` names them.
         workflow=run.workflow.replace("drift", "apply"),
     )
-    command = applying.digest_command(plans, run.resend)
+    command = applying.digest_command(plans, resend)
     if command is None or not report.needs_attention:
         return []
     is_drift = not report.unknown and any(report.webhooks)

@@ -64,7 +64,7 @@ class Subject(NamedTuple):
 
 
 class ShownOperation(NamedTuple):
-    """An operation that a comment shows; `resend` if its digest is about that of a field."""
+    """An operation that a comment shows; `resend` if the digest is about the resend of a field."""
 
     subject: Subject
     digest: OperationDigest

@@ -396,7 +396,7 @@ def _resolve_failures(
 
 
 def _is_resolved(run: Run, post: Post, organizations: Sequence[Subject]) -> bool:
-    """Return whether a successful run resolves the failure that a comment or issue reports.
+    """Return whether this run resolves or replaces the failure that a comment or issue reports.
 
     Also one of another environment, if all of its failed organizations have moved to this one.
     """

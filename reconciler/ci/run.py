@@ -88,7 +88,7 @@ class Run:
     base_commit: str = ""
     day_ago: str = ""
 
-    def digest_command(self, plans: RunPlan, resend: tuple[str, ...] = ()) -> str | None:
+    def digest_command(self, plans: RunPlan, resend: tuple[str, ...]) -> str | None:
         """Return the command that starts the apply workflow for exactly these plans.
 
         It includes the number of deletes, if a guard blocks one of them. None outside a workflow,

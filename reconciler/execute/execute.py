@@ -122,7 +122,10 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
 
 
 def _check(run: Apply, reviewed: bool) -> None:
-    """Record which operations are already done, and skip the changed ones."""
+    """Record which operations are already done, and skip the changed ones.
+
+    Raises StalePlanError if the plan was `reviewed` and some have changed.
+    """
     changed: list[tuple[int, Skipped]] = []
     for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from typing import Final, TypeGuard
 
 from reconciler.errors import (
+    RUN_AGAIN,
     AmbiguousWriteError,
     ApiError,
     ConflictError,
@@ -105,7 +106,7 @@ class Apply:
         ]
 
     def has_no_visible_effect(self, operation: Operation) -> TypeGuard[Update]:
-        """Return whether an operation is an update of values only that the server does not show."""
+        """Return whether an operation is an update before which the server shows no difference."""
         if not isinstance(operation, Update) or operation.before.id not in self.before.by_id:
             return False
         before = self.before.by_id[operation.before.id]
@@ -251,7 +252,7 @@ def _send(operation: Operation, run: Apply) -> Outcome:
             if _is_live_duplicate(operation, run):
                 raise ConflictError(
                     "CloudTruth reports that the duplicate does not exist, but still shows it",
-                    hint="run the same command again",
+                    hint=RUN_AGAIN,
                 )
             return Applied(operation, id=before.id, note="it was already deleted")
 

@@ -14,7 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from typing import Final, NamedTuple
 
-from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingError
+from reconciler.errors import (
+    RUN_AGAIN,
+    AmbiguousWriteError,
+    ApiError,
+    IncompleteListingError,
+)
 from reconciler.execute.ledger import is_verifiable
 from reconciler.execute.operation import (
     SPACING,
@@ -259,7 +264,7 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
     if not isinstance(operation, Delete):
         return _final_write(outcome, operation, live, listed, last, run)
     if live is not None:
-        return _contradicted(operation, "it still exists", "run the same command again")
+        return _contradicted(operation, "it still exists", RUN_AGAIN)
     # Without the pauses, which a signal ends, the listing may lag behind the delete.
     if last.settled:
         return _record_missing(outcome, run)

@@ -9,7 +9,8 @@ For each live webhook the first matching row applies:
                                               (for both rows, a name outside the scope of the
                                               entry's file is an error without `adopt: true`)
     same name as a matched webhook            if equal: duplicates, all but the smallest id are
-                                              deleted; if different: all are kept, and reported
+                                              deleted; if different: all are kept, and reported;
+                                              beside one keyed by id, only where a file prunes
     in scope of a file that prunes            deleted, unless protected, or named like an entry with
                                               `state: absent` whose id is not live
     otherwise                                 unmanaged
@@ -243,8 +244,7 @@ class Match:
         """
         gone: dict[str, list[Webhook]] = {}
         declared: list[Webhook] = []
-        entries: list[Webhook | Absent] = [*self._webhooks, *self._absent]
-        numbers = Counter(entry.name for entry in entries)
+        numbers = Counter(entry.name for entry in self._entries())
         copy = "copy it from `webhooks status -v`"
         for webhook in self._webhooks:
             if self._is_gone(webhook):
@@ -400,7 +400,10 @@ class Match:
             self.findings.append(error("absent-and-protected", message, hint, position, related))
 
     def _classify_same_name(self, webhook: Webhook) -> None:
-        """Delete duplicates and keep different webhooks under the names of entries with an id."""
+        """Classify the other webhooks under the name of an entry with an id.
+
+        Duplicates are deleted; different ones are kept, and reported where a file prunes.
+        """
         others = self._free(webhook.name)
         self._taken.update(live.id for live in others)
         if not others or not self._selects(webhook.name):

@@ -330,7 +330,7 @@ def webhook_key(operation: Operation) -> str:
 
 
 class Kept(NamedTuple):
-    """Live webhooks that are not changed; several if the declaration is ambiguous.
+    """Live webhooks that are not changed; several with `Reason.AMBIGUOUS` and `NAME_PINNED`.
 
     With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
     line that explains the reason: the `protect` glob, or the declaration with that name. `detail`

@@ -141,12 +141,7 @@ class Resends:
         """Yield an error for each request that matches no declaration."""
         if not self._named:
             return  # most plans
-        # Any declared webhook may be requested, live or not, selected or not.
-        known = {_ALL}
-        for webhook in self._desired.webhooks:
-            for field in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
-                known |= _names(webhook, webhook.configuration[field])
-        for name in sorted(self._named - known):
+        for name in sorted(self._named - requestable(self._desired)):
             yield error(
                 "unknown-resend",
                 f"--resend-secret {name!r} matches no declared secret reference "
@@ -193,6 +188,16 @@ class Resends:
         if (old.scheme, old.name) == (new.scheme, new.name):
             return SecretCause.VERSION_CHANGED
         return SecretCause.REFERENCE_CHANGED
+
+
+def requestable(desired: Desired) -> set[str]:
+    """Return all names that the command line accepts for secrets of some files."""
+    # Any declared webhook may be requested, live or not, selected or not.
+    known = {_ALL}
+    for webhook in desired.webhooks:
+        for field in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
+            known |= _names(webhook, webhook.configuration[field])
+    return known
 
 
 def _has_versioned_destination(webhook: Webhook, name: str) -> bool:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -66,17 +65,19 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
             duplicate = [] if kept_id is None else [kept_id, may_differ]
             contents = [(["delete", _content(before, hosts), *duplicate], None)]
     return tuple(
-        replace(
-            operation_digest(digest_of(content)[:_DIGEST_LENGTH], id_, operation.name),
-            resent=resent,
-        )
+        operation_digest(digest_of(content)[:_DIGEST_LENGTH], id_, operation.name, resent)
         for content, resent in contents
     )
 
 
-def operation_digest(content: str, id_: str | None, name: str) -> OperationDigest:
-    """Return the digest of an operation on a webhook, from that of its content without the id."""
-    return OperationDigest(digest_of([id_, content])[:_DIGEST_LENGTH], id_, name, content)
+def operation_digest(
+    content: str, id_: str | None, name: str, resent: str | None = None
+) -> OperationDigest:
+    """Return the digest of an operation on a webhook, from that of its content without the id.
+
+    `resent` is the field whose resend it is about, if any.
+    """
+    return OperationDigest(digest_of([id_, content])[:_DIGEST_LENGTH], id_, name, content, resent)
 
 
 def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[tuple[Any, str | None]]:

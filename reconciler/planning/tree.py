@@ -116,7 +116,7 @@ def _plan_tree(plan: Plan) -> Tree:
         ],
         "resends": plain(resends(plan.operations)),
         "kept": [{"name": kept.name, **plain(kept)} for kept in plan.kept],
-        # Only ambiguous webhooks are kept together, so an unmanaged entry has exactly one.
+        # Only webhooks of a declared name are kept together, so an unmanaged entry has exactly one.
         "unmanaged": [
             {"webhook": plain(kept.webhooks[0]), "reason": str(kept.reason)}
             for kept in plan.unmanaged

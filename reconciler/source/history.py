@@ -360,12 +360,14 @@ def _is_shallow(git: Git) -> bool:
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
     """Return the paths of `names` whose content git tracks; none without git."""
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
-    in_index: set[str] = set()
-    for name in names:
-        path = files.display_name(directory / name, directory=directory)
-        if any(entry.name == path for entry in _regular(_entries(git([*command, path]) or b""))):
-            in_index.add(name)
-    return frozenset(in_index)
+    paths = {name: files.display_name(directory / name, directory=directory) for name in names}
+    if not paths:
+        return frozenset()  # without paths, git would list everything
+    listing = git([*command, *paths.values()])
+    if listing is None:  # for all, if one is outside of the repository
+        listing = b"".join(git([*command, path]) or b"" for path in paths.values())
+    in_index = {entry.name for entry in _regular(_entries(listing))}
+    return frozenset(name for name, path in paths.items() if path in in_index)
 
 
 def _commit(output: bytes | None) -> str | None:

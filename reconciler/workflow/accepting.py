@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shlex
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -35,6 +34,7 @@ from reconciler.planning.run import (
     OrganizationDrift,
     OrganizationResult,
 )
+from reconciler.render.quote import command_line
 from reconciler.source import files
 from reconciler.source.accept import Proposal, propose
 from reconciler.source.document import Document
@@ -268,15 +268,17 @@ def _prove(
     for candidate, reason in refusals.items():
         if reason.endswith(NOT_ALLOWED):
             command = _accept_command(candidate, inputs.paths, base)
-            refusals[candidate] = f"{reason}; without that list, `{command}` adds it: {_ALLOW}"
+            if command:
+                refusals[candidate] = f"{reason}; without that list, `{command}` adds it: {_ALLOW}"
     return proof.edited(accepted), refusals
 
 
 def _accept_command(candidate: _Candidate, paths: Iterable[str], base: Sequence[str]) -> str:
+    """Return the command that accepts a change, empty if it cannot show the name."""
     files = chain.from_iterable(("-f", path) for path in paths)
     # A name may contain the characters of globs.
     only = chain.from_iterable(("--only", escape(change.name)) for change in candidate.operations)
-    return shlex.join(["webhooks", "drift", "--accept", *files, *base, *only])
+    return command_line(["webhooks", "drift", "--accept", *files, *base, *only])
 
 
 def _accepted(

@@ -192,12 +192,12 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     commits: dict[str, str] = {}
     newest: dict[str, str] = {}
     overdue: set[str] = set()
-    known, last_change = base.desired or Desired(), ""
+    known, newest_change = base.desired or Desired(), ""
     try:
         for commit, desired in _earlier(gathered.checked, base):
             if desired == known:
                 continue
-            last_change = last_change or commit
+            newest_change = newest_change or commit
             changed = _changed(plan, desired, known)
             known, earlier = desired, plans_nothing
             if desired.policy.scopes:
@@ -210,7 +210,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
             for key in explained:
                 # It is drift only if the newest change of the webhook is applied.
                 commits[key] = commit if newest[key] == commit else f"{commit}^..{newest[key]}"
-            overdue.update(explained if commit != last_change else _undeclared(before, desired))
+            overdue.update(explained if commit != newest_change else _undeclared(before, desired))
             if not (desired.policy.scopes and may_be_drift(plan)):
                 break
     except NoBaseError as problem:

@@ -257,6 +257,8 @@ def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple
                 before = commit.read_file(reference.name).raw.decode(errors="replace")
                 if secrets.wrap(before) != secret:
                     changed.add(reference)
+    if not changed:
+        return []  # most plans
     not_shown = plan.fields_not_shown
     return [
         (webhook, field)

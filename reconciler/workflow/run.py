@@ -29,7 +29,7 @@ from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_none
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Resends
+from reconciler.planning.resend import requestable
 from reconciler.planning.review import Review
 from reconciler.planning.run import OrganizationResult
 from reconciler.settings import LOCAL_SERVER
@@ -323,12 +323,13 @@ def own_resends(requests: Iterable[str], target: Target, count: int) -> dict[str
     organizations = {target.source.name}
     if target.organization is not None:
         organizations.add(target.organization.name)
+    known = requestable(target.checked.desired)
     names_by_request: dict[str, str] = {}
     for request in requests:
         names = {request, *(request.removeprefix(f"{name}: ") for name in organizations)}
         # Alone, a prefix is rather part of the webhook's name.
         for name in sorted(names, key=len, reverse=count == 1):
-            if not any(Resends(target.checked.desired, None, named=[name]).unmatched()):
+            if name in known:
                 names_by_request[request] = name
                 break
     return names_by_request
