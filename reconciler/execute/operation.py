@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from typing import Final, TypeGuard
+from typing import Final
 
 from reconciler.errors import (
     RUN_AGAIN,
@@ -105,7 +105,7 @@ class Apply:
             webhook for webhook in new if not listing.check_against(operation, webhook).differing
         ]
 
-    def has_no_visible_effect(self, operation: Operation) -> TypeGuard[Update]:
+    def has_no_visible_effect(self, operation: Operation) -> bool:
         """Return whether an operation is an update before which the server shows no difference."""
         if not isinstance(operation, Update) or operation.before.id not in self.before.by_id:
             return False
@@ -138,7 +138,7 @@ def perform(operation: Operation, run: Apply) -> Outcome:
 
 def _not_seen(operation: Operation, run: Apply) -> str:
     """Return what is known of an operation of which nothing can be seen."""
-    if not run.has_no_visible_effect(operation):
+    if not isinstance(operation, Update) or not run.has_no_visible_effect(operation):
         return _UNSEEN[type(operation)]
     # The removal of a field that this version does not know is visible, although no field differs.
     if any(
