@@ -49,6 +49,7 @@ class Session:
         self.options = console.options
         self.key_source: str | None = None
         self._shown_settings: set[str] = set()
+        self._shown_findings: set[Finding] = set()
 
     @property
     def command_line(self) -> MutableMapping[str, Any]:
@@ -217,12 +218,15 @@ class Session:
         for files in loaded:
             names |= dict.fromkeys((*files.documents, *files.parents))
             findings |= dict.fromkeys(files.findings)
+        # After `drift --accept` the files have the same findings again, on other lines.
+        new = [finding for finding in findings if _unplaced(finding) not in self._shown_findings]
+        self._shown_findings.update(map(_unplaced, new))
         if self.console.verbosity > 0:
-            self.warn(findings)
+            self.warn(new)
             for name in names:
                 self.console.info(f"read {quote(name)}")
         else:
-            self.warn(finding for finding in findings if finding.severity is not Severity.NOTE)
+            self.warn(finding for finding in new if finding.severity is not Severity.NOTE)
         self._warn_of_gone(sources)
         first, second, _ = DEFAULT_FILES
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
@@ -295,3 +299,8 @@ class Session:
         why = "the answer was not `yes`" if interactive else "no terminal to confirm on"
         hint = "type `yes` in a terminal, or add --yes after a review"
         raise NotConfirmedError(f"{why}: {consequence}", hint=hint)
+
+
+def _unplaced(finding: Finding) -> Finding:
+    """Return a finding without its position in a file."""
+    return finding._replace(position=None, excerpt=None, related=(), place=None)
