@@ -15,6 +15,7 @@ from reconciler.api.transport import Transport
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict, received
 from reconciler.findings import plural
+from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.names import transport_notes
 from reconciler.planning.plan import DeliveryState, Plan, delivery_state
@@ -171,7 +172,7 @@ def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, .
         if case.app is not None:
             names.setdefault(id(case.app), set()).add(str(case.webhook.configuration["token"]))
     for case in cases:
-        title, checks = "Generic", _generic(case)
+        title, checks = KINDS[case.webhook.type].title, _connection(case)
         if case.webhook.type == "slack":
             reference = str(case.webhook.configuration["token"])
             same = names.get(id(case.app), {reference})
@@ -207,14 +208,18 @@ def _slack(case: Case, reference: str) -> Iterator[Check]:
     yield fail("secret", f"{quote(reference)}: not set, empty or not usable", fix=fix)
 
 
-def _generic(case: Case) -> Iterator[Check]:
-    url = case.webhook.configuration.get("url")
+def _connection(case: Case) -> Iterator[Check]:
+    """Yield the checks of the connection to a URL."""
     # No request is sent: only CloudTruth's network shows whether the host can be reached.
-    notes = [*transport_notes(case.webhook.configuration, case.secrets)]
-    if isinstance(url, SecretRef) and url not in case.secrets:
-        yield unknown("url", f"{quote(str(url))}: not available here")
-    elif url is not None and not notes:
-        yield ok("url", "an encrypted connection, or a private host")
+    fields, configuration = FIELDS[case.webhook.type], case.webhook.configuration
+    notes = [finding for _, finding in transport_notes(configuration, fields, case.secrets)]
+    for name, value in configuration.items():
+        if not fields[name].is_url:
+            continue
+        if isinstance(value, SecretRef) and value not in case.secrets:
+            yield unknown(name, f"{quote(str(value))}: not available here")
+        elif not notes:
+            yield ok(name, "an encrypted connection, or a private host")
     for finding in notes:
         yield warn(finding.rule, finding.message, fix=finding.hint)
 

@@ -11,8 +11,11 @@ from reconciler.kinds import generic, slack
 from reconciler.kinds.base import Field as Field, Kind as Kind
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "slack": slack.KIND,
-    "generic": generic.KIND,
+    kind.type: kind
+    for kind in (
+        slack.KIND,
+        generic.KIND,
+    )
 }
 """Every known type. A new type is a module in this folder and a line here."""
 FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {

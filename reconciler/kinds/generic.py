@@ -32,6 +32,7 @@ KIND: Final = Kind(
             title="Verify TLS",
             description="Whether the certificate of an https URL is checked. True by default.",
             is_boolean=True,
+            checks_certificate=True,
             default=True,
         ),
         Field(

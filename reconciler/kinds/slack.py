@@ -11,8 +11,8 @@ from reconciler.model import Secret
 
 def non_bot_description(token: Secret) -> str | None:
     """Return a description of a token that is not a bot token, None for any other text."""
-    for start, description in _OTHER_TOKENS.items():
-        if token.matches(re.compile(f"{start}(?s:.*)")):
+    for prefix, description in _OTHER_TOKENS.items():
+        if token.matches(re.compile(f"{re.escape(prefix)}(?s:.*)")):
             return description
     return None
 
@@ -23,11 +23,13 @@ def _with_hash(value: str) -> str:
     Equal channels have the same form, because operations that look different must differ.
     """
     name = value.removeprefix("#")
-    return name if name[:1] in "@" or _CHANNEL_ID.fullmatch(name) else f"#{name}"
+    if not name or name.startswith("@") or _ID.fullmatch(name):
+        return name
+    return f"#{name}"
 
 
-_CHANNEL_ID: Final = re.compile(r"[A-Z][A-Z0-9]+")
-
+_ID: Final = re.compile(r"[A-Z][A-Z0-9]+")
+"""Any id of Slack: a live webhook may have that of a user, which no file can have."""
 
 TOKEN: Final = re.compile(
     r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-(?=[A-Za-z-]{0,40}[0-9])[A-Za-z0-9-]{8,}"
@@ -35,7 +37,7 @@ TOKEN: Final = re.compile(
 """A complete Slack token, alone or inside other text. It always contains a digit."""
 
 _OTHER_TOKENS: Final = {
-    r"xoxe\.": "a rotated token, which expires within 12 hours",
+    "xoxe.": "a rotated token, which expires within 12 hours",
     "xoxe-": "a refresh token, which cannot post",
     "xoxp-": "a user token: messages are posted as that user, and stop when the user leaves",
     "xapp-": "an app-level token, which cannot post",
@@ -45,9 +47,15 @@ USE_A_BOT: Final = (
     "`webhooks slack manifest`"
 )
 
-_CHANNEL: Final = (
-    r"^(#?[^\x00-,./:-@\[-^`A-Z{-\xa0\u1680\u2000-\u206f\u3000\ufeff]+|[CG][A-Z0-9]{2,30})$"
+_NOT_IN_NAMES: Final = "".join(
+    (
+        r"\x00-,./:-@\[-^`",  # control characters, space and ASCII punctuation, except - and _
+        r"A-Z",
+        r"{-\xa0",  # more punctuation, more control characters, the no-break space
+        r"\u1680\u2000-\u206f\u3000\ufeff",  # other spaces, and invisible characters
+    )
 )
+_CHANNEL: Final = f"^(#?[^{_NOT_IN_NAMES}]+|[CG][A-Z0-9]{{2,30}})$"
 """A channel name by Slack's rules (lower case, no spaces), or its id.
 
 Its length is limited apart, because a counted set takes a millisecond to compile.

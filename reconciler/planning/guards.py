@@ -12,7 +12,7 @@ from glob import escape
 from typing import Final
 
 from reconciler.findings import Finding, error, plural, warning
-from reconciler.kinds import KINDS
+from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import (
     Desired,
     FileScope,
@@ -332,10 +332,10 @@ def new_notes(previous: Desired | None, now: Desired, secrets: SecretValues) -> 
     before = {
         (webhook.name, finding.rule)
         for webhook in previous.webhooks
-        for finding in transport_notes(webhook.configuration, secrets)
+        for _, finding in transport_notes(webhook.configuration, FIELDS[webhook.type], secrets)
     }
     for webhook in now.webhooks:
-        for finding in transport_notes(webhook.configuration, secrets):
+        for _, finding in transport_notes(webhook.configuration, FIELDS[webhook.type], secrets):
             if (webhook.name, finding.rule) not in before:
                 message = f"{webhook.name!r}: {finding.message}"
                 yield finding._replace(message=message, position=webhook.position)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Place, Position, note, warning
+from reconciler.kinds import Field
 from reconciler.model import (
     Organization,
     Pattern,
@@ -225,23 +226,36 @@ _PRIVATE_ENDS: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa
 
 
 def transport_notes(
-    configuration: Mapping[str, object], secrets: SecretValues
-) -> Iterator[Finding]:
-    """Yield the notes about a configuration; a URL that is not available here has none."""
-    url = configuration.get("url")
-    secret = declared_secret(url, secrets) if isinstance(url, (str, SecretRef)) else None
+    configuration: Mapping[str, object], fields: Mapping[str, Field], secrets: SecretValues
+) -> Iterator[tuple[str, Finding]]:
+    """Yield the notes about a configuration, each with its field.
+
+    A URL that is not available here has none.
+    """
+    present = [field for name, field in fields.items() if name in configuration]
+    has_credentials = any(field.secret and not field.is_url for field in present)
+    for field in present:
+        value = configuration[field.name]
+        if field.is_url:
+            host = _http_host(value, secrets)
+            # Credentials are in danger in a private network, too.
+            if host is not None and (has_credentials or not _is_private(host)):
+                what = "the credentials" if has_credentials else "messages"
+                message = f"{what} are sent over http, without encryption"
+                yield field.name, note("insecure-url", message, "use an https URL")
+        if field.checks_certificate and value is False:
+            message = "the certificate of the receiver is not verified"
+            hint = f"remove `{field.name}: false`, and use a certificate of a public authority"
+            yield field.name, note("tls-not-verified", message, hint)
+
+
+def _http_host(value: object, secrets: SecretValues) -> str | None:
+    """Return the host of a URL without encryption, None of another value."""
+    secret = declared_secret(value, secrets) if isinstance(value, (str, SecretRef)) else None
     origin = None if secret is None else secret.origin()
-    if origin is not None and origin.startswith("http://"):
-        # Credentials are in danger in a private network, too.
-        has_credentials = not {"password", "token"}.isdisjoint(configuration)
-        if has_credentials or not _is_private(origin.removeprefix("http://")):
-            what = "the credentials" if has_credentials else "messages"
-            message = f"{what} are sent over http, without encryption"
-            yield note("insecure-url", message, "use an https URL")
-    if configuration.get("verify") is False:
-        message = "the certificate of the receiver is not verified"
-        hint = "remove `verify: false`, and use a certificate of a public authority"
-        yield note("tls-not-verified", message, hint)
+    if origin is None or not origin.startswith("http://"):
+        return None
+    return origin.removeprefix("http://")
 
 
 def _is_private(host: str) -> bool:

@@ -224,27 +224,26 @@ def gather_evidence(
     secrets: SecretValues,
 ) -> Evidence:
     """Return the evidence of a listing; `pairs` are declared webhooks with their live ones."""
-    secret_fields = {kind.type: kind.secret_fields for kind in KINDS.values()}
     readable: set[tuple[str, str]] = set()
     for webhook, live_webhook in pairs:
         if live_webhook.type != webhook.type:
             continue
-        for name in secret_fields[webhook.type] & webhook.configuration.keys():
+        for name in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
             # Usually the first webhook has evidence for all of them.
             if (webhook.type, name) not in readable:
                 wanted = declared_secret(webhook.configuration[name], secrets)
                 if wanted is not None and wanted == live_webhook.value(name):
                     readable.add((webhook.type, name))
-    return Evidence(readable=frozenset(readable), shown=_shown_secrets(live, secret_fields))
+    return Evidence(readable=frozenset(readable), shown=_shown_secrets(live))
 
 
-def _shown_secrets(
-    live: Iterable[LiveWebhook], secret_fields: Mapping[str, frozenset[str]]
-) -> frozenset[str]:
+def _shown_secrets(live: Iterable[LiveWebhook]) -> frozenset[str]:
     """Return the secret fields for which any live webhook shows a value, in any form."""
     names: set[str] = set()
     for webhook in live:
-        for name in secret_fields.get(webhook.type, frozenset()) - names:
+        if webhook.type not in KINDS:
+            continue
+        for name in KINDS[webhook.type].secret_fields - names:
             if nonempty(webhook.value(name)) is not None:
                 names.add(name)
     return frozenset(names)

@@ -20,7 +20,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from reconciler.errors import UsageError
-from reconciler.kinds import KINDS
+from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
@@ -125,12 +125,12 @@ def _differences(operation: Update) -> tuple[list[FieldChange], list[str]]:
     Any change of a configuration removes fields that this version does not know, so such a field
     is not a difference by itself.
     """
-    kind = KINDS[operation.after.type]
+    fields = FIELDS[operation.after.type]
     differences: list[FieldChange] = []
     unknown: list[str] = []
     for change in filter(_is_visible, operation.fields):
         name = change.path[-1]
-        if isinstance(change, FieldRemoved) and kind.field(name) is None:
+        if isinstance(change, FieldRemoved) and name not in fields:
             unknown.append(name)
         else:
             differences.append(change)
@@ -208,10 +208,9 @@ def plan_digest(origin: str, organization: str, operations: Iterable[OperationDi
 
 
 def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dict[str, Any]:
-    kind = KINDS[webhook.type]
+    kind, fields = KINDS[webhook.type], FIELDS[webhook.type]
     configuration: dict[str, Any] = {}
     for name, value in webhook.configuration.items():
-        field = kind.field(name)
         if isinstance(value, SecretRef):
             is_literal = value.is_literal  # it has no name to look up
             configuration[name] = {"literal": True} if is_literal else value.tree()
@@ -219,9 +218,9 @@ def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dic
                 configuration[name]["destination"] = hosts[value]
         elif isinstance(value, Unknown):
             configuration[name] = {"unknown": True}
-        elif isinstance(value, str) and field is not None:
+        elif isinstance(value, str) and name in fields:
             # A channel is the same with and without `#`.
-            configuration[name] = field.normalize(value)
+            configuration[name] = fields[name].normalize(value)
         else:
             configuration[name] = value
     content = {

@@ -432,7 +432,7 @@ def _value(value: str | bool | Unknown | None, path: tuple[str, ...], kind: str)
         case bool():
             return str(value).lower()  # as in YAML
     if path[0] == "configuration":
-        field = KINDS[kind].field(path[-1])
+        field = FIELDS[kind].get(path[-1])
         if field is not None:
             value = field.display(value)
     return quote(value)

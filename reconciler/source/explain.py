@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from jsonschema import Draft7Validator, ValidationError, validators
 
 from reconciler.findings import Finding, Place, error
-from reconciler.kinds import EVENT_TYPES, EVENTS, KINDS
+from reconciler.kinds import EVENT_TYPES, EVENTS, FIELDS, KINDS
 from reconciler.model import DataPath
 from reconciler.source.document import INHERITED, Document, listed, mapping
 from reconciler.source.position import is_known
@@ -201,8 +201,8 @@ def _places() -> Iterator[tuple[str, str]]:
             yield key, f"`{key}` belongs under `{holder}`"
     for key in ("name", *INHERITED):
         yield key, f"`{key}` belongs to an item of `webhooks`"
-    for key in {field.name for kind in KINDS.values() for field in kind.fields}:
-        types = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
+    for key in set[str]().union(*FIELDS.values()):
+        types = [type_ for type_, fields in FIELDS.items() if key in fields]
         yield key, f"`{key}` belongs under `configuration` of {_ticked(types)} webhooks"
     for key in ("add", "exclude"):
         yield key, f"only a file with `extends` can have `{key}`"

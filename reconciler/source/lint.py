@@ -245,9 +245,8 @@ def _configuration(
             origin = origin_of(value) or ""
             if is_international(origin):
                 yield names.international_host(f"`{name}`", origin, holder.at(name))
-    for finding in transport_notes(configuration, {}):
-        key = "url" if finding.rule == "insecure-url" else "verify"
-        yield finding._replace(place=holder.at(key))
+    for name, finding in transport_notes(configuration, fields, {}):
+        yield finding._replace(place=holder.at(name))
 
 
 def _matches_nothing(event: str) -> bool:

@@ -64,7 +64,7 @@ def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
     counts_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
     for webhook in webhooks:
         uses |= {(reference.name, webhook.name, field) for field, reference in webhook.references}
-        token = webhook.configuration.get("token")
+        token = webhook.configuration.get(_SLACK_TOKEN.name)
         if (
             webhook.type == slack.KIND.type
             and isinstance(token, SecretRef)

@@ -37,7 +37,7 @@ WEBHOOK_TYPE: Mapping[str, Edit] = {
     "reconciler/kinds/__init__.py": lambda text: replacing(
         "from reconciler.kinds import generic, slack",
         "from reconciler.kinds import generic, pager, slack",
-    )(line_after('"generic": generic.KIND', '    "pager": pager.KIND,\n')(text)),
+    )(line_after("generic.KIND,", "        pager.KIND,\n")(text)),
     "schemas/webhooks.schema.json": by_script,
     "examples/pager.yaml": new_file(TOYS / "pager.yaml"),
     "examples/README.md": line_after("(generic.yaml)", "| [pager.yaml](pager.yaml) | a pager |\n"),

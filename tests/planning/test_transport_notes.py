@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Severity
+from reconciler.kinds import FIELDS, Field
 from reconciler.model import Secret, SecretRef
 from reconciler.planning.names import transport_notes
 from tests.loading import load_text
@@ -43,8 +44,25 @@ NOT_VERIFIED = (
 def test_each_destination(url: object, more: dict[str, object], notes: list[str]) -> None:
     """Plain http to a public host, or with credentials, and an unchecked certificate have notes."""
     values = {URL: Secret("http://a.example/x")}
-    found = transport_notes({"url": url, **more}, values)
-    assert [f"{each.rule}: {each.message} ({each.hint})" for each in found] == notes
+    found = transport_notes({"url": url, **more}, FIELDS["generic"], values)
+    assert [f"{each.rule}: {each.message} ({each.hint})" for _, each in found] == notes
+
+
+def test_a_third_type_has_the_notes() -> None:
+    """The fields that a note is about are those that the type describes, whatever their names."""
+    fields = (
+        Field("hook", "", secret=True, is_url=True),
+        Field("check", "", is_boolean=True, checks_certificate=True),
+        Field("key", "", secret=True),
+    )
+    configuration = {"hook": "http://localhost/x", "check": False, "key": "k"}
+    by_name = {field.name: field for field in fields}
+    assert [(name, each.rule) for name, each in transport_notes(configuration, by_name, {})] == [
+        ("hook", "insecure-url"),
+        ("check", "tls-not-verified"),
+    ]
+    del configuration["key"]
+    assert [name for name, _ in transport_notes(configuration, by_name, {})] == ["check"]
 
 
 def test_a_file_has_the_notes_at_their_lines() -> None:

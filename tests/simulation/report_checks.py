@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from reconciler.errors import ConfigurationError, ExitCode
-from reconciler.kinds import KINDS
+from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.plan import (
     Create,
@@ -265,7 +265,7 @@ class ReportChecks:
         if set(row["event_types"]) != webhook.event_types or row["type"] != webhook.type:
             raise Violation(f"{webhook.name} is not as declared")
         for name, value in webhook.configuration.items():
-            kind = KINDS[webhook.type].field(name)
+            kind = FIELDS[webhook.type].get(name)
             found, wanted = row["configuration"].get(name), value_of(value)
             if isinstance(value, SecretRef):
                 wishes = {"*", f"{value.scheme}:{value.name}"}.intersection(team.options.resend)
