@@ -41,9 +41,9 @@ _EXIT_CODES: Final = """\
 | code | meaning |
 |---|---|
 | 0 | success, or no changes |
-| 1 | failed, nothing written: API or network error, incomplete listing, all planned webhooks \
-changed since the plan, a declaration that cannot be applied; a check failed (`doctor`, `check`, \
-`status --failing`) |
+| 1 | failed: API or network error, incomplete listing, all planned webhooks changed since the \
+plan, a declaration that cannot be applied (`apply` wrote nothing); a failed check (`doctor`, \
+`check`, `status --failing`) |
 | 2 | there are changes, or declarations that cannot be applied (`drift`, `reconcile` without \
 `--every`, `plan --detailed-exitcode`) |
 | 3 | invalid or missing file, unresolved secret |

@@ -18,7 +18,7 @@ _EVERYDAY: Final = {
     "plan": "Show what apply would do; change nothing.",
     "apply": "Make CloudTruth match the files.",
     "status": "Show each webhook's drift, declaration and last delivery error.",
-    "drift": "Show what changed live; revert or accept it.",
+    "drift": "Show live changes; accept them into the files.",
 }
 _SUMMARIES: Final = {
     **_EVERYDAY,
@@ -50,7 +50,7 @@ Common options: webhooks help options.
 
 \b
 Exit codes:
-  0 done, or no changes      1 failed, nothing written   2 drift, reconcile, --detailed-exitcode
+  0 done, or no changes      1 failed                    2 changes found
   3 invalid file or secret   4 key or organization       5 blocked by a guard
   6 stale plan               7 incomplete                8 not confirmed
  64 usage                   70 internal error            129, 130, 143 a signal
