@@ -310,6 +310,7 @@ class Organization(NamedTuple):
     id: str
     name: str
     role: str | None = None
+    """For display and diagnosis: what it permits is decided by the server."""
     maintenance: bool = False
 
 

@@ -27,11 +27,12 @@ from reconciler.ci.organizations import (
 from reconciler.ci.outcomes import Ended, Settled, UnreviewedRotationError, conclude, record, settle
 from reconciler.ci.reviews import (
     NO_TOKEN,
-    Merged,
+    MergedReview,
     NotApproved,
-    collect,
-    merged_pulls,
+    contained_pulls,
+    pending_review,
     pushed_commits,
+    read_reviews,
     subject_of,
     subject_of_key,
     unapproved,
@@ -80,7 +81,7 @@ class _Reviewed(NamedTuple):
     """
 
     target: Target
-    reviews: tuple[Merged, ...]
+    reviews: tuple[MergedReview, ...]
     review: Review
     before: Desired | None = None
 
@@ -101,7 +102,7 @@ class _Outcome(NamedTuple):
     organization: _Reviewed
     result: OrganizationResult[Report]
     report: Report | None
-    reviews: tuple[Merged, ...]
+    reviews: tuple[MergedReview, ...]
     rotated: tuple[str, ...]
 
 
@@ -128,7 +129,7 @@ def _run(run: Run) -> Ended:
     sources = check(run, writing=True)
     in_environment = of_environment(run, sources)
     subjects = [subject_of(source) for source in in_environment]
-    pulls = _merged_pulls(run, map(subject_of, sources))
+    pulls = _contained_pulls(run, map(subject_of, sources))
     findings: list[Finding] = []
     why = run.files_only_reason(in_environment)
     if why is not None:
@@ -150,7 +151,7 @@ def _run(run: Run) -> Ended:
     with run.connect([Target(source) for source in in_environment]) as connected:
         targets = identify([target for target in connected if target.paths in paths])
         # Outcomes for another organization may have ended the search too early.
-        pulls = _merged_pulls(run, map(subject_of_key, targets), pulls)
+        pulls = _contained_pulls(run, map(subject_of_key, targets), pulls)
         organizations = [_reviewed(run, target, pulls, len(targets)) for target in targets]
         report = _apply_reviewed(run, organizations)
         try:
@@ -169,12 +170,12 @@ def _optional(run: Run) -> suppress:
     return suppress(*(() if run.by_review else (GitHubError, UsageError)))
 
 
-def _merged_pulls(
+def _contained_pulls(
     run: Run, subjects: Iterable[Subject], known: Sequence[Pull] = ()
 ) -> Sequence[Pull]:
     if run.github is not None:
         with _optional(run):
-            return merged_pulls(run, run.branch, subjects, known)
+            return contained_pulls(run, run.branch, subjects, known)
     return known
 
 
@@ -211,7 +212,9 @@ def _require_tip(run: Run, sources: Iterable[Source]) -> None:
 
 def _reviewed(run: Run, target: Target, pulls: Sequence[Pull], count: int) -> _Reviewed:
     """Return one of `count` organizations with its reviews, and how it is planned."""
-    reviews, review = collect(run, pulls, subject_of_key(target))
+    subject = subject_of_key(target)
+    reviews = read_reviews(run, pulls, subject)
+    review = pending_review(subject, reviews)
     before = None
     if run.base_commit and not run.expect_digest:
         with suppress(ConfigurationError):  # it is unknown or was invalid
@@ -366,7 +369,9 @@ def _outcomes(run: Run, organizations: Sequence[_Reviewed], report: RunReport) -
     return outcomes
 
 
-def _with_applied(reviews: Sequence[Merged], pushed: Collection[str]) -> tuple[Merged, ...]:
+def _with_applied(
+    reviews: Sequence[MergedReview], pushed: Collection[str]
+) -> tuple[MergedReview, ...]:
     """Return the reviews; the newest, if its plan had no operations, is now known to be applied.
 
     `pushed` are the commits that this run applies.

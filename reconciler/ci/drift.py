@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.ci.github import GitHub
-from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, encode, find
+from reconciler.ci.marker import MAX_COMMENT_LENGTH, MarkerKind, Post, encode, find_posts
 from reconciler.ci.organizations import (
     by_environment,
     check,
@@ -57,7 +57,7 @@ def drift(run: Run) -> JobResult:
             known = bases(run, targets)
             options = [
                 # Without the resends, a rotation that no run applied would look like no drift.
-                PlanOptions(previous=base.desired, reviewed=base.reviews.resends)
+                PlanOptions(previous=base.desired, reviewed=base.merged.resends)
                 for base in known
             ]
             pairs = zip(targets, options, strict=True)
@@ -167,7 +167,7 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
     failing = [webhook for plan in plans for webhook in plan.failing]
     marker = run.marker(MarkerKind.DRIFT)
     issues = github.open_issues()
-    existing = find(issues, marker)
+    existing = find_posts(issues, marker)
     # The last step of the workflow opens such an issue; this run did start.
     not_run = [issue for issue in issues if run.is_not_run(issue, "drift")]
     github.close_issues(not_run, f"Resolved: {run.link} checked for drift.")
@@ -178,7 +178,7 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
     since = _failing_since(failing[:_MAX_FAILING], existing)
     marker = marker._replace(digest=result.plan.digest, failing=tuple(sorted(since.items())))
     foot = _failing_text(failing, since) + _foot(run, result.drift, ways)
-    room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot)
+    room = MAX_COMMENT_LENGTH - len(encode(marker)) - len(foot)
     title = run.title(_drift_title(result.drift, result.plan))
     github.issue(title, marker, f"{result.render('markdown', room)}{foot}\n", existing)
 
@@ -250,14 +250,14 @@ def _failed_check(run: Run, problem: ReconcilerError) -> JobResult:
     """Open or update the issue for a failed check. If that fails, the result has a warning."""
     findings = list[Finding]()
     if run.github is not None:
-        text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
+        text = render_error(problem, View(limit=MAX_COMMENT_LENGTH // 2))
         text += f"\nThe webhooks could not be compared; see {run.link}. "
         text += "This issue closes when a check succeeds."
         if run.rerun_command is not None:
             text += f" To try again:\n\n{code_block(run.rerun_command)}\n"
         with reporting(findings, "could not write the drift issue"):
             marker = run.marker(MarkerKind.DRIFT)
-            existing = find(run.github.open_issues(), marker)
+            existing = find_posts(run.github.open_issues(), marker)
             # Keep the failing deliveries for the next check.
             for issue in existing[:1]:
                 marker = marker._replace(failing=issue.marker.failing)

@@ -24,7 +24,7 @@ from reconciler.planning.resend import Resend, read_resend
 from reconciler.planning.review import operation_digest
 from reconciler.planning.tree import plain
 
-COMMENT_CHARACTERS: Final = 64_000
+MAX_COMMENT_LENGTH: Final = 64_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""
 
 _FORMAT: Final = 4
@@ -112,7 +112,7 @@ class Marker(NamedTuple):
     code: str = ""
     failing: tuple[tuple[str, str], ...] = ()
 
-    def same_setup(self, other: Marker) -> bool:
+    def is_same_setup(self, other: Marker) -> bool:
         """Return whether both are about the same setup and environment."""
         mine, theirs = (marker.label or f"\n{marker.file}" for marker in (self, other))
         return (mine, self.environment) == (theirs, other.environment)
@@ -140,27 +140,27 @@ NOT_RUN: Final = Marker(kind=MarkerKind.FAILURE, code="not-run")
 """The marker in webhooks.yml: a job failed before its command started. The title has the label."""
 
 
-def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
-    """Return the posts of a marker's kind and setup; failures only with the same code."""
+def find_posts(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
+    """Return the posts whose kind, code and setup are those of `marker`."""
     kind = marker.kind, marker.code
     return [
         post
         for post in posts
-        if (post.marker.kind, post.marker.code) == kind and post.marker.same_setup(marker)
+        if (post.marker.kind, post.marker.code) == kind and post.marker.is_same_setup(marker)
     ]
 
 
 class _Texts(dict[str, int]):
-    """The index of each text of a marker's table."""
+    """The table of a marker: the index of each text. What is looked up is added."""
 
-    def __missing__(self, text: str) -> int:
-        self[text] = len(self)
-        return self[text]
+    def index(self, text: str) -> int:
+        """Return the index of a text."""
+        return self.setdefault(text, len(self))
 
     def subject(self, subject: Subject) -> int:
         """Return the index of an organization."""
-        fields = [self[subject.origin], *subject[1:]]
-        return self[json.dumps(fields, separators=(",", ":"))]
+        fields = [self.index(subject.origin), *subject[1:]]
+        return self.index(json.dumps(fields, separators=(",", ":")))
 
     def operations(self, operations: Iterable[ShownOperation]) -> tuple[list[Any], ...]:
         """Return a row for each group of equal operations."""
@@ -169,24 +169,26 @@ class _Texts(dict[str, int]):
             digest = shown.digest
             # The id is that of the operation.
             resend = shown.resend and shown.resend._replace(id="")
+            # Of a row, either all operations have an id or none has: those that create a webhook.
             key = (digest.name, digest.content, resend, digest.id is None)
             groups.setdefault(key, []).append(shown)
         rows: list[list[Any]] = []
         for (name, content, resend, _), members in groups.items():
             organizations = _packed_numbers([self.subject(shown.subject) for shown in members])
             ids = [shown.digest.id for shown in members if shown.digest.id is not None]
-            row = [self[name], content, self[organizations], self[_packed_ids(ids)]]
+            row: list[Any] = [self.index(name), content, self.index(organizations)]
+            row.append(self.index(_packed_ids(ids)))
             if resend is not None:
                 tree = plain(resend)
                 del tree["id"]
-                row.append(self[json.dumps(tree)])
+                row.append(self.index(json.dumps(tree)))
             rows.append(row)
         return tuple(rows)
 
     def outcome(self, outcome: Outcome) -> list[Any]:
         """Return the row of an outcome."""
         flags = [outcome.complete, outcome.earlier_settled]
-        return [self.subject(outcome.subject), self[outcome.text], *flags, outcome.settled]
+        return [self.subject(outcome.subject), self.index(outcome.text), *flags, outcome.settled]
 
 
 def _packed_numbers(numbers: Sequence[int]) -> str:
@@ -202,7 +204,10 @@ def _packed_numbers(numbers: Sequence[int]) -> str:
 
 
 def _unpacked_numbers(text: str, end: int) -> list[int]:
-    """Return the numbers, all less than `end`. Raises ValueError."""
+    """Return the numbers, all less than `end`: a range of an edited marker may be of any length.
+
+    Raises ValueError.
+    """
     numbers: list[int] = []
     for limits in text.split(","):
         first, _, last = limits.partition("-")
@@ -235,14 +240,18 @@ def encode(marker: Marker) -> str:
 
     It cannot end its HTML comment early, and cannot mention a user.
     """
+    # Each of these three adds to the table, so their order is a part of the format.
     texts = _Texts()
+    subjects = _packed_numbers([texts.subject(subject) for subject in marker.subjects])
+    operations = texts.operations(marker.operations)
+    outcomes = tuple(texts.outcome(outcome) for outcome in marker.outcomes)
     values = {
         **marker._asdict(),
-        "subjects": _packed_numbers(list(map(texts.subject, marker.subjects))) or (),
-        "operations": texts.operations(marker.operations),
-        "outcomes": tuple(map(texts.outcome, marker.outcomes)),
+        "subjects": subjects,
+        "operations": operations,
+        "outcomes": outcomes,
     }
-    defaults = Marker._field_defaults
+    defaults = {**Marker._field_defaults, "subjects": ""}
     content = {name: value for name, value in values.items() if value != defaults.get(name)}
     if texts:
         content["texts"] = list(texts)
@@ -260,6 +269,7 @@ def decode(body: str) -> Marker | None:
         return None
     try:
         content = json.loads(match[1])
+        # Not compared: with another version, the line is not the one that `encode` returns below.
         del content["v"]
         marker = _read(content, [str(text) for text in content.pop("texts", ())])
         # A value that was changed is not encoded in the same way.
@@ -269,15 +279,18 @@ def decode(body: str) -> Marker | None:
         return None
 
 
-def _read(content: dict[str, Any], texts: Sequence[str]) -> Marker:
-    """Return the marker of decoded JSON. Raises any error of the functions that it calls."""
+def _read(fields: dict[str, Any], texts: Sequence[str]) -> Marker:
+    """Return the marker of decoded JSON.
+
+    Other JSON than that of `encode` raises any of the exceptions that `decode` catches.
+    """
 
     def subject(index: int) -> Subject:
         origin, *names = json.loads(texts[index])
         return Subject(texts[origin], *map(str, names))
 
     def operations(rows: Iterable[Sequence[Any]]) -> tuple[ShownOperation, ...]:
-        operations: list[ShownOperation] = []
+        shown: list[ShownOperation] = []
         for name, content, packed_organizations, packed_ids, *resends in rows:
             tree = json.loads(texts[resends[0]]) if resends else None
             organizations = _unpacked_numbers(texts[packed_organizations], len(texts))
@@ -285,8 +298,8 @@ def _read(content: dict[str, Any], texts: Sequence[str]) -> Marker:
             for index, id_ in zip(organizations, ids or [None] * len(organizations), strict=True):
                 digest = operation_digest(str(content), id_, texts[name])
                 resend = tree and read_resend({**tree, "id": id_ or ""})
-                operations.append(ShownOperation(subject(index), digest, resend))
-        return tuple(operations)
+                shown.append(ShownOperation(subject(index), digest, resend))
+        return tuple(shown)
 
     def outcome(row: Sequence[Any]) -> Outcome:
         organization, text, complete, earlier, pairs = row
@@ -305,4 +318,4 @@ def _read(content: dict[str, Any], texts: Sequence[str]) -> Marker:
         "outcomes": rows(outcome),
         "failing": rows(lambda row: (str(row[0]), str(row[1]))),
     }
-    return Marker(**{name: readers.get(name, str)(value) for name, value in content.items()})
+    return Marker(**{name: readers.get(name, str)(value) for name, value in fields.items()})

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from reconciler.ci.github import Pull
 from reconciler.ci.marker import Subject
-from reconciler.ci.reviews import merged_pulls, read_reviews, subject_of
+from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import (
     caller_beside,
@@ -223,7 +223,7 @@ def _concerned_environments(run: Run) -> list[str]:
     try:
         sources = load_all(run.inputs._replace(policies=()))
         subjects = map(subject_of, sources)
-        pulls = () if run.github is None else merged_pulls(run, run.branch, subjects)
+        pulls = () if run.github is None else contained_pulls(run, run.branch, subjects)
         concerned = concerned_by_push(run, sources, pulls)
         names = [listed[_environment_of(run, source).casefold()] for source in concerned]
     except (ConfigurationError, KeyError):

@@ -15,16 +15,16 @@ from typing import Final, NamedTuple
 
 from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import (
-    COMMENT_CHARACTERS,
+    MAX_COMMENT_LENGTH,
     RESOLVED,
     Marker,
     MarkerKind,
     Outcome,
     Post,
     Subject,
-    find,
+    find_posts,
 )
-from reconciler.ci.reviews import Merged, NotApproved, history
+from reconciler.ci.reviews import MergedReview, NotApproved, history
 from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
 from reconciler.errors import (
     RUN_AGAIN,
@@ -50,9 +50,10 @@ _MAX_RECORDED: Final = 800
 _REPORT_SECONDS: Final = 60.0
 """Seconds to report a failure after the run's deadline."""
 
-_Field = tuple[str, str]
+_WebhookField = tuple[str, str]
 """A webhook by its id, or the name of a new one, and a field of its configuration."""
 _IsAbout = Callable[[str | None, str], bool]
+"""Whether a webhook is meant, given its id, None if it is not live, and its name."""
 
 
 class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
@@ -70,13 +71,13 @@ class _Effects:
     applied: frozenset[str]
     differs: _IsAbout
     written: _IsAbout
-    sent: Mapping[_Field, Value | None]
+    sent: Mapping[_WebhookField, Value | None]
     desired: Desired
 
 
 def settle(
-    reviews: Sequence[Merged], report: Report, desired: Desired, *, by_digest: bool
-) -> tuple[Merged, ...]:
+    reviews: Sequence[MergedReview], report: Report, desired: Desired, *, by_digest: bool
+) -> tuple[MergedReview, ...]:
     """Return the reviews, updated with the operations that a run settled.
 
     `report` has the plan of all operations pending before the run. A plan that was applied
@@ -86,7 +87,7 @@ def settle(
     effects = _effects(report, desired, by_digest=by_digest)
     is_complete = by_digest and bool(report.outcomes)
     is_complete = is_complete and len(report.applied) == len(report.outcomes)
-    settled: list[Merged] = []
+    settled: list[MergedReview] = []
     for review in reviews:
         known = dict(review.settled)
         for operation in review.pending:
@@ -105,7 +106,7 @@ def _effects(report: Report, desired: Desired, *, by_digest: bool) -> _Effects:
     applied: set[str] = set()
     written: list[OperationDigest] = []
     left: list[OperationDigest] = []
-    sent: dict[_Field, Value | None] = {}
+    sent: dict[_WebhookField, Value | None] = {}
     for outcome, digests in zip(report.outcomes, report.plan.digests, strict=True):
         if not isinstance(outcome, Applied):
             left += digests
@@ -128,7 +129,7 @@ def _effects(report: Report, desired: Desired, *, by_digest: bool) -> _Effects:
     )
 
 
-def _sent(operation: Operation) -> Mapping[_Field, Value | None]:
+def _sent(operation: Operation) -> Mapping[_WebhookField, Value | None]:
     """Return the fields that an operation sent: always a whole configuration, or none of it.
 
     So it also sent the secret of a separately reviewed resend.
@@ -139,7 +140,9 @@ def _sent(operation: Operation) -> Mapping[_Field, Value | None]:
     return {(webhook_key(operation), name): value for name, value in fields}
 
 
-def _was_applied(review: Merged, operation: OperationDigest, effects: _Effects) -> bool | None:
+def _was_applied(
+    review: MergedReview, operation: OperationDigest, effects: _Effects
+) -> bool | None:
     """Return whether a settled operation was applied, None if it is pending."""
     digest = operation.digest
     if digest in effects.applied:
@@ -175,8 +178,8 @@ class Settled(NamedTuple):
     """
 
     subject: Subject
-    before: Sequence[Merged] = ()
-    after: Sequence[Merged] = ()
+    before: Sequence[MergedReview] = ()
+    after: Sequence[MergedReview] = ()
     by_digest: bool = False
 
 
@@ -189,12 +192,14 @@ def record(run: Run, organizations: Sequence[Settled]) -> None:
     if github is None:
         return
     pending: set[Subject] = set()
-    read = [organization for organization in organizations if organization.before]
-    longest = max((organization.before for organization in read), key=len, default=())
+    concerned = [organization for organization in organizations if organization.before]
+    # All of them have a review for each of the same pull requests.
+    reviews = max((organization.before for organization in concerned), key=len, default=())
     # The oldest first: a later comment says that the earlier reviews are settled.
-    for index in reversed(range(len(longest))):
+    for index in reversed(range(len(reviews))):
         outcomes = [
-            _outcome(run, organization, index, pending, len(read)) for organization in organizations
+            _outcome(run, organization, index, pending, len(concerned))
+            for organization in organizations
         ]
         changed = [
             organization.after[index]
@@ -203,15 +208,16 @@ def record(run: Run, organizations: Sequence[Settled]) -> None:
         ]
         pending |= {outcome.subject for outcome in outcomes if not outcome.complete}
         if changed:
-            _post(run, github, longest[index].pull, changed[-1].marker, outcomes)
+            # One of them is as good as another: they are of the same pull request and setup.
+            _post(run, github, reviews[index].pull, changed[-1].marker, outcomes)
 
 
-def _post(run: Run, github: GitHub, pull: Pull, plan: Marker, outcomes: Sequence[Outcome]) -> None:
+def _post(run: Run, github: GitHub, pull: Pull, setup: Marker, outcomes: Sequence[Outcome]) -> None:
     """Comment on a pull request, or edit the comment of an earlier run in this environment."""
-    marker = plan._replace(kind=MarkerKind.OUTCOME, environment=run.environment)
-    existing = find(pull.comments, marker)
+    marker = setup._replace(kind=MarkerKind.OUTCOME, environment=run.environment)
+    existing = find_posts(pull.comments, marker)
     if existing:
-        outcomes = [_kept(outcome, existing[0].marker) for outcome in outcomes]
+        outcomes = [_with_earlier_text(outcome, existing[0].marker) for outcome in outcomes]
     marker = marker._replace(outcomes=tuple(outcomes))
     text = _outcomes_text(outcomes, is_named=bool(run.environment))
     github.comment(pull.number, marker, text, existing)
@@ -238,7 +244,7 @@ def _outcome(
     return outcome._replace(text=_outcome_text(new, run.link, by_digest=organization.by_digest))
 
 
-def _kept(outcome: Outcome, earlier: Marker) -> Outcome:
+def _with_earlier_text(outcome: Outcome, earlier: Marker) -> Outcome:
     """Return an outcome with the text of an earlier run, if this run did not change it."""
     # A comment has several organizations, and a later run may change only some of them.
     if not outcome.text:
@@ -263,7 +269,7 @@ def _outcomes_text(outcomes: Sequence[Outcome], *, is_named: bool) -> str:
     return "".join(f"- {', '.join(names)}: {text}\n" for text, names in texts.items())
 
 
-def _outcome_text(review: Merged, link: str, *, by_digest: bool) -> str:
+def _outcome_text(review: MergedReview, link: str, *, by_digest: bool) -> str:
     """Return the outcome of a review as text."""
     # A change and the resends of a webhook are one operation for a reader.
     webhooks: dict[tuple[str | None, str], list[str]] = {}
@@ -329,7 +335,7 @@ def conclude(run: Run, ended: Ended) -> JobResult:
 
 
 def _with_command(run: Run, ended: Ended) -> Ended:
-    """Return the end with the command to run next, which each problem's hint has, too."""
+    """Return the end with the command to run next, and add it to the hint of each problem."""
     result, command = ended.result, ended.command
     if result.report is None:
         command = run.rerun_command
@@ -417,27 +423,27 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     comment or issue is updated, which sends no notification.
     """
     warnings: list[Finding] = []
-    code = ended.result.reason
+    reason = ended.result.reason
     if ended.has_rotated:
-        code = UnreviewedRotationError.code
-    marker = run.marker(MarkerKind.FAILURE)._replace(code=code, subjects=ended.subjects)
+        reason = UnreviewedRotationError.code
+    marker = run.marker(MarkerKind.FAILURE)._replace(code=reason, subjects=ended.subjects)
     text = _failure_text(run, ended)
     # A run with a report lists whatever is left, so an earlier reason and its command are outdated.
     if ended.result.report is not None:
-        replaced = f"Replaced: {run.link} failed for another reason, `{code}`."
-        kept = (code, UnreviewedRotationError.code)
+        replaced = f"Replaced: {run.link} failed for another reason, `{reason}`."
+        kept = (reason, UnreviewedRotationError.code)
         warnings += _resolve_failures(run, github, ended, replaced, kept=kept)
     # The deadline of the run may be what failed.
     github.extend_deadline(_REPORT_SECONDS)
     with reporting(warnings, "could not comment on the pull request"):
         pull = ended.pending or next(iter(ended.pulls), None) or _newest_merged(run, github)
         if pull is not None:
-            github.comment(pull.number, marker, text, find(pull.comments, marker))
+            github.comment(pull.number, marker, text, find_posts(pull.comments, marker))
             return warnings
     github.extend_deadline(_REPORT_SECONDS)
     with reporting(warnings, "could not open or update the failure issue"):
-        title = run.title(f"apply failed ({code})")
-        github.issue(title, marker, text, find(github.open_issues(), marker))
+        title = run.title(f"apply failed ({reason})")
+        github.issue(title, marker, text, find_posts(github.open_issues(), marker))
     return warnings
 
 
@@ -450,7 +456,7 @@ def _failure_text(run: Run, ended: Ended) -> str:
         doing = "apply the plan above" if ended.offered.plans else "continue"
         end += f" To {doing}:\n\n{code_block(ended.command)}\n"
     # The command must be complete: the report gets what room is left.
-    room = COMMENT_CHARACTERS - len(head) - len(end)
+    room = MAX_COMMENT_LENGTH - len(head) - len(end)
     return head + result.render("markdown", room) + end
 
 

@@ -14,14 +14,14 @@ from typing import Final
 
 from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import (
-    COMMENT_CHARACTERS,
+    MAX_COMMENT_LENGTH,
     Marker,
     MarkerKind,
     Post,
     ShownOperation,
     Subject,
     encode,
-    find,
+    find_posts,
 )
 from reconciler.ci.organizations import (
     changed_since,
@@ -38,9 +38,10 @@ from reconciler.ci.organizations import (
 from reconciler.ci.reviews import (
     NO_TOKEN,
     bases,
-    collect,
+    contained_pulls,
     history,
-    merged_pulls,
+    pending_review,
+    read_reviews,
     subject_of,
     subject_of_key,
     unapproved,
@@ -69,7 +70,7 @@ _MAX_REQUESTS: Final = 10
 _FIXED_REQUESTS: Final = 4
 """Those for the login, the pull request, its comments, and the change of its first comment."""
 _MAX_PARTS: Final = 10
-"""The maximum number of comments for a plan."""
+"""The maximum number of comments for a plan: what does not fit into them is not approved."""
 
 _UPDATING: Final = "_Updating this plan. Merging applies nothing until the update is complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
@@ -262,7 +263,7 @@ def _parts_of(
 
     pages = paged_run(
         result,
-        limit=COMMENT_CHARACTERS - empty_size,
+        limit=MAX_COMMENT_LENGTH - empty_size,
         max_pages=_MAX_PARTS,
         extra=lambda members: len(encode(marker_for(members))) - empty_size,
         foot=_foot(result, run, pull),
@@ -312,7 +313,7 @@ def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
     # Without secrets the token is read-only, too, and cannot edit a comment.
     if pull is None or run.no_secrets_reason is not None:
         return []
-    text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
+    text = render_error(problem, View(limit=MAX_COMMENT_LENGTH // 2))
     text += f"\nMerging applies nothing. Commit {pull.head[:12]} · [run]({run.url})\n"
     findings = list[Finding]()
     with reporting(findings, "could not edit the comment"):
@@ -330,7 +331,7 @@ def _comment(
     # Without a comment nothing would be reviewed, which must not go unnoticed.
     message = "there is no GitHub token to comment with"
     github = run.require_github(message, "set comment to false")
-    existing = find(github.comments(pull.number), parts[0][0])
+    existing = find_posts(github.comments(pull.number), parts[0][0])
     if existing or create or run.commenting == "true":
         # The event is from the start of the job; the merge freezes the plan.
         now = github.pull(pull.number)
@@ -370,13 +371,13 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
         # A review is matched by the organization of the key, which a file may name differently.
         targets = identify(connected)
         subjects = [subject_of_key(target) for target in targets]
-        pulls = [*queue, *merged_pulls(run, branch, subjects)]
+        pulls = [*queue, *contained_pulls(run, branch, subjects)]
         pending: list[Review] = []
         for subject in subjects:
-            reviews, review = collect(run, pulls, subject)
+            reviews = read_reviews(run, pulls, subject)
             # What merged pull requests lack cannot be changed in this group any more.
             findings += unapproved(reviews[: len(queue)])
-            pending.append(review)
+            pending.append(pending_review(subject, reviews))
         planned = plan_all(
             [
                 target._replace(review=review)

@@ -9,14 +9,22 @@ edited after the merge (`outcomes.py`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Final
 
 from reconciler.ci.github import GitHub, GitHubError, Pull
-from reconciler.ci.marker import Marker, MarkerKind, Outcome, Post, ShownOperation, Subject, find
+from reconciler.ci.marker import (
+    Marker,
+    MarkerKind,
+    Outcome,
+    Post,
+    ShownOperation,
+    Subject,
+    find_posts,
+)
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
@@ -26,15 +34,17 @@ from reconciler.planning.resend import Resend
 from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
 from reconciler.workflow import Source, Target
-from reconciler.workflow.drift import Base, MergedReviews, base_of
+from reconciler.workflow.drift import Base, MergedChanges, base_of
 
 NO_TOKEN: Final = (
     "there is no GitHub token to read the reviewed plans",
     "set expect-digest to the plan's digest",
 )
-_STALE: Final = "it differs from the reviewed operation"
+_DIFFERS: Final = "it differs from the reviewed operation"
 _MAX_PULLS: Final = 100
-"""The maximum number of pull requests to read, and of commits whose pull request is looked up."""
+"""The maximum number of pull requests to read."""
+_MAX_LOOKUPS: Final = 100
+"""The maximum number of commits whose pull request is looked up."""
 
 
 class NotApproved(StrEnum):
@@ -48,8 +58,8 @@ class NotApproved(StrEnum):
 
 
 @frozen
-class Merged:
-    """A merged pull request, its review of one organization, and its settled operations.
+class MergedReview:
+    """The review of one organization in a merged pull request, and its settled operations.
 
     `marker` names the setup of its plan comments. `resends` has, by digest, the resend of a secret
     that the digest is about; `replaced` has the digests of operations that newer reviews replace.
@@ -75,7 +85,7 @@ class Merged:
         )
 
 
-def merged_pulls(
+def contained_pulls(
     run: Run,
     branch: str,
     subjects: Iterable[Subject],
@@ -127,7 +137,7 @@ def _merges(
     unlisted: set[str] = set()
     if complete_since:
         older = _commits(run, "--first-parent", f"--before={complete_since}", "HEAD")
-        unlisted = set(islice(older, _MAX_PULLS)).difference(by_commit)
+        unlisted = set(islice(older, _MAX_LOOKUPS)).difference(by_commit)
     yielded: set[int] = set()
     for commit in filter(is_needed, commits):
         pull = by_commit.get(commit)
@@ -147,7 +157,7 @@ def _ends_search(run: Run, pull: Pull, subject: Subject) -> bool:
     return any(outcome.earlier_settled for outcome in outcomes)
 
 
-def history(run: Run) -> Collection[str]:
+def history(run: Run) -> KeysView[str]:
     """Return the checked-out commit and its ancestors, newest first."""
     # In a shallow clone a merged pull request would seem not to be merged.
     shallow = run.inputs.git(["rev-parse", "--is-shallow-repository"])
@@ -160,26 +170,27 @@ def history(run: Run) -> Collection[str]:
     return commits
 
 
-def pushed_commits(run: Run) -> Collection[str]:
+def pushed_commits(run: Run) -> KeysView[str]:
     """Return the commits of the push, newest first; of another event the checked-out one."""
     if run.base_commit:
         return _commits(run, f"{run.base_commit}..HEAD")
     return _commits(run, "--max-count=1", "HEAD")
 
 
-def _commits(run: Run, *revisions: str) -> Collection[str]:
+def _commits(run: Run, *revisions: str) -> KeysView[str]:
     """Return commits newest first, each before its parents; none if git does not know them."""
     listed = run.inputs.git(["rev-list", "--topo-order", *revisions]) or b""
+    # Keys are in order, and a commit is looked up among thousands.
     return dict.fromkeys(listed.decode("ascii").split()).keys()
 
 
-def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[Merged, ...]:
+def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[MergedReview, ...]:
     """Return the review of each pull request about an organization, newest first.
 
     The operations of a newer review replace those of older ones for the same webhook; a resend
     replaces only resends of the same field.
     """
-    reviews: list[Merged] = []
+    reviews: list[MergedReview] = []
     newer: list[OperationDigest] = []
     resent: set[tuple[str, str]] = set()
     for pull in pulls:
@@ -206,7 +217,7 @@ def _plan_marker(run: Run, pull: Pull, subject: Subject) -> Marker:
     """
     here = run.marker(MarkerKind.PLAN)
     plans = [post.marker for post in pull.comments if post.marker.kind is MarkerKind.PLAN]
-    if any(marker.same_setup(here) for marker in plans):
+    if any(marker.is_same_setup(here) for marker in plans):
         return here
     for marker in plans:
         if not any(planned.is_same(subject) for planned in marker.subjects):
@@ -223,28 +234,29 @@ def _outcomes(pull: Pull, plan: Marker, subject: Subject) -> list[Outcome]:
         outcome
         for post in pull.comments
         if post.marker.kind is MarkerKind.OUTCOME
-        if post.marker._replace(environment="").same_setup(plan)
+        # A plan names no environment, and an organization may have moved to another one.
+        if post.marker._replace(environment="").is_same_setup(plan)
         for outcome in post.marker.outcomes
         if outcome.subject.is_same(subject)
     ]
 
 
-def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
+def _read(pull: Pull, plan: Marker, subject: Subject) -> MergedReview:
     """Return the review of a pull request from its comments."""
     outcomes = _outcomes(pull, plan, subject)
-    is_complete = any(outcome.complete for outcome in outcomes)
-    parts = find(pull.comments, plan)
+    complete = [outcome for outcome in outcomes if outcome.complete]
     # Without a text, the run of the outcome did not read the organization.
-    is_applied = any(outcome.complete and outcome.text for outcome in outcomes)
-    review = Merged(pull=pull, marker=plan, is_applied=is_applied)
+    is_applied = any(outcome.text for outcome in complete)
+    review = MergedReview(pull=pull, marker=plan, is_applied=is_applied)
+    parts = find_posts(pull.comments, plan)
     problem = _why_not(pull, parts, subject)
-    if problem is NotApproved.EDITED and is_complete:  # an apply by digest settled it
+    if problem is NotApproved.EDITED and complete:  # an apply by digest settled it
         return review
     if problem is not None:
         return replace(review, problem=problem)
     operations = _shown(parts, subject)
     settled = {digest: applied for outcome in outcomes for digest, applied in outcome.settled}
-    if is_complete:  # then the outcome has no digests, to be short
+    if complete:  # then the outcome has no digests, to be short
         settled = {shown.digest.digest: False for shown in operations}
     return replace(
         review,
@@ -294,7 +306,7 @@ def _other_organization(plan: Marker, subject: Subject) -> NotApproved | None:
     return NotApproved.FAILED
 
 
-def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
+def unapproved(reviews: Sequence[MergedReview]) -> list[Finding]:
     """Return a note for each pull request that has a plan, but approves nothing.
 
     Most pull requests without a plan do not change the configuration: only the newest is named.
@@ -313,16 +325,15 @@ def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:
     """Return a warning for each operation that no review approves."""
     return [
         warning(
-            "not-reviewed", f"{quote(operation.name)}: {comparison.unreviewed.get(index, _STALE)}"
+            "not-reviewed", f"{quote(operation.name)}: {comparison.unreviewed.get(index, _DIFFERS)}"
         )
         for index, operation in enumerate(plan.operations)
         if index not in comparison.reviewed
     ]
 
 
-def collect(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[tuple[Merged, ...], Review]:
-    """Return the reviews about an organization, and one review of all pending operations."""
-    reviews = read_reviews(run, pulls, subject)
+def pending_review(subject: Subject, reviews: Iterable[MergedReview]) -> Review:
+    """Return one review of an organization, with all operations of `reviews` that are pending."""
     operations: set[OperationDigest] = set()
     resends: list[Resend] = []
     for review in reviews:
@@ -332,8 +343,7 @@ def collect(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[tuple[Me
             operations.add(operation)
             if operation.digest in review.resends:
                 resends.append(review.resends[operation.digest])
-    pending = Review(subject.origin, subject.id, frozenset(operations), tuple(resends))
-    return reviews, pending
+    return Review(subject.origin, subject.id, frozenset(operations), tuple(resends))
 
 
 def subject_of(source: Source) -> Subject:
@@ -366,7 +376,7 @@ def bases(
         return known
     subjects = [subject_of_key(target) for target in targets]
     try:
-        pulls = merged_pulls(run, run.applied_branch or run.branch, subjects, requests=requests)
+        pulls = contained_pulls(run, run.applied_branch or run.branch, subjects, requests=requests)
     except (GitHubError, UsageError) as problem:
         # A merge that waits for its reviewer must not be taken for drift.
         advice = f" ({problem.hint})" if problem.hint else ""
@@ -374,28 +384,29 @@ def bases(
         return [Base(unknown=unknown) for _ in targets]
     is_cut = run.github.requests >= requests
     return [
-        _with_reviews(run, base, *collect(run, pulls, subject), is_cut=is_cut)
+        _with_merged(run, base, subject, read_reviews(run, pulls, subject), is_cut=is_cut)
         for base, subject in zip(known, subjects, strict=True)
     ]
 
 
-def _with_reviews(
-    run: Run, base: Base, reviews: Sequence[Merged], pending: Review, *, is_cut: bool
+def _with_merged(
+    run: Run, base: Base, subject: Subject, reviews: Sequence[MergedReview], *, is_cut: bool
 ) -> Base:
     """Return a base with what its reviews approve; with `is_cut`, there may be older ones."""
+    pending = pending_review(subject, reviews)
     # GitHub may never start an apply, or a reviewer may reject it: no run reports that. A replaced
     # merge counts, too. Otherwise daily merges would hide that nothing is applied.
     late = [review for review in reviews if review.pull.merged_at < run.day_ago]
-    with_plan = [review for review in reviews if review.operations]
+    planned = [review.pull.merge_commit for review in reviews if review.operations]
     # Later pushes may have had no review.
     applied = [review.pull.merge_commit for review in reviews if review.is_applied]
-    merged = MergedReviews(
+    merged = MergedChanges(
         pending=pending.operations,
         late=[operation for review in late for operation in review.pending],
         applied=next(iter(applied), ""),
-        newest=next((review.pull.merge_commit for review in with_plan), ""),
+        newest=next(iter(planned), ""),
         resends=pending.resends,
     )
     if is_cut and not merged.applied:
         base = base._replace(unknown="it read only the newest merged pull requests")
-    return base._replace(reviews=merged)
+    return base._replace(merged=merged)

@@ -40,8 +40,9 @@ class Metrics:
     def __init__(self, clock: Clock, every: float, deadline: float) -> None:
         self.registry = registry = CollectorRegistry()
         self._clock = clock
-        # Nor is a slow apply, which a restart would only begin again.
-        self._longest = max(_HEALTHY_INTERVALS * every, every + deadline)
+        # Seconds since the begin of a round until the process counts as hanging. A slow apply is no
+        # reason to restart it either: it would only begin again.
+        self._max_age = max(_HEALTHY_INTERVALS * every, every + deadline)
         # The labels of the series of each organization.
         self._series: dict[str, set[tuple[Gauge | Counter, tuple[str, ...]]]] = {}
         self.begin()
@@ -68,7 +69,7 @@ class Metrics:
 
     def is_healthy(self) -> bool:
         """Return whether the last round began within three intervals, or may still run."""
-        return self._clock.monotonic() - self._began <= self._longest
+        return self._clock.monotonic() - self._began <= self._max_age
 
     def record(self, result: Round) -> None:
         """Record the result of a round."""

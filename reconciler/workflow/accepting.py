@@ -189,7 +189,7 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     waiting = indexes[Attribution.PERHAPS_WAITING]
     keys = [webhook_key(plan.operations[index]) for index in waiting]
     merged = indexes[Attribution.WAITING]
-    is_late = mentions(base.reviews.late)
+    is_late = mentions(base.merged.late)
     late = [index for index in merged if is_about(plan.operations[index], plan.renamed, is_late)]
     return OrganizationDrift(
         plan,

@@ -54,7 +54,7 @@ _MAX_CHANGES: Final = 20
 """The maximum number of changes of the files that may not be applied yet."""
 
 
-class MergedReviews(NamedTuple):
+class MergedChanges(NamedTuple):
     """What the reviews of merged pull requests tell about changes that may not be applied yet."""
 
     pending: Collection[OperationDigest] = ()
@@ -79,7 +79,7 @@ class Base(NamedTuple):
     """Why there is none, or why it is not known what was applied."""
     revision: str = ""
     """Its commit, if earlier changes of the files may not be applied yet."""
-    reviews: MergedReviews = MergedReviews()
+    merged: MergedChanges = MergedChanges()
     commits: Mapping[str, str] = MappingProxyType({})
     """From `compared`: the changes that may not be applied yet, by the `webhook_key` of what each
     explains at least in part; `OLDEST^..NEWEST` if several do."""
@@ -109,7 +109,7 @@ def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
     if plan is None or live is None or gathered is None:
         return organization, base
     plan, base = _labeled(plan, live, gathered, base)
-    return organization._replace(plan=_with_resends(plan, base.reviews.resends)), base
+    return organization._replace(plan=_with_resends(plan, base.merged.resends)), base
 
 
 def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
@@ -126,12 +126,12 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
     # What was invalid, or had no files, was never applied: an older configuration may have been.
     skipped = ""
     is_missing = False
-    reviews = base.reviews
+    merged = base.merged
     for number, (commit, before) in enumerate(_changes(names, checked, base.revision)):
-        if reviews.applied and number == 0:
+        if merged.applied and number == 0:
             with suppress(ConfigurationError):
-                desired = previous_at(reviews.applied, checked).desired
-                yield f"{reviews.applied[:12]}..{commit}", desired
+                desired = previous_at(merged.applied, checked).desired
+                yield f"{merged.applied[:12]}..{commit}", desired
                 return
         skipped = skipped or commit
         try:
@@ -148,8 +148,8 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
                     f"the configuration before commit {commit}, which changed the files, cannot be "
                     f"used: {problem.message}"
                 ) from None
-        is_reviewed = ["merge-base", "--is-ancestor", commit, reviews.newest]
-        if reviews.newest and inputs.git(is_reviewed) is not None:
+        is_reviewed = ["merge-base", "--is-ancestor", commit, merged.newest]
+        if merged.newest and inputs.git(is_reviewed) is not None:
             break
     if is_missing:
         yield skipped, Desired()
@@ -186,7 +186,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
         return plan, base  # most plans: no earlier commit is read
     # A plan that makes no change explains every difference: the files may have made it since.
     plans_nothing = Plan(plan.origin, plan.organization)
-    pending = base.reviews.pending
+    pending = base.merged.pending
     if base.unknown:
         return _explained_by(plan, plans_nothing, pending), base
     commits: dict[str, str] = {}

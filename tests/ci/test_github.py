@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import Marker, MarkerKind, Post, find
+from reconciler.ci.marker import Marker, MarkerKind, Post, find_posts
 from reconciler.ci.plan import write_comments
 from reconciler.emulator.messages import Request, Response, json_value
 from reconciler.errors import CredentialError, UsageError
@@ -20,7 +20,7 @@ MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", digest="sha256:" + "1" * 64
 
 def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> None:
     """Write a plan of one or more parts."""
-    found = find(github.comments(number), marker)
+    found = find_posts(github.comments(number), marker)
     parts = [
         (marker._replace(part=part, total=len(texts)), text)
         for part, text in enumerate(texts, start=1)

@@ -20,7 +20,7 @@ from reconciler.source.writer import ChangeItems, Item, edit_file, scalar
 from reconciler.source.yaml import parse
 from reconciler.workflow import Inputs, Target, load_all, previous
 from reconciler.workflow.accepting import find_drift
-from reconciler.workflow.drift import Base, MergedReviews
+from reconciler.workflow.drift import Base, MergedChanges
 from reconciler.workflow.inputs import gather
 from reconciler.workflow.planning import plan_of_live
 from reconciler.workflow.run import Planned
@@ -168,6 +168,6 @@ def test_a_rename_that_waits_is_overdue_a_day_after_its_merge(tmp_path: Path) ->
     live = Live("", memory().organization(), (live_webhook("id-1", {**entry, "name": "c"}),))
     organization = planned(Inputs(tmp_path, {}, bytes), live, [str(tmp_path / "webhooks.yaml")])
     merged = [OperationDigest("", "id-1", "a")]
-    base = Base(organization.target.options.previous, reviews=MergedReviews(merged, late=merged))
+    base = Base(organization.target.options.previous, merged=MergedChanges(merged, late=merged))
     (drift,) = find_drift([organization], [base]).drifts
     assert (drift.merged, drift.overdue) == ((0,), 1)
