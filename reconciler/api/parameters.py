@@ -53,16 +53,11 @@ class Parameters:
         row = next((row for row in _rows(reply) if row.get("name") == name), None)
         if row is None:
             return None
-        role, pattern = row.get("role"), row.get("parameter_name_pattern")
-        if not isinstance(role, str):
-            role = None
-        if not isinstance(pattern, str):
-            pattern = ""
         return Project(
             id=row["id"],
             name=name,
-            role=role,
-            pattern=pattern,
+            role=wire.text_of(row, "role"),
+            pattern=wire.text_of(row, "parameter_name_pattern") or "",
             # The server dates its deliveries, and its clock may differ from this machine's.
             time=http_date(reply.headers.get("date", "")),
         )

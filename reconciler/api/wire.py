@@ -98,18 +98,20 @@ def organization(row: Any) -> Organization:
     id_ = usable_id(row)
     if id_ is None:
         raise _invalid("an organization without a usable id")
-    name, role = row.get("name"), row.get("role")
-    if not isinstance(name, str):
-        name = id_
-    if not isinstance(role, str):
-        role = None
+    name = text_of(row, "name")
     return Organization(
         id=id_,
-        name=name,
-        role=role,
+        name=id_ if name is None else name,
+        role=text_of(row, "role"),
         # Only an explicit flag: without the field, a write shows whether it is allowed.
         maintenance=row.get("maintenance") is True,
     )
+
+
+def text_of(row: Mapping[str, Any], key: str) -> str | None:
+    """Return a field of an object, None unless it is text."""
+    value = row.get(key)
+    return value if isinstance(value, str) else None
 
 
 def bare_id(value: Any) -> str | None:
@@ -121,9 +123,9 @@ def bare_id(value: Any) -> str | None:
     return sys.intern(value) or None  # one object for all webhooks with the same value
 
 
-def full_body(draft: Draft, organization: str) -> dict[str, Any]:
+def full_body(draft: Draft, organization_id: str) -> dict[str, Any]:
     """Return the body of a POST or PUT: every field. Reveals secrets."""
-    return {**changed_body(draft, frozenset(WEBHOOK_FIELDS)), "organization": organization}
+    return {**changed_body(draft, frozenset(WEBHOOK_FIELDS)), "organization": organization_id}
 
 
 def changed_body(draft: Draft, fields: frozenset[str]) -> dict[str, Any]:
@@ -148,15 +150,15 @@ def secret_values(draft: Draft) -> tuple[str, ...]:
     return tuple(_revealed(draft.configuration))
 
 
-def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | Unknown:
+def _configuration(value: Any, kind: str, id_: str) -> Mapping[str, LiveValue] | Unknown:
     if not isinstance(value, dict) or not value:
         return UNKNOWN
     # Only fields that are known not to be secret stay plain.
-    shown = _SHOWN_FIELDS.get(type, frozenset())
+    shown = _SHOWN_FIELDS.get(kind, frozenset())
     return {
         key: _shared(inner)
         if key in shown and not isinstance(inner, (dict, list))
-        else _wrapped(inner, id, 0)
+        else _wrapped(inner, id_, 0)
         for key, inner in value.items()
     }
 
@@ -174,19 +176,19 @@ def _events(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
+def _wrapped(value: Any, id_: str, depth: int) -> LiveValue:
     """Wrap every string, because an unknown field may be a secret."""
     if isinstance(value, str):
         return Secret(_shared(value))
     if not isinstance(value, (dict, list)):
-        number: LiveValue = value
-        return number
+        scalar: LiveValue = value
+        return scalar
     # Before the interpreter's own limit, whose error would not name the webhook.
     if depth == _MAX_DEPTH:
-        raise _invalid(f"webhook {id} with a configuration of over {_MAX_DEPTH} levels")
+        raise _invalid(f"webhook {id_} with a configuration of over {_MAX_DEPTH} levels")
     if isinstance(value, list):
-        return [_wrapped(inner, id, depth + 1) for inner in value]
-    return {key: _wrapped(inner, id, depth + 1) for key, inner in value.items()}
+        return [_wrapped(inner, id_, depth + 1) for inner in value]
+    return {key: _wrapped(inner, id_, depth + 1) for key, inner in value.items()}
 
 
 def _last_run(value: Any) -> str | None:
@@ -204,8 +206,9 @@ def _delivery_error(
     parts = value if isinstance(value, dict) else {"text": value or None}
     if all(part is None for part in parts.values()):
         return None
-    texts = (_redacted(parts.get(key), configuration) for key in ("timestamp", "code", "text"))
-    return DeliveryError(**dict(zip(("timestamp", "code", "text"), texts, strict=True)))
+    return DeliveryError(
+        *(_redacted(parts.get(key), configuration) for key in DeliveryError._fields)
+    )
 
 
 def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> str | None:
@@ -213,8 +216,10 @@ def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> s
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return None
     secrets = tuple(_revealed(configuration))
-    # Truncate last, because a partial secret would not be recognized.
-    return without_secrets(str(value)[: 2 * _MAX_TEXT], secrets)[:_MAX_TEXT]
+    # Cut to the maximum last, because a partial secret at the end would not be recognized. The
+    # first cut only bounds the work.
+    text = str(value)[: 2 * _MAX_TEXT]
+    return without_secrets(text, secrets)[:_MAX_TEXT]
 
 
 def _revealed(value: Any) -> Iterator[str]:
@@ -242,18 +247,18 @@ _URL_IN_TEXT: Final = r"(?i:https?)://\S+"
 _URL_ORIGIN: Final = r"(?i)https?://(?:[^/?#@]*@)?[^/?#]*"
 
 
-def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
-    """Return text from a server, with the values in `secret_values` and other secrets masked.
+def without_secrets(text: str, values: Sequence[str] = ()) -> str:
+    """Return text from a server, with the secret `values` and other secrets masked.
 
     URLs keep only their scheme and host.
     """
     text = re.sub(_URL_IN_TEXT, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
-    forms = {form for value in secret_values for form in _forms(value)}
+    forms = {form for value in values for form in _forms(value)}
     # The longest first: a shorter one may be a part of it, and would leave the rest.
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, "***")
     text = TOKEN.sub("***", text)
-    for value in secret_values:
+    for value in values:
         # The origin of a URL is not secret, and many URLs have the same one.
         rest = re.sub(_URL_ORIGIN, "", value, count=1)
         if len(rest) > _WINDOW:

@@ -333,11 +333,11 @@ def unknown_environments(
     unknown = {
         error(
             "unknown-environment",
-            f"{', '.join(paths)} names the environment {environment!r}, which {caller} does not "
+            f"{', '.join(files)} names the environment {environment!r}, which {caller} does not "
             "list",
             f"create it with required reviewers, and add it {where}",
         )
-        for paths, environment in named
+        for files, environment in named
         if environment is not None and environment.casefold() not in known
     }
     return tuple(unknown)
@@ -346,8 +346,8 @@ def unknown_environments(
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
     """Return the files whose change does not start a workflow, because its `paths` lack them."""
     try:
-        paths = yaml.safe_load(workflow)[True]["push"]["paths"]  # `on` is true in YAML 1.1
-        globs = [path for path in paths if isinstance(path, str)]
+        lines = yaml.safe_load(workflow)[True]["push"]["paths"]  # `on` is true in YAML 1.1
+        globs = [line for line in lines if isinstance(line, str)]
     except (yaml.YAMLError, LookupError, TypeError):
         return []  # it has no `paths`, or GitHub rejects it
     # With exclusions, the order of all lines decides on GitHub: no warning is better than a guess.

@@ -183,7 +183,7 @@ def _with_ways(block: Block) -> Iterable[Row]:
         ways[1] = ("accept", sentence(start + prose(block.ways.why_not)))
     if block.note:
         ways.insert(0, ("note", sentence(block.note)))
-    lines = [FieldLine(label, tuple(atoms)) for label, atoms in ways if atoms[0].text]
+    lines = [FieldLine(way, tuple(atoms)) for way, atoms in ways if atoms[0].text]
     yield from most
     yield last._replace(fields=(*last.fields, *lines))
 

@@ -128,10 +128,10 @@ def run_summary(totals: Totals) -> str:
 
 def scope(plan: Plan) -> str:
     """Summarize scope, ignore and prune in one line."""
-    numbers = plan.counts
-    share = f"{numbers.in_scope} of {plural(numbers.live, 'live webhook')} in scope"
-    if numbers.ignored:
-        share += f", {numbers.ignored} ignored"
+    counts = plan.counts
+    share = f"{counts.in_scope} of {plural(counts.live, 'live webhook')} in scope"
+    if counts.ignored:
+        share += f", {counts.ignored} ignored"
     # A protected webhook is undeclared, too.
     kept = sum(webhook.reason is Reason.PRUNE_OFF for webhook in plan.unmanaged)
     kept += sum(webhook.reason is Reason.PROTECTED for webhook in plan.kept)
@@ -167,9 +167,9 @@ def remaining_counts(plan: Plan, view: View, shown: _Quoting = quote) -> list[st
         # They may be many, and are of no concern to the files.
         unmanaged = Counter(webhook.reason for webhook in plan.unmanaged).items()
         counted = (f"{number} ({REASONS[reason]})" for reason, number in unmanaged)
-        for title, numbers in (("Kept", ", ".join(kept)), ("Unmanaged", ", ".join(counted))):
-            if numbers:
-                lines.append(f"{title}: {numbers}")
+        for title, text in (("Kept", ", ".join(kept)), ("Unmanaged", ", ".join(counted))):
+            if text:
+                lines.append(f"{title}: {text}")
     return lines + not_compared(plan, names=view.verbosity > 0, shown=shown)
 
 
@@ -297,9 +297,9 @@ def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding
 
 def finding_counts(findings: tuple[Finding, ...]) -> str:
     """Return the number of findings of each severity."""
-    numbers = Counter(finding.severity for finding in findings)
+    counts = Counter(finding.severity for finding in findings)
     return ", ".join(
-        plural(numbers[severity], severity) for severity in Severity if numbers[severity]
+        plural(counts[severity], severity) for severity in Severity if counts[severity]
     )
 
 

@@ -156,7 +156,8 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
 
 
 def _check_schema(tree: Mapping[str, Any], file: str) -> None:
-    invalid = [list(error.instance_path) for error in document_validator(_SCHEMA).iter_errors(tree)]
+    violations = document_validator(_SCHEMA).iter_errors(tree)
+    invalid = [list(violation.instance_path) for violation in violations]
     # `plan --format json` has the same schema, but no configuration that could be applied.
     if invalid or not all("configuration" in entry for entry in tree["organizations"]):
         where = ".".join(map(str, max(invalid, key=len, default=())))

@@ -352,14 +352,14 @@ def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tup
     lines = tuple(lines)
     for line in lines:
         # An organization's name may have colons and spaces, so it ends only before a reference.
-        limited = re.match(rf"(?!(?:{KEYS}):)(.+?):\s+(?=(?:{KEYS}):)", line)
-        for pattern in re.split(r"[\s,]+", line[limited.end() if limited else 0 :].strip()):
+        prefix = re.match(rf"(?!(?:{KEYS}):)(.+?):\s+(?=(?:{KEYS}):)", line)
+        for pattern in re.split(r"[\s,]+", line[prefix.end() if prefix else 0 :].strip()):
             if re.match(rf"(?:{KEYS}):.", pattern) is None:
                 raise UsageError(
                     f"--allow-secret takes {ARGUMENT} (globs allowed), not '{pattern}'",
                     hint="for example --allow-secret 'env:SLACK_*'",
                 )
-            if limited is None or limited[1] == organization:
+            if prefix is None or prefix[1] == organization:
                 patterns.append(pattern)
     return tuple(patterns) or ((_NOTHING,) if lines else ())
 

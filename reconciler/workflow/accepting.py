@@ -275,10 +275,10 @@ def _prove(
 
 def _accept_command(candidate: _Candidate, paths: Iterable[str], base: Sequence[str]) -> str:
     """Return the command that accepts a change, empty if it cannot show the name."""
-    files = chain.from_iterable(("-f", path) for path in paths)
+    file_options = chain.from_iterable(("-f", path) for path in paths)
     # A name may contain the characters of globs.
     only = chain.from_iterable(("--only", escape(change.name)) for change in candidate.operations)
-    return command_line(["webhooks", "drift", "--accept", *files, *base, *only])
+    return command_line(["webhooks", "drift", "--accept", *file_options, *base, *only])
 
 
 def _accepted(

@@ -211,7 +211,7 @@ def _only_layers(inputs: Inputs, data: Mapping[str, Mapping[str, Any]]) -> Itera
         )
 
 
-def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | None:
+def _only_selected(inputs: Inputs, documents: Iterable[Mapping[str, Any]]) -> str | None:
     """Return the organization that the run selects; None if it may select several.
 
     A glob has to match a single organization that the files name.
@@ -219,7 +219,7 @@ def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | 
     if len(inputs.selected) != 1:
         return None
     (wanted,) = inputs.selected
-    values = [data.get("organization") for data in files]
+    values = [data.get("organization") for data in documents]
     named = {name for name in values if isinstance(name, str)}
     # An id, or a name that no file has, may still be that of the key.
     if wanted in named or not any(char in wanted for char in "*?["):
@@ -404,7 +404,7 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
     """
     groups = organizations(inputs)
     loaded = [validate(group.inputs) for group in groups]
-    findings = distinct(finding for files in loaded for finding in files.findings)
+    findings = distinct(finding for declared in loaded for finding in declared.findings)
     sources = [
         Source(group, Checked(declared.desired, declared, group.inputs))
         for group, declared in zip(groups, loaded, strict=True)

@@ -197,9 +197,9 @@ def _command_with(
         # Another file may name it; files that do not are then refused without the option.
         options += ["--organization", organization.name]
     others = [other.file for other in elsewhere if other.state is FileState.NOT_READ]
-    paths = [*(inputs.paths or (default_path(inputs.directory),)), *others]
-    files = [word for path in paths for word in ("-f", path)]
-    return shlex.join(["webhooks", "plan", *files, *options])
+    names = [*(inputs.paths or (default_path(inputs.directory),)), *others]
+    file_options = [word for name in names for word in ("-f", name)]
+    return shlex.join(["webhooks", "plan", *file_options, *options])
 
 
 def _without_paths(options: Iterable[str]) -> list[str]:

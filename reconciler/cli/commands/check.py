@@ -204,9 +204,9 @@ def prove(
     connection.restart()  # the user may have taken a while to confirm
     # Listed again, because a webhook may have run while the question was on the screen.
     before = api.list()
-    name, command = quote(scratch.name), scratch.delete_command(scratch.name)
+    name, cleanup = quote(scratch.name), scratch.delete_command(scratch.name)
     # Before the create, and also with --quiet: nothing can be printed after `kill -9`.
-    console.write_stderr(f"Creating parameter {name}. If this run is killed: `{command}`")
+    console.write_stderr(f"Creating parameter {name}. If this run is killed: `{cleanup}`")
     with connection.stop as stop:
         proof = cause_events(parameters, scratch, clock, stop, connection.restart)
         listening = [
@@ -217,7 +217,7 @@ def prove(
         observations = watch(api.list, listening, clock, stop)
         code = stop.requested()
     if code is not None:
-        left = f"may still exist: `{command}`" if proof.remains else "was deleted"
+        left = f"may still exist: `{cleanup}`" if proof.remains else "was deleted"
         raise Interrupted(f"stopped by a signal; parameter {name} {left}", signal_exit=code)
     if scratch.leftovers:
         # Only named: deleting them causes messages, too.

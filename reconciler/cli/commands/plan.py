@@ -134,8 +134,8 @@ def apply_options(
     named = list(files)
     if named == [DEFAULT_FILE]:
         named = []
-    paths = tuple(STDIN if path == STDIN_NAME else path for path in named)
-    values = {"base": _base(session), **saved, "file": paths}
+    arguments = tuple(STDIN if name == STDIN_NAME else name for name in named)
+    values = {"base": _base(session), **saved, "file": arguments}
     return session.words((*FILE_OPTIONS, *CONNECTION_OPTIONS, *options), **values)
 
 
