@@ -15,6 +15,7 @@ import pytest
 from reconciler.cli.console import Process
 from reconciler.cli.main import run
 from reconciler.ports import Clock
+from tests.contract.published import violations
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import FaultSource
 from tests.emulated.variant import Variant
@@ -146,15 +147,19 @@ MakeCloud = Callable[..., Cloud]
 @pytest.fixture
 def cloud() -> Iterator[Callable[..., Cloud]]:
     """Serve an emulator with the variant's choices given by name until the test ends."""
+    emulators: list[Emulator] = []
     with ExitStack() as running:
 
         def cloud(*, faults: FaultSource | None = None, **choices: Any) -> Cloud:
             emulator = Emulator(behavior=Variant(**choices), faults=faults)
+            emulators.append(emulator)
             url = running.enter_context(served(emulator))
             environ = {"CLOUDTRUTH_SERVER_URL": url, "CLOUDTRUTH_API_KEY": LOCAL_KEY}
             return Cloud(emulator=emulator, environ={**environ, **SECRETS})
 
         yield cloud
+    for emulator in emulators:
+        assert violations(emulator.log) == []
 
 
 @pytest.fixture
