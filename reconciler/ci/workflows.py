@@ -22,7 +22,7 @@ from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import SecretRef, frozen
 from reconciler.source.history import Git, git_in
-from reconciler.source.schemes import SCHEMES, paths, pattern
+from reconciler.source.schemes import is_variable, paths, pattern
 
 _FOLDER: Final = ".github/workflows"
 CALLED: Final = f"{_FOLDER}/webhooks.yml"
@@ -84,8 +84,7 @@ class RequiredSecrets:
     @property
     def variables(self) -> tuple[str, ...]:
         """Return the variables that its files refer to."""
-        named = [ref for ref in self.references if not ref.is_literal]
-        return tuple(sorted({ref.name for ref in named if SCHEMES[ref.scheme].is_variable}))
+        return tuple(sorted({ref.name for ref in self.references if is_variable(ref)}))
 
 
 @frozen

@@ -279,6 +279,11 @@ def is_file(ref: SecretRef) -> bool:
     return not ref.is_literal and SCHEMES[ref.scheme].is_path
 
 
+def is_variable(ref: SecretRef) -> bool:
+    """Return whether a reference names a variable."""
+    return not ref.is_literal and SCHEMES[ref.scheme].is_variable
+
+
 # Which secrets may be used
 
 

@@ -8,7 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from reconciler.errors import ConfigurationError, NoKeyError, RunConfigurationError
+from reconciler.errors import (
+    ConfigurationError,
+    NoKeyError,
+    RunConfigurationError,
+    UnresolvedSecretsError,
+)
 from reconciler.findings import Finding, Place, Severity, distinct, error, has_errors, warning
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
@@ -17,11 +22,12 @@ from reconciler.source.document import Document
 from reconciler.source.history import Commit, Git, NoBaseError, no_git
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
-from reconciler.source.schemes import allow_patterns, pattern
+from reconciler.source.schemes import allow_patterns, how_to_set, is_variable, pattern
 from reconciler.source.secrets import fetch_key
 from reconciler.source.text import in_quotes, masked
 
 _UNRESOLVED: Final = "unresolved-secret"
+_WRONG_VALUE: Final = frozenset(("malformed-secret", "unreplaced-placeholder"))
 
 
 class Inputs(NamedTuple):
@@ -461,7 +467,14 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     invalid = inputs.graded(located(unfit, checked))
     if has_errors(invalid):
         effect = ": nothing was written" if writing else ""
-        raise ConfigurationError(f"some secrets are invalid{effect}", findings=invalid)
+        message = f"some secrets are invalid{effect}"
+        rules = {finding.rule for finding in invalid if finding.severity is Severity.ERROR}
+        wrong = [reference for reference, finding in unfit if finding.rule in _WRONG_VALUE]
+        # No edit of the files helps against such a value of a variable.
+        if rules <= _WRONG_VALUE and all(map(is_variable, wrong)):
+            steps = dict.fromkeys(how_to_set(masked(ref.name), inputs.environ) for ref in wrong)
+            raise UnresolvedSecretsError(message, findings=invalid, hint="; ".join(steps))
+        raise ConfigurationError(message, findings=invalid)
     return Gathered(
         checked=checked,
         references=references,

@@ -658,18 +658,20 @@ def failures(here: World, number: int = 1) -> list[str]:
     return [each.code for each in found if each is not None and each.kind is MarkerKind.FAILURE]
 
 
-FAILURES = {
-    "no-api-key": ({"CLOUDTRUTH_API_KEY": ""}, None, 4),
-    "authentication": ({}, Rule(fault=status(401), times=None), 4),
-    "unresolved-secrets": ({"SLACK_BOT_TOKEN": ""}, None, 3),
-    "server-error": ({}, Rule(fault=status(500), times=None), 1),
-}
-
-
-@pytest.mark.parametrize("code", FAILURES)
-def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "secrets", "rule", "exit_code"),
+    [
+        ("no-api-key", {"CLOUDTRUTH_API_KEY": ""}, None, 4),
+        ("authentication", {}, Rule(fault=status(401), times=None), 4),
+        ("unresolved-secrets", {"SLACK_BOT_TOKEN": ""}, None, 3),
+        ("unresolved-secrets", {"SLACK_BOT_TOKEN": f"'{SLACK}'"}, None, 3),
+        ("server-error", {}, Rule(fault=status(500), times=None), 1),
+    ],
+)
+def test_an_unapplied_merge_is_reported_once(
+    here: World, code: str, secrets: dict[str, str], rule: Rule | None, exit_code: int
+) -> None:
     """The first run adds a comment, because edits notify no user; a second run adds none."""
-    secrets, rule, exit_code = FAILURES[code]
     here.merged(1, "Audit", "Deploys")
     good = dict(here.secrets)
     here.secrets |= secrets
