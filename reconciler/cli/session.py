@@ -287,17 +287,20 @@ class Session:
         shows_digest = self.in_ci or view.verbosity > 0 or not stream.isatty()
         return view._replace(key_source=self.key_source, shows_digest=shows_digest)
 
-    def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:
+    def confirm(
+        self, question: str, *, consequence: str = "nothing was written", note: str = ""
+    ) -> None:
         """Ask for confirmation. Raises NotConfirmedError for any answer but yes.
 
-        Without a terminal there is no answer. `consequence` completes the error message.
+        Without a terminal there is no answer. `consequence` completes the error message, and `note`
+        its hint.
         """
         # If the files come from standard input, the next line there is not an answer.
         interactive = self.console.interactive and STDIN not in self.files
         if interactive and self.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
             return
         why = "the answer was not `yes`" if interactive else "no terminal to confirm on"
-        hint = "type `yes` in a terminal, or add --yes after a review"
+        hint = f"type `yes` in a terminal, or add --yes after a review{note}"
         raise NotConfirmedError(f"{why}: {consequence}", hint=hint)
 
 

@@ -438,8 +438,9 @@ class Plan(NamedTuple):
     those that the operations send, `not_compared` other secrets that are live and visible, but
     whose declared value is not available for the comparison. `left_out` are the updates and deletes
     that `select` excludes. `failing` are the managed live webhooks whose deliveries fail; they
-    change neither an operation nor a digest. `elsewhere` are files that were not read and declare
-    webhooks to delete; `read_both` is the command that reads them, too.
+    change neither an operation nor a digest. `values` are updates that are left out because only
+    the value of a secret differs, which no review covers. `elsewhere` are files that were not read
+    and declare webhooks to delete; `read_both` is the command that reads them, too.
     """
 
     origin: str
@@ -460,6 +461,7 @@ class Plan(NamedTuple):
     failing: tuple[Snapshot, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
+    values: tuple[Update, ...] = ()
     elsewhere: tuple[DeclaredElsewhere, ...] = ()
     read_both: str = ""
 

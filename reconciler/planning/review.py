@@ -42,6 +42,12 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.resend import Resend, resends
 
+_ONLY_A_VALUE: Final = (
+    "only the value of a secret differs, which a review cannot show; check it first: to "
+    "keep the live value, correct or remove this one and run again; to replace the live one"
+)
+"""Why an operation without a digest is not reviewed."""
+
 _DIGEST_LENGTH: Final = 32
 """The length of an operation's digest in hexadecimal digits: 128 bits."""
 
@@ -261,12 +267,14 @@ class Review(NamedTuple):
 class ReviewComparison(NamedTuple):
     """The comparison of a plan with a review; numbers are indexes of `plan.operations`.
 
-    `unreviewed` gives the reason for each operation that still needs a review. `stale` are
-    operations, or webhooks that the plan keeps, for which the review has a different operation.
+    `unreviewed` gives the reason for each operation that still needs a review; of `values` only the
+    value of a secret differs, so that they can be allowed. `stale` are operations, or webhooks that
+    the plan keeps, for which the review has a different operation.
     """
 
     reviewed: frozenset[int]
     unreviewed: dict[int, str]
+    values: frozenset[int]
     stale: tuple[Operation | Kept, ...]
 
 
@@ -300,11 +308,15 @@ def compare_with_review(
     mentioned = mentions(review.operations)
     reviewed: set[int] = set()
     unreviewed: dict[int, str] = {}
+    values: set[int] = set()
     stale: list[Operation | Kept] = []
     for index, operation in enumerate(plan.operations):
         digests = plan.digests[index]
         needed = {shown.digest for shown in digests} - _reached_hosts(operation)
-        why = _why_not_reviewable(operation, digests, review, allow_value_changes)
+        why = _why_not_reviewable(operation, digests, review)
+        if not (why or digests or allow_value_changes):
+            why = _ONLY_A_VALUE
+            values.add(index)
         # Before the digests, which do not cover the values of secrets.
         if why:
             unreviewed[index] = f"{why}: {_bump(operation)}"
@@ -319,26 +331,16 @@ def compare_with_review(
         # Protecting a webhook after the review only withdraws its delete.
         if is_mentioned and kept.reason is not Reason.PROTECTED:
             stale.append(kept)
-    return ReviewComparison(reviewed=frozenset(reviewed), unreviewed=unreviewed, stale=tuple(stale))
+    return ReviewComparison(frozenset(reviewed), unreviewed, frozenset(values), tuple(stale))
 
 
 def _why_not_reviewable(
-    operation: Operation,
-    digests: Sequence[OperationDigest],
-    review: Review,
-    allow_value_changes: bool,
+    operation: Operation, digests: Sequence[OperationDigest], review: Review
 ) -> str:
-    """Return why a review does not cover an operation whatever its digests, else an empty text."""
+    """Return why neither a review nor --yes covers an operation, else an empty text."""
     if moves(operation):
         return "the secret would be sent to a different host"
-    if digests:
-        return ""
-    if not allow_value_changes:
-        return (
-            "only the value of a secret differs, which a review cannot show; check it first: to "
-            "keep the live value, correct or remove this one and run again; to replace the live one"
-        )
-    if not isinstance(operation, Update):
+    if digests or not isinstance(operation, Update):
         return ""
     # Sending the configuration also removes and replaces live fields.
     removed = [change.path[-1] for change in operation.fields if isinstance(change, FieldRemoved)]

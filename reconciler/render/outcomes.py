@@ -22,10 +22,15 @@ from reconciler.report import (
     Skipped,
     State,
     Unconfirmed,
+    exit_code_of,
     state_of,
 )
 
 _PLAN_AGAIN: Final = "plan again, and run the command that it prints"
+_NEEDS_REVIEW: Final = (
+    "skipped operations need a review: do what their reasons say, or plan again and have the new "
+    "plan reviewed"
+)
 _NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
 
 
@@ -122,10 +127,13 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
         return f"stopped by a signal: {finish}"
     if run.exit_code is not ExitCode.PARTIAL:
         return ""
+    left = [result for result in run.organizations if exit_code_of(result) is not ExitCode.OK]
+    if all(result.value is not None and result.value.needs_review for result in left):
+        return _NEEDS_REVIEW
     # The same command would have the same problems: a guard, a key, a file, an ambiguous name.
     failed = [
         quote(result.name)
-        for result in run.organizations
+        for result in left
         if result.problem
         or (result.value and (_lacking(result.value) or result.value.needs_review))
     ]
@@ -194,10 +202,7 @@ def _meaning_of_outcomes(report: Report) -> str:
         return f"{lacking}, see above"
     # A secret that was rotated without a review is no operation of the plan.
     if report.needs_review or report.complete:
-        return (
-            "skipped operations need a review: do what their reasons say, or plan again and have "
-            "the new plan reviewed"
-        )
+        return _NEEDS_REVIEW
     return ""
 
 

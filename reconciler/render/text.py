@@ -64,7 +64,10 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     for result in run.organizations:
         if result.problem is not None:
             failed.setdefault(words.problem_title(result.problem), []).append(quote(result.name))
-    end = paragraphs([f"{line}." for line in words.outside_digest(run.plans)], view)
+    outside = [f"{line}." for line in words.outside_digest(run.plans)]
+    if outside and words.CHANGED in outside[-1] and view.apply_options is not None:
+        outside[-1] += " Only --yes, or an apply without a digest or plan file, sends these."
+    end = paragraphs(outside, view)
     for reason, names in failed.items():
         end += flow(_listed(names, end="."), view, start=f"{reason}:")
     totals = run.totals
@@ -74,7 +77,7 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
         # Of a written URL only the host is shown; the digest tells the rest apart.
         operations = chain.from_iterable(plan.operations for plan in run.plans)
         if view.shows_digest or any(map(written_url, operations)):
-            end += _digest(run.digest, view, applies=applies)
+            end += _digest(run.digest, view, applies=applies, covers_all=not outside)
     style = "strong"
     if totals.unchanged == totals.organizations:
         style = "good"
@@ -268,8 +271,9 @@ def _unblocking(run: RunPlan, view: View) -> list[str]:
     return lines
 
 
-def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
+def _digest(digest: str, view: View, *, applies: bool, covers_all: bool) -> list[str]:
     """Return the digest once, in the command that applies exactly this plan if there is one."""
+    purpose = "exactly this plan" if covers_all else "what the digest covers"
     lines = [f"Digest {quote(digest)}"]
     if applies and view.apply_options is not None:
         command = words.apply_command(view)
@@ -277,7 +281,7 @@ def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
             command = words.apply_command(view, "--expect-digest", digest)
             lines = [] if command else lines  # the command has the digest
         if command:
-            lines += flow([Atom(command)], view, start="To apply exactly this plan:")
+            lines += flow([Atom(command)], view, start=f"To apply {purpose}:")
     return [paint(line, "faint", view) for line in lines]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from reconciler.errors import BlockedError, ReconcilerError
@@ -225,29 +225,45 @@ def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
 
 
 _MOVED: Final = "a secret would go to another host: increment `version`, plan with --base"
-_CHANGED: Final = "only a secret's value differs"
+CHANGED: Final = "only a secret's value differs"
 """Why no digest covers an operation."""
+
+
+def values_left_out(plans: Sequence[Plan]) -> str:
+    """Return which secrets a review leaves out because only their value differs."""
+    webhooks: dict[str, list[str]] = {}
+    for plan in plans:
+        for update in plan.values:
+            fields = ", ".join(change.path[-1] for change in update.fields)
+            name = f"{fields} of {quote(update.name)}"
+            webhooks.setdefault(name, []).append(plan.organization.name)
+    return _with_organizations(webhooks, len(plans), quote)
 
 
 def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[str]:
     """Yield a line for each reason why no digest covers operations."""
-    groups: dict[str, dict[str, list[str]]] = {_MOVED: {}, _CHANGED: {}}
+    groups: dict[str, dict[str, list[str]]] = {_MOVED: {}, CHANGED: {}}
     for plan in plans:
         # A plan that was not made for a review has no digests.
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
-            reason = _MOVED if moves(operation) else _CHANGED
+            reason = _MOVED if moves(operation) else CHANGED
             if reason == _MOVED or not digests:
                 webhooks = groups[reason]
                 webhooks.setdefault(shown(operation.name), []).append(plan.organization.name)
     for reason, webhooks in groups.items():
-        names = list(webhooks)
-        if len(plans) > 1:
-            names = [
-                f"{name} (in {shorten(list(map(shown, organizations)), 3)})"
-                for name, organizations in webhooks.items()
-            ]
-        if names:
-            yield f"Not in the digest ({reason}): {', '.join(names)}"
+        if webhooks:
+            names = _with_organizations(webhooks, len(plans), shown)
+            yield f"Not in the digest ({reason}): {names}"
+
+
+def _with_organizations(webhooks: Mapping[str, Sequence[str]], count: int, shown: _Quoting) -> str:
+    """Return a list of webhooks, with the organizations of each unless the run has only one."""
+    if count == 1:
+        return ", ".join(webhooks)
+    return ", ".join(
+        f"{name} (in {shorten(list(map(shown, organizations)), 3)})"
+        for name, organizations in webhooks.items()
+    )
 
 
 def delivery_error(error: DeliveryError | None) -> str:

@@ -26,13 +26,14 @@ from reconciler.execute.execute import execute
 from reconciler.findings import Place, Severity, note, warning
 from reconciler.model import Live
 from reconciler.planning.guards import guard_all, max_later_deletes
-from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan
+from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all, check_digest, compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
 from reconciler.render.quote import prose
 from reconciler.render.rows import one_line
+from reconciler.render.words import values_left_out
 from reconciler.report import (
     NOT_REVIEWED,
     Failed,
@@ -71,6 +72,15 @@ class _Ready(NamedTuple):
     skipped: Mapping[int, tuple[str, str]]
     expects_digest: bool = False
     allows_deletes: bool = False
+
+    @property
+    def unreviewed(self) -> list[str]:
+        """Return the operations that lack a review, with the reasons."""
+        return [
+            f"{one_line(self.complete.operations[index])}: {reason}"
+            for index, (code, reason) in self.skipped.items()
+            if code == NOT_REVIEWED
+        ]
 
 
 def apply(
@@ -157,6 +167,7 @@ def apply_all(
     approve = expect_digest is not None
     # First all of them: nothing is written while another organization may stop the run.
     prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
+    prepared = _require_reviewed(prepared)
     ready = _judged(planned, prepared, allow_deletes, keep_going=keep_going)
     to_apply = RunPlan(tuple(map(_to_apply, planned, ready)), digest)
     if to_apply.problems and not keep_going:
@@ -214,9 +225,10 @@ def _prepared(
     if review is not None:
         # The caller records the resends of `options.reviewed`, so that each is sent once.
         repeats = not target.options.reviewed
-        command = _plan_command(target)
         try:
-            plan, unreviewed = _reviewed(complete, review, command, values=values, repeats=repeats)
+            plan, unreviewed = _reviewed(
+                complete, review, _plan_command(target), values=values, repeats=repeats
+            )
         except ReconcilerError as problem:
             return problem
         skipped = {index: (NOT_REVIEWED, reason) for index, reason in unreviewed.items()}
@@ -226,6 +238,35 @@ def _prepared(
         applied = [index for index in range(len(complete.operations)) if index not in skipped]
         plan = complete.select(applied)._replace(notes=plan.notes)
     return _Ready(target, connection, gathered, live, complete, plan, skipped, approve)
+
+
+def _require_reviewed(
+    prepared: Sequence[_Ready | ReconcilerError],
+) -> list[_Ready | ReconcilerError]:
+    """Return the same; if nothing is applied, with the problem of each that lacks a review."""
+    parts = [part for part in prepared if isinstance(part, _Ready)]
+    if any(part.plan.operations for part in parts):
+        return list(prepared)
+    return [
+        _not_reviewed(part) if isinstance(part, _Ready) and part.unreviewed else part
+        for part in prepared
+    ]
+
+
+def _not_reviewed(part: _Ready) -> NotReviewedError:
+    values = values_left_out([part.plan])
+    hint = "do what the reasons say"
+    # Another plan shows the same of them.
+    if len(part.plan.values) < len(part.unreviewed):
+        hint += f", or run `{_plan_command(part.target)}` and have the new plan reviewed"
+    # `webhooks ci` has no such option.
+    if values and part.target.checked.inputs.apply_options is not None:
+        hint += f"; --yes also sends: {values}"
+    return NotReviewedError(
+        "none of the remaining operations was reviewed; nothing was written",
+        differences=part.unreviewed,
+        hint=hint,
+    )
 
 
 def _plan_command(target: Target, deletes: int = 0) -> str:
@@ -333,7 +374,10 @@ def _carry_out(
 def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:
     """Return whether no further organization is applied after this one."""
     code = exit_code_of(result)
-    return code is ExitCode.BUG or (code is not ExitCode.OK and not keep_going)
+    # What lacks a review was known and shown before the first write.
+    if code is ExitCode.OK or (result.value is not None and result.value.needs_review):
+        return False
+    return code is ExitCode.BUG or not keep_going
 
 
 def _applied(
@@ -393,8 +437,8 @@ def _reviewed(
 ) -> tuple[Plan, Mapping[int, str]]:
     """Return the reviewed part of a plan, and why the rest is skipped, by index in the plan.
 
-    `repeats` means that each apply of the review plans its resends. Raises StalePlanError,
-    NotReviewedError; `command` shows the plan.
+    `repeats` means that each apply of the review plans its resends. Raises StalePlanError;
+    `command` shows the plan.
     """
     comparison = compare_with_review(plan, review, allow_value_changes=values)
     if comparison.stale:
@@ -404,24 +448,23 @@ def _reviewed(
             hint=f"the review shows other operations for these webhooks: run `{command}`, and have "
             "the new plan reviewed",
         )
+    reviewed = plan.select(comparison.reviewed)
     # Operations on webhooks that the review does not mention: another change was merged since.
-    left_out = [
-        f"{one_line(plan.operations[index])}: {reason}"
+    notes = [
+        warning(NOT_REVIEWED, f"not applied: {one_line(plan.operations[index])}: {reason}")
         for index, reason in comparison.unreviewed.items()
     ]
-    if left_out and not comparison.reviewed:
-        raise NotReviewedError(
-            "none of the remaining operations was reviewed; nothing was written",
-            differences=left_out,
-            hint=f"do what the reasons say, or run `{command}` and have the new plan reviewed",
-        )
-    reviewed = plan.select(comparison.reviewed)
-    notes = [warning(NOT_REVIEWED, f"not applied: {text}") for text in left_out]
     not_shown = plan.fields_not_shown
     if repeats and any((resend.id, resend.field) in not_shown for resend in review.resends):
         resent = "every apply of this review resends its secrets, because CloudTruth does not show "
         notes.append(note("resent-each-time", f"{resent}whether they were sent"))
-    return reviewed._replace(notes=(*reviewed.notes, *notes)), comparison.unreviewed
+    left_out = tuple(
+        operation
+        for index, operation in enumerate(plan.operations)
+        if index in comparison.values and isinstance(operation, Update)
+    )
+    reviewed = reviewed._replace(notes=(*reviewed.notes, *notes), values=left_out)
+    return reviewed, comparison.unreviewed
 
 
 def _with_destination(stale: Operation | Kept) -> str:

@@ -24,6 +24,7 @@ from reconciler.errors import SIGNALS, ExitCode, OutputError, StalePlanError, Us
 from reconciler.findings import plural
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.outcomes import fallback_summary
+from reconciler.render.words import between, values_left_out
 from reconciler.report import State, state_of
 from reconciler.source.files import (
     STDIN,
@@ -43,7 +44,9 @@ from reconciler.source.saved_plan import SavedPlan, is_saved_plan
         *PLAN_OPTIONS,
         Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply only if the plan has this digest or is empty."),
-        Option("-y", "--yes", group="Plan", is_flag=True, help="Do not ask for confirmation."),
+        Option("-y", "--yes", group="Plan", is_flag=True,
+               help="Do not ask for confirmation. Also send new values of secrets, which no "
+                    "review shows."),
         Option("--keep-going", group="Plan", is_flag=True,
                help="Continue with the next organization if one fails."),
         Option("--report", group="Output", metavar="FILE",
@@ -126,7 +129,8 @@ def _apply(
         def agree(run: workflow.RunPlan) -> bool:
             _show_plan(session, progress, run, yes=options["yes"])
             if not options["yes"]:
-                session.confirm(_question(run))
+                values = values_left_out(run.plans)
+                session.confirm(_question(run), note=between("; --yes also sends: ", values))
                 for target in connected:
                     if target.connection is not None:  # an answer takes none of the run's time
                         target.connection.restart()
@@ -160,6 +164,10 @@ def _show_plan(session: Session, progress: Progress, run: workflow.RunPlan, *, y
             raise
         # With --yes, apply even if the plan cannot be displayed.
         shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
+    # With --yes these are among the changes.
+    values = values_left_out(run.plans)
+    if values:
+        shown += f"--yes also sends: {values}.\n"
     progress.phase("")
     if yes or not console.interactive:
         console.info(shown)
