@@ -14,8 +14,9 @@ _ASSUMES = re.compile(
     r"|\b(?:acquire|Barrier|communicate|get|join|run|wait|wait_for)\([^()]*\btimeout=[\d.]"
     r"|\bselect\([^()]*, [\d.]+\)"
     r"|assert [^\n]*time\.(?:monotonic|perf_counter)\(\)[^\n<]*<"
+    r"|\b(?:process|thread)_time\b"
 )
-"""A sleep, a wait or an assertion with a literal number of seconds."""
+"""A sleep, a wait or an assertion with a literal number of seconds, or a processor's time."""
 
 
 def test_no_test_depends_on_speed() -> None:
