@@ -242,7 +242,7 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
     if not organizations:
         return RunReport(())
     try:
-        report = apply_all(
+        return apply_all(
             [
                 organization.target._replace(review=organization.review if is_required else None)
                 for organization in organizations
@@ -254,8 +254,6 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
             # A digest is of all organizations: without one of them it is another plan.
             keep_going=run.expect_digest is None,
         )
-        # The command that is offered here names each resend; that of a terminal has no review.
-        return report._replace(plan_command="")
     except StalePlanError as problem:
         return RunReport(
             tuple(

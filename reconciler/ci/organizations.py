@@ -68,6 +68,8 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
                 "policies cannot be read: the base commit is not in this clone",
                 hint="check out with fetch-depth: 0",
             )
+    # Comments show what was sent, and nothing is applied from a terminal: no command is suggested.
+    inputs = inputs._replace(apply_options=None)
     sources = tuple(
         source._replace(
             checked=source.checked._replace(

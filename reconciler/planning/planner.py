@@ -57,7 +57,7 @@ class PlanOptions(NamedTuple):
     webhooks whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous`
     is the previous configuration, `base` its revision if it has one. `committed_hosts` maps
     references to the scheme and host that a reviewer can look up in the commit. `apply_options` are
-    the options with which `apply` computes the same plan.
+    the options with which `apply` computes the same plan, None if no command is suggested.
     """
 
     only: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class PlanOptions(NamedTuple):
     previous: Desired | None = None
     base: str | None = None
     committed_hosts: Mapping[SecretRef, str] = MappingProxyType({})
-    apply_options: tuple[str, ...] = ()
+    apply_options: tuple[str, ...] | None = ()
 
     @property
     def hosts(self) -> SecretValues:
@@ -303,8 +303,10 @@ def _malformed_secrets(pair: Comparison, options: PlanOptions) -> Iterator[Findi
         if reading is Reading.MALFORMED:
             noun = FIELDS[webhook.type][name].noun
             hint = "rename the webhook, then resend the secret"
+            if options.apply_options is None:
+                hint = "increment the `version` of its reference"
             # An escape in the quotes of a shell is another name.
-            if webhook.name.isprintable():
+            elif webhook.name.isprintable():
                 words = [*options.apply_options, "--resend-secret", webhook.name]
                 resend = ["webhooks", "apply", *words]
                 hint = f"resend the secret: `{shlex.join(resend)}`"

@@ -136,7 +136,7 @@ def plan_listed(gathered: Gathered, live: Live, options: PlanOptions) -> Plan:
     """Return the plan for a listing, without notes about other files and revisions."""
     options = options._replace(
         committed_hosts=_destinations(gathered),
-        apply_options=gathered.checked.inputs.apply_options or (),
+        apply_options=gathered.checked.inputs.apply_options,
     )
     return planner.plan(gathered.checked.desired, live, gathered.secrets, options)
 

@@ -100,8 +100,8 @@ def test_a_rotation_that_is_not_sent_waits_like_a_change(
         here.github.time += timedelta(days=days)
         done = here.drift()
         assert WAITING in done.stdout
-        # A note remains for the one whose secret was sent.
-        assert ("version-not-sent" in done.stdout) == (unsent == "1 change")
+        # The outcome comment shows that the other secret was sent.
+        assert "version-not-sent" not in done.stdout
         assert done.outputs["result"] == ("drift" if days else "no-drift")
         issues = [issue for issue in here.github.issues if "perhaps" in issue["title"]]
         assert len(issues) == bool(days)
@@ -143,6 +143,15 @@ def test_the_issue_has_the_command_that_accepts_a_change_of_a_webhook_just_added
     done = perform(*command.split(), directory=here.work, **here.urls, **here.secrets)
     assert (done.code, done.err) == (0, "")
     assert "by-hand" in (here.work / here.file).read_text()
+
+
+def test_a_malformed_live_token_is_replaced_by_a_pull_request(here: World) -> None:
+    """Its fix is an increment of the version, not an apply from a terminal."""
+    here.emulator.configure("Audit", token="none")
+    del here.secrets["SLACK_BOT_TOKEN"]
+    stdout = here.drift().stdout
+    assert "live-secret-malformed" in stdout
+    assert ("increment the `version`" in stdout, "webhooks apply" in stdout) == (True, False)
 
 
 def test_a_drift_issue_that_cannot_be_written_does_not_hide_the_drift(here: World) -> None:
