@@ -175,13 +175,18 @@ class Session:
                 words += [option.opts[0], f"{item:g}" if isinstance(item, float) else str(item)]
         return tuple(words)
 
-    def suggest(self, options: Iterable[click.Parameter], files: Iterable[str]) -> None:
-        """Give suggested commands `options` of the command line, with these files."""
+    def suggest(
+        self, options: Iterable[click.Parameter], files: Iterable[str], **other: Any
+    ) -> None:
+        """Give suggested commands `options` of the command line, with these files.
+
+        The values in `other` replace those of the command line.
+        """
         # Standard input has been read, so that a suggested command cannot read it again.
         named = tuple(path for path in files if path not in (STDIN, STDIN_NAME))
         if named == (DEFAULT_FILE,):
             named = ()
-        self.console.connection = self.words(options, file=named)
+        self.console.connection = self.words(options, **{**other, "file": named})
 
     def path(self, name: str | None) -> Path | None:
         """Return the path of an output file; None without a file and for standard output."""

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
 from reconciler.errors import ConfigurationError, StalePlanError
@@ -34,6 +35,8 @@ from reconciler.source.text import NotJsonError, read_json
 _HINT: Final = "save a plan with `webhooks plan --out FILE`"
 """The hint for a file that is not a saved plan."""
 
+_NAMED: Final = ("file", "organization", "base")
+"""The options whose values are only for suggested commands."""
 _KIND: Final = re.compile(rb'"kind"\s*:\s*"plan"')
 _SCHEMA: Final = "plan.schema.json"
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
@@ -43,16 +46,15 @@ class SavedPlan(NamedTuple):
     """A plan file: its configuration, and the review of each organization.
 
     `parsed` is the configuration of all organizations, with the policies that it met. `options` has
-    the command line options of an apply of it. `base` and `resend` are values of --base and
-    --resend-secret for a command that plans again: the reviews have what they resend. `text` is the
-    plan as it was shown, `document` the complete plan as JSON.
+    the command line options of an apply of it. `values` has those of other options for a command
+    that plans again: the reviews have what they resend. `text` is the plan as it was shown,
+    `document` the complete plan as JSON.
     """
 
     parsed: Parsed
     reviews: tuple[Review, ...]
     options: PlanOptions
-    base: tuple[str, ...]
-    resend: tuple[str, ...]
+    values: Mapping[str, tuple[str, ...]]
     digest: str
     text: str
     document: str
@@ -63,12 +65,13 @@ def save_run(
     loaded: Sequence[Loaded],
     options: PlanOptions,
     text: str = "",
-    base: Sequence[str] = (),
+    values: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> bytes:
     """Return the content of a plan file, given the files of each organization.
 
-    `text` is the plan as shown to users, `base` the values of --base. Raises ConfigurationError if
-    a file contains a secret as text, because the value must not be saved.
+    `text` is the plan as shown to users, `values` are those of --file, --organization and --base,
+    for suggested commands. Raises ConfigurationError if a file contains a secret as text, because
+    the value must not be saved.
     """
     # Also those that the plan does not send, because the whole configuration is saved.
     for files in loaded:
@@ -88,7 +91,7 @@ def save_run(
         "options": {
             "only": list(options.only),
             "prune": options.prune,
-            "base": list(base),
+            **{name: list(values.get(name, ())) for name in _NAMED},
             "resend_secret": list(options.resend),
         },
         "text": text,
@@ -147,8 +150,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         parsed=Parsed(documents=tuple(documents), policies=policies),
         reviews=tuple(reviews),
         options=PlanOptions(only=tuple(options["only"]), prune=options["prune"]),
-        base=tuple(options["base"]),
-        resend=tuple(options["resend_secret"]),
+        values={name: tuple(options[name]) for name in (*_NAMED, "resend_secret")},
         digest=digest,
         text=tree["text"],
         document=write_json(tree),

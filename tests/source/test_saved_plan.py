@@ -130,7 +130,7 @@ def test_the_review_and_the_options_round_trip() -> None:
     assert values == [bumped, "https://hooks.example.com/ct"]
     assert loaded.options == PlanOptions(only=("Dep*", "Pager"), prune=False)
     # They are for a command that plans again: the apply resends what the review has.
-    assert loaded.resend == ("*",)
+    assert loaded.values["resend_secret"] == ("*",)
 
 
 def test_formatting_does_not_matter() -> None:

@@ -215,17 +215,20 @@ def _saved_targets(
 ) -> list[workflow.Target]:
     """Return the organizations of a saved plan."""
     files = [document.file for document in saved.parsed.documents]
+    # As they were given: a folder may have another organization by now.
+    values = dict(saved.values)
+    given = values.pop("file") or files
+    values["organization"] = session.command_line.get("organization") or values["organization"]
     words = apply_options(
         session,
-        files,
+        given,
         SAVED_OPTIONS,
         only=saved.options.only,
         no_prune=not saved.options.prune,
-        base=saved.base,
-        resend_secret=saved.resend,
+        **values,
     )
     # Advice about other files names these, and so do suggested commands.
-    session.suggest(SUGGESTED_OPTIONS, files)
+    session.suggest(SUGGESTED_OPTIONS, given, organization=values["organization"])
     paths = tuple(STDIN if file == STDIN_NAME else file for file in files)
     session.inputs = session.inputs._replace(paths=paths, parsed=saved.parsed)
     targets = []

@@ -260,7 +260,12 @@ def _save(
     # `show` prints this text later, perhaps to a file.
     text = RENDERERS["text"]().render_run(run, view._replace(color=False, verbosity=0))
     loaded = [organization.target.checked.loaded for organization in planned]
-    saved = workflow.save_run(run, loaded, options, text, _base(session))
+    values = {
+        "file": session.files,
+        "organization": session.organizations,
+        "base": _base(session),
+    }
+    saved = workflow.save_run(run, loaded, options, text, values)
     if target is None:
         session.console.result(saved.decode(), essential=True)
     else:
