@@ -74,19 +74,19 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         # try a file without an account
         webhooks apply -f examples/webhooks.yaml --local
     """
-    target = session.path(report)
-    if target is not None:
-        check_writable(target, over=FileKind.REPORT)
+    report_path = session.path(report)
+    if report_path is not None:
+        check_writable(report_path, over=FileKind.REPORT)
     try:
-        result = _apply(session, target, options, keep_going=keep_going)
+        result = _apply(session, report_path, options, keep_going=keep_going)
     except (Exception, *SIGNALS) as problem:
         # A usage error has no report: an older one with that name stays.
         if report is not None and not isinstance(problem, UsageError):
-            _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
+            _write(session, report_path, RENDERERS["json"]().render_error(translate(problem)))
         raise
     code = result.exit_code
     # Written before anything is raised or shown: a program that waits for it must not miss it.
-    if report is not None and not _write_report(session, target, result):
+    if report is not None and not _write_report(session, report_path, result):
         code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
     show_problems(session, result.organizations)
     _show_report(session, result, format, to_stderr=report == "-")
@@ -98,14 +98,14 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     return code
 
 
-def _write_report(session: Session, target: Path | None, result: workflow.RunReport) -> bool:
+def _write_report(session: Session, report_path: Path | None, result: workflow.RunReport) -> bool:
     """Write the report as JSON. Return False, after an error message, on failure."""
     document = _rendered(session, result, "json", PLAIN)
-    return document is not None and _write(session, target, document)
+    return document is not None and _write(session, report_path, document)
 
 
 def _apply(
-    session: Session, report: Path | None, options: dict[str, Any], *, keep_going: bool
+    session: Session, report_path: Path | None, options: dict[str, Any], *, keep_going: bool
 ) -> workflow.RunReport:
     """Load the files or the saved plan, connect, and apply."""
     expect_digest: str | None = options["expect_digest"]
@@ -118,29 +118,31 @@ def _apply(
     saved_plans = [path for path in session.files if is_saved_plan(directory / path)]
     if not saved_plans:
         words = apply_options(session, session.files)
-        targets = load_targets(session, words, options, report)
+        targets = load_targets(session, words, options, report_path)
     else:
+        # Any other file, also a second saved plan, is refused.
         saved = _read_saved(session, saved_plans[0], expect_digest)
-        targets = _saved_targets(session, saved, report)
+        targets = _saved_targets(session, saved, report_path)
         expect_digest = None  # it is that of the file, whose operations may be done already
     progress = Progress(session)
     with connected_all(session, targets, progress=progress) as connected:
 
-        def agree(run: workflow.RunPlan) -> bool:
-            _show_plan(session, progress, run, yes=options["yes"])
+        def confirm(run_plan: workflow.RunPlan) -> bool:
+            """Show the plan and, without --yes, ask. Raises NotConfirmedError for a no."""
+            _show_plan(session, progress, run_plan, yes=options["yes"])
             if not options["yes"]:
-                values = values_left_out(run.plans)
-                session.confirm(_question(run), note=between("; --yes also sends: ", values))
+                values = values_left_out(run_plan.plans)
+                session.confirm(_question(run_plan), note=between("; --yes also sends: ", values))
                 for target in connected:
                     if target.connection is not None:  # an answer takes none of the run's time
                         target.connection.restart()
-            changes = sum(len(plan.operations) for plan in run.plans)
+            changes = sum(len(plan.operations) for plan in run_plan.plans)
             progress.phase("checking that the plan is still current", total=changes)
             return True
 
         return workflow.apply_all(
             connected,
-            confirm=agree,
+            confirm=confirm,
             allow_deletes=options["allow_deletes"],
             expect_digest=expect_digest,
             values=options["yes"],
@@ -149,23 +151,25 @@ def _apply(
         )
 
 
-def _show_plan(session: Session, progress: Progress, run: workflow.RunPlan, *, yes: bool) -> None:
+def _show_plan(
+    session: Session, progress: Progress, run_plan: workflow.RunPlan, *, yes: bool
+) -> None:
     """Print what will be applied, to standard error."""
     console = session.console
-    record_findings(session, run)
+    record_findings(session, run_plan)
     view = session.view(session.process.stderr)._replace(
         apply_options=None,
         verbosity=max(0, console.verbosity),  # with --quiet, too, to show what is confirmed
     )
     try:
-        shown = RENDERERS["text"]().render_run(run, view)
+        shown = RENDERERS["text"]().render_run(run_plan, view)
     except Exception as problem:
         if not yes:
             raise
         # With --yes, apply even if the plan cannot be displayed.
         shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
     # With --yes these are among the changes.
-    values = values_left_out(run.plans)
+    values = values_left_out(run_plan.plans)
     if values:
         shown += f"--yes also sends: {values}.\n"
     progress.phase("")
@@ -175,13 +179,13 @@ def _show_plan(session: Session, progress: Progress, run: workflow.RunPlan, *, y
         console.write_stderr(f"{shown}\n")
 
 
-def _question(run: workflow.RunPlan) -> str:
+def _question(run_plan: workflow.RunPlan) -> str:
     """Return the question that confirms a run, with its totals."""
-    changes = plural(sum(len(plan.operations) for plan in run.plans), "change")
-    deletes = sum(len(plan.deletes) for plan in run.plans)
+    changes = plural(sum(len(plan.operations) for plan in run_plan.plans), "change")
+    deletes = sum(len(plan.deletes) for plan in run_plan.plans)
     where = risk = ""
-    if len(run.organizations) > 1:
-        count = sum(bool(plan.operations) for plan in run.plans)
+    if len(run_plan.organizations) > 1:
+        count = sum(bool(plan.operations) for plan in run_plan.plans)
         where = f" in {plural(count, 'organization')}"
     if deletes:
         risk = f" ({plural(deletes, 'delete')})"
@@ -189,7 +193,11 @@ def _question(run: workflow.RunPlan) -> str:
 
 
 def _read_saved(session: Session, path: str, expect_digest: str | None) -> SavedPlan:
-    """Return the plan in a file. Raises StalePlanError if it has another digest."""
+    """Return the plan in a file, from which commands are suggested without this file.
+
+    Raises UsageError with other files or options, and StalePlanError if its digest is not the
+    expected one.
+    """
     files = tuple(other for other in session.files if other != path)
     conflicting = session.words((FILE_OPTION, *SAVED_OPTIONS), file=files)
     if conflicting:
@@ -201,6 +209,7 @@ def _read_saved(session: Session, path: str, expect_digest: str | None) -> Saved
     # No suggested command can read this file as a configuration.
     session.suggest(SUGGESTED_OPTIONS, ())
     saved = workflow.load_plan(path, session.process.directory)
+    # A plan without operations has no digest, and needs no review.
     if expect_digest is not None and saved.digest not in ("", expect_digest):
         raise StalePlanError(
             f"{path} is not the reviewed plan; nothing was written",
@@ -211,9 +220,9 @@ def _read_saved(session: Session, path: str, expect_digest: str | None) -> Saved
 
 
 def _saved_targets(
-    session: Session, saved: SavedPlan, report: Path | None
+    session: Session, saved: SavedPlan, report_path: Path | None
 ) -> list[workflow.Target]:
-    """Return the organizations of a saved plan."""
+    """Return the organizations of a saved plan, whose files the session uses from here on."""
     files = [document.file for document in saved.parsed.documents]
     # As they were given: a folder may have another organization by now.
     values = dict(saved.values)
@@ -234,7 +243,7 @@ def _saved_targets(
     targets = []
     # Grouped by organization in the same order as when the plan was saved.
     for source, review in zip(session.load_all(words), saved.reviews, strict=True):
-        check_output(report, source.checked)
+        check_output(report_path, source.checked)
         targets.append(workflow.Target(source, options=saved.options, review=review))
     return targets
 
@@ -263,16 +272,16 @@ def _rendered(session: Session, result: workflow.RunReport, format: str, view: V
         return None
 
 
-def _write(session: Session, target: Path | None, text: str) -> bool:
-    """Write the report.
+def _write(session: Session, report_path: Path | None, text: str) -> bool:
+    """Write the report, to standard output without a path.
 
     Return False, after an error message, on failure: the apply itself is complete.
     """
-    if target is None:
+    if report_path is None:
         session.console.result(text, essential=True)
         return not session.console.failed
     try:
-        write_atomically(target, session.console.redact(text).encode(), over=FileKind.REPORT)
+        write_atomically(report_path, session.console.redact(text).encode(), over=FileKind.REPORT)
     except (OutputError, UsageError) as problem:
         session.console.error(problem)
         return False

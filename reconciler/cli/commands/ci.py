@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,45 +89,19 @@ def run(session: Session, what: str | None, **options: str | None) -> int:
 
 def _job_result(session: Session, what: str | None, options: Mapping[str, str | None]) -> JobResult:
     environ = session.process.environ
-    name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
-    if name not in _COMMANDS:
-        message = f"invalid value {in_quotes(name)} for the input `command`"
+    command_name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
+    if command_name not in _COMMANDS:
+        message = f"invalid value {in_quotes(command_name)} for the input `command`"
         raise UsageError(message, hint=f"set it to one of: {', '.join(_COMMANDS)}")
-    _require_current_workflows(name, environ)
+    _require_current_workflows(command_name, environ)
     # Many organizations read the same files of the same commit, which does not change.
     remembered = cache(session.inputs.git)
     inputs = session.inputs._replace(
         apply_options=apply_options(session, session.files, ()),
         git=lambda arguments: remembered(tuple(arguments)),
     )
-
-    def missing_key(files: OrganizationFiles) -> str | None:
-        """Return the variable or file of an organization's key, if it has no value.
-
-        Jobs from forks, or before the keys are set, only check the files.
-        """
-        key = files.api_key
-        if session.local:
-            return None
-        if key is None:
-            if session.settings_of(files).key:
-                return None
-            return "CLOUDTRUTH_API_KEY"
-        machine = Machine(environ, inputs.directory)
-        if SCHEMES[key.scheme].has_value(key.name, machine):
-            return None
-        return masked(key.name)
-
     with ExitStack() as stack:
-        github, repository = None, environ.get("GITHUB_REPOSITORY", "")
-        if environ.get("GITHUB_TOKEN") and repository:
-            token = Secret(environ["GITHUB_TOKEN"])
-            session.console.hide([token])
-            progress = stack.enter_context(Progress(session))
-            clock, clean = session.process.time(), session.console.redact
-            network = Network(clock=clock, environment=environ, observer=progress.observe)
-            github = GitHub(repository=repository, token=token, network=network, clean=clean)
-            stack.callback(github.close)
+        github = _github(session, stack)
         job = read_run(
             {name.replace("_", "-"): value or "" for name, value in options.items()},
             environ,
@@ -135,10 +109,45 @@ def _job_result(session: Session, what: str | None, options: Mapping[str, str | 
             inputs=inputs,
             connect=lambda targets: connected_all(session, targets),
             github=github,
-            missing_key=missing_key,
+            missing_key=partial(_missing_key, session),
             now=session.process.time().now(),
         )
-        return _COMMANDS[name](job)
+        return _COMMANDS[command_name](job)
+
+
+def _github(session: Session, stack: ExitStack) -> GitHub | None:
+    """Return a client of GitHub that `stack` closes, None without a token or a repository."""
+    environ = session.process.environ
+    repository = environ.get("GITHUB_REPOSITORY", "")
+    if not (environ.get("GITHUB_TOKEN") and repository):
+        return None
+    token = Secret(environ["GITHUB_TOKEN"])
+    session.console.hide([token])
+    progress = stack.enter_context(Progress(session))
+    network = Network(clock=session.process.time(), environment=environ, observer=progress.observe)
+    github = GitHub(
+        repository=repository, token=token, network=network, clean=session.console.redact
+    )
+    stack.callback(github.close)
+    return github
+
+
+def _missing_key(session: Session, files: OrganizationFiles) -> str | None:
+    """Return the variable or file of an organization's key, if it has no value.
+
+    Jobs from forks, or before the keys are set, only check the files.
+    """
+    key = files.api_key
+    if session.local:
+        return None
+    if key is None:
+        if session.settings_of(files).key:
+            return None
+        return "CLOUDTRUTH_API_KEY"
+    machine = Machine(session.process.environ, session.inputs.directory)
+    if SCHEMES[key.scheme].has_value(key.name, machine):
+        return None
+    return masked(key.name)
 
 
 def _require_current_workflows(name: str, environ: Mapping[str, str]) -> None:
@@ -181,27 +190,34 @@ def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
 def _write_outputs(session: Session, result: JobResult) -> bool:
     """Write the plan as JSON for later steps, and GitHub's outputs and summary.
 
-    Return False, after an error message, on failure.
+    Return False, after error messages, if any of them cannot be written.
     """
-    environ, is_written = session.process.environ, True
-    plan_file = document = ""
+    environ = session.process.environ
+    plan_file = ""
+    is_written = True
     folder = environ.get("RUNNER_TEMP")
     if result.plan.organizations and folder:
         plan_file = os.path.join(folder, f"webhooks-plan-{secrets.token_hex(4)}.json")
         document = RENDERERS["json"]().render_run(result.plan)
+        is_written = _append(session, "RUNNER_TEMP", plan_file, document)
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     values = {**result.outputs, "plan-json": plan_file}
     outputs = "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
-    for name, path, text in (
-        ("RUNNER_TEMP", plan_file, document),
-        ("GITHUB_OUTPUT", environ.get("GITHUB_OUTPUT"), outputs),
-        ("GITHUB_STEP_SUMMARY", environ.get("GITHUB_STEP_SUMMARY"), result.render("markdown")),
-    ):
-        try:
-            with open(path or os.devnull, "a", encoding="utf-8", errors="replace") as file:
-                file.write(session.console.redact(text))
-        except OSError:
-            hint = f"check the variable {name}; unset it outside GitHub"
-            session.console.error(OutputError(f"cannot write to ${name}", hint=hint))
+    summary = result.render("markdown")
+    for variable, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary)):
+        path = environ.get(variable)
+        if path and not _append(session, variable, path, text):
             is_written = False
     return is_written
+
+
+def _append(session: Session, variable: str, path: str, text: str) -> bool:
+    """Append text to a file that a variable names. Return False, after an error, on failure."""
+    try:
+        with open(path, "a", encoding="utf-8", errors="replace") as file:
+            file.write(session.console.redact(text))
+    except OSError:
+        hint = f"check the variable {variable}; unset it outside GitHub"
+        session.console.error(OutputError(f"cannot write to ${variable}", hint=hint))
+        return False
+    return True

@@ -99,12 +99,12 @@ def load_targets(
     return targets
 
 
-def check_output(target: Path | None, checked: workflow.Checked) -> None:
+def check_output(output: Path | None, checked: workflow.Checked) -> None:
     """Raise UsageError if an output path is a secret file, or one that the next run would read."""
-    if target is None:
+    if output is None:
         return
     # A link to an input is that input.
-    directory, real = checked.inputs.directory, Path(os.path.realpath(target))
+    directory, real = checked.inputs.directory, Path(os.path.realpath(output))
     why = None
     secret_files = [directory / path for path in paths(references(checked.desired.webhooks))]
     if str(real) in map(os.path.realpath, secret_files):
@@ -115,7 +115,7 @@ def check_output(target: Path | None, checked: workflow.Checked) -> None:
             why = f"-f {path} reads it as a configuration file"
     if why is not None:
         raise UsageError(
-            f"{target} cannot be written: {why}", hint="use another file for the output"
+            f"{output} cannot be written: {why}", hint="use another file for the output"
         )
 
 
@@ -179,35 +179,35 @@ def run(
         # limit the plan to some webhooks
         webhooks plan --only 'team-a-*'
     """
-    target = session.path(out)
+    out_path = session.path(out)
     # Before any request, because a plan that cannot be saved is a waste of time.
-    if target is not None:
-        check_writable(target, over=FileKind.PLAN)
+    if out_path is not None:
+        check_writable(out_path, over=FileKind.PLAN)
     words = apply_options(session, session.files)
-    targets = load_targets(session, words, options, target)
+    targets = load_targets(session, words, options, out_path)
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
     planned = tuple(map(labeled, planned))
-    run = workflow.RunPlan(tuple(organization.result for organization in planned))
-    show_problems(session, run.organizations)
+    run_plan = workflow.RunPlan(tuple(organization.result for organization in planned))
+    show_problems(session, run_plan.organizations)
     view = session.view()._replace(
         missing=_missing(planned),
         # Standard output has no name that `apply` could read.
-        plan_file=None if target is None else out,
+        plan_file=None if out_path is None else out,
         # A saved plan has its files and the other options.
-        apply_options=words if target is None else apply_options(session, (), [_ALLOW_DELETES]),
+        apply_options=words if out_path is None else apply_options(session, (), [_ALLOW_DELETES]),
     )
     if out is not None:
         view = view._replace(shows_digest=True)
-        _save(session, run, planned, targets[0].options, view, target)
-    record_findings(session, run)
-    is_ready = run.exit_code is ExitCode.OK
+        _save(session, run_plan, planned, targets[0].options, view, out_path)
+    record_findings(session, run_plan)
+    is_ready = run_plan.exit_code is ExitCode.OK
     session.show(
-        RENDERERS[format]().render_run(run, view), failed=not is_ready, to_stderr=out == "-"
+        RENDERERS[format]().render_run(run_plan, view), failed=not is_ready, to_stderr=out == "-"
     )
     if detailed_exitcode:
-        return run.detailed_exit_code
-    return run.exit_code
+        return run_plan.detailed_exit_code
+    return run_plan.exit_code
 
 
 def _missing(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
@@ -231,42 +231,42 @@ def labeled(planned: workflow.Planned) -> workflow.Planned:
     return organization
 
 
-def record_findings(session: Session, run: workflow.RunPlan) -> None:
+def record_findings(session: Session, run_plan: workflow.RunPlan) -> None:
     """Record the rules of the findings that the plans of a run show."""
-    for plan in run.plans:
+    for plan in run_plan.plans:
         session.console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
 
 
 def _save(
     session: Session,
-    run: workflow.RunPlan,
+    run_plan: workflow.RunPlan,
     planned: Sequence[workflow.Planned],
     options: workflow.PlanOptions,
     view: View,
-    target: Path | None,
+    out_path: Path | None,
 ) -> None:
-    """Save the plans of a run in one file, or on standard output without a `target`.
+    """Save the plans of a run in one file, or on standard output without a path.
 
     If an organization failed, nothing is saved: the file is applied as it is.
     """
-    if run.problems:
+    if run_plan.problems:
         session.console.error(
             OutputError(
-                f"the plan was not saved: {plural(len(run.problems), 'organization')} failed",
+                f"the plan was not saved: {plural(len(run_plan.problems), 'organization')} failed",
                 hint="a saved plan has all organizations; choose some with -f or --organization",
             )
         )
         return
     # `show` prints this text later, perhaps to a file.
-    text = RENDERERS["text"]().render_run(run, view._replace(color=False, verbosity=0))
+    text = RENDERERS["text"]().render_run(run_plan, view._replace(color=False, verbosity=0))
     loaded = [organization.target.checked.loaded for organization in planned]
     values = {
         "file": session.files,
         "organization": session.organizations,
         "base": _base(session),
     }
-    saved = workflow.save_run(run, loaded, options, text, values)
-    if target is None:
+    saved = workflow.save_run(run_plan, loaded, options, text, values)
+    if out_path is None:
         session.console.result(saved.decode(), essential=True)
     else:
-        write_atomically(target, saved, over=FileKind.PLAN)
+        write_atomically(out_path, saved, over=FileKind.PLAN)
