@@ -1,8 +1,9 @@
-"""The modules of the package form no circle of imports."""
+"""The modules of the package form no circle of imports, and two read the process environment."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -55,3 +56,10 @@ def test_a_circle_is_found() -> None:
     typed = "if TYPE_CHECKING:\n    from reconciler.cli import main\n"
     assert [*imported(ast.parse(lazy))] == ["reconciler.cli.main"]
     assert [*imported(ast.parse(typed))] == []
+
+
+def test_two_modules_read_the_process_environment() -> None:
+    """All others get variables and directories as arguments."""
+    reads = re.compile(r"\bos\.environ|\bgetenv|\bexpand(?:vars|user)\b|\bPath\.home\b")
+    readers = {name for name, path in MODULES.items() if reads.search(path.read_text("utf-8"))}
+    assert readers == {"reconciler.api.connections", "reconciler.cli.console"}
