@@ -54,9 +54,9 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding, plural, warning
 from reconciler.model import Desired
-from reconciler.planning.plan import Reason
+from reconciler.planning.plan import Reason, SecretChange, Update
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import resends
+from reconciler.planning.resend import Resends, resends
 from reconciler.planning.review import Review, compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.quote import quote
@@ -385,7 +385,7 @@ def _with_applied(
 def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[str, ...]:
     """Return the webhooks whose secrets this or a newer push changes without an approved plan.
 
-    CloudTruth does not show them, so no later plan contains them.
+    No later plan contains what CloudTruth hides, and none approves a value that it shows.
     """
     before, target = organization.before, organization.target
     if not run.by_review or before is None or report is None:
@@ -395,11 +395,19 @@ def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[
         for review in organization.reviews
         for resend in review.resends.values()
     }
+    unsent = changed_fields(before, gather(target.checked, target.key), report.plan)
+    resent = Resends(target.checked.desired, before)
+    for outcome in report.outcomes:
+        operation = outcome.operation
+        if isinstance(outcome, Skipped) and isinstance(operation, Update):
+            webhook = replace(operation.after, id=operation.before.id)
+            changed = resent.causes(webhook, operation.before.id)
+            secrets = (change for change in operation.fields if isinstance(change, SecretChange))
+            fields = (change.path[-1] for change in secrets)
+            unsent += [(webhook, field) for field in fields if field in changed]
     names = {
         webhook.name
-        for webhook, field in changed_fields(
-            before, gather(target.checked, target.key), report.plan
-        )
+        for webhook, field in unsent
         if (webhook.id, field, webhook.configuration[field]) not in approved
     }
     return tuple(sorted(names))
@@ -478,15 +486,20 @@ def _offer(
 
 def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
     """Return the result; it fails if reviewed operations were applied, and others are left."""
-    report = outcome.result.value
-    if report is None or not (outcome.rotated or report.needs_review):
+    report, rotated = outcome.result.value, outcome.rotated
+    refused = outcome.report
+    if isinstance(outcome.result.problem, NotReviewedError) and refused is not None:
+        # If nothing else is left, the command sends these secrets; an edit would be another one.
+        if all(skipped.operation.name in rotated for skipped in refused.outcomes):
+            report = refused
+    if report is None or not (rotated or report.needs_review):
         return outcome.result
     problem: NotReviewedError
-    if outcome.rotated:
-        names = shorten([quote(name) for name in outcome.rotated], 3)
+    if rotated:
+        names = shorten([quote(name) for name in rotated], 3)
         problem = UnreviewedRotationError(
             f"a push changed a reference or `version` of {names} without an approved plan, "
-            "so this run did not send the secret, and no later plan shows it",
+            "so this run did not send the secret, and no later plan approves it",
             hint="increment its `version` in a pull request",
         )
     else:

@@ -603,10 +603,10 @@ def test_a_newer_change_of_the_webhook_keeps_the_rotation_of_its_url(
         assert here.push().outputs["result"] == "converged"
 
 
-@pytest.mark.parametrize("read_back_world", ["mask", "omitted"], indirect=True)
+@pytest.mark.parametrize("read_back_world", ["mask", "omitted", "plain"], indirect=True)
 @pytest.mark.parametrize("others", [[], ["Deploys"]], ids=["alone", "with a create"])
 def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others: list[str]) -> None:
-    """The push fails, and its command sends the secret, which no later plan would show."""
+    """The push fails, and its command sends the secret, which no later plan would approve."""
     here = read_back_world
     before = here.git("rev-parse", "main")
     here.declare("Audit", *others, version=2)
