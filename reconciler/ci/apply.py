@@ -487,11 +487,10 @@ def _offer(
 def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
     """Return the result; it fails if reviewed operations were applied, and others are left."""
     report, rotated = outcome.result.value, outcome.rotated
-    refused = outcome.report
-    if isinstance(outcome.result.problem, NotReviewedError) and refused is not None:
-        # If nothing else is left, the command sends these secrets; an edit would be another one.
-        if all(skipped.operation.name in rotated for skipped in refused.outcomes):
-            report = refused
+    if isinstance(outcome.result.problem, NotReviewedError) and outcome.report is not None:
+        refused = {skipped.operation.name for skipped in outcome.report.outcomes}
+        # If nothing else is left, the command sends all; to increment `version` again sends none.
+        report = outcome.report if refused <= set(rotated) else report
     if report is None or not (rotated or report.needs_review):
         return outcome.result
     problem: NotReviewedError
