@@ -24,7 +24,7 @@ from reconciler.errors import ApiError, OrganizationError, ProtocolError, Reconc
 from reconciler.findings import plural
 from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, generic, slack
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
-from reconciler.planning.names import unexpected
+from reconciler.planning.names import missed_organization
 from reconciler.planning.readback import hides_destination, is_unset, plausible
 from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
@@ -83,7 +83,8 @@ def check_server(
 ) -> Iterator[Check]:
     """Run all checks; an earlier failure skips those that depend on it.
 
-    `has_key` is false if the client has no key; `declared` and `selected` are as for `unexpected`.
+    `has_key` is false if the client has no key; `declared` and `selected` are as for
+    `missed_organization`.
     """
     try:
         description = api.schema()
@@ -172,7 +173,7 @@ def _with_key(api: Client, declared: str | None, selected: Sequence[str]) -> Ite
     yield ok("key", "accepted")
     # The output is pasted into bug reports, where a customer's name does not belong.
     private = f"{quote(organization.name)}, id {quote(organization.id)}"
-    expected = unexpected(organization, declared, selected)
+    expected = missed_organization(organization, declared, selected)
     if expected is not None:
         yield fail(
             "organization",

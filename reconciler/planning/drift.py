@@ -1,13 +1,13 @@
 """Drift: what changed live, apart from what the files change.
 
-An operation is drift if the previous configuration plans it, too (`attribute`).
+An operation is drift if the previous configuration plans it, too (`attribution_of`).
 What the files change, completely or in part, and what waits to be applied must never be undone.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -37,24 +37,25 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import snapshot
 
 
-def attributed(
+def with_attributions(
     operations: Iterable[Operation],
-    reviewable: Iterable[Sequence[OperationDigest]],
+    operation_digests: Iterable[Sequence[OperationDigest]],
     renamed: Mapping[str, Snapshot],
-    earlier: Plan,
+    earlier_plan: Plan,
 ) -> tuple[Operation, ...]:
     """Label each operation: it is drift if the plan of the previous configuration has it, too."""
-    before = by_webhook(earlier)
+    earlier = by_webhook(earlier_plan)
     drifting = {
         _identity(operation, digests)
-        for operation, digests in zip(earlier.operations, earlier.digests, strict=True)
-        if before[webhook_key(operation)] is operation  # not the delete of a rename
+        for operation, digests in zip(earlier_plan.operations, earlier_plan.digests, strict=True)
+        # Of a live rename, the earlier create stands for both of its operations.
+        if earlier[webhook_key(operation)] is operation
     }
     labeled: list[Operation] = []
     label_by_id: dict[str, Attribution] = {}
-    for operation, reviewed in zip(operations, reviewable, strict=True):
-        label = attribute(operation, before, renamed)
-        if _identity(operation, reviewed) in drifting:
+    for operation, digests in zip(operations, operation_digests, strict=True):
+        label = attribution_of(operation, earlier, renamed)
+        if _identity(operation, digests) in drifting:
             label = Attribution.DRIFT
         # A rename is one change. Its create precedes its delete.
         if isinstance(operation, Create):
@@ -75,7 +76,7 @@ def by_webhook(plan: Plan) -> dict[str, Operation]:
     return operations
 
 
-def attribute(
+def attribution_of(
     operation: Operation, earlier: Mapping[str, Operation], renamed: Mapping[str, Snapshot]
 ) -> Attribution:
     """Return why a webhook differs, given what an earlier configuration plans, `by_webhook`.
@@ -83,20 +84,20 @@ def attribute(
     A field that both set to the same value was changed live. One that only this operation sets
     equals the earlier configuration, so the files changed it.
     """
-    before = earlier.get(webhook_key(operation))
+    earlier_operation = earlier.get(webhook_key(operation))
     # The files may have renamed the entry of a webhook that was renamed live.
-    if before is None and operation.name in renamed:
-        before = earlier.get(renamed[operation.name].id)
-    match operation, before:
+    if earlier_operation is None and operation.name in renamed:
+        earlier_operation = earlier.get(renamed[operation.name].id)
+    match operation, earlier_operation:
         case Update(), Update():
-            now, then = dict(_differences(operation)), dict(_differences(before))
+            now, then = dict(_differences(operation)), dict(_differences(earlier_operation))
             if now.keys().isdisjoint(then):
                 return Attribution.THIS_CHANGE
             if now.items() <= then.items():
                 return Attribution.DRIFT
             return Attribution.PARTLY_DRIFT
         case Create(), Create():
-            if operation.after == before.after:
+            if operation.after == earlier_operation.after:
                 return Attribution.DRIFT
             return Attribution.PARTLY_DRIFT
         # The files no longer declare what was changed live, or no longer with its id.
@@ -129,10 +130,11 @@ def _differences(update: Update) -> Iterator[tuple[tuple[str, ...], Value | None
                 yield path, after
 
 
-def _identity(operation: Operation, reviewed: Sequence[OperationDigest]) -> object:
+def _identity(operation: Operation, digests: Sequence[OperationDigest]) -> Hashable:
+    """Return what two plans have in common that make the same change."""
     # A digest does not cover the values of secrets, so it may lack a field that is sent.
     fields = operation.fields if isinstance(operation, Update) else ()
-    return webhook_key(operation), reviewed, tuple(change.path for change in fields)
+    return webhook_key(operation), digests, tuple(change.path for change in fields)
 
 
 def still_renamed(
@@ -186,7 +188,7 @@ DRIFTED = (
     ManagementStatus.UNDECLARED,
     ManagementStatus.UNAPPLIED,
 )
-"""The states that count as drift."""
+"""The statuses that count as drift."""
 
 
 class WebhookStatus(NamedTuple):
@@ -196,7 +198,7 @@ class WebhookStatus(NamedTuple):
     """
 
     webhook: Snapshot
-    state: ManagementStatus
+    management: ManagementStatus
     position: Position | None = None
 
     @property
@@ -219,22 +221,22 @@ class LiveStatus(NamedTuple):
     @property
     def failing(self) -> list[WebhookStatus]:
         """Return the webhooks whose last delivery failed."""
-        return [webhook for webhook in self.webhooks if webhook.is_failing]
+        return [status for status in self.webhooks if status.is_failing]
 
     @property
     def selected_count(self) -> int:
         """Return the number of live webhooks that `--only` selects."""
-        return sum(webhook.state is not ManagementStatus.MISSING for webhook in self.webhooks)
+        return sum(status.management is not ManagementStatus.MISSING for status in self.webhooks)
 
     @property
     def drift(self) -> dict[ManagementStatus, int]:
-        """Return the number of webhooks in each of the `DRIFTED` states, without zeros.
+        """Return the number of webhooks in each of the `DRIFTED` statuses, without zeros.
 
         If the plan knows the previous configuration, changes of the files do not count.
         """
-        counts = Counter(webhook.state for webhook in self.webhooks)
-        counts.subtract(webhook.state for webhook in self._waiting)
-        return {state: counts[state] for state in DRIFTED if counts[state]}
+        counts = Counter(status.management for status in self.webhooks)
+        counts.subtract(status.management for status in self._waiting)
+        return {management: counts[management] for management in DRIFTED if counts[management]}
 
     @property
     def not_applied(self) -> int:
@@ -255,7 +257,7 @@ class LiveStatus(NamedTuple):
         ]
 
 
-_STATES = {
+_STATUSES = {
     Reason.ABSENT: ManagementStatus.ABSENT,
     Reason.DUPLICATE: ManagementStatus.DUPLICATE,
     Reason.NOT_DECLARED: ManagementStatus.UNDECLARED,
@@ -268,7 +270,7 @@ _STATES = {
     Reason.PRUNE_OFF: ManagementStatus.UNMANAGED,
     Reason.OUT_OF_SCOPE: ManagementStatus.UNMANAGED,
 }
-"""The states of webhooks that are deleted or kept."""
+"""The statuses of webhooks that are deleted or kept."""
 
 
 def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> LiveStatus:
@@ -280,11 +282,11 @@ def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> Live
     globs = Globs(only or ("*",))
     # A plan does not list the webhooks that it ignores.
     other = ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED
-    states: dict[str, tuple[ManagementStatus, Position | None]] = {}
+    statuses: dict[str, tuple[ManagementStatus, Position | None]] = {}
     declared_names: dict[str, str] = {}
     shown: list[WebhookStatus] = []
     if plan is not None:
-        states = _live_states(plan)
+        statuses = _live_statuses(plan)
         declared_names = {update.before.id: update.after.name for update in plan.updates}
         for webhook, position in _missing(plan):
             if globs.match(webhook.name):
@@ -293,28 +295,28 @@ def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> Live
     for live_webhook in live.webhooks:
         id_, name = live_webhook.id, live_webhook.name
         if globs.match(name) or globs.match(declared_names.get(id_, name)):
-            state, position = states.get(id_, (other, None))
-            shown.append(WebhookStatus(snapshot(live_webhook), state, position))
+            management, position = statuses.get(id_, (other, None))
+            shown.append(WebhookStatus(snapshot(live_webhook), management, position))
     shown.sort(key=lambda status: (status.webhook.name, status.webhook.id))
     return LiveStatus(live.organization, shown, len(live.webhooks), plan)
 
 
-def _live_states(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
+def _live_statuses(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
     """Return the status of each live webhook in a plan, and the line that causes it, by id."""
-    states: dict[str, tuple[ManagementStatus, Position | None]] = {}
+    statuses: dict[str, tuple[ManagementStatus, Position | None]] = {}
     for id_, webhook in plan.matched.items():
-        states[id_] = (ManagementStatus.IN_SYNC, webhook.position)
+        statuses[id_] = (ManagementStatus.IN_SYNC, webhook.position)
     for update in plan.updates:
-        states[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
+        statuses[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
     for delete in plan.deletes:
-        states[delete.before.id] = (_STATES[delete.reason], delete.position)
+        statuses[delete.before.id] = (_STATUSES[delete.reason], delete.position)
     for kept in (*plan.kept, *plan.unmanaged):
-        state = _STATES[kept.reason]
-        if state is ManagementStatus.UNKNOWN and kept.unapplied:
-            state = ManagementStatus.UNAPPLIED
-        if state is not ManagementStatus.MISSING:
-            states.update((webhook.id, (state, kept.position)) for webhook in kept.webhooks)
-    return states
+        management = _STATUSES[kept.reason]
+        if management is ManagementStatus.UNKNOWN and kept.unapplied:
+            management = ManagementStatus.UNAPPLIED
+        if management is not ManagementStatus.MISSING:
+            statuses.update((webhook.id, (management, kept.position)) for webhook in kept.webhooks)
+    return statuses
 
 
 def _missing(plan: Plan) -> Iterator[tuple[Snapshot, Position | None]]:
@@ -322,6 +324,6 @@ def _missing(plan: Plan) -> Iterator[tuple[Snapshot, Position | None]]:
     for create in plan.creates:
         yield snapshot(create.after), create.after.position
     for kept in plan.kept:
-        if _STATES[kept.reason] is ManagementStatus.MISSING:
+        if _STATUSES[kept.reason] is ManagementStatus.MISSING:
             for webhook in kept.webhooks:
                 yield webhook, kept.position

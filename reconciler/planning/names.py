@@ -66,7 +66,7 @@ class Globs:
         return any(index.match(text, name) for index, text in self._candidates(name))
 
     def matching(self, name: str) -> Iterator[str]:
-        """Yield the globs that match all of `name`, some of them twice."""
+        """Yield the globs that match all of `name`, some of them repeatedly."""
         if name in self._names:
             yield name
         for index, text in self._candidates(name):
@@ -80,6 +80,7 @@ class Globs:
         for length in self._ends.lengths:
             yield self._ends, name[-length:]
         for length in self._parts.lengths:
+            # A glob without a literal is found by the empty part, which an empty name has, too.
             for first in range(len(name) + 1):
                 yield self._parts, name[first : first + length]
 
@@ -110,10 +111,10 @@ class _Index(NamedTuple):
         return matcher is not None and matcher(name) is not None
 
 
-def unexpected(
+def missed_organization(
     organization: Organization, declared: str | None, selected: Sequence[str]
 ) -> str | None:
-    """Return the organization that was expected, None if it is that of the key.
+    """Return the organization that was expected instead of that of the key, None if it is that one.
 
     `declared` is its name or id in the files; one of the `selected` names, ids or globs must match.
     """
@@ -121,7 +122,9 @@ def unexpected(
     if declared is not None and declared not in names:
         return declared
     # Exact names first: a name may contain characters of globs.
-    is_selected = any(name in selected for name in names) or Globs(selected).match(names[1])
+    is_selected = any(name in selected for name in names) or Globs(selected).match(
+        organization.name
+    )
     return None if not selected or is_selected else selected[0]
 
 
@@ -139,7 +142,7 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
     for glob in dict.fromkeys(only):  # one that is given twice has one warning
         if glob not in used:
             yield warning(
-                "only-matches-nothing",
+                ONLY_MATCHES_NOTHING,
                 f"--only {glob!r} matches no {searched}",
                 "a glob must match the whole name, and case matters (`team-*`, not `team`); "
                 "`webhooks status` lists names",
@@ -148,13 +151,13 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
 
 def require_matches(only: Iterable[str], names: Collection[str], searched: str) -> None:
     """Raise UsageError if a glob of `--only` matches no name, even if another one does."""
-    require_none([*unmatched(only, names, searched)])
+    refuse_unmatched([*unmatched(only, names, searched)])
 
 
-def require_none(idle: Sequence[Finding]) -> None:
-    """Raise UsageError if there is a warning about a glob of `--only`."""
-    if idle:
-        raise UsageError("; ".join(finding.message for finding in idle), hint=idle[0].hint)
+def refuse_unmatched(warnings: Sequence[Finding]) -> None:
+    """Raise UsageError if there are warnings of `unmatched`."""
+    if warnings:
+        raise UsageError("; ".join(finding.message for finding in warnings), hint=warnings[0].hint)
 
 
 def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Finding]:
@@ -165,16 +168,16 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     """
     listed = [("protect", pattern) for pattern in policy.protect]
     listed += [("ignore", pattern) for pattern in policy.ignore]
-    used = _used_globs([pattern for _, pattern in listed], names, deletes=deletes) | names
+    used = _used_globs([pattern for _, pattern in listed], names, deletes=deletes)
     hint = "correct it, or remove it if the webhook is gone; `webhooks status` lists names"
     for key, pattern in listed:
-        if pattern.glob not in used:
+        if pattern.glob not in used and pattern.glob not in names:
             message = f"`{key}` has {pattern.glob!r}, which matches no declared or live webhook"
             yield note("unused-pattern", message, hint, pattern.position)
 
 
 def _used_globs(patterns: Iterable[Pattern], names: Set[str], *, deletes: bool) -> Set[str]:
-    """Return the globs that match one of `names`; all of them unless the plan deletes."""
+    """Return the globs with wildcards that match one of `names`, all of these without deletes."""
     wildcards = {pattern.glob for pattern in patterns if _SPECIAL.search(pattern.glob)}
     if not deletes:
         return wildcards
@@ -187,8 +190,8 @@ _LATIN: Final = str.maketrans(
     "авеікмнорстухјѕһԁԛԝѵӏαβεζηικμνορτυχıɑɡ‐‒–—―−‘’‛ʼ′“”‟\u2800",
     "abeikmhopctyxjshdqwvlabezhikmnoptyxiag------'''''\"\"\" ",
 )
-_SMALL: Final = str.maketrans("νηυγօսհոցզ", "vnuyouhngq")
-"""Greek and Armenian letters whose capitals look like a different Latin letter."""
+_SMALL_ONLY: Final = str.maketrans("νηυγօսհոցզ", "vnuyouhngq")
+"""Greek and Armenian letters that look like a Latin one, but whose capitals look like another."""
 
 INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 """Invisible or blank characters, besides those of the category `Cf`."""
@@ -207,7 +210,7 @@ def lookalike_key(name: str) -> str:
     without case and spaces only.
     """
     if not name.isascii() and len(name) <= MAX_NORMALIZED_LENGTH:
-        name = unicodedata.normalize("NFKC", name).translate(_SMALL)
+        name = unicodedata.normalize("NFKC", name).translate(_SMALL_ONLY)
         # Folding may give letters that are not normalized.
         name = unicodedata.normalize("NFKC", name.casefold())
         name = "".join(

@@ -16,7 +16,7 @@ from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.compare import Comparison, compare, visible
-from reconciler.planning.drift import attributed, still_renamed
+from reconciler.planning.drift import still_renamed, with_attributions
 from reconciler.planning.guards import guard_all, new_notes, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import Globs, previously, unmatched, unused
@@ -128,7 +128,7 @@ def plan(
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     findings += new_notes(options.previous, desired, secrets)
     if earlier is not None:
-        operations = attributed(operations, reviewable, renamed, earlier)
+        operations = with_attributions(operations, reviewable, renamed, earlier)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     hosts = options.hosts
     uses = tuple(_sent_secrets(operations, hosts))

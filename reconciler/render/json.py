@@ -175,7 +175,7 @@ def _webhook_status(status: WebhookStatus) -> Tree:
         "id": status.webhook.id or None,
         "name": webhook["name"],
         "type": webhook["type"],
-        "state": str(status.state),
+        "state": str(status.management),
         "destination": webhook["destination"],
         "event_types": webhook["event_types"],
         "position": plain(status.position),

@@ -86,12 +86,12 @@ def _status_row(status: WebhookStatus, width: int, view: View) -> Row:
     # A failed delivery is more urgent than drift.
     if status.is_failing:
         sign = "x"
-    elif status.state in DRIFTED:
+    elif status.management in DRIFTED:
         sign = "!"
     row = Row(
         sign=sign,
         name=quote(status.webhook.name),
-        what=str(status.state),
+        what=str(status.management),
         details=(destination + " " * (width - columns(destination) + 1), *_delivery(status)),
     )
     # Where to fix a missing webhook; the others are listed by name.

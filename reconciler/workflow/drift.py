@@ -20,7 +20,7 @@ from reconciler.errors import ConfigurationError, RunConfigurationError
 from reconciler.model import Desired, Live
 from reconciler.planning.drift import (
     LiveStatus,
-    attribute,
+    attribution_of,
     by_webhook,
     live_status,
     names_of,
@@ -266,10 +266,10 @@ def _explained_by(plan: Plan, earlier: Plan, pending: Collection[OperationDigest
     renamed = {**plan.renamed, **still_renamed(plan.creates, earlier, undeclared)}
     # First: nothing may undo a review whose apply is still to come.
     plan = _with_reviews(plan._replace(renamed=renamed), pending)
-    before = by_webhook(earlier)
+    earlier_operations = by_webhook(earlier)
 
     def label(change: Operation) -> Attribution | None:
-        explained = attribute(change, before, renamed)
+        explained = attribution_of(change, earlier_operations, renamed)
         if explained is Attribution.THIS_CHANGE:
             return Attribution.PERHAPS_WAITING
         if change.attribution is Attribution.PARTLY_DRIFT:

@@ -22,7 +22,7 @@ from reconciler.model import (
 )
 from reconciler.planning import planner
 from reconciler.planning.guards import guard_all
-from reconciler.planning.names import ONLY_MATCHES_NOTHING, unexpected
+from reconciler.planning.names import ONLY_MATCHES_NOTHING, missed_organization
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
@@ -253,7 +253,7 @@ def _check_organization(
     reader: WebhookReader, organization: Organization, declared: str | None, selected: Sequence[str]
 ) -> None:
     """Raise OrganizationError unless the key's organization is that of the files and options."""
-    expected = unexpected(organization, declared, selected)
+    expected = missed_organization(organization, declared, selected)
     # The emulator accepts any organization.
     if expected is None or reader.origin == LOCAL_SERVER:
         return

@@ -26,7 +26,7 @@ from reconciler.errors import (
 from reconciler.findings import sort_key
 from reconciler.model import Live, Organization, Secret
 from reconciler.planning.guards import guard_all, max_later_deletes
-from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_none
+from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, refuse_unmatched
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import requestable
@@ -341,7 +341,7 @@ def _with_matching_globs(plans: Sequence[Plan]) -> list[Plan]:
     Raises UsageError if a glob matches nowhere.
     """
     idle = [{note for note in plan.notes if note.rule == ONLY_MATCHES_NOTHING} for plan in plans]
-    require_none(sorted(set.intersection(*idle), key=sort_key))
+    refuse_unmatched(sorted(set.intersection(*idle), key=sort_key))
     return [
         plan._replace(notes=tuple(note for note in plan.notes if note not in warnings))
         for plan, warnings in zip(plans, idle, strict=True)

@@ -12,8 +12,8 @@ from reconciler.planning.names import (
     MAX_NORMALIZED_LENGTH,
     Globs,
     lookalike_key,
+    missed_organization,
     require_matches,
-    unexpected,
 )
 from tests.planning.builders import ACME
 
@@ -88,4 +88,4 @@ def test_the_organization_of_a_key_is_checked(
     declared: str | None, selected: tuple[str, ...], expected: str | None
 ) -> None:
     """Files name it by name or id, `--organization` also by a glob."""
-    assert unexpected(ACME._replace(name="A[b]"), declared, selected) == expected
+    assert missed_organization(ACME._replace(name="A[b]"), declared, selected) == expected

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.errors import ConflictError, StalePlanError
 from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.drift import attribute, by_webhook, live_status
+from reconciler.planning.drift import attribution_of, by_webhook, live_status
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.resend import Resend
 from reconciler.planning.tree import error_tree, operation_summary, plain
@@ -211,7 +211,7 @@ def test_drift_is_distinguished_from_this_change(
     assert [f"{summary['name']} {summary['attribution']}" for summary in summaries] == lines
     if not options:
         earlier = by_webhook(make_plan(desired(*base), *found))
-        labels = [f"{each.name} {attribute(each, earlier, result.renamed)}"
+        labels = [f"{each.name} {attribution_of(each, earlier, result.renamed)}"
                   for each in result.operations if each.name != "X"]  # fmt: skip
         assert labels == [line for line in lines if not line.startswith("X")]
     status = live_status(live(*found), result)

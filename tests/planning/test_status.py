@@ -40,7 +40,7 @@ def test_every_webhook_has_its_status_and_line() -> None:
     shown = live_status(FOUND, make_plan(DECLARED, FOUND)).webhooks
 
     assert [
-        (each.webhook.id, each.state, each.position and each.position.line) for each in shown
+        (each.webhook.id, each.management, each.position and each.position.line) for each in shown
     ] == [
         ("12", ManagementStatus.UNKNOWN, None),
         ("13", ManagementStatus.UNKNOWN, None),
@@ -77,7 +77,7 @@ def test_drift_is_counted() -> None:
         ManagementStatus.UNDECLARED: 1,
     }
     unchecked = live_status(FOUND, None)
-    assert {each.state for each in unchecked.webhooks} == {ManagementStatus.UNCHECKED}
+    assert {each.management for each in unchecked.webhooks} == {ManagementStatus.UNCHECKED}
     assert unchecked.drift == {}
 
 
