@@ -1,22 +1,25 @@
 """The requests to CloudTruth, with their headers, as cassettes recorded from the emulator.
 
 They show that the requests are exact and that client and emulator agree, not that CloudTruth
-responds this way. `--update-golden` records them again.
+responds this way. `--update-golden` records them again. kubetruth.yaml has real responses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import vcr
+import yaml
 
 from reconciler import __version__
 from reconciler.api.client import Client
-from tests.api.support import EmulatedApi, slack
+from reconciler.api.parameters import Parameters, Project
+from tests.api.support import EmulatedApi, slack, transport
 from tests.goldens import Golden
 from tests.planning.builders import TOKEN
 
@@ -101,3 +104,22 @@ def test_put_is_used_after_patch_is_rejected(golden: Golden) -> None:
         made = client.create(slack("Deploys"), organization.id)
         client.update(made.id, slack("Deploys", channel="#a"), frozenset({"configuration"}))
         client.update(made.id, slack("Deploys", channel="#b"), frozenset({"configuration"}))
+
+
+def test_responses_of_cloudtruth_itself_are_understood() -> None:
+    """A project, an environment, parameters, and what it sends after creates are read."""
+    recorded = yaml.safe_load((FOLDER.parents[1] / "kubetruth.yaml").read_text("utf-8"))
+    parameters = Parameters(transport(*(httpx.Response(**response) for response in recorded))[0])
+    id_, time = "88fdbb2c-fc0f-41a2-82aa-e152170d4a65", datetime(2023, 11, 10, 13, 3, 8, tzinfo=UTC)
+    project = Project(id=id_, name="backend", role=None, pattern="", time=time)
+    assert parameters.project("backend") == project
+    environment = str(parameters.environment("default"))
+    assert environment.endswith("/environments/21c25551-8ef7-4510-88a2-a021282d0932/")
+    assert [parameter[1:] for parameter in parameters.starting_with(id_, "")] == [
+        ("one", "ec7d1d3b-777c-4ebd-9e30-b111783ff7a4"),
+        ("two", "44f7abf1-1448-4ab3-a68d-7c7ab8875cb3"),
+    ]
+    parameter = parameters.create(id_, "one", "")
+    assert parameter == "e95d8cf8-13b9-46c5-a736-a22753345ab5"
+    value = parameters.create_value(id_, parameter, environment, "true")
+    assert value == "9e0400b9-65ae-4e0e-9ecb-3f256b75776b"
