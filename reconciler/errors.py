@@ -36,7 +36,7 @@ library's exception.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import ClassVar, Final, Self
 
@@ -170,7 +170,8 @@ class ApiError(ReconcilerError, code="api"):
 
     `fields` maps the path of a field, as in `("configuration", "token")`, to the server's message
     about it; `()` is the object itself. `detail` is the server's message, limited in length and
-    quoted when printed. Neither contains data that was sent.
+    quoted when printed. Neither contains a secret that was sent or read: `redact` removes those
+    that were read since.
     """
 
     def __init__(
@@ -188,8 +189,21 @@ class ApiError(ReconcilerError, code="api"):
         self.method = method
         self.path = path
         self.status = status
-        self.detail = detail
-        self.fields = tuple(fields)
+        self.redact: Callable[[str], str] = str
+        self._detail = detail
+        self._fields = fields
+
+    @property
+    def detail(self) -> str | None:
+        """The server's message, None if it sent none."""
+        return None if self._detail is None else self.redact(self._detail)
+
+    @property
+    def fields(self) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """The paths of fields, each with the server's message."""
+        return tuple(
+            (tuple(map(self.redact, path)), self.redact(text)) for path, text in self._fields
+        )
 
 
 class AuthenticationError(ApiError, code="authentication", exit_code=ExitCode.DENIED):

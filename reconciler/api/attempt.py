@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
 
 from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
-from reconciler.api.origin import Origin, Pause
+from reconciler.api.origin import WRONG_SERVER_HINT, Origin, Pause
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
-WRONG_SERVER_HINT: Final = "check the server URL: a proxy or another server may be responding"
 MORE_TIME_HINT: Final = "allow more time with --deadline"
 
 
@@ -28,7 +27,7 @@ class Call(NamedTuple):
 
     `writes` is whether the request may change data; if not, it may be repeated after any failure.
     `expect` is the only status that means success, None for any 2xx; `accept` checks the document;
-    `cap` limits the body, in bytes; `secret_values` are the secret values inside `content`.
+    `cap` limits the body, in bytes; `redact` removes secrets from the server's messages.
     """
 
     method: str
@@ -38,7 +37,7 @@ class Call(NamedTuple):
     expect: int | None
     accept: Callable[[Any], object]
     cap: int
-    secret_values: Sequence[str]
+    redact: Callable[[str], str]
     writes: bool
 
     def __repr__(self) -> str:

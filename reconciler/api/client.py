@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count as attempts
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from reconciler.api import wire
-from reconciler.api.attempt import WRONG_SERVER_HINT
-from reconciler.api.origin import Credential, Network, Origin
+from reconciler.api.origin import WRONG_SERVER_HINT, Credential, Network, Origin
 from reconciler.api.transport import MAX_LISTING_BYTES, Transport
 from reconciler.errors import (
     IncompleteListingError,
@@ -59,6 +59,7 @@ class Client:
     def __init__(self, transport: Transport, workers: Workers) -> None:
         self.transport = transport
         self._workers = workers
+        self._redactor = transport.redactor
         self._organization: Organization | None = None
         self._uses_put = False
 
@@ -87,10 +88,16 @@ class Client:
         path = _path(id)
         try:
             # A 404 counts only with the API's JSON, so another server is no deleted webhook.
-            data = self.transport.request("GET", path, expect=200, accept=_has_id(id)).data
+            data = self.transport.request(
+                "GET",
+                path,
+                expect=200,
+                accept=_has_id(id),
+                secret_values=self._redactor.own(id),
+            ).data
         except NotFoundError:
             return None
-        return self._checked(wire.live_webhook(data))
+        return self._checked(self._learned(wire.live_webhook(data)))
 
     def schema(self) -> Any:
         """Return the OpenAPI description that the server publishes. Raises ApiError."""
@@ -155,18 +162,33 @@ class Client:
     def delete(self, id: str) -> bool:
         """Delete a webhook. Return False if it did not exist. Raises AmbiguousWriteError."""
         try:
-            self.transport.request("DELETE", _path(id), expect=204)
+            self.transport.request(
+                "DELETE", _path(id), expect=204, secret_values=self._redactor.own(id)
+            )
         except NotFoundError:
             return False
         return True
 
     def _rows(self) -> tuple[LiveWebhook, ...]:
-        return read_all(
-            self.transport, _WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
-        )
+        def decode(row: Any) -> LiveWebhook:
+            return self._learned(wire.live_webhook(row))
+
+        return read_all(self.transport, _WEBHOOKS, decode, lambda row: row.id, self._workers)
+
+    def _learned(self, webhook: LiveWebhook) -> LiveWebhook:
+        """Return a webhook, and keep its secrets out of later errors."""
+        self._redactor.add(webhook.configuration, webhook.id)
+        return webhook
 
     def _checked(self, webhook: LiveWebhook) -> LiveWebhook:
-        """Return the webhook. Raises ProtocolError if it belongs to another organization."""
+        """Return the webhook, without secrets of other webhooks in its delivery error.
+
+        Raises ProtocolError if it belongs to another organization.
+        """
+        error = webhook.last_error
+        if error is not None and error.text is not None:
+            error = error._replace(text=self._redactor.redact(error.text))
+            webhook = replace(webhook, last_error=error)
         expected, actual = self._organization, webhook.organization
         if expected is None or actual is None:
             return webhook
@@ -181,6 +203,7 @@ class Client:
         self, method: str, path: str, draft: Draft, body: dict[str, Any], id: str | None = None
     ) -> LiveWebhook:
         """Send a webhook. `id` is that of an existing one; a new one may have any id."""
+        self._redactor.add(draft.configuration, id)
         data = self.transport.request(
             method,
             path,
@@ -188,9 +211,9 @@ class Client:
             expect=201 if id is None else 200,
             # Another id would confirm the change of another webhook.
             accept=wire.usable_id if id is None else _has_id(id),
-            secret_values=wire.secret_values(draft),
+            secret_values=(*wire.secret_values(draft), *self._redactor.own(id)),
         ).data
-        return self._checked(wire.written_webhook(data, draft))
+        return self._checked(self._learned(wire.written_webhook(data, draft)))
 
 
 def _path(id: str) -> str:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:  # settings check the URL of a server without loading the HTTP
 
     from reconciler.api.attempt import Observer
     from reconciler.api.connections import Adapter, Shared
+    from reconciler.api.wire import Redactor
     from reconciler.ports import Clock
 
+WRONG_SERVER_HINT: Final = "check the server URL: a proxy or another server may be responding"
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_DEADLINE: Final = 600.0
@@ -49,7 +51,8 @@ class Network(NamedTuple):
     holds the variables that name certificates. `observer` is called after every attempt and before
     every wait. With an `adapter`, requests go to the adapter instead of the network: no thread is
     started, no certificate is read and no proxy is used. `shared` is what the clients of one run
-    share; without it, `deadline` is the time of this client alone.
+    share; without it, `deadline` is the time of this client alone. `redactor` knows the secrets of
+    the process; without it, the client knows only its own.
     """
 
     clock: Clock
@@ -59,6 +62,7 @@ class Network(NamedTuple):
     observer: Observer | None = None
     adapter: Adapter | None = None
     shared: Shared | None = None
+    redactor: Redactor | None = None
 
     def __repr__(self) -> str:
         return "Network()"  # the environment may have secrets

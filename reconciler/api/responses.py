@@ -12,22 +12,14 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from reconciler.api.attempt import (
-    WRONG_SERVER_HINT,
-    BadResponseError,
-    Call,
-    FailedAttempt,
-    Failure,
-    Reply,
-)
-from reconciler.api.origin import Origin
-from reconciler.api.wire import without_secrets
+from reconciler.api.attempt import BadResponseError, Call, FailedAttempt, Failure, Reply
+from reconciler.api.origin import WRONG_SERVER_HINT, Origin
 from reconciler.errors import (
     RUN_AGAIN,
     ApiError,
@@ -132,7 +124,7 @@ def classify(
     if not isinstance(body, FailedAttempt) and _is_json(headers.get("content-type", "")):
         with suppress(_NotJsonError):
             document = decode(body)
-    error = _rejection(status, document, origin.address, label, call.secret_values)
+    error = _rejection(status, document, origin.address, label, call.redact)
     wait = _wait(headers, now)
     if status == 403:
         return _forbidden(headers, error, wait, origin.address)
@@ -236,10 +228,10 @@ def _target(headers: Mapping[str, str]) -> str:
 
 
 def _rejection(
-    status: int, document: Any, server: str, label: str, secret_values: Sequence[str]
+    status: int, document: Any, server: str, label: str, redact: Callable[[str], str]
 ) -> ApiError:
     """Return the error for a response. `document` is its JSON, None if it has none."""
-    detail, fields = _error_messages(document, secret_values)
+    detail, fields = _error_messages(document, redact)
     is_json = document is not None
     error: type[ApiError]
     if status == 429:
@@ -288,7 +280,7 @@ def _is_about_key(status: int, detail: str) -> bool:
     return status == 401 or re.search(_CREDENTIAL_WORDS, detail) is not None
 
 
-def _error_messages(document: Any, secret_values: Sequence[str]) -> tuple[str | None, _Fields]:
+def _error_messages(document: Any, redact: Callable[[str], str]) -> tuple[str | None, _Fields]:
     """Return the server's errors about the object and about fields.
 
     Handles every form of Django REST Framework's errors, and the `message` of other APIs.
@@ -296,15 +288,13 @@ def _error_messages(document: Any, secret_values: Sequence[str]) -> tuple[str | 
     detail: str | None = None
     fields: list[tuple[tuple[str, ...], str]] = []
     for path, text in _texts_by_path(document, (), 0):
-        message = _truncated(without_secrets(text, secret_values))
+        message = _truncated(redact(text))
         if path in (("detail",), ("message",)) and detail is None:
             detail = message
             continue
         # A server may use a value that was sent as a key, too.
         shown = tuple(
-            _truncated(without_secrets(key, secret_values), 100)
-            for key in path
-            if key not in _WHOLE or len(path) > 1
+            _truncated(redact(key), 100) for key in path if key not in _WHOLE or len(path) > 1
         )
         fields.append((shown, message))
         if len(fields) == _MAX_FIELDS:

@@ -18,6 +18,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -36,6 +37,7 @@ from reconciler.api.attempt import (
 from reconciler.api.connections import Connections, Deadline, Shared
 from reconciler.api.origin import Credential, Network, Origin, Pause, authorization
 from reconciler.api.responses import classify, encode, read_body
+from reconciler.api.wire import Redactor
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -146,6 +148,7 @@ class Transport:
         self._clock = network.clock
         self._timeout = network.timeout
         self._observer = network.observer
+        self.redactor = network.redactor or Redactor()
         self._shared = network.shared or Shared(network)
         self._is_alone = network.shared is None
         self.pace = Pace(network.clock, self._shared.deadline)
@@ -180,8 +183,9 @@ class Transport:
 
         `path` is percent-encoded and relative to the origin's base. `json` is the body, if any.
         `expect` is the only status that means success (None: any 2xx), `accept` checks the
-        document, `cap` limits the response in bytes. `secret_values` are secret values in the body,
-        kept out of errors that quote the server. `is_query` is for a read that is not a GET.
+        document, `cap` limits the response in bytes. `secret_values` are those of the object, kept
+        out of errors that quote the server, however short. `is_query` is for a read that is not a
+        GET.
 
         Raises ApiError; AmbiguousWriteError for a write that may have been processed.
         """
@@ -196,13 +200,15 @@ class Transport:
             expect=expect,
             accept=accept,
             cap=cap,
-            secret_values=secret_values,
+            redact=partial(self.redactor.redact, values=secret_values),
             writes=method != "GET" and not is_query,
         )
         try:
             return self._with_retries(call)
         except ApiError as error:
             error.method, error.path = method, path
+            # Until it is shown, another thread may read what it quotes.
+            error.redact = self.redactor.redact
             raise
 
     def _with_retries(self, call: Call) -> Reply:

@@ -3,9 +3,9 @@
 Reading is tolerant: unknown fields are ignored, and only id, name, type and event types are
 validated. Every string of a configuration that may be a secret is wrapped here, so that no other
 module has a live token in plain text. Secrets are revealed only in the bodies of writes and in the
-`Authorization` header. Text that quotes a request contains no Slack token and no secret that was
-sent or read, whole or in part, in any encoding that a server may use. Secrets that only the server
-knows cannot be recognized.
+`Authorization` header. Text from a server contains no Slack token and no secret that was sent or
+read, whole or in part, in any encoding that a server may use: see `Redactor`. Secrets that only the
+server knows cannot be recognized.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from reconciler.api.attempt import WRONG_SERVER_HINT
+from reconciler.api.origin import WRONG_SERVER_HINT
 from reconciler.errors import ProtocolError
 from reconciler.kinds import KINDS
 from reconciler.kinds.slack import TOKEN
@@ -224,13 +225,15 @@ def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> s
 
 def _revealed(value: Any) -> Iterator[str]:
     """Yield every secret inside a configuration."""
-    if isinstance(value, Secret):
-        yield value.reveal()
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _revealed(inner)
-    elif isinstance(value, list):
-        for inner in value:
+    inside = value
+    if isinstance(value, Mapping):
+        inside = value.values()
+    elif not isinstance(value, list):
+        inside = (value,)
+    for inner in inside:
+        if isinstance(inner, Secret):
+            yield inner.reveal()
+        elif isinstance(inner, (dict, list)):
             yield from _revealed(inner)
 
 
@@ -244,7 +247,59 @@ def _is_string_list(value: Any) -> bool:
 
 _WINDOW: Final = 8
 _URL_IN_TEXT: Final = r"(?i:https?)://\S+"
-_URL_ORIGIN: Final = r"(?i)https?://(?:[^/?#@]*@)?[^/?#]*"
+_URL: Final = re.compile(r"(?i:https?)://(?:([^/?#@]*)@)?[^/?#]*(.*)", re.DOTALL)
+_WORDS: Final = re.compile(r"[A-Z]?[a-z/_.:@ -]*")
+"""Text that a message may contain by chance, although it is a part of a secret."""
+
+
+class Redactor:
+    """Removes from a server's texts every secret that the process has sent or read so far.
+
+    A secret of another webhook is removed if it has eight characters or more. A part of it that is
+    only words remains, as in `/webhooks/` of a URL. Use it from any number of threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._new: set[str] = set()
+        self._known: set[str] = set()
+        self._phrases: list[str] = []
+        self._windows: set[str] = set()
+        self._own: dict[str, set[str]] = {}
+
+    def add(self, configuration: object, id: str | None) -> None:
+        """Remove the secrets of a configuration from now on. `id` is that of a live webhook."""
+        for value in _revealed(configuration):
+            is_short = len(value) < _WINDOW
+            if id and (is_short or _WORDS.fullmatch(value)):
+                self._own.setdefault(id, set()).add(value)
+            # Most webhooks have the same few secrets, and each listing shows them again.
+            if not is_short and value not in self._known:
+                self._new.add(value)
+
+    def own(self, id: str | None) -> tuple[str, ...]:
+        """Return the secrets that only errors about this webhook must not contain."""
+        return tuple(self._own.get(id or "", ()))
+
+    def redact(self, text: str, values: Sequence[str] = ()) -> str:
+        """Return `text` without secrets; those in `values` are removed however short."""
+        text = without_secrets(text, values)
+        with self._lock:
+            self._index()
+            for phrase in self._phrases:
+                text = text.replace(phrase, "***")
+            return _without_parts(text, self._windows, keep=_WORDS)
+
+    def _index(self) -> None:
+        """Prepare the search for new values. Only now, because most runs show no such text."""
+        while self._new:
+            value = self._new.pop()
+            self._known.add(value)
+            for form in set(_forms(value[:_MAX_TEXT])):
+                if _WORDS.fullmatch(form):
+                    self._phrases.append(form)
+                self._windows.update(_parts(form))
+        self._phrases.sort(key=len, reverse=True)
 
 
 def without_secrets(text: str, values: Sequence[str] = ()) -> str:
@@ -256,42 +311,55 @@ def without_secrets(text: str, values: Sequence[str] = ()) -> str:
     forms = {form for value in values for form in _forms(value)}
     # The longest first: a shorter one may be a part of it, and would leave the rest.
     for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    text = TOKEN.sub("***", text)
-    for value in values:
-        # The origin of a URL is not secret, and many URLs have the same one.
-        rest = re.sub(_URL_ORIGIN, "", value, count=1)
-        if len(rest) > _WINDOW:
-            text = _without_parts(text, rest)
-    return text
+        # A few letters are a part of other words by chance.
+        if form.isalpha() and len(form) < _WINDOW:
+            text = re.sub(rf"\b{form}\b", "***", text)
+        else:
+            text = text.replace(form, "***")
+    return _without_parts(TOKEN.sub("***", text), {part for form in forms for part in _parts(form)})
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield a value, plain and as encoded in JSON, Python, HTML and URLs."""
-    if value:
-        from html import escape  # only for an error
+    """Yield a value, plain and as encoded in JSON, Python, HTML and URLs.
 
-        yield value
-        yield json.dumps(value)[1:-1]
-        yield json.dumps(value, ensure_ascii=False)[1:-1]
-        yield repr(value)[1:-1]
-        yield escape(value)
-        yield quote(value, safe="", errors="replace")
+    Of a URL, yield the user and what follows the host, unless they are short: many URLs have the
+    same host, which may be shown.
+    """
+    from html import escape  # only for an error
+
+    url = _URL.fullmatch(value)
+    texts = [value] if value else []
+    if url is not None:
+        parts = url.groups("")
+        texts = [part for part in (*parts, *map(unquote, parts)) if len(part) >= _WINDOW]
+    for text in texts:
+        yield text
+        yield json.dumps(text)[1:-1]
+        yield json.dumps(text, ensure_ascii=False)[1:-1]
+        yield repr(text)[1:-1]
+        yield escape(text)
+        yield quote(text, safe="", errors="replace")
 
 
-def _without_parts(text: str, value: str) -> str:
-    """Mask every run of eight characters of `value`, because a server may truncate it."""
-    windows = {value[start : start + _WINDOW] for start in range(len(value) - _WINDOW + 1)}
+def _parts(text: str) -> Iterator[str]:
+    """Yield every run of eight characters, because a server may truncate a value."""
+    for start in range(len(text) - _WINDOW + 1):
+        yield text[start : start + _WINDOW]
+
+
+def _without_parts(text: str, parts: Collection[str], keep: re.Pattern[str] | None = None) -> str:
+    """Mask every run of characters that consists of `parts`, unless it matches `keep`."""
     kept: list[str] = []
     position = 0
     while position < len(text):
-        if text[position : position + _WINDOW] not in windows:
+        start = position
+        while text[position : position + _WINDOW] in parts:
+            position += 1
+        if position == start:
             kept.append(text[position])
             position += 1
             continue
-        position += _WINDOW
-        # The run goes on while its last eight characters are a part of the value.
-        while position < len(text) and text[position - _WINDOW + 1 : position + 1] in windows:
-            position += 1
-        kept.append("***")
+        position += _WINDOW - 1
+        run = text[start:position]
+        kept.append("***" if keep is None or not keep.fullmatch(run) else run)
     return "".join(kept)

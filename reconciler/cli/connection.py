@@ -113,6 +113,7 @@ def _connecting(
                 clock=session.process.time(),
                 signaled=progress.interrupted,
                 observer=progress.observe,
+                redactor=session.redactor,
             )
         )
 

@@ -30,6 +30,7 @@ from reconciler.source.files import (
 from reconciler.source.history import git_in, is_revision
 
 if TYPE_CHECKING:
+    from reconciler.api.wire import Redactor
     from reconciler.model import Secret
     from reconciler.report import Checklist
     from reconciler.settings import Setting, Settings
@@ -76,6 +77,14 @@ class Session:
             hide=self.console.hide,
             git=git_in(process.directory),
         )
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What keeps the secrets of all connections of this process out of errors."""
+        # Imported here, because only commands that connect need it.
+        from reconciler.api.wire import Redactor
+
+        return Redactor()
 
     @cached_property
     def settings(self) -> Settings:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT, Network
+from reconciler.api.wire import Redactor
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.execute.workers import SignalStop, ThreadWorkers
 from reconciler.model import Secret
@@ -55,17 +56,20 @@ class Connector:
         clock: Clock | None = None,
         signaled: Callable[[], None] | None = None,
         observer: Observer | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         """Prepare the run.
 
         `parallelism` is the number of concurrent requests. Raises ValueError if it is out of range.
         `environment` may name certificates, as in `SSL_CERT_FILE`. With `signaled`, a signal ends
         a run cleanly while it writes (see `execute.workers`), and the handler calls `signaled` at
-        the first signal. `observer` is called with every request.
+        the first signal. `observer` is called with every request. `redactor` keeps the secrets that
+        it knows, and those that the run reads, out of errors; by default it is a new one.
         """
         self._clock = clock or SystemClock()
         self._environment = environment or {}
         self._observer = observer
+        self._redactor = redactor or Redactor()
         self._signaled = signaled
         self._shared: Shared | None = None
         self._stop = SignalStop(self._clock.monotonic, shorten_deadline=self._shorten_deadline)
@@ -108,6 +112,7 @@ class Connector:
             environment=self._environment,
             observer=self._observer,
             adapter=adapter,
+            redactor=self._redactor,
         )
         # The deadline of the run starts with its first connection, not while files are read.
         if self._shared is None:

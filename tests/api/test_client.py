@@ -10,7 +10,7 @@ import httpx
 import pytest
 from hypothesis import given, strategies as st
 
-from reconciler.api.client import read_all
+from reconciler.api.client import Client, read_all
 from reconciler.errors import (
     AmbiguousWriteError,
     IncompleteListingError,
@@ -18,7 +18,9 @@ from reconciler.errors import (
     OrganizationError,
     ProtocolError,
 )
+from reconciler.model import DeliveryError, Secret
 from reconciler.report import Failed
+from reconciler.workflow import Connector
 from tests.api.support import EmulatedApi, Scripted, json_response, slack, transport
 from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY
@@ -93,6 +95,57 @@ def test_a_webhook_of_another_organization_is_an_error() -> None:
     emulated.faults.add(faults.raw(json.dumps(row).encode()), method="GET", path=f"{HOOKS}w1/")
     with pytest.raises(ProtocolError, match="w1"):
         emulated.client.get("w1")
+
+
+# --- secrets of live webhooks ---
+
+
+QUOTE = faults.status(400, detail="NewPassword-2 pin9")
+
+
+def _with_secrets() -> EmulatedApi:
+    """Create an emulated API with two secrets in webhook `A`, which an error of `B` quotes."""
+    emulated = EmulatedApi()
+    emulated.create("A", "B")
+    emulated.emulator.configure("A", note="NewPassword-2", pin="pin9")
+    emulated.emulator.change("B", last_error={"text": "NewPassword-2 pin9"})
+    return emulated
+
+
+@pytest.mark.parametrize(
+    ("request_of", "detail"),
+    [
+        (lambda client, a: client.get(a), "*** ***"),
+        (lambda client, a: client.update(a, slack("A"), frozenset({"name"})), "*** ***"),
+        (lambda client, a: client.delete(a), "*** ***"),
+        (lambda client, a: client.create(slack("C"), ""), "*** pin9"),
+        (lambda client, a: client.list(), "*** pin9"),
+        (lambda client, a: client.organization(), "*** pin9"),
+    ],
+)
+def test_an_error_quotes_no_secret_that_was_read(
+    request_of: Callable[[Client, str], object], detail: str
+) -> None:
+    """A short one is hidden only in errors about its webhook, because it is in many texts."""
+    emulated = _with_secrets()
+    first, second = emulated.client.list()
+    assert second.last_error == DeliveryError(text="*** pin9")
+    emulated.faults.add(QUOTE, times=None)
+    with pytest.raises(InvalidRequestError) as caught:
+        request_of(emulated.client, first.id)
+    assert caught.value.detail == detail
+
+
+def test_an_error_quotes_no_secret_of_another_organization() -> None:
+    """This includes those that are read only after the error."""
+    first, second = EmulatedApi(), _with_secrets()
+    first.faults.add(QUOTE, times=None)
+    key = Secret(LOCAL_KEY)
+    with Connector() as connect:
+        with pytest.raises(InvalidRequestError) as caught:
+            connect(key, adapter=first.adapter).api.list()
+        connect(key, adapter=second.adapter).api.list()
+    assert caught.value.detail == "*** pin9"
 
 
 # --- PUT instead of PATCH ---

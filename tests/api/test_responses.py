@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from reconciler.api import wire
 from reconciler.api.attempt import Call, FailedAttempt
 from reconciler.api.origin import Origin
 from reconciler.api.responses import classify, decode, encode
-from reconciler.api.wire import without_secrets
+from reconciler.api.wire import Redactor, without_secrets
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -38,7 +39,7 @@ CALL = Call(
     expect=200,
     accept=lambda document: True,
     cap=1,
-    secret_values=(),
+    redact=without_secrets,
     writes=False,
 )
 
@@ -46,7 +47,7 @@ CALL = Call(
 def error_for(status: int, document: Any = None, *secret_values: str, kind: str = "") -> ApiError:
     """Return the error for a response with this status and JSON; with None the body is not JSON."""
     found = classify(
-        CALL._replace(secret_values=secret_values),
+        CALL._replace(redact=partial(without_secrets, values=secret_values)),
         status,
         {"content-type": kind or ("application/json" if document is not None else "text/html")},
         encode(document),
@@ -183,6 +184,27 @@ def test_a_url_keeps_its_host() -> None:
         without_secrets(other, ["https://hooks.example.com/way/in"])
         == "see https://docs.example.com/***"
     )
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("NewPassword-2", "NewPassword-2 is too weak; NewPassw", "*** is too weak; ***"),
+        ("NewPassword-2", "Password is too weak", "Password is too weak"),
+        ("changeme-please", "changeme-please is too weak", "*** is too weak"),
+        ("changeme-please", "changeme", "changeme"),
+        ("ct", "the object ct", "the object ct"),
+        ("https://ann:p455word@h.example/T0/x7Q", "p455word at /T0/x7Q", "*** at /T0/x7Q"),
+        ("https://h.example/webhooks/T0x7Qk", "/webhooks/ h.example", "/webhooks/ h.example"),
+        ("https://h.example/webhooks/T0x7Qk", "h.example/webhooks/T0x7Qk", "h.example***"),
+        ("https://h.example/in?k=a%20b/c%2Fd", "k=a b/c/d", "***"),
+    ],
+)
+def test_a_secret_that_was_read_is_removed_everywhere(secret: str, text: str, shown: str) -> None:
+    """What is short, or a part that is only words, is in many texts by chance."""
+    redactor = Redactor()
+    redactor.add({"field": [{"inner": Secret(secret)}]}, None)
+    assert redactor.redact(text) == shown
 
 
 # --- JSON ---

@@ -71,6 +71,11 @@ COOKIE: Final = Canary("cookie", f"{MARK}-cookie-7QzT0k9vB")
 LOCATION: Final = Canary("redirect", f"{MARK}-location-7QzT0k9vB")
 BODY: Final = Canary("page of a proxy", f"{MARK}-page-7QzT0k9vB")
 
+LIVE: Final = (
+    LIVE_TOKEN, OLD_TOKEN, LIVE_PASSWORD, LIVE_BEARER, LIVE_URL, OTHER_TYPE, OTHER_FIELD,
+)  # fmt: skip
+"""The secrets of live webhooks that no file declares."""
+
 CANARIES: Final = tuple(each for each in globals().values() if isinstance(each, Canary))
 
 

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from reconciler.api import responses
+from reconciler.api import responses, wire
 from reconciler.api.attempt import AttemptRecord, Call
 from reconciler.api.transport import Transport
+from reconciler.api.wire import Redactor
 from reconciler.model import Secret
 from reconciler.source import position
 from tests.cli.conftest import File, MakeCloud, Shell, expect
@@ -71,8 +72,14 @@ APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
         # a secret that debuggers can read
         (Secret, "__repr__", Secret.reveal, {"fault": "key rejected"}, "API key, raw, in cli/"),
         # the server's text unchanged
-        (responses, "without_secrets", lambda text, hidden: text, {"fault": "key rejected"},
+        (wire, "without_secrets", lambda text, secrets: text, {"fault": "key rejected"},
          "API key, a part, in output"),
+        # the server's text with what other webhooks have
+        (Redactor, "add", lambda *values: None,
+         {"command": APPLY, "fault": "fields echoed", "input": "not set"},
+         "live password, raw, in output"),
+        (Redactor, "add", lambda *values: None, {"command": APPLY, "fault": "echoed by reads"},
+         "live password, raw, in output"),
         # a URL with its user
         (Secret, "origin", _address_with_user, {"verbosity": "-vv"},
          "user in the live url, raw, in output"),

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ import reconciler
 from reconciler.cli.console import Console
 from reconciler.cli.errors import handle_error
 from reconciler.cli.main import program
+from reconciler.emulator.messages import dump
 from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import make_process
 from tests.deliveries.fake_slack import SCOPES, FakeSlack
@@ -63,6 +64,7 @@ INPUTS: Final = {
     "tag": GOOD + _MORE + f"token: !!binary {c.LITERAL.value}" + "}}\n",
     "merged": GOOD + _MORE + f"<<: {c.LITERAL.value}" + "}}\n",
     "token for a name": GOOD.replace("New", c.ENV_TOKEN.value).replace("Audit", c.ENV_TOKEN.value),
+    "not set": GOOD.replace("env: PAGER", "env: NO").replace("me,", "me, token: {env: NO_TOKEN},"),
     "the api key": GOOD.replace("PAGER_PASSWORD", "COPY_OF_KEY"),
 }  # fmt: skip
 """Contents of the configuration file, by the error in it."""
@@ -90,30 +92,37 @@ def _writes(fault: Fault) -> tuple[Rule, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """Rejects writes and quotes what was sent: complete, value by value, and truncated."""
+    """Rejects writes and quotes what was sent, and what was `shown` before that: complete, value by
+    value, and truncated. With `reads` it rejects the reads after that.
+    """
 
-    make: Callable[[str], Fault]
+    make: Callable[[list[str]], Fault]
+    reads: bool = False
+    shown: set[str] = field(default_factory=set)
 
     def take(self, method: str, path: str, body: bytes) -> Fault | None:
-        if method == "GET":
+        if (method == "GET") is not self.reads or (self.reads and not self.shown):
             return None
-        quotes = [_QUOTED, body.decode()]
-        for value in json.loads(body or b"{}").get("configuration", {}).values():
-            quotes += [str(value), repr(value), quote(str(value)), str(value)[:-3], str(value)[4:]]
-        return self.make(" ; ".join(quotes))
+        texts = [_QUOTED, body.decode()]
+        sent = json.loads(body or b"{}").get("configuration", {}).values()
+        for value in map(str, [*sorted(self.shown), *sent]):
+            forms = (value, repr(value), quote(value), value[:-3], value[4:], *value.split("@"))
+            texts.append(" ; ".join(forms))
+        return self.make(texts)
 
 
-def _fields(text: str) -> Fault:
-    errors = {"configuration": {"token": [text], "url": {text: [text]}}, "non_field_errors": [text]}
+def _fields(texts: list[str]) -> Fault:
+    errors = {"configuration": {"token": texts, "url": {texts[-1]: texts}}, "__all__": texts[:1]}
     return faults.raw(json.dumps(errors).encode(), code=400)
 
 
 FAULTS: Final[Mapping[str, tuple[Rule, ...] | Echo]] = {
     "none": (),
     "fields echoed": Echo(_fields),
-    "detail echoed": Echo(lambda text: faults.status(409, detail=text)),
-    "list echoed": Echo(lambda text: faults.raw(json.dumps([text, [text]]).encode(), code=422)),
-    "throttled": Echo(lambda text: faults.status(429, detail=text, retry_after="9999")),
+    "echoed by reads": Echo(_fields, reads=True),
+    "detail echoed": Echo(lambda texts: faults.status(409, detail="; ".join(texts))),
+    "list echoed": Echo(lambda texts: faults.raw(json.dumps([texts, texts]).encode(), code=422)),
+    "throttled": Echo(lambda texts: faults.status(429, detail=texts[-1], retry_after="9999")),
     "key rejected": (Rule(fault=faults.status(401, detail=_QUOTED), times=None),),
     "role rejected": (Rule(fault=faults.status(403, detail=_QUOTED), times=None),),
     "not there": (_on(faults.raw(_PAGE, code=404, content_type="text/html"), "GET"),),
@@ -209,7 +218,12 @@ class World:
 
     def handle(self, request: Request) -> Response:
         """Let one running server serve another object in each case."""
-        return self.emulator.handle(request)
+        response = self.emulator.handle(request)
+        if response.status in (200, 201) and isinstance(self.emulator.faults, Echo):
+            live = (canary.value for canary in c.LIVE)
+            shown = (value for value in live if dump(value).encode() in response.body)
+            self.emulator.faults.shown.update(shown)
+        return response
 
     def run(
         self,
@@ -241,7 +255,8 @@ class World:
         if command.first.strip("-"):
             perform(command.first.split(), environ, home, sink, "")
         failing = FAULTS[fault]
-        emulator.faults = failing if isinstance(failing, Echo) else Script(failing)
+        is_echo = isinstance(failing, Echo)
+        emulator.faults = replace(failing, shown=set()) if is_echo else Script(failing)
         arguments = [*command.arguments(format), *verbosity.split()]
         done = perform(arguments, environ, home, sink, command.keys)
         self.codes.add(done.code)
@@ -475,7 +490,7 @@ def cases() -> list[Case]:
         "command": online,
         "fault": tuple(FAULTS),
         "read_back": READ_BACKS,
-        "input": ("good", "literals"),
+        "input": ("good", "literals", "not set"),
     }
     return [*pairwise({**reading, **shared}), *pairwise({**connecting, **shared})]
 

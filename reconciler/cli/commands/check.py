@@ -276,6 +276,7 @@ def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Tran
                     deadline=max(0.0, end - clock.monotonic()),
                     environment=session.process.environ,
                     observer=progress.observe,
+                    redactor=session.redactor,
                 ),
             )
             stack.callback(transport.close)

@@ -124,7 +124,12 @@ def _github(session: Session, stack: ExitStack) -> GitHub | None:
     token = Secret(environ["GITHUB_TOKEN"])
     session.console.hide([token])
     progress = stack.enter_context(Progress(session))
-    network = Network(clock=session.process.time(), environment=environ, observer=progress.observe)
+    network = Network(
+        clock=session.process.time(),
+        environment=environ,
+        observer=progress.observe,
+        redactor=session.redactor,
+    )
     github = GitHub(
         repository=repository, token=token, network=network, clean=session.console.redact
     )
