@@ -34,11 +34,15 @@ _DENIED: Final = frozenset({"authentication", "permission-denied"})
 
 
 class Applied(NamedTuple):
-    """The operation was applied. `note` explains how, if not by a confirmed request of this run."""
+    """The operation was applied. `note` explains how, if not by a confirmed request of this run.
+
+    `already_made` means that it was done before the run wrote anything.
+    """
 
     operation: Operation
     id: str | None = None
     note: str | None = None
+    already_made: bool = False
 
 
 class FieldMessage(NamedTuple):
@@ -188,13 +192,15 @@ class RunReport(NamedTuple):
     """The report of an apply of several organizations, in the order of the files.
 
     `digest` is that of the run's plan. If a signal ended the run early, `stopped` is its exit code.
-    `plan_command` plans with the same options again; empty if no command does.
+    `plan_command` plans with the same options again; empty if no command does. `confirmed` is the
+    number of changes of each organization that were confirmed, empty if the run ended before.
     """
 
     organizations: tuple[OrganizationResult[Report], ...]
     digest: str = ""
     stopped: ExitCode | None = None
     plan_command: str = ""
+    confirmed: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, report: Report) -> RunReport:

@@ -467,7 +467,7 @@ class JobResult:
         try:
             return [renderer.render_run_report(self.report, view)]
         except Exception as problem:  # the writes must be reported, whatever a name contains
-            return [f"{fallback_summary(self.report.reports, problem)}\n"]
+            return [f"{fallback_summary(self.report, problem)}\n"]
 
     def _shown_plans(self, renderer: Renderer, view: View) -> list[str]:
         """Return the drift or the plans; after an apply those that can still be applied."""

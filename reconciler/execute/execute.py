@@ -130,7 +130,8 @@ def _check(run: Apply, reviewed: bool) -> None:
     for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)
         if now.state is OperationState.DONE:
-            run.ledger.finish(index, Applied(operation, id=now.id, note=now.reason))
+            done = Applied(operation, id=now.id, note=now.reason, already_made=True)
+            run.ledger.finish(index, done)
         elif now.state is OperationState.STALE:
             changed.append((index, Skipped(operation, "changed", now.reason)))
     if changed and reviewed:

@@ -115,7 +115,9 @@ def _kept(kept: Kept) -> Tree:
 
 def _outcome(outcome: Outcome) -> Tree:
     summary = operation_summary(outcome.operation)
-    shown = {key: plain(value) for key, value in outcome._asdict().items() if key != "operation"}
+    # That it was already made is in its note.
+    omitted = ("operation", "already_made")
+    shown = {key: plain(value) for key, value in outcome._asdict().items() if key not in omitted}
     # The id of a created webhook is in its outcome only.
     return {
         "outcome": OUTCOMES[type(outcome)],

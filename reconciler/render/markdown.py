@@ -65,8 +65,7 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Render the outcomes of a run: equal ones once, and the totals last."""
-    is_planned = any(report.plan.operations for report in run.reports)
-    title = outcomes.applied(run.reports) if is_planned else "no changes"
+    title = outcomes.applied(run) if outcomes.has_changes(run) else "no changes"
     head = [_heading([result.name for result in run.organizations], title)]
     for problem in outcomes.report_problems(run):
         head += ["", f"**Problem**: {code(problem)}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from reconciler.errors import RUN_AGAIN, ExitCode, StalePlanError
@@ -40,36 +40,51 @@ _TALLY: Final[Mapping[type[Outcome | Operation], str]] = {
     Delete: "deleted",
     **{kind: OUTCOMES[kind] for kind in (Failed, Skipped, Unconfirmed)},
 }
+_ALREADY_MADE: Final = "already_made"
 
 
 def tally(report: Report) -> dict[str, int]:
     """Count applied operations by action, and the others by outcome."""
     # All of them, so that a program finds each key.
-    counts = dict.fromkeys(_TALLY.values(), 0)
+    counts = dict.fromkeys([*_TALLY.values(), _ALREADY_MADE], 0)
     for outcome in report.outcomes:
-        counted = outcome.operation if isinstance(outcome, Applied) else outcome
-        counts[_TALLY[type(counted)]] += 1
+        match outcome:
+            case Applied(already_made=True):
+                counts[_ALREADY_MADE] += 1
+            case Applied(operation=operation):
+                counts[_TALLY[type(operation)]] += 1
+            case _:
+                counts[_TALLY[type(outcome)]] += 1
     return counts
 
 
-def applied(reports: Sequence[Report]) -> str:
-    """Return the number of applied operations, and the outcomes."""
-    total = plural(sum(len(report.plan.operations) for report in reports), "change")
+def applied(run: RunReport) -> str:
+    """Return the number of applied operations of those that were confirmed, and the outcomes."""
     counted: Counter[str] = Counter()
-    for report in reports:
+    for report in run.reports:
         counted.update(tally(report))
-    outcomes = numbers((number, name) for name, number in counted.items())
-    done = sum(len(report.applied) for report in reports)
+    # Without a report, all that an organization was to change is left.
+    for result, number in zip(run.organizations, run.confirmed, strict=False):
+        if result.value is None:
+            counted["not_started" if result.problem is None else OUTCOMES[Failed]] += number
+    outcomes = numbers((number, name.replace("_", " ")) for name, number in counted.items())
+    done = sum(len(report.applied) for report in run.reports)
+    total = plural(counted.total(), "change")
     return f"applied {done} of {total}: {outcomes or 'none'}"
 
 
-def fallback_summary(reports: Sequence[Report], problem: Exception | None = None) -> str:
-    """Return one line for reports that cannot be rendered or written."""
+def has_changes(run: RunReport) -> bool:
+    """Return whether the run changed something, or was to do so."""
+    return any(run.confirmed) or any(report.plan.operations for report in run.reports)
+
+
+def fallback_summary(run: RunReport, problem: Exception | None = None) -> str:
+    """Return one line for a report that cannot be rendered or written."""
     why = "written"
     # The message of an unexpected error may contain a secret, its type cannot.
     if problem is not None:
         why = f"shown: internal error ({type(problem).__name__})"
-    return f"{applied(reports)}; the report cannot be {why}"
+    return f"{applied(run)}; the report cannot be {why}"
 
 
 def report_problems(run: RunReport) -> list[str]:
@@ -237,4 +252,4 @@ def _reason(state: State, result: OrganizationResult[Report]) -> str:
     report = result.value
     if report is None:
         return title
-    return f"{title} ({_lacking(report) or applied([report])})"
+    return f"{title} ({_lacking(report) or applied(RunReport.of(report))})"

@@ -112,8 +112,8 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     for reason, names in outcomes.not_as_declared(run).items():
         end += flow(_listed(names, end="."), view, start=f"{reason}:")
     texts = outcomes.conclusion(run)
-    if any(plan.operations for plan in plans):
-        texts.insert(0, f"{outcomes.applied(run.reports).capitalize()}.")
+    if outcomes.has_changes(run):
+        texts.insert(0, f"{outcomes.applied(run).capitalize()}.")
     end += paragraphs(texts, view)
     end += _command(outcomes.next_command(run))
     # The last line, where users of a long output look.

@@ -368,7 +368,10 @@ def _carry_out(
     target = parts[0][1].target
     is_suggested = target.checked.inputs.apply_options is not None
     command = _plan_command(target) if is_suggested else ""
-    return RunReport(tuple(results), digest, stopped, command)
+    confirmed = tuple(
+        len(result.value.operations) if result.value else 0 for result in run.organizations
+    )
+    return RunReport(tuple(results), digest, stopped, command, confirmed)
 
 
 def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:

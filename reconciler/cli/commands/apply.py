@@ -259,7 +259,7 @@ def _show_report(
         session.show(text, failed=is_failed, to_stderr=to_stderr)
     # With `to_stderr` standard output has the report, whose loss is an error.
     if console.failed and not to_stderr:
-        console.message("error", fallback_summary(result.reports))
+        console.message("error", fallback_summary(result))
         console.failed = False  # the exit code is that of the apply
 
 
@@ -268,7 +268,7 @@ def _rendered(session: Session, result: workflow.RunReport, format: str, view: V
     try:
         return RENDERERS[format]().render_run_report(result, view)
     except Exception as problem:
-        session.console.message("error", fallback_summary(result.reports, problem))
+        session.console.message("error", fallback_summary(result, problem))
         return None
 
 
