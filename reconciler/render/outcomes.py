@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from reconciler.errors import RUN_AGAIN, ExitCode, StalePlanError
+from reconciler.errors import RUN_AGAIN, ExitCode, InvalidRequestError, StalePlanError
 from reconciler.findings import plural
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import numbers, problem_title, shorten, summary
 from reconciler.report import (
+    NOT_CONVERGED,
     OUTCOMES,
     Applied,
     Failed,
@@ -40,6 +41,7 @@ _TALLY: Final[Mapping[type[Outcome | Operation], str]] = {
     Delete: "deleted",
     **{kind: OUTCOMES[kind] for kind in (Failed, Skipped, Unconfirmed)},
 }
+_NOT_ACCEPTED: Final = frozenset({NOT_CONVERGED, InvalidRequestError.code})
 _ALREADY_MADE: Final = "already_made"
 
 
@@ -149,12 +151,28 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     failed = [
         quote(result.name)
         for result in left
-        if result.problem
-        or (result.value and (_lacking(result.value) or result.value.needs_review))
+        if result.problem or (result.value and _needs_step(result.value))
     ]
     if failed:
         finish = f"resolve the problem of {shorten(failed, 3)}, then {finish}"
     return f"incomplete: {finish}"
+
+
+def _needs_step(report: Report) -> bool:
+    """Return whether another run alone does not finish an organization."""
+    return bool(_lacking(report) or report.needs_review or _to_edit(report))
+
+
+def _to_edit(report: Report) -> list[str]:
+    """Return the webhooks that the same files cannot change: their values were not accepted."""
+    return [
+        quote(outcome.operation.name)
+        for outcome in report.outcomes
+        if isinstance(outcome, Failed)
+        and outcome.code in _NOT_ACCEPTED
+        and outcome.hint
+        and RUN_AGAIN not in outcome.hint
+    ]
 
 
 def _lacking(report: Report) -> str:
@@ -190,6 +208,9 @@ def _meaning(report: Report) -> str:
     finish = f"{RUN_AGAIN} to finish"
     if report.needs_plan:
         again = finish = _PLAN_AGAIN
+    to_edit = _to_edit(report)
+    if to_edit:
+        finish = f"do what the help of {shorten(to_edit, 3)} says, then {finish}"
     # A signal explains whatever is left.
     if report.stopped is not None:
         if report.complete:
