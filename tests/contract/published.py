@@ -5,102 +5,64 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import schemathesis
 import yaml
-from jsonschema_rs import Draft202012Validator
 
 from tests.emulated.emulator import LogEntry
 
-_PUBLISHED = Path(__file__).with_name("published.yaml")
-_CONTRACT = Path(__file__).parents[2] / "schemas" / "cloudtruth-webhooks.openapi.yaml"
+WEBHOOKS = "/api/v1/webhooks/"
 
 
-class Operation:
-    """A method of a path, and what its requests may contain."""
-
-    def __init__(self, method: str, path: str, item: dict[str, Any], components: Any) -> None:
-        self.name = f"{method.upper()} {path}"
-        self.pattern = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.name))
-        self._components = _as_json_schema(components)
-        known = map(self._resolved, item.get("parameters", []) + item[method].get("parameters", []))
-        self._parameters = {(row["in"], row["name"]): row["schema"] for row in known}
-        body = item[method].get("requestBody")
-        self._body = body and self._resolved(body["content"]["application/json"]["schema"])
-
-    def problems(self, entry: LogEntry) -> Iterator[str]:
-        """Yield what is not allowed in one of its requests."""
-        path = self.pattern.fullmatch(f"{entry.method} {entry.path}").groupdict()
-        query = parse_qsl(entry.query, keep_blank_values=True)
-        for place, pairs in (("path", path.items()), ("query", query)):
-            for name, value in pairs:
-                schema = self._parameters.get((place, name))
-                if schema is None:
-                    yield f"unknown {place} parameter {name}"
-                else:
-                    is_text = schema["type"] == "string"
-                    yield from self._errors(schema, value if is_text else json.loads(value))
-        if (entry.body == "") != (self._body is None):
-            yield "a body is missing or not expected"
-        elif self._body is not None:
-            body, known = json.loads(entry.body), self._body["properties"]
-            # A server ignores these, so a wrong name would have no effect.
-            for name in body:
-                if name not in known or known[name].get("readOnly"):
-                    yield f"unknown or read-only {name}"
-            yield from self._errors(self._body, body)
-
-    def _errors(self, schema: dict[str, Any], value: Any) -> Iterator[str]:
-        complete = {**schema, "components": self._components}
-        for error in Draft202012Validator(complete, validate_formats=True).iter_errors(value):
-            yield error.message
-
-    def _resolved(self, part: Any) -> Any:
-        """Follow a reference, which names one of the components."""
-        if "$ref" not in part:
-            return _as_json_schema(part)
-        _, _, kind, name = part["$ref"].split("/")
-        return self._components[kind][name]
+@cache
+def descriptions() -> tuple[Any, Any]:
+    """Return what CloudTruth publishes, and our contract."""
+    contract = Path(__file__).parents[2] / "schemas" / "cloudtruth-webhooks.openapi.yaml"
+    published, ours = (
+        yaml.safe_load(path.read_text("utf-8"))
+        for path in (Path(__file__).with_name("published.yaml"), contract)
+    )
+    for name in ("WebhookCreate", "WebhookPatch"):
+        ours["components"]["schemas"][name]["additionalProperties"] = False
+    return schemathesis.openapi.from_dict(published), schemathesis.openapi.from_dict(ours)
 
 
-def _as_json_schema(part: Any) -> Any:
-    """Replace `nullable` of OpenAPI 3.0, the only word that JSON Schema lacks."""
-    if isinstance(part, list):
-        return [_as_json_schema(item) for item in part]
-    if not isinstance(part, dict):
-        return part
-    inner = {key: _as_json_schema(value) for key, value in part.items()}
-    if inner.pop("nullable", False) is True and "type" in inner:
-        inner["type"] = [inner["type"], "null"]
-    return inner
+def operation(entry: LogEntry) -> Any:
+    """Return the operation of a request, None if it is not described."""
+    description = descriptions()[entry.path.startswith(WEBHOOKS)]
+    return description.find_operation_by_path(entry.method, entry.path)
 
 
-def _operations() -> Iterator[Operation]:
-    published, contract = (yaml.safe_load(file.read_text()) for file in (_PUBLISHED, _CONTRACT))
-    ours = {path: item for path, item in contract["paths"].items() if "/webhooks/" in path}
-    for paths, document in ((published["paths"], published), (ours, contract)):
-        for path, item in paths.items():
-            for method in ("get", "post", "put", "patch", "delete"):
-                if method in item:
-                    yield Operation(method, path, item, document["components"])
+def _problems(entry: LogEntry) -> Iterator[str]:
+    described = operation(entry)
+    if described is None:
+        yield "no such operation"
+        return
+    template = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", described.path)
+    path = re.fullmatch(template, entry.path).groupdict().items()
+    query = parse_qsl(entry.query, keep_blank_values=True)
+    for parameters, sent in ((described.path_parameters, path), (described.query, query)):
+        known = {parameter.name: parameter for parameter in parameters}
+        for name, value in sent:
+            if name not in known:
+                yield f"unknown parameter {name}"
+            else:
+                is_text = known[name].definition["schema"]["type"] == "string"
+                yield from _errors(known[name], value if is_text else json.loads(value))
+    if bool(entry.body) != bool(len(described.body)):
+        yield "a body is missing or not expected"
+    elif entry.body:
+        yield from _errors(next(iter(described.body)), json.loads(entry.body))
 
 
-OPERATIONS = tuple(_operations())
-
-
-def operation(request: str) -> Operation | None:
-    """Return the operation of a method and path."""
-    return next((each for each in OPERATIONS if each.pattern.fullmatch(request)), None)
+def _errors(part: Any, value: Any) -> Iterator[str]:
+    return (error.message for error in part.get_validator().iter_errors(value))
 
 
 def violations(log: Iterable[LogEntry]) -> list[str]:
     """Return what the descriptions do not allow, each with its request."""
-    found = []
-    for entry in log:
-        request = f"{entry.method} {entry.path}"
-        described = operation(request)
-        problems = ["no such operation"] if described is None else described.problems(entry)
-        found += [f"{request}: {text}" for text in problems]
-    return found
+    return [f"{entry.method} {entry.path}: {text}" for entry in log for text in _problems(entry)]
