@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import yaml
 
 NEXT = "---- another file\n"
 """Separates the files of a case."""
@@ -47,3 +49,8 @@ def cases(path: Path) -> dict[str, tuple[str, str]]:
         text, _, agreed = body.partition("=>\n")
         found[title] = (text, agreed)
     return found
+
+
+def rows(path: Path) -> Any:
+    """Return the rows of a table."""
+    return yaml.safe_load(path.read_text("utf-8"))

@@ -6,37 +6,15 @@ The table covers every tracked text: documents, messages, docstrings, comments a
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from tests.folders import ROOT, tracked
+from tests.goldens import rows
 
-WORDS = {
-    r"at hand": "available",
-    r"anew|once more|again and again": "again, repeatedly, `3 times`",
-    r"mend|mends|mended|put right": "fix, correct",
-    r"nothing but|no more than(?! \{)|none but": "only",
-    r"(said|says|say) so|of (its|their|our|your) own|whole of": "(delete, or name the thing)",
-    r"somebody|nobody|everybody": "another process, a user; `no terminal to confirm on`",
-    r"what is (live|declared)": "the live webhooks, the configuration",
-    r"(say|tell|ask|hear)s? (whether|what|how|why|which|who)": "print, report, receive, request",
-    r"(is|are) (doomed|spared|to go)|doomed|left alone": "is deleted, kept, not changed",
-    r"footing|kin|borne|surroundings|misfortune|deeds|betray\w*": "(the field's term)",
-    r"remarks?|troubles?": "warning, failed attempt",
-    r"last look|look at the end": "final verification",
-    r"rewrit\w+ (a|the|its) secret": "resend a secret",
-    r"dials?": "settings of the emulator",
-    r"a bug of ours": "internal error",
-    r"twins?": "duplicate",
-    r"the person who": "the user, a reviewer",
-    r"meanwhile|overt(akes?|aken|ook)": "changed since the plan, replaced",
-    r"in turn|by no means|to the letter": "(delete)",
-    r"gives? up in the end": "`4 attempts, then exit 1`",
-    r"stands? where|where it stands|stands above": "is, exists; the line",
-    r"(Promises|Refuses|For):(?= [a-z])": "a sentence",
-}
-"""What not to write, as regular expressions of whole words, and what to write instead."""
+WORDS = rows(Path(__file__).with_name("words.yaml"))
 
 _EXEMPT = {
-    "tests/docs/test_words.py",  # this table
+    "tests/docs/words.yaml",
     "CHANGELOG.md",  # names the removed keys of JSON documents
 }
 _SUFFIXES = {".py", ".md", ".yml", ".yaml", ".toml", ".json", ".in", ".txt", ""}

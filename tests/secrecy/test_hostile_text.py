@@ -18,6 +18,7 @@ import pytest
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect, status as rejection
 from tests.folders import write
+from tests.goldens import rows
 from tests.render.oracle import control_characters
 from tests.secrecy.world import COMMANDS, Case, World, event, pairwise, perform, world
 
@@ -226,47 +227,17 @@ def test_every_command_with_malicious_texts(servers: World, line: str) -> None:
         assert (code != 70, bad(printed)) == (True, []), (case, printed)
 
 
-H: Final = NAME
-ARGUMENTS: Final = (
-    [H], [f"--{H}"], ["-f", H, "validate"], ["plan", "-f", H], ["plan", "--only", H],
-    ["plan", "--format", H], ["plan", "--profile", H], ["apply", H], ["apply", "--yes", H],
-    ["plan", "--server-url", H], ["plan", "--server-url", f"https://{H}"],
-    ["plan", "--server-url", f"https://127.0.0.1:1/{H}"], ["plan", "--api-key-file", H],
-    ["plan", "--local-db", f"{H}/{H}"], ["plan", "--local-db", H], ["plan", "--organization", H],
-    ["plan", "--allow-secret", H], ["plan", "--allow-secret", f"env:{H}"], ["plan", "--base", H],
-    ["plan", "--base", "old.yaml", "--base", H], ["plan", "--resend-secret", H],
-    ["plan", "--resend-secret", f"env:{H}"], ["plan", "--timeout", H],
-    ["plan", "--out", f"{H}/{H}"], ["plan", "--out", H], ["plan", "--out", "webhooks.yaml"],
-    ["plan", H, H], ["apply", "--yes", "--report", f"{H}/{H}"], ["apply", "--yes", "--report", H],
-    ["apply", "--expect-digest", H], ["apply", "--allow-deletes", H], ["show", H], ["schema", H],
-    ["export", "-o", H], ["export", "-o", f"{H}/{H}"], ["export", "-o", "webhooks.yaml"],
-    ["export", "--only", H], ["status", "--only", H], ["completion", H], ["slack", H],
-    ["slack", "check", "--only", H], ["slack", "manifest", "--name", H], ["init", H], ["ci", H],
-    ["ci", "plan", "--label", H], ["ci", "apply", "--label", H], ["ci", "drift", "--label", H],
-    ["ci", "apply", "--reviewed-plan", H], ["validate", "-f", f"{H}/{H}"],
-    ["validate", "-f", "."], ["validate", "-f", "old.yaml"],
-    ["doctor", "--profile", H], ["doctor", "-f", H], ["doctor", "--organization", H],
-)  # fmt: skip
+HOSTILE: Final = rows(Path(__file__).with_name("hostile.yaml"))
 
 
-@pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: " ".join(each).replace(H, "H"))
+@pytest.mark.parametrize("arguments", HOSTILE["arguments"], ids=" ".join)
 def test_malicious_arguments(servers: World, arguments: Sequence[str]) -> None:
     """Every argument that takes text is malicious, and so are file names."""
-    code, printed = run(servers, [*arguments, "-vv"])
+    code, printed = run(servers, [*(word.replace("{H}", NAME) for word in arguments), "-vv"])
     assert (code != 70, bad(printed)) == (True, []), printed
 
 
-VARIABLES: Final = (
-    "CLOUDTRUTH_API_KEY", "CLOUDTRUTH_PROFILE", "CLOUDTRUTH_REQUEST_TIMEOUT",
-    "CLOUDTRUTH_SERVER_URL", "COLUMNS", "GITHUB_API_URL", "GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH",
-    "GITHUB_OUTPUT", "GITHUB_REF_NAME", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_SERVER_URL",
-    "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "GITHUB_TOKEN", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE",
-    "SLACK_BOT_TOKEN", "WEBHOOKS_ALLOW_SECRETS", "WEBHOOKS_API_KEY_FILE", "WEBHOOKS_ORGANIZATION",
-    "WEBHOOKS_SLACK_URL",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("variable", HOSTILE["variables"])
 def test_malicious_environment(servers: World, variable: str) -> None:
     """Every variable that the program reads is malicious."""
     for value in (ALL, f"https://{NAME}"):

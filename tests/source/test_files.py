@@ -13,6 +13,7 @@ from reconciler.source import files
 from reconciler.source.files import STDIN_NAME, Sources, read
 from reconciler.source.history import Commit, git_in
 from tests.folders import commit, git
+from tests.goldens import rows
 
 
 def no_stdin() -> bytes:
@@ -105,29 +106,7 @@ def test_the_default_is_the_first_that_exists(
 
 NO_DEFAULT_FILE = "there is no file webhooks.yaml"
 LINK = "cannot read webhooks.yaml: it is a broken link | restore its target"
-INVALID = [
-    # files, paths, and the beginning of the error
-    ((), (), f"{NO_DEFAULT_FILE} | create one with `webhooks init`, or name your file"),
-    (("webhooks.yaml.bak", "webhooks/notes.md"), (), f"{NO_DEFAULT_FILE} | create one"),
-    (("webhook.yaml",), (), f"{NO_DEFAULT_FILE} | did you mean `-f webhook.yaml`?"),
-    (("conf/webhooks.yaml",), ("conf/webhoks.yaml",),
-     "there is no file conf/webhoks.yaml | did you mean `-f conf/webhooks.yaml`?"),
-    ((".webhooks.yaml",), (), f"{NO_DEFAULT_FILE} | create one"),
-    ((), ("nowhere/at/all.yaml",), "there is no file nowhere/at/all.yaml | create one"),
-    (("webhooks.yaml",), ("webhooks.yaml/below",), "there is no file webhooks.yaml/below | "),
-    (("conf/x.txt",), ("conf",), "cannot read conf: it is a directory without *.yaml or *.yml"),
-    (("notes.md",), ("no/*.yaml",), "cannot read no/*.yaml: it matches no *.yaml or *.yml file"),
-    (("notes.md",), ("*.md",), "cannot read *.md: it matches no *.yaml or *.yml file"),
-    (("webhooks.yaml",), ("",), "cannot read an empty path: it names no file | check the variable"),
-    ((), ("/dev/null",), "cannot read /dev/null: it is not a regular file | "),
-    ((), ("x" * 300,), f"cannot read {'x' * 300}: it cannot be opened (File name too long) | "),
-    (("|pipe.yaml",), ("pipe.yaml",),
-     "cannot read pipe.yaml: it is not a regular file | pipe it in"),
-    (("@a.yaml>a.yaml",), ("a.yaml",), "cannot read a.yaml: it cannot be opened (Too many levels"),
-    (("@webhooks.yaml>gone.yaml",), (), LINK),
-    (("@webhooks.yaml>gone.yaml",), ("webhooks.yaml",), LINK),
-    (("@webhooks.yaml>gone.yaml",), (".",), LINK),
-]  # fmt: skip
+INVALID = rows(Path(__file__).with_name("paths.yaml"))
 
 
 @pytest.mark.parametrize(("there", "paths", "expected"), INVALID)

@@ -16,7 +16,7 @@ from reconciler.kinds import EVENT_TYPES, GLOBS, KINDS
 from reconciler.source.explain import _EXPLAINERS, _MESSAGES, _PATTERNS
 from reconciler.source.schema import schema_text
 from tests.folders import ROOT
-from tests.goldens import cases
+from tests.goldens import cases, rows
 
 FILE = ROOT / "schemas" / "webhooks.schema.json"
 SCHEMA: dict[str, Any] = json.loads(schema_text("webhooks.schema.json"))
@@ -26,21 +26,7 @@ TEXTS = cases(Path(__file__).with_name("texts.txt"))
 GOOD = TEXTS["every key"][0]
 """A valid file with every key."""
 
-BAD = (
-    "webhooks: [{name: a, typ: slack}]",
-    "webhooks: [{name: a, type: slack, configuration: {url: 'https://x'}}]",
-    "webhooks: [{name: a, configuration: {url: 'https://x', channel: b}}]",
-    "webhooks: [{name: a, event_types: [value_create]}]",
-    "webhooks: [{name: a, state: absent, type: slack}]",
-    "webhooks: [{name: a, configuration: {token: {env: A, file: b}}}]",
-    "webhooks: [{name: a, configuration: {token: {env: 'A B'}}}]",
-    'webhooks: [{name: a, configuration: {token: {env: "A\\n"}}}]',
-    'webhooks: [{name: a, configuration: {url: "https://x\\n"}}]',
-    'webhooks: [{name: a, event_types: ["*\\n"]}]',
-    "webhooks: [{name: ''}]",
-    "webhooks: []\nprotected: []",
-    "version: 1",
-)
+BAD = rows(Path(__file__).with_name("invalid.yaml"))
 
 
 def parts(node: Any) -> Iterator[dict[str, Any]]:

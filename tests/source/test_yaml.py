@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -10,6 +12,7 @@ from reconciler.source.document import Document
 from reconciler.source.position import add_positions
 from reconciler.source.syntax import PARSER
 from reconciler.source.yaml import parse
+from tests.goldens import rows
 
 both_parsers = pytest.mark.parametrize(
     "parser", dict.fromkeys((yaml.SafeLoader, PARSER)), ids=lambda each: each.__name__
@@ -77,31 +80,14 @@ def test_ordinary_aliases_are_accepted(parser: type) -> None:
 
 
 @both_parsers
-@pytest.mark.parametrize(
-    ("text", "places"),
-    [
-        ("webhooks:\n  - name: a\n    type: b\n\n  -\n    name: c\n", [(2, 4), (6, 4)]),
-        ("webhooks: [{name: a}, {name: b},\n  x]\n", [(1, 12), (1, 23), (2, 3)]),
-        ("x-a: &a {name: a}\nwebhooks:\n  - *a\n  - {<<: *a}\n", [(3, 5), (4, 5)]),
-        ("x-l: &l\n  - {name: a}\n  - {name: b}\nwebhooks: *l\n", [(2, 5), (3, 5)]),
-        ("x-r: &r\n  webhooks:\n    - {name: a}\n<<: *r\n", [(3, 7)]),
-        ("a: {webhooks: [1]}\nwebhooks: []\n", []),
-        ("webhooks: [1]\nwebhooks: [\n2, 3]\n", [(1, 12)]),
-        ("webhooks: text\n", []),
-        ("webhooks: {a: 1}\n", []),
-        ("protect:\n  - a\n  - 'b'\nwebhooks:\n", [(2, 5), (3, 5)]),
-        ("webhooks:\nprotect: [a, b]\n", [(2, 11), (2, 14)]),
-        ("{protect: [a, b], webhooks:\n}\n", [(1, 12), (1, 15)]),
-        ("x-g: &g [a, b]\nprotect: *g\nwebhooks: []\n", [(1, 10), (1, 13)]),
-    ],
-)
+@pytest.mark.parametrize(("text", "places"), rows(Path(__file__).with_name("places.yaml")))
 def test_each_webhook_and_glob_has_its_position(
-    text: str, places: list[tuple[int, int]], parser: type
+    text: str, places: list[list[int]], parser: type
 ) -> None:
     """Webhooks and globs from an alias or a merge have their positions, too."""
     items = read(text, parser).items
     found = [*items.get("webhooks", ()), *items.get("protect", ())]
-    assert [(each.line, each.column) for each in found] == places
+    assert [[each.line, each.column] for each in found] == places
 
 
 def test_equal_keys_and_events_are_one_object() -> None:
