@@ -52,8 +52,7 @@ _SETTINGS: Final = {
     "apply": r"(?s)command: apply\n.*?^      environment: (\S+)$",
 }
 """The settings that users change in the workflows: they are kept when these are written again."""
-_FILE: Final = re.compile(r'^      file:\n.*\n        default: "([^"\\]+)"$', re.MULTILINE)
-"""What the workflows read. Of several files, there is no single one to keep."""
+_FILES_READ: Final = re.compile(r'^      file:\n.*\n        default: "([^"]+)"$', re.MULTILINE)
 _DEFAULTS: Final = {
     "runner": "ubuntu-latest",
     "cron": "23 5 * * *",
@@ -92,7 +91,7 @@ class Setup:
     """The values to fill into the workflows.
 
     `package` is the requirement for pip, `lock` the file or URL of the requirements of its
-    dependencies. `file` is the configuration file or directory, relative to the repository's root,
+    dependencies. `files` are configuration files or directories, relative to the repository's root,
     with forward slashes. `branch` is the branch whose tip is applied. `policies` are JSON Schemas.
     `parents` are the files that the configuration extends, `server` is the URL of a server other
     than the default. `settings` are those of existing workflows.
@@ -100,7 +99,7 @@ class Setup:
 
     package: str
     lock: str = "requirements/action.lock"
-    file: str = "webhooks.yaml"
+    files: tuple[str, ...] = ("webhooks.yaml",)
     branch: str = "main"
     organizations: tuple[RequiredSecrets, ...] = (RequiredSecrets(),)
     parents: tuple[str, ...] = ()
@@ -179,12 +178,17 @@ class Setup:
     def paths(self) -> tuple[str, ...]:
         """Return the paths that trigger the apply workflow: files, parents, secrets, policies."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
-        file = normpath(self.file)
-        if not file.lower().endswith((".yaml", ".yml")):
-            file = "**" if file == "." else f"{file}/**"
+        files = list(map(normpath, self.files))
+        for index, file in enumerate(files):
+            if not file.lower().endswith((".yaml", ".yml")):
+                files[index] = "**" if file == "." else f"{file}/**"
         others = set(map(normpath, (*paths(self.references), *self.parents, *self.policies)))
-        folder = (file.removesuffix("**"),) if file.endswith("**") else ()
-        return (file, *(path for path in _in_repository(others) if not path.startswith(folder)))
+        folders = tuple(file.removesuffix("**") for file in files if file.endswith("**"))
+        unlisted = others.difference(files)
+        return (
+            *files,
+            *(path for path in _in_repository(unlisted) if not path.startswith(folders)),
+        )
 
 
 def _in_repository(names: Iterable[str]) -> list[str]:
@@ -199,14 +203,19 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     """
     default, *others = setup.environments
     values = {**_DEFAULTS, "package": setup.package, "lock": setup.lock, **setup.settings}
-    values |= {"branch": setup.branch, "file": setup.file, "apply": default}
+    values |= {"branch": setup.branch, "apply": default}
     values |= {"environments": " ".join(others), "server": setup.server or values.get("server", "")}
-    lines = {"policy": setup.policies, "allowed": setup.allowed, "paths": setup.paths}
+    lines = {
+        "file": setup.files,
+        "policy": setup.policies,
+        "allowed": setup.allowed,
+        "paths": setup.paths,
+    }
     # Settings are kept as an existing workflow has them.
     texts = [(name, value) for name, value in values.items() if name not in setup.settings]
     texts += [(name, value) for name, listed in lines.items() for value in listed]
     _require_plain(texts)
-    values |= {"policy": r"\n".join(setup.policies), "allowed": r"\n".join(setup.allowed)}
+    values |= {name: r"\n".join(listed) for name, listed in lines.items()}
     values["paths"] = "".join(f'"{path}", ' for path in setup.paths)
     every = sorted(
         {*setup.keys, *(name for needs in setup.organizations for name in needs.variables)}
@@ -300,10 +309,11 @@ def workflow_text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def configured_file(directory: Path) -> str | None:
-    """Return the file or directory that the workflows of a repository read, if it exists."""
-    match = _FILE.search(workflow_text(directory / CALLED))
-    return match[1] if match is not None and (directory / match[1]).exists() else None
+def configured_files(directory: Path) -> tuple[str, ...]:
+    """Return the files and directories that the workflows of a repository read, and that exist."""
+    match = _FILES_READ.search(workflow_text(directory / CALLED))
+    names = match[1].split(r"\n") if match is not None else ()
+    return tuple(name for name in names if name and (directory / name).exists())
 
 
 def listed_environments(workflow: str) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable
 from difflib import unified_diff
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Final
 
 from reconciler import workflow
@@ -17,6 +19,7 @@ from reconciler.findings import Finding, Severity
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
 from reconciler.settings import LOCAL_SERVER
+from reconciler.source.elsewhere import beside
 from reconciler.source.files import FileKind, check_kind
 from reconciler.source.history import git_in
 from reconciler.source.schemes import SCHEMES
@@ -27,7 +30,7 @@ _MAX_SECRETS: Final = 100
 """The maximum number of secrets of an environment on GitHub."""
 
 
-def require_possible(directory: Path, target: str, commit: str | None) -> None:
+def require_possible(directory: Path, targets: Iterable[str], commit: str | None) -> None:
     """Raise UsageError for a folder in a repository, and if no commit to install is known.
 
     `init` calls it before it writes the configuration, so that an error leaves nothing half done.
@@ -35,35 +38,48 @@ def require_possible(directory: Path, target: str, commit: str | None) -> None:
     # GitHub reads no workflows in such a folder.
     prefix = os.fsdecode(git_in(directory)(["rev-parse", "--show-prefix"]) or b"").strip()
     if prefix:
-        path = shlex.quote(prefix + target)
+        options = file_options(prefix + target for target in targets)
         raise UsageError(
             "GitHub reads workflows only in the top folder of a repository: nothing was written",
-            hint=f"run `webhooks init --github -f {path}` there",
+            hint=f"run `webhooks init --github{options}` there",
         )
     workflows.pinned(commit)  # for its error
 
 
+def file_options(paths: Iterable[str]) -> str:
+    """Return the options that name files, as a part of a command."""
+    return "".join(f" -f {shlex.quote(path)}" for path in paths)
+
+
+def not_covered(files: Iterable[str], by: Iterable[str]) -> list[str]:
+    """Return the files and directories that are neither among others nor below one of them."""
+    others = [PurePosixPath(normpath(path)) for path in by]
+    return [
+        path for path in files if not any(map(PurePosixPath(normpath(path)).is_relative_to, others))
+    ]
+
+
 def write_workflows(
     session: Session,
-    target: str,
+    targets: tuple[str, ...],
     *,
     branch: str | None,
     policies: tuple[str, ...],
     commit: str | None,
     yes: bool,
 ) -> None:
-    """Write the workflows for the configuration in `target`; print what to set up in GitHub.
+    """Write the workflows for the configuration in `targets`; print what to set up in GitHub.
 
     Raises ConfigurationError and UsageError before the first write, NotConfirmedError.
     """
-    setup = _setup(session, target, branch=branch, policies=policies, commit=commit)
+    setup = _setup(session, targets, branch=branch, policies=policies, commit=commit)
     _write(session, setup, yes=yes)
     session.console.result(_instructions(setup))
 
 
 def _setup(
     session: Session,
-    target: str,
+    targets: tuple[str, ...],
     *,
     branch: str | None,
     policies: tuple[str, ...],
@@ -89,11 +105,11 @@ def _setup(
         branch = "main"
         text = "git shows no branch here: the workflows apply pushes to main; see --branch"
         session.console.message("warning", text)
-    organizations, parents = _organizations(session, target, policies)
+    organizations, parents = _organizations(session, targets, policies)
     return workflows.Setup(
         package=package,
         lock=lock,
-        file=target,
+        files=targets,
         branch=branch,
         organizations=organizations,
         parents=parents,
@@ -104,7 +120,7 @@ def _setup(
 
 
 def _organizations(
-    session: Session, target: str, policies: tuple[str, ...]
+    session: Session, targets: tuple[str, ...], policies: tuple[str, ...]
 ) -> tuple[tuple[workflows.RequiredSecrets, ...], tuple[str, ...]]:
     """Return the secrets of each organization in the files, and the files' parents.
 
@@ -112,10 +128,11 @@ def _organizations(
     """
     # The workflows have their own list of allowed secrets, which is made from these files.
     inputs = session.inputs._replace(
-        paths=(target,), allow_secrets=(), strict=False, policies=policies
+        paths=targets, allow_secrets=(), strict=False, policies=policies
     )
     organizations: list[workflows.RequiredSecrets] = []
     parents: set[str] = set()
+    documents: set[str] = set()
     warnings: dict[Finding, None] = {}
     for source in workflow.load_all(inputs):
         checked = source.checked
@@ -123,6 +140,7 @@ def _organizations(
             if finding.severity is Severity.WARNING:
                 warnings[finding] = None
         parents.update(checked.loaded.parents)
+        documents.update(checked.loaded.documents)
         # All versions of a secret are read from the same variable.
         secrets = {use._replace(version=None) for use in references(checked.desired.webhooks)}
         organizations.append(
@@ -133,6 +151,19 @@ def _organizations(
                 environment=checked.desired.environment,
             )
         )
+    keys = {organization.key for organization in organizations}
+    if len(keys) < len(organizations):
+        text = "several organizations use one API key, but each needs its own: set `api_key: "
+        session.console.message(
+            "warning", f"{text}{{env: NAME}}` in their files, and run this again"
+        )
+    directory = session.process.directory
+    others = [document.file for document in beside(documents | parents, directory)]
+    # For those that the workflows read until now, there is another warning.
+    others = not_covered(others, workflows.configured_files(directory))
+    if others:
+        text = f"not in the workflows, although they declare webhooks: {shorten(others, 3)}"
+        session.console.message("warning", f"{text}; to apply them, name all files with -f")
     if warnings:
         session.warn(warnings)
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
@@ -183,6 +214,7 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
     directory, console = session.process.directory, session.console
     texts: dict[str, str] = {}
     changed, edited = False, list[str]()
+    removed = not_covered(workflows.configured_files(directory), setup.files)
     for name, text in workflows.workflows(setup).items():
         path = directory / name
         check_kind(path, FileKind.WORKFLOW)
@@ -198,6 +230,16 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
             lines = unified_diff(old.splitlines(), text.splitlines(), name, name, lineterm="")
             console.result("\n".join(lines))
         texts[name] = text
+    if removed:
+        text = (
+            f"{', '.join(removed)}: the workflows read this no longer, so it is neither planned, "
+        )
+        console.message("warning", f"{text}applied nor checked; to keep it, name it with -f, too")
+        if yes:
+            raise NotConfirmedError(
+                f"this would remove {', '.join(removed)} from the workflows: none was written",
+                hint="name all files with -f, or run the command without --yes",
+            )
     if edited:
         names = ", ".join(edited)
         console.message("warning", f"{names}: edits that are not settings are removed, see above")

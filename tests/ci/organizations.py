@@ -67,7 +67,7 @@ class Organizations:
         here.file = "orgs/"
         here.setup = Setup(
             package=".",
-            file=here.file,
+            files=(here.file,),
             organizations=(),
             parents=("base.yaml",),
             policies=("policy.json",),

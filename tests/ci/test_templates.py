@@ -45,10 +45,12 @@ def one(*references: SecretRef, **values: Any) -> Setup:
     )
 
 
-SHIPPED = workflows(one(*env("PAGER_PASSWORD", "SLACK_BOT_TOKEN"), file="examples/webhooks.yaml"))
+SHIPPED = workflows(
+    one(*env("PAGER_PASSWORD", "SLACK_BOT_TOKEN"), files=("examples/webhooks.yaml",))
+)
 SEVERAL = Setup(
     package=pinned("0" * 40)[0],
-    file="orgs/",
+    files=("orgs/",),
     organizations=(
         RequiredSecrets(name="Acme EU", references=env("A"), environment="eu"),
         RequiredSecrets(name="Acme US", key="US_KEY"),
@@ -176,6 +178,7 @@ def test_until_a_release_the_workflows_install_a_commit(monkeypatch: pytest.Monk
         ("hooks/", ["hooks/**", "policy.json"]),
         ("./hooks", ["hooks/**", "policy.json"]),
         (".", ["**"]),
+        ("a.yml hooks", ["a.yml", "hooks/**", "policy.json"]),
         ("./a.yml", ["a.yml", "hooks/base.yaml", "hooks/pager-url", "policy.json"]),
     ],
 )
@@ -184,7 +187,7 @@ def test_a_workflow_watches_all_files_of_the_configuration(file: str, watched: l
     files = ("hooks/pager-url", "/run/secrets/token")
     references = tuple(SecretRef(scheme="file", name=name) for name in files)
     others: Any = {"parents": ("hooks/base.yaml",), "policies": ("policy.json",)}
-    on = caller("apply", one(*references, file=file, branch="trunk", **others))[True]
+    on = caller("apply", one(*references, files=file.split(), branch="trunk", **others))[True]
     names = [f".github/workflows/{name}.yml" for name in ("apply-webhooks", "webhooks")]
     assert on["push"] == {"branches": ["trunk"], "paths": [*watched, *names]}
 
@@ -241,7 +244,7 @@ def test_settings_are_kept_and_other_edits_are_noticed() -> None:
 def test_a_value_that_would_break_the_workflow_is_rejected(value: str) -> None:
     """No value can add lines or expressions."""
     with pytest.raises(UsageError, match="file"):
-        workflows(Setup(package=".", file=value))
+        workflows(Setup(package=".", files=(value,)))
 
 
 @pytest.mark.parametrize(

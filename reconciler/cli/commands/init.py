@@ -44,9 +44,9 @@ _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 @command(
     connects=True,
     options=(
-        Option("-f", "--file", "named", group="Files", metavar="FILE",
-               help="Write this file. With --github, it can be an existing directory. "
-               f"[default: that of existing workflows, or {DEFAULT_FILE}]"),
+        Option("-f", "--file", "named", group="Files", multiple=True, metavar="FILE",
+               help="Write this file. With --github, it can be an existing directory; several must "
+               f"exist. [default: those of existing workflows, or {DEFAULT_FILE}]"),
         TOKEN,
         Option("--github", group="Files", is_flag=True,
                help="Write the GitHub workflows, or update them for changed files."),
@@ -61,7 +61,7 @@ _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 )  # fmt: skip
 def run(
     session: Session,
-    named: str | None,
+    named: tuple[str, ...],
     token: tuple[str, ...],
     github: bool,
     branch: str | None,
@@ -91,29 +91,38 @@ def run(
     default = default_path(directory)
     if (directory / default).is_dir():
         default += "/"
-    kept = workflows.configured_file(directory) if github and named is None else None
-    target = (named or kept or default).replace(os.sep, "/")  # it is written into workflows
+    kept = workflows.configured_files(directory)
+    # They are written into workflows.
+    targets = tuple(path.replace(os.sep, "/") for path in named)
+    targets = targets or (kept if github else ()) or (default,)
+    target, *others = targets
     # The options that name the configuration in suggested commands.
     file = ""
-    if target != default:
-        file = f" -f {shlex.quote(target)}"
+    if targets != (default,):
+        file = github_setup.file_options(targets)
     is_new = not (directory / target).exists() or _is_starter(directory / target)
-    if is_new:
+    if others:
+        _require_existing(directory, targets, github=github)
+    elif is_new:
         _require_writable(target, default)
-        if named is None:
-            _require_no_declarations(directory, target, github=github)
+        if not named:
+            _require_no_declarations(directory, target, kept=kept if github else None)
     # --github also updates the workflows of an existing file.
     elif not github:
         raise _already_exists(directory, target, file)
     if github:
-        github_setup.require_possible(directory, target, commit)
+        github_setup.require_possible(directory, targets, commit)
     steps: list[str] = []
-    if is_new:
+    if is_new and not others:
         steps = _write_configuration(session, target, file, tokens, yes=yes)
-    add_workflows = f"run `webhooks init{file} --github`"
+    # Workflows keep the files that they read.
+    added = ""
+    if not github and github_setup.not_covered(targets, kept):
+        added = github_setup.file_options((*kept, target)) if kept else file
+    add_workflows = f"run `webhooks init{added} --github`"
     if github:
         github_setup.write_workflows(
-            session, target, branch=branch, policies=policy, commit=commit, yes=yes
+            session, targets, branch=branch, policies=policy, commit=commit, yes=yes
         )
         steps += [
             "commit the workflows, and open a pull request with a change",
@@ -125,6 +134,19 @@ def run(
     session.console.info("Next:")
     for number, step in enumerate(steps, 1):
         session.console.info(f"  {number}. {step}")
+
+
+def _require_existing(directory: Path, targets: tuple[str, ...], *, github: bool) -> None:
+    """Raise UsageError unless all of several files exist, and only workflows are written."""
+    if not github:
+        raise UsageError("init writes one file", hint="run it once for each -f")
+    for target in targets:
+        if not (directory / target).exists():
+            path = shlex.quote(target)
+            raise UsageError(
+                f"{target} does not exist, and init writes no file if several are named",
+                hint=f"run `webhooks init -f {path}` first",
+            )
 
 
 def _already_exists(directory: Path, target: str, file: str) -> UsageError:
@@ -180,12 +202,16 @@ def _write_configuration(
 
 
 def _require_no_declarations(
-    directory: Path, target: str, organization: Organization | None = None, *, github: bool = False
+    directory: Path,
+    target: str,
+    organization: Organization | None = None,
+    *,
+    kept: tuple[str, ...] | None = None,
 ) -> None:
     """Raise UsageError if a file beside the new one declares webhooks.
 
     With an `organization` only its files count: those of several organizations share folders. With
-    `github`, workflows for the existing files are what the user wants.
+    `kept`, workflows for these and the existing file are what the user wants.
     """
     for document in beside([target], directory):
         declared = document.data.get("organization")
@@ -194,8 +220,9 @@ def _require_no_declarations(
             path = folders.get(document.file, document.file)
             hint = f"compare it with `webhooks plan -f {shlex.quote(path)}`; a webhook that two "
             hint += "files declare is an error"
-            if github:
-                hint = f"add workflows for it with `webhooks init --github -f {shlex.quote(path)}`"
+            if kept is not None:
+                options = github_setup.file_options((*kept, path))
+                hint = f"add workflows for it with `webhooks init --github{options}`"
             if organization is not None and declared:
                 hint += (
                     "; another organization needs its key, or with --local `--organization NAME`"
