@@ -69,7 +69,7 @@ class Client:
         return str(self.transport.origin)
 
     def organization(self) -> Organization:
-        """Return the organization of the API key, read again each time.
+        """Read the organization of the API key, and return it.
 
         Raises OrganizationError if it cannot be determined, ApiError if a request fails.
         """

@@ -219,7 +219,7 @@ def _post(run: Run, github: GitHub, pull: Pull, setup: Marker, outcomes: Sequenc
     if existing:
         outcomes = [_with_earlier_text(outcome, existing[0].marker) for outcome in outcomes]
     marker = marker._replace(outcomes=tuple(outcomes))
-    text = _outcomes_text(outcomes, is_named=bool(run.environment))
+    text = _comment_text(outcomes, is_named=bool(run.environment))
     github.comment(pull.number, marker, text, existing)
 
 
@@ -254,7 +254,7 @@ def _with_earlier_text(outcome: Outcome, earlier: Marker) -> Outcome:
     return outcome
 
 
-def _outcomes_text(outcomes: Sequence[Outcome], *, is_named: bool) -> str:
+def _comment_text(outcomes: Sequence[Outcome], *, is_named: bool) -> str:
     """Return the comment: equal outcomes once, with their organizations.
 
     Only of a single organization they have no name, unless there are other environments.

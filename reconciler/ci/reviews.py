@@ -33,6 +33,7 @@ from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.resend import Resend
 from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
+from reconciler.report import NOT_REVIEWED
 from reconciler.workflow import Source, Target
 from reconciler.workflow.drift import Base, MergedChanges, base_of
 
@@ -325,7 +326,7 @@ def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:
     """Return a warning for each operation that no review approves."""
     return [
         warning(
-            "not-reviewed", f"{quote(operation.name)}: {comparison.unreviewed.get(index, _DIFFERS)}"
+            NOT_REVIEWED, f"{quote(operation.name)}: {comparison.unreviewed.get(index, _DIFFERS)}"
         )
         for index, operation in enumerate(plan.operations)
         if index not in comparison.reviewed

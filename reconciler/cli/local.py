@@ -73,7 +73,10 @@ class _Local:
         return self._emulator.handle(request)
 
     def key_of(self, declared: str | None) -> Secret:
-        """Return the key of the organization that files declare, else of the selected one."""
+        """Return the key of the organization that files declare, else of the selected one.
+
+        The first call starts the emulator.
+        """
         name = declared or _selected(self._store, self._selected)
         if self._emulator is None:
             # The emulator shares no code with the product, so it is told which types exist.

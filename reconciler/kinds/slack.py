@@ -47,13 +47,11 @@ USE_A_BOT: Final = (
     "`webhooks slack manifest`"
 )
 
-_NOT_IN_NAMES: Final = "".join(
-    (
-        r"\x00-,./:-@\[-^`",  # control characters, space and ASCII punctuation, except - and _
-        r"A-Z",
-        r"{-\xa0",  # more punctuation, more control characters, the no-break space
-        r"\u1680\u2000-\u206f\u3000\ufeff",  # other spaces, and invisible characters
-    )
+_NOT_IN_NAMES: Final = (
+    r"\x00-,./:-@\[-^`"  # control characters, space and ASCII punctuation, except - and _
+    r"A-Z"
+    r"{-\xa0"  # more punctuation, more control characters, the no-break space
+    r"\u1680\u2000-\u206f\u3000\ufeff"  # other spaces, and invisible characters
 )
 _CHANNEL: Final = f"^(#?[^{_NOT_IN_NAMES}]+|[CG][A-Z0-9]{{2,30}})$"
 """A channel name by Slack's rules (lower case, no spaces), or its id.

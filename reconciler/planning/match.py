@@ -450,10 +450,10 @@ class Match:
             for holder in self._by_name.get(webhook.name, ()):
                 other = renamed.get(holder.id)
                 if other is not None or old is not None:
-                    yield self._name_taken(webhook, old, holder, renamed)
+                    yield self._taken_error(webhook, old, holder, renamed)
                     break
 
-    def _name_taken(
+    def _taken_error(
         self,
         webhook: Webhook,
         old: str | None,

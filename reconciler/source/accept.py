@@ -273,7 +273,10 @@ class _Proposer:
         return chosen[0], ChangeItems(("webhooks",), added=(item,))
 
     def _new_references(self, live: LiveWebhook, configuration: Mapping[str, Any]) -> Iterator[str]:
-        """Yield a comment for each reference that no declared webhook has: it may not be set."""
+        """Yield a comment for each reference that no declared webhook has: it may not be set.
+
+        Its variable is taken from here on.
+        """
         for name, value in configuration.items():
             if isinstance(value, dict) and value not in self._declared_references:
                 scheme, variable = next(iter(value.items()))

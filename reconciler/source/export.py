@@ -248,12 +248,12 @@ def _hidden_tokens(
     webhooks: Iterable[LiveWebhook], declarations: Mapping[str, _Declaration]
 ) -> tuple[_HiddenTokens, ...]:
     """Group the hidden Slack tokens by reference and user name, the most frequent first."""
-    names: defaultdict[tuple[SecretRef, str], list[str]] = defaultdict(list)
+    groups: defaultdict[tuple[SecretRef, str], list[str]] = defaultdict(list)
     for webhook in webhooks:
         assumed = declarations[webhook.id].assumed
         if assumed is not None:
-            names[assumed, username(webhook)].append(webhook.name)
-    tokens = [_HiddenTokens(*key, tuple(named)) for key, named in names.items()]
+            groups[assumed, username(webhook)].append(webhook.name)
+    tokens = [_HiddenTokens(*key, tuple(names)) for key, names in groups.items()]
     return tuple(sorted(tokens, key=lambda token: len(token.names), reverse=True))
 
 

@@ -449,26 +449,28 @@ def _different(
             yield error(rule, message, hint, place, related("the other value", first))
 
 
-def _twice(by_name: Mapping[str, list[_Entry]], named: Collection[str]) -> Iterator[Finding]:
+def _twice(
+    by_name: Mapping[str, list[_Entry]], with_organization: Collection[str]
+) -> Iterator[Finding]:
     """Yield the entries that declare the webhook of an earlier one.
 
-    `named` are the files that name their organization; another file may lack it by mistake.
+    The files `with_organization` name theirs; another file may lack it by mistake.
 
     An id that is the name of another entry is ambiguous, too. If only one of two entries with the
     same name has an id, the other one may match its webhook.
     """
     first: dict[str, _Entry] = {}
-    for name, same in by_name.items():
-        for entry in same:
+    for name, entries in by_name.items():
+        for entry in entries:
             field, identity = ("name", name) if entry.id is None else ("id", entry.id)
             # An empty id identifies nothing.
             other = first.setdefault(identity or name, entry)
-            if other is entry and (entry.id is None) is not (same[0].id is None):
-                field, identity, other = "name", name, same[0]
+            if other is entry and (entry.id is None) is not (entries[0].id is None):
+                field, identity, other = "name", name, entries[0]
             if other is not entry:
                 hint = "remove one of the two, or pin each to its own webhook with `id`"
                 files = {entry.place.file, other.place.file}
-                if len(files) > 1 and not files.issubset(named):
+                if len(files) > 1 and not files.issubset(with_organization):
                     hint += (
                         "; if the files are for different organizations, set `organization` in each"
                     )

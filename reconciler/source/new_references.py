@@ -194,7 +194,7 @@ class References:
         return self._tokens.named.get(username(webhook))
 
     def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:
-        """Return a reference to a variable that no other secret has."""
+        """Choose a variable that no other secret has, and return a reference to it."""
         stem = _variable(self._owner(field, group), field.name)
         # Two webhooks may have names that differ only in characters that no variable can have.
         names = chain([stem], (f"{stem}_{number}" for number in count(2)))

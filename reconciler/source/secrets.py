@@ -195,7 +195,7 @@ def _misuses(
             if ref in fetched:
                 uses.setdefault((webhook.type, name, ref, destination), webhook)
     for (kind, name, ref, destination), webhook in uses.items():
-        problem = _misused(FIELDS[kind][name], ref, destination, fetched)
+        problem = _field_problem(FIELDS[kind][name], ref, destination, fetched)
         if problem is not None:
             place = Place(webhook.file, ("webhooks", webhook.index, "configuration", name))
             yield ref, problem._replace(place=place)
@@ -319,7 +319,7 @@ def _owner(
     return None
 
 
-def _misused(
+def _field_problem(
     field: Field, ref: SecretRef, destination: Value | None, fetched: Mapping[SecretRef, Secret]
 ) -> Finding | None:
     """Return the problem of a value as `field` of webhooks with this destination, if any."""

@@ -237,8 +237,10 @@ def _proposals(
     operations = drift.plan.operations
     for proposal in propose(drift.plan, live, loaded, named, taken):
         # Selected only now, because a rename has two names, and one that matches is enough.
-        names = (name for index in proposal.operations for name in names_of(operations[index]))
-        if any(map(globs.match, names)):
+        old_and_new = chain.from_iterable(
+            names_of(operations[index]) for index in proposal.operations
+        )
+        if any(map(globs.match, old_and_new)):
             yield proposal
 
 

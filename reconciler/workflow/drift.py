@@ -127,7 +127,7 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
     skipped = ""
     is_missing = False
     merged = base.merged
-    for number, (commit, before) in enumerate(_changes(names, checked, base.revision)):
+    for number, (commit, before) in enumerate(_file_changes(names, checked, base.revision)):
         if merged.applied and number == 0:
             with suppress(ConfigurationError):
                 desired = previous_at(merged.applied, checked).desired
@@ -136,7 +136,7 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
         skipped = skipped or commit
         try:
             earlier = previous_at(before, checked)
-            names.update(earlier.loaded.parents)  # `_changes` looks for them from here on
+            names.update(earlier.loaded.parents)  # `_file_changes` looks for them from here on
             is_missing = not earlier.desired.policy.scopes
             if not is_missing:
                 yield skipped, earlier.desired
@@ -155,7 +155,7 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
         yield skipped, Desired()
 
 
-def _changes(names: set[str], checked: Checked, until: str) -> Iterator[tuple[str, str]]:
+def _file_changes(names: set[str], checked: Checked, until: str) -> Iterator[tuple[str, str]]:
     """Yield the commits that changed the files, each with the one before it, the newest first.
 
     `names` grows from one commit to the next: by the earlier names of renamed files here, and by
@@ -198,7 +198,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
             if desired == known:
                 continue
             newest_change = newest_change or commit
-            changed = _changed(plan, desired, known)
+            changed = _changed_webhooks(plan, desired, known)
             known, earlier = desired, plans_nothing
             if desired.policy.scopes:
                 earlier = _plan_of(desired, live, gathered) or plans_nothing
@@ -220,7 +220,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     return _with_reviews(plan, pending), base
 
 
-def _changed(plan: Plan, before: Desired, after: Desired) -> Iterator[str]:
+def _changed_webhooks(plan: Plan, before: Desired, after: Desired) -> Iterator[str]:
     """Yield the key of each operation whose webhook has another declaration before a change."""
     old = {(webhook.name, webhook.id): webhook for webhook in before.webhooks}
     new = {(webhook.name, webhook.id): webhook for webhook in after.webhooks}
