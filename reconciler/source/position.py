@@ -125,8 +125,8 @@ def _located(finding: Finding, shown: Mapping[Place | Position | None, _Shown]) 
     )
 
 
-def _shown(document: Document, place: Place | Position) -> tuple[Position, str | None]:
-    """Return a position and its excerpt."""
+def _shown(document: Document, place: Place | Position) -> tuple[Position | None, str | None]:
+    """Return a position and its excerpt, as far as they are known."""
     text = document.text
     if text:
         if isinstance(place, Place):
@@ -136,8 +136,11 @@ def _shown(document: Document, place: Place | Position) -> tuple[Position, str |
     match place:
         case Position():
             return place, None
-        case Place(path=(str(key), int(index), *_)) if key in document.items:
-            return document.items[key][index], None
+        case Place(path=(str(key), int(index), *rest)) if key in document.items:
+            position = document.items[key][index]
+            # A field of a webhook of a parent may have been set by another layer.
+            is_known = not rest or position.file == document.file
+            return position if is_known else None, None
         case _:
             return Position(file=place.file, line=1), None
 
