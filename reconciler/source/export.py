@@ -52,12 +52,16 @@ _HOW_TO_DECLARE: Final = (
 )
 
 
-class _HiddenTokens(NamedTuple):
-    """Declared webhooks with a user name and hidden tokens, which `reference` is assumed to be."""
+class _SlackToken(NamedTuple):
+    """A Slack token, the reference for it, and its declared webhooks.
+
+    `username` is None for a token that the server shows. Hidden ones of a user name are assumed to
+    be one.
+    """
 
     reference: SecretRef
-    username: str
-    names: tuple[str, ...]
+    username: str | None
+    webhooks: tuple[LiveWebhook, ...]
 
 
 class _Declaration(NamedTuple):
@@ -71,16 +75,16 @@ class _Declaration(NamedTuple):
 class Export(NamedTuple):
     """The file's text, and the references in it.
 
-    `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
-    hidden Slack tokens, those of most webhooks first. `assumptions` are the sentences of the file
-    about them, and `unassigned` those about user names without a reference from the user.
+    `left_out` has (name, reason) for the live webhooks that the file ignores. `tokens` are the
+    Slack tokens, those of most webhooks first. `assumptions` are the sentences of the file about
+    the hidden ones, and `unassigned` those about user names without a reference from the user.
     `declarations` are complete, by the id of the webhook; `reasons` has the others.
     """
 
     text: str
     references: tuple[SecretRef, ...]
     left_out: tuple[tuple[str, str], ...]
-    hidden: tuple[_HiddenTokens, ...]
+    tokens: tuple[_SlackToken, ...]
     declarations: Mapping[str, _Declaration]
     reasons: Mapping[str, str]
     assumptions: tuple[str, ...]
@@ -112,7 +116,8 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
         for webhook in declared
     }
     used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
-    hidden = _hidden_tokens(declared, declarations)
+    slack_tokens = _slack_tokens(declared, references)
+    hidden = [token for token in slack_tokens if token.username is not None]
     # A reviewer of the file has not seen the user's answers, so they are in it, too.
     assumptions = tuple(_assumptions(hidden, tokens.named))
     text = _text(live, _policy(only, ignored), [*declarations.values()], assumptions)
@@ -124,7 +129,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
             for webhook in webhooks
             if webhook.name in ignored
         ),
-        hidden=hidden,
+        tokens=slack_tokens,
         declarations=declarations,
         reasons=reasons,
         assumptions=assumptions,
@@ -244,38 +249,39 @@ def _webhook_comments(
     return comments
 
 
-def _hidden_tokens(
-    webhooks: Iterable[LiveWebhook], declarations: Mapping[str, _Declaration]
-) -> tuple[_HiddenTokens, ...]:
-    """Group the hidden Slack tokens by reference and user name, the most frequent first."""
-    groups: defaultdict[tuple[SecretRef, str], list[str]] = defaultdict(list)
+def _slack_tokens(
+    webhooks: Iterable[LiveWebhook], references: References
+) -> tuple[_SlackToken, ...]:
+    """Group webhooks by their Slack token, the most frequent first."""
+    groups: defaultdict[tuple[SecretRef, str | None], list[LiveWebhook]] = defaultdict(list)
     for webhook in webhooks:
-        assumed = declarations[webhook.id].assumed
-        if assumed is not None:
-            groups[assumed, username(webhook)].append(webhook.name)
-    tokens = [_HiddenTokens(*key, tuple(names)) for key, names in groups.items()]
-    return tuple(sorted(tokens, key=lambda token: len(token.names), reverse=True))
+        reference = references.slack_token(webhook)
+        if reference is not None:
+            is_hidden = references.hidden_token(webhook) is not None
+            groups[reference, username(webhook) if is_hidden else None].append(webhook)
+    tokens = [_SlackToken(*key, tuple(group)) for key, group in groups.items()]
+    return tuple(sorted(tokens, key=lambda token: len(token.webhooks), reverse=True))
 
 
 def _assumptions(
-    hidden: Sequence[_HiddenTokens], chosen: Collection[str], assigned: Collection[str] = ()
+    hidden: Sequence[_SlackToken], chosen: Collection[str], assigned: Collection[str] = ()
 ) -> Iterator[str]:
     """Yield a line for each reference that several hidden tokens are assumed to be.
 
     Those of `assigned` user names are left out. A single token has a line, too, if its user name is
     one of `chosen`, or its reference the usual one of several: its name does not show whose it is.
     """
-    users_by_reference: dict[SecretRef, list[_HiddenTokens]] = {}
+    users_by_reference: dict[SecretRef, list[_SlackToken]] = {}
     for users in hidden:
         users_by_reference.setdefault(users.reference, []).append(users)
     for reference, groups in users_by_reference.items():
         assumed = [users for users in groups if users.username not in assigned]
-        number = sum(len(users.names) for users in assumed)
+        number = sum(len(users.webhooks) for users in assumed)
         is_usual = reference == SLACK_TOKEN and len(users_by_reference) > 1
         is_chosen = any(users.username in chosen for users in assumed)
         if number > 1 or (number and (is_usual or is_chosen)):
             names = ", ".join(
-                f"{in_quotes(users.username)} ({len(users.names)})" for users in assumed
+                f"{in_quotes(users.username)} ({len(users.webhooks)})" for users in assumed
             )
             webhooks = plural(number, "webhook")
             if len(assumed) > 1:  # user names tell the apps of Slack apart

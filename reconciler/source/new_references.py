@@ -35,11 +35,12 @@ _MAX_VARIABLE: Final = 100
 
 
 class Tokens(NamedTuple):
-    """The references that a user has chosen for hidden Slack tokens.
+    """The references that a user has chosen for Slack tokens.
 
-    `named` are those of user names, and `shared` is for all others; without it, each user name has
-    a separate one. The `declared` user names have references from files, not from the user. If
-    there are any, `shared` is from files, too, and is not assumed for other user names.
+    `named` are those of hidden tokens by user name, and `shared` is for all others; without it,
+    each user name has a separate one. `visible` are those of tokens that the server shows, by the
+    ids of their webhooks. The `declared` user names have references from files, not from the user.
+    If there are any, `shared` is from files, too, and is not assumed for other user names.
 
     `in_files` are the variables that files use, with their values so far as known. `uses` are the
     declarations of the organization that use them, as (variable, webhook, field).
@@ -47,6 +48,7 @@ class Tokens(NamedTuple):
 
     shared: SecretRef | None = None
     named: Mapping[str, SecretRef] = MappingProxyType({})
+    visible: Mapping[str, SecretRef] = MappingProxyType({})
     declared: frozenset[str] = frozenset()
     in_files: Mapping[str, Secret | None] = MappingProxyType({})
     uses: frozenset[tuple[str, str, str]] = frozenset()
@@ -74,7 +76,7 @@ def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
             counts_by_username[str(webhook.configuration["username"])][token] += 1
     shared = next((token for token, _ in counts.most_common(1)), None)
     named = {name: tokens.most_common(1)[0][0] for name, tokens in counts_by_username.items()}
-    return Tokens(shared, named, frozenset(named), uses=frozenset(uses))
+    return Tokens(shared, named, declared=frozenset(named), uses=frozenset(uses))
 
 
 class References:
@@ -94,7 +96,8 @@ class References:
         self._tokens = tokens
         self._exported = exported
         # A new variable must not have the name of one that the user has chosen for another secret.
-        self._chosen_names = {self.token.name, *(named.name for named in tokens.named.values())}
+        answers = chain(tokens.named.values(), tokens.visible.values())
+        self._chosen_names = {self.token.name, *(reference.name for reference in answers)}
         self.chosen: dict[tuple[str, str], SecretRef] = {}
         for kind in KINDS.values():
             same_type = [webhook for webhook in known if webhook.type == kind.type]
@@ -102,12 +105,17 @@ class References:
                 if field.secret:
                     self._choose(field, same_type)
 
+    def slack_token(self, webhook: LiveWebhook) -> SecretRef | None:
+        """Return the reference of a Slack webhook's token."""
+        if webhook.type != slack.KIND.type:
+            return None
+        return self.chosen.get((webhook.id, _SLACK_TOKEN.name))
+
     def hidden_token(self, webhook: LiveWebhook) -> SecretRef | None:
         """Return the reference of a Slack webhook's token that the server hides."""
-        name = _SLACK_TOKEN.name
-        if webhook.type != slack.KIND.type or plausible(webhook.value(name)):
+        if plausible(webhook.value(_SLACK_TOKEN.name)):
             return None
-        return self.chosen.get((webhook.id, name))
+        return self.slack_token(webhook)
 
     def _choose(self, field: Field, webhooks: Iterable[LiveWebhook]) -> None:
         """Choose the references of a secret field, those that most webhooks share first."""
@@ -185,12 +193,15 @@ class References:
         # The name without `version`, because a variable has one value in a run.
         variable = self.token.name
         assigned = {tokens.named[name].name for name in tokens.named.keys() - tokens.declared}
+        assigned.update(reference.name for reference in tokens.visible.values())
         return variable not in assigned and self._is_free(variable, _SLACK_TOKEN, group)
 
     def _named(self, field: Field, webhook: LiveWebhook) -> SecretRef | None:
-        """Return the reference that the user has chosen for the user name of a hidden token."""
-        if field != _SLACK_TOKEN or plausible(webhook.value(field.name)):
+        """Return the reference that the user has chosen for a Slack token, or for its user name."""
+        if field != _SLACK_TOKEN:
             return None
+        if plausible(webhook.value(field.name)):
+            return self._tokens.visible.get(webhook.id)
         return self._tokens.named.get(username(webhook))
 
     def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
+from reconciler.kinds import slack
 from reconciler.model import SecretRef
 from reconciler.source.files import (
     MissingFileError,
@@ -419,7 +420,8 @@ def parse_reference(text: str) -> SecretRef:
     Raises UsageError, without the text in the message, because it may be the secret itself.
     """
     key, _, name = text.partition(":")
-    if key not in SCHEMES or not SCHEMES[key].accepts(name):
+    # A token in place of a path would be written into the file.
+    if key not in SCHEMES or not SCHEMES[key].accepts(name) or slack.TOKEN.search(name):
         raise UsageError(
             f"invalid secret reference: use {ARGUMENT}",
             hint="for example env:SLACK_BOT_TOKEN",

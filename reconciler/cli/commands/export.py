@@ -168,7 +168,7 @@ def require_usernames(tokens: Tokens, exported: Export) -> None:
 
     Without hidden tokens the names have no effect.
     """
-    known = {group.username for group in exported.hidden}
+    known = {token.username for token in exported.tokens if token.username is not None}
     unknown = sorted(tokens.named.keys() - known)
     if known and unknown:
         names = shorten([quote(username) for username in sorted(known)], 10)

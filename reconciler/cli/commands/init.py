@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Collection
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -303,34 +304,50 @@ def _show_plan(session: Session) -> tuple[Plan, bool]:
 
 
 def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
-    """Ask for the reference of each hidden Slack token, by user name; of any token without one."""
-    hidden = [
-        group for group in export(live, tokens=tokens).hidden if group.username not in tokens.named
+    """Ask for the reference of each Slack token, of hidden ones by user name."""
+    asked = [
+        token for token in export(live, tokens=tokens).tokens if token.username not in tokens.named
     ]
-    if len(hidden) < 2:
+    if len(asked) < 2:
         return tokens._replace(shared=_ask_reference(session, "Slack token", SLACK_TOKEN))
-    number = sum(len(group.names) for group in hidden)
-    session.console.info(
-        f"{number} webhooks have hidden tokens, with {len(hidden)} user names. The next update of "
-        "a webhook sends the token that you name here in place of the hidden one."
-    )
-    named = dict(tokens.named)
-    for group in hidden[:_MAX_QUESTIONS]:
-        whose = f"{quote(group.username)} ({shorten(list(map(quote, group.names)), 5)})"
-        named[group.username] = _ask_reference(session, f"Token of {whose}", group.reference)
-    return tokens._replace(named=named)
+    hidden = [token for token in asked if token.username is not None]
+    if hidden:
+        number = sum(len(token.webhooks) for token in hidden)
+        session.console.info(
+            f"The tokens of {plural(number, 'webhook')} are hidden, with "
+            f"{plural(len(hidden), 'user name')}. The next update of a webhook sends the token "
+            "that you name here in place of the hidden one."
+        )
+    named, visible = dict(tokens.named), dict(tokens.visible)
+    for token in asked[:_MAX_QUESTIONS]:
+        webhooks = shorten([quote(webhook.name) for webhook in token.webhooks], 5)
+        if token.username is not None:
+            noun = f"Slack token of {quote(token.username)} ({webhooks})"
+            named[token.username] = _ask_reference(session, noun, token.reference)
+            continue
+        noun = f"Slack token of {webhooks}"
+        reference = _ask_reference(session, noun, token.reference, visible.values())
+        visible |= dict.fromkeys((webhook.id for webhook in token.webhooks), reference)
+    return tokens._replace(named=named, visible=visible)
 
 
-def _ask_reference(session: Session, noun: str, default: SecretRef) -> SecretRef:
-    """Ask for a reference, again after another text. Raises NotConfirmedError for Ctrl-D."""
+def _ask_reference(
+    session: Session, noun: str, default: SecretRef, taken: Collection[SecretRef] = ()
+) -> SecretRef:
+    """Ask for a reference, again after another text or one of those `taken` by other tokens.
+
+    Raises NotConfirmedError for Ctrl-D.
+    """
     question = f"{noun}: {ARGUMENT} [{default.scheme}:{default.name}] "
     while True:
         answer = session.console.ask(question)
         if answer is None:
             raise NotConfirmedError("no reference was given: nothing was written")
-        if answer == "":
-            return default
         try:
-            return parse_reference(answer)
+            reference = parse_reference(answer) if answer else default
         except UsageError as problem:  # its message does not repeat the text, which may be a token
             session.console.error(problem)
+            continue
+        if reference not in taken:
+            return reference
+        session.console.message("error", f"{reference} is the reference of another token")
