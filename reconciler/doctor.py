@@ -219,10 +219,12 @@ def _read_back(api: Client) -> Iterator[Check]:
         counted = ", ".join(
             f"{form} ({plural(count, 'webhook')})" for form, count in forms.most_common()
         )
-        hidden = ""
+        field, limit = FIELDS[type_][name], ""
         if forms.keys() != {_SHOWN}:
-            hidden = "; a change made elsewhere cannot be detected"
-        yield ok("read-back", f"{type_} {name}: {counted}{hidden}")
+            limit = "; a change made elsewhere cannot be detected"
+        elif field.secret and field.secret_pattern is None:
+            limit = "; a plan shows if it is not as declared"
+        yield ok("read-back", f"{type_} {name}: {counted}{limit}")
 
 
 def _forms(webhook: LiveWebhook) -> Iterator[tuple[str, str]]:

@@ -147,7 +147,7 @@ def _way_to_revert(
         workflow=run.workflow.replace("drift", "apply"),
     )
     command = applying.digest_command(plans, resend)
-    if command is None or not report.needs_attention:
+    if command is None or not report.differs:
         return []
     is_drift = not report.unknown and any(report.webhooks)
     what = "To revert all changes" if is_drift else "To apply the files"
@@ -214,12 +214,15 @@ def _drift_title(report: DriftReport, plans: RunPlan) -> str:
     overdue = sum(drift.overdue for drift in report.drifts)
     failing = sum(len(plan.failing) for plan in plans.plans)
     parts = []
-    if report.unknown and report.needs_attention:
+    if report.unknown and report.differs:
         parts.append(f"drift or changes of the files, {counts(*plans.plans)}")
     elif any(plan.operations for plan in drifted):
         parts.append(f"drift, {counts(*drifted)}")
     if overdue:
         parts.append(f"{plural(overdue, 'change')} perhaps not applied")
+    unequal = sum(len(drift.not_equal) for drift in report.drifts)
+    if unequal:
+        parts.append(f"{plural(unequal, 'secret')} not equal")
     if unapplied:
         parts.append(f"{plural(unapplied, 'declaration')} not applied")
     if failing:

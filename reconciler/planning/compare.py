@@ -46,7 +46,8 @@ _NONE: Final[Mapping[str, SecretCause]] = {}
 class Comparison(NamedTuple):
     """The differences between a live and a declared webhook; without `fields` they are equal.
 
-    `unread` has the declared fields that could not be compared: UNKNOWN, MALFORMED or UNAVAILABLE.
+    `unread` has the declared fields that are neither known to be equal nor to differ: UNKNOWN,
+    NOT_EQUAL, MALFORMED or UNAVAILABLE.
     """
 
     webhook: Webhook
@@ -55,12 +56,12 @@ class Comparison(NamedTuple):
     unread: Mapping[str, Reading]
 
     def with_side_effects(self) -> tuple[FieldChange, ...]:
-        """Add what a new configuration also does: it sends hidden fields, and removes unknown ones.
+        """Add what a new configuration also does.
 
-        Neither is a difference by itself: the server may set a field that this version does not
-        know.
+        It sends the fields that are not known to be equal, and removes those that this version does
+        not know. Neither is a difference by itself: the server may set such a field.
         """
-        webhook, live, fields, _ = self
+        webhook, live, fields, unread = self
         changed = {change.path[-1] for change in fields if change.path[0] == "configuration"}
         # Another type replaces every field, which the changes already show.
         if not changed or live.type != webhook.type:
@@ -69,9 +70,11 @@ class Comparison(NamedTuple):
         for name, field in FIELDS[webhook.type].items():
             if name not in webhook.configuration or name in changed:
                 continue
-            if is_hidden(field, live.value(name)):
+            hidden = is_hidden(field, live.value(name))
+            if hidden or name in unread:
                 path = ("configuration", name)
-                resent.append(FieldResent(path=path, after=webhook.configuration[name]))
+                after = webhook.configuration[name]
+                resent.append(FieldResent(path=path, after=after, hidden=hidden))
         return (*fields, *resent, *_undeclared(webhook, live, known=False))
 
 
@@ -120,7 +123,7 @@ def compare(
     return Comparison(webhook, live, fields, unread)
 
 
-_NOT_COMPARED: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
+_NOT_COMPARED: Final = (Reading.UNKNOWN, Reading.NOT_EQUAL, Reading.UNAVAILABLE)
 
 
 def _reading(

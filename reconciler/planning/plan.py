@@ -187,14 +187,16 @@ class SecretChange(NamedTuple):
 
 
 class FieldResent(NamedTuple):
-    """A hidden field is sent, because the complete configuration is sent.
+    """A field is sent, because the complete configuration is sent.
 
-    The server does not show the live value, so another one may be replaced. `not_shown` is
-    always false: another change requires to send it.
+    It is not known to be equal, so another value may be replaced: the server hides the live one,
+    or, without `hidden`, shows one that cannot be compared. `not_shown` is always false: another
+    change requires to send it.
     """
 
     path: tuple[str, ...]
     after: Value
+    hidden: bool = True
     not_shown: bool = False
 
 
@@ -434,9 +436,10 @@ class Plan(NamedTuple):
 
     `blocked` holds the findings of the guards, which depend on `counts`. `notes` are warnings and
     hints. `relaxed` are warnings about policy settings that permit more than before. `not_shown`
-    lists the declared fields that the server does not show, as (webhook, field, id). `secrets` are
-    those that the operations send, `not_compared` other secrets that are live and visible, but
-    whose declared value is not available for the comparison. `left_out` are the updates and deletes
+    lists the declared fields that cannot be compared, as (webhook, field, id). `secrets` are those
+    that the operations send. Other secrets that are live and visible are `not_compared` if their
+    declared value is not available, and `not_equal` if they are another value or encrypted.
+    `left_out` are the updates and deletes
     that `select` excludes. `failing` are the managed live webhooks whose deliveries fail; they
     change neither an operation nor a digest. `values` are updates that are left out because only
     the value of a secret differs, which no review covers. `elsewhere` are files that were not read
@@ -457,6 +460,7 @@ class Plan(NamedTuple):
     relaxed: tuple[Finding, ...] = ()
     not_shown: tuple[tuple[str, str, str], ...] = ()
     not_compared: tuple[SecretUse, ...] = ()
+    not_equal: tuple[SecretUse, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
     failing: tuple[Snapshot, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
@@ -474,7 +478,7 @@ class Plan(NamedTuple):
 
     @property
     def fields_not_shown(self) -> frozenset[tuple[str, str]]:
-        """Return the fields that cannot be read back, as (id, field)."""
+        """Return the fields that cannot be compared, as (id, field)."""
         return frozenset((id_, field) for _, field, id_ in self.not_shown)
 
     @property
@@ -483,7 +487,7 @@ class Plan(NamedTuple):
 
         They are returned as (webhook, field).
         """
-        shown: set[tuple[str, str]] = set()
+        shown = {(use.live_id or "", use.field) for use in self.not_equal}
         for update in self.updates:
             shown.update((update.before.id, change.path[-1]) for change in update.fields)
         return tuple(

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, has_errors, note, sort_key, warning
+from reconciler.findings import Finding, has_errors, note, plural, sort_key, warning
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.compare import Comparison, compare, visible
@@ -132,6 +132,8 @@ def plan(
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     hosts = options.hosts
     uses = tuple(_sent_secrets(operations, hosts))
+    not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, uses, hosts))
+    findings += _unequal_secrets(pairs, not_equal, options.apply_options)
     unblocked = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -152,7 +154,8 @@ def plan(
         notes=tuple(sorted(findings, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
-        not_compared=tuple(_not_compared(pairs, uses, hosts)),
+        not_compared=tuple(_unsent_secrets(pairs, Reading.UNAVAILABLE, uses, hosts)),
+        not_equal=not_equal,
         secrets=uses,
         failing=_failing(table, live.webhooks),
         digests=reviewable,
@@ -176,26 +179,55 @@ def _sent_secrets(operations: Iterable[Operation], hosts: SecretValues) -> Itera
 
 
 def _not_shown(pairs: Iterable[Comparison]) -> Iterator[tuple[str, str, str]]:
-    """Yield the declared fields that the server does not show, as (webhook, field, id)."""
+    """Yield the declared fields that cannot be compared, as (webhook, field, id)."""
     for pair in pairs:
         for name, reading in pair.unread.items():
-            if reading is Reading.UNKNOWN:
+            if reading in (Reading.UNKNOWN, Reading.NOT_EQUAL):
                 yield pair.webhook.name, name, pair.live.id
 
 
-def _not_compared(
-    pairs: Iterable[Comparison], sent: Iterable[SecretUse], hosts: SecretValues
+def _unsent_secrets(
+    pairs: Iterable[Comparison], reading: Reading, sent: Iterable[SecretUse], hosts: SecretValues
 ) -> Iterator[SecretUse]:
-    """Yield the secrets that are shown and not sent, but whose value is not available here."""
+    """Yield the secrets with a reading that no operation sends."""
     sent_fields = {(use.live_id, use.field) for use in sent}
     for webhook, live, _, unread in pairs:
-        unavailable = [
+        names = [
             name
-            for name, reading in unread.items()
-            if reading is Reading.UNAVAILABLE and (live.id, name) not in sent_fields
+            for name in unread
+            if unread[name] is reading and (live.id, name) not in sent_fields
         ]
-        if unavailable:  # few webhooks have any, and a destination takes time
-            yield from _secret_uses(webhook, live.id, unavailable, hosts)
+        if names:  # few webhooks have any, and a destination takes time
+            yield from _secret_uses(webhook, live.id, names, hosts)
+
+
+def _unequal_secrets(
+    pairs: Iterable[Comparison], uses: Iterable[SecretUse], apply_options: Sequence[str] | None
+) -> Iterator[Finding]:
+    """Warn about each reference whose value the server may show encrypted, or not have.
+
+    It is not sent without a request: if the server encrypts, every apply would send it again.
+    """
+    webhooks = {pair.live.id: pair.webhook for pair in pairs}
+    groups: defaultdict[tuple[SecretRef, str], list[Webhook]] = defaultdict(list)
+    for use in uses:
+        groups[use.reference, use.field].append(webhooks[use.live_id or ""])
+    for (reference, field), users in groups.items():
+        names = repr(users[0].name)
+        if len(users) > 1:
+            names += f" and {plural(len(users) - 1, 'more webhook')}"
+        way = "increment the `version` of its reference to send the value"
+        if apply_options is not None:
+            request = f"{reference.scheme}:{reference.name}"
+            command = ["webhooks", "apply", *apply_options, "--resend-secret", request]
+            way = f"`{shlex.join(command)}` sends the value"
+        yield warning(
+            "secret-not-equal",
+            f"the live {field} of {names} is not the value of {reference}: it is another value, or "
+            "CloudTruth stores it encrypted",
+            f"{way}; if the warning stays, it is stored encrypted",
+            users[0].position,
+        )
 
 
 def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Snapshot, ...]:

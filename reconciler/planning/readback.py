@@ -2,8 +2,9 @@
 
 CloudTruth does not publish how it shows values that it stores encrypted: plain, masked, encrypted,
 or not at all. These are all secrets and the channel of Slack. A secret is *readable* only with
-evidence, a channel if it can be one; everything else is unknown, which is neither equal nor
-different. So a masked token never looks like a change, and a visible change is never missed.
+evidence, a channel if it can be one; everything else is neither equal nor different. So a masked
+token never looks like a change. A secret that is shown, but not known to be the real value, is
+reported if it does not equal the declared one.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Reading(Enum):
     DIFFERENT = "different"
     ABSENT = "absent"  # not set
     UNKNOWN = "unknown"  # the server does not show it
+    NOT_EQUAL = "not-equal"  # shown, but another value or encrypted: there is no evidence which
     MALFORMED = "malformed"  # a secret that is visible, but not a valid value; it is not sent
     UNAVAILABLE = "unavailable"  # shown, but the declared value is not available
 
@@ -214,7 +216,8 @@ def secret_reading(
     if wanted is None and field.secret_pattern is None:
         return Reading.UNAVAILABLE  # any text may be the real value
     if not evidence.reads(kind, field, live):
-        return Reading.UNKNOWN
+        # Without a pattern, ciphertext of an unknown form looks like any other value.
+        return Reading.NOT_EQUAL if field.secret_pattern is None else Reading.UNKNOWN
     return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT
 
 

@@ -179,8 +179,11 @@ def _reached_hosts(operation: Operation) -> set[str]:
 
 
 def _replaces_unseen(change: FieldChange) -> bool:
-    """Return whether a field is sent although the server hides the live value."""
-    return isinstance(change, FieldResent) or (isinstance(change, SecretChange) and change.hidden)
+    """Return whether a field is sent although the server hides the live value.
+
+    For a value that is shown, this depends on the values of secrets, so no digest covers it.
+    """
+    return isinstance(change, FieldResent | SecretChange) and change.hidden
 
 
 def _is_visible(change: FieldChange) -> bool:
@@ -248,8 +251,8 @@ class Review(NamedTuple):
     """The reviewed operations of one organization (its id) on one server (scheme and host).
 
     `resends` are the secrets that the reviewed plan resends. They are always planned again, because
-    no listing shows whether they were sent. `replaced` are the hidden fields that the plan shows to
-    be replaced, as (id, field): with a new value of a secret, no digest covers them.
+    no listing shows whether they were sent. `replaced` are the fields that the plan
+    shows to be sent along, as (id, field): with a new value of a secret, no digest covers them.
     """
 
     origin: str
@@ -290,7 +293,7 @@ def approve_all(plan: Plan) -> Review:
 
 
 def _replaced(update: Update) -> Iterator[tuple[str, str]]:
-    """Yield the hidden fields that are sent because the configuration is, as (id, field)."""
+    """Yield the fields that are sent because the configuration is, as (id, field)."""
     for change in update.fields:
         if isinstance(change, FieldResent):
             yield update.before.id, change.path[-1]
@@ -302,7 +305,7 @@ def compare_with_review(
     """Compare a plan with a review.
 
     With `allow_value_changes`, operations in which only the value of a secret differs need no
-    review, unless they replace hidden fields that the review does not show.
+    review, unless they may replace other fields that the review does not show.
     """
     approved = {operation.digest for operation in review.operations}
     mentioned = mentions(review.operations)
@@ -347,7 +350,7 @@ def _why_not_reviewable(
     if removed:
         return f"it also removes {', '.join(removed)}, which no review shows"
     unseen = [field for id_, field in _replaced(operation) if (id_, field) not in review.replaced]
-    return f"it also replaces {', '.join(unseen)}, hidden and not reviewed" if unseen else ""
+    return f"it also replaces {', '.join(unseen)}, which no review shows" if unseen else ""
 
 
 def moves(operation: Operation) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from reconciler.errors import BlockedError, ExitCode, ReconcilerError
-from reconciler.planning.plan import Kept, Plan, digest_of
+from reconciler.planning.plan import Kept, Plan, SecretUse, digest_of
 
 _T = TypeVar("_T")
 
@@ -154,7 +154,8 @@ class OrganizationDrift(NamedTuple):
     `merged` those about webhooks with a merged review that is not applied yet. `overdue` is the
     number of those in `waiting` that may just as well be drift, and of those in `merged` whose
     webhook has waited for more than a day, since its first merge that was not applied. `unapplied`
-    are declarations that cannot be applied because of a live webhook.
+    are declarations that cannot be applied because of a live webhook, `not_equal` secrets that are
+    shown, but that may be encrypted.
     """
 
     plan: Plan
@@ -165,6 +166,7 @@ class OrganizationDrift(NamedTuple):
     commits: tuple[str, ...] = ()
     overdue: int = 0
     merged: tuple[int, ...] = ()
+    not_equal: tuple[SecretUse, ...] = ()
 
 
 class FileDiff(NamedTuple):
@@ -219,7 +221,15 @@ class DriftReport(NamedTuple):
 
     @property
     def needs_attention(self) -> bool:
-        """Return whether to exit with 2: live webhooks differ, except for changes of the files.
+        """Return whether to exit with 2: live webhooks differ, or a secret may.
+
+        A rotation that was not sent looks like a secret that is stored encrypted.
+        """
+        return self.differs or any(drift.not_equal for drift in self.drifts)
+
+    @property
+    def differs(self) -> bool:
+        """Return whether live webhooks differ, except for changes of the files.
 
         Without a previous configuration, any difference counts. Overdue changes count, too: a
         scheduled check must not pass for weeks because they could still be applied.

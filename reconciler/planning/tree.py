@@ -126,6 +126,7 @@ def _plan_tree(plan: Plan) -> Tree:
         ],
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
         "not_compared": plain(plan.not_compared),
+        "not_equal": plain(plan.not_equal),
         "secrets": plain(plan.secrets),
         "failing": [
             {

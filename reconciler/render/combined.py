@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, plural
 from reconciler.model import Organization
-from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, Snapshot
+from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, SecretUse, Snapshot
 from reconciler.planning.planner import declare_previously
 from reconciler.planning.run import (
     Drifted,
@@ -232,17 +232,25 @@ def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
             for name, plan in plans
             for webhook, field in plan.unreadable
         ),
-        not_compared=tuple(
-            use._replace(webhook=f"{use.webhook} in {name}")
-            for name, plan in plans
-            for use in plan.not_compared
-        ),
+        not_compared=_in_organizations((name, plan.not_compared) for name, plan in plans),
+        not_equal=_in_organizations((name, plan.not_equal) for name, plan in plans),
         secrets=tuple(chain.from_iterable(plan.secrets for _, plan in plans)),
         failing=tuple(failing),
         # What blocks or permits more names every organization; notes may be many.
         blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
         notes=_findings(((name, plan.notes) for name, plan in plans), most=5),
         relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
+    )
+
+
+def _in_organizations(
+    organizations: Iterable[tuple[str, Iterable[SecretUse]]],
+) -> tuple[SecretUse, ...]:
+    """Return secrets whose webhooks have the organization in their name."""
+    return tuple(
+        use._replace(webhook=f"{use.webhook} in {name}")
+        for name, uses in organizations
+        for use in uses
     )
 
 
@@ -495,6 +503,14 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
     for title, rows in entries.items():
         if rows:
             yield title, "", _merged(rows, report.is_single)
+    requests, rows = _not_equal(report)
+    if rows:
+        title, command = "Not equal, but perhaps stored encrypted", ""
+        if view.apply_options is not None:
+            command = apply_command(view, *requests)
+        if command:
+            title += "; this command sends the values"
+        yield f"{title}:", command, _merged(rows, report.is_single)
     for commit, (organizations, rows) in waiting.items():
         title = f"Perhaps not applied yet, changed by commit {commit}"
         # With the change in the base, what remains is drift. It is no base for the other files.
@@ -503,6 +519,24 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
         if command:
             title = f"{title}; if it is applied, run"
         yield f"{title}:", command, _merged(rows, report.is_single)
+
+
+def _not_equal(report: DriftReport) -> tuple[list[str], list[RunRow]]:
+    """Return the options that send the secrets that may be encrypted, and a row for each."""
+    requests: dict[str, None] = {}
+    rows: list[RunRow] = []
+    for organization, drift, _ in _drifts(report):
+        for use in drift.not_equal:
+            requests[f"{use.reference.scheme}:{use.reference.name}"] = None
+            row = Row(
+                sign="!",
+                name=quote(use.webhook),
+                what=quote(use.destination),
+                why=prose(f"{use.field} is not the value of {use.reference}"),
+            )
+            rows.append(RunRow((quote(organization.name),), row))
+    options = [word for request in requests for word in ("--resend-secret", request)]
+    return options, rows
 
 
 def _drift_count(report: DriftReport) -> str:
@@ -515,6 +549,9 @@ def _drift_count(report: DriftReport) -> str:
     if overdue:
         changes = plural(overdue, "change")
         return f"Drift, unless {changes} of the files can still be applied."
+    unequal = sum(len(drift.not_equal) for drift in report.drifts)
+    if unequal:
+        return f"Perhaps drift: {plural(unequal, 'secret')} may differ."
     if any(drift.waiting for drift in report.drifts):
         return "No drift, if the last change of the files is not applied yet."
     return "No drift."
@@ -527,7 +564,7 @@ def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     failures = ""
     if compared < total:
         failures = organization_counts(total, f"{compared} compared", total - compared)
-    if report.unknown and report.needs_attention:
+    if report.unknown and report.differs:
         reason = f"Drift cannot be told from changes of the files: {prose(report.unknown)}."
         texts = [reason + between(" ", failures)]
         if not report.reverted_together:

@@ -168,6 +168,7 @@ def _status(status: LiveStatus, view: View) -> Tree:
         "drift": None if status.plan is None else sum(status.drift.values()),
         "webhooks": [_webhook_status(webhook) for webhook in shown],
         "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
+        "not_equal": [] if status.plan is None else plain(status.plan.not_equal),
     }
 
 
@@ -214,7 +215,8 @@ def _organization_drift(
     }
     # All keys, so that a program reads an organization that failed like any other.
     if drift is None:
-        return {**shown, "drifted": [], "unapplied": [], "not_applied": [], "waiting": []}
+        empty = ("drifted", "unapplied", "not_applied", "waiting", "not_equal")
+        return {**shown, **{name: [] for name in empty}}
     operations = [
         {**operation_summary(operation), **plain(operation)} for operation in drift.plan.operations
     ]
@@ -239,6 +241,7 @@ def _organization_drift(
         "unapplied": list(map(_kept, drift.unapplied)),
         "not_applied": [operations[index] for index in drift.not_applied],
         "waiting": [operations[index] for index in (*drift.waiting, *drift.merged)],
+        "not_equal": plain(drift.not_equal),
     }
 
 

@@ -196,7 +196,7 @@ def _verification(report: Report) -> str:
     if report.verified:
         text = "Read back and compared after the last write"
         if report.hidden:
-            text += f", except {plural(report.hidden, 'hidden value')}"
+            text += f", except {plural(report.hidden, 'value')} that cannot be compared"
         return f"{text}."
     return "Not read back after the last write: run plan to see the live webhooks."
 

@@ -42,6 +42,7 @@ _DONE: Final = {Create: "created", Update: "updated", Delete: "deleted"}
 VERBS: Final = {"+": "create", "~": "update", "-": "delete", "!": "keep", ".": "keep"}
 """What a plan does, by the sign of its rows."""
 _HIDDEN: Final = "(hidden: replaced if it was another one)"
+_NOT_KNOWN: Final = "(replaced if it was another one)"
 """The warning that sending a field may replace a live value that is not shown."""
 
 
@@ -412,11 +413,13 @@ def _field(change: FieldChange, address: str, kind: str) -> FieldLine:
         # Nothing of the live value is known, so there is no old value to show.
         case SecretChange(hidden=True, not_shown=True, before=None):
             cause = Atom(_in_parentheses(change.cause), gap="   ")
-            atoms = [*_resent_atoms(change.after), cause]
+            atoms = [*_resent_atoms(change.after, _HIDDEN), cause]
         case SecretChange():
             atoms = _secret_atoms(change, address)
+        case FieldResent(after=value, hidden=True):
+            atoms = _resent_atoms(value, _HIDDEN)
         case FieldResent(after=value):
-            atoms = _resent_atoms(value)
+            atoms = _resent_atoms(value, _NOT_KNOWN)
         case FieldRemoved():
             atoms = sentence("live, not declared: removed")
             return FieldLine(f"- {name}", tuple(atoms), sign="-")
@@ -448,13 +451,13 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
     yield Atom(f"({change.unchanged} unchanged)", gap="   ")
 
 
-def _resent_atoms(value: Value) -> list[Atom]:
-    """Return how a field is sent whose live value the server hides."""
+def _resent_atoms(value: Value, why: str) -> list[Atom]:
+    """Return how a field is sent that may have another live value."""
     source = "the file"
     # A value written in the file has no name, and must not be shown.
     if isinstance(value, SecretRef):
         source = quote(str(value))
-    return [Atom("resent", gap="  "), *sentence(f"from {source} {_HIDDEN}")]
+    return [Atom("resent", gap="  "), *sentence(f"from {source} {why}")]
 
 
 def _secret_atoms(change: SecretChange, address: str) -> Iterator[Atom]:

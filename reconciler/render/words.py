@@ -72,7 +72,7 @@ def summary(plan: Plan) -> str:
 
 def in_compared_fields(plan: Plan) -> str:
     """Return the limit of a statement about a plan that could not compare every value."""
-    if plan.not_compared:
+    if plan.not_compared or plan.not_equal:
         return " in the compared fields"
     return ""
 
@@ -182,10 +182,15 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
     for webhook, field in plan.unreadable:
         fields = groups.setdefault("Cannot be read back", {})
         fields.setdefault((field, ""), []).append(webhook)
-    for use in plan.not_compared:
-        reference = f" ({shown(str(use.reference))})" if names else ""
-        fields = groups.setdefault("Not compared, value not set here", {})
-        fields.setdefault((use.field, reference), []).append(use.webhook)
+    secrets = {
+        "Not compared, value not set here": plan.not_compared,
+        "Not equal, but perhaps encrypted": plan.not_equal,
+    }
+    for title, uses in secrets.items():
+        for use in uses:
+            reference = f" ({shown(str(use.reference))})" if names else ""
+            fields = groups.setdefault(title, {})
+            fields.setdefault((use.field, reference), []).append(use.webhook)
     lines = []
     for title, fields in groups.items():
         listed = []

@@ -199,6 +199,7 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
         commits=tuple(base.commits[key] for key in keys),
         overdue=sum(key in base.overdue for key in keys) + len(late),
         merged=tuple(merged),
+        not_equal=tuple(use for use in plan.not_equal if globs.match(use.webhook)),
     )
 
 

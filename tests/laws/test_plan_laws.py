@@ -276,6 +276,23 @@ def test_no_plan_contains_a_secret(desired: Desired, live: Live) -> None:
 
 
 @many
+@pytest.mark.parametrize("shown", [lambda live: live, masked], ids=["plainly", "masked"])
+@pytest.mark.parametrize("secrets", [SECRETS, {}], ids=["with", "without"])
+@given(declarations(), live_organizations())
+def test_an_update_shows_each_secret_that_it_may_replace(
+    shown: Callable[[Live], Live], secrets: dict[SecretRef, Secret], desired: Desired, live: Live
+) -> None:
+    """A secret that is sent and not known to be equal has a line."""
+    webhooks = {webhook.id: webhook for webhook in shown(live).webhooks}
+    planned(desired, shown(live))
+    for update in plan(desired, shown(live), secrets).updates:
+        lines = {change.path[-1] for change in update.fields}
+        for name, value in update.after.references:
+            if "configuration" in update.sent_fields and name not in lines:
+                assert secrets[value] == webhooks[update.before.id].value(name)
+
+
+@many
 @given(declarations(), live_organizations())
 def test_the_digest_does_not_depend_on_secrets(desired: Desired, live: Live) -> None:
     """A plan made without secrets has the same digest as one made with all."""

@@ -201,6 +201,7 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
                     text += f": {prose(outcome.message)}"
                 yield text
             yield from map(one_line, report.plan.unapplied)
+            yield from _not_equal(report.plan)
             state = state_of(organization)
             text = str(state)
             if report.problem:
@@ -209,8 +210,16 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
         case Plan() as plan:
             yield from (f"would {one_line(operation)}" for operation in plan.operations)
             yield from map(one_line, plan.unapplied)
+            yield from _not_equal(plan)
             if plan.blocked:
                 yield "blocked by a guard"
             yield summary(plan)
         case _:
             yield f"failed: {prose(str(organization.problem or 'not started'))}"
+
+
+def _not_equal(plan: Plan) -> Iterator[str]:
+    """Yield a line for each secret that may have to be sent, which no round does by itself."""
+    for use in plan.not_equal:
+        unequal = f"{use.field} of {use.webhook} is not the value of {use.reference}"
+        yield f"{prose(unequal)}, but perhaps encrypted"
