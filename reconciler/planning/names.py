@@ -235,30 +235,28 @@ def transport_notes(
 
     A URL that is not available here has none.
     """
-    present = [field for name, field in fields.items() if name in configuration]
-    has_credentials = any(field.secret and not field.is_url for field in present)
-    for field in present:
-        value = configuration[field.name]
-        if field.is_url:
-            host = _http_host(value, secrets)
-            # Credentials are in danger in a private network, too.
-            if host is not None and (has_credentials or not _is_private(host)):
-                what = "the credentials" if has_credentials else "messages"
-                message = f"{what} are sent over http, without encryption"
-                yield field.name, note("insecure-url", message, "use an https URL")
+    credentials = {name for name, field in fields.items() if field.secret and not field.is_url}
+    has_credentials = not credentials.isdisjoint(configuration)
+    what = "the credentials" if has_credentials else "messages"
+    for name, field in fields.items():
+        value = configuration.get(name)
+        if field.is_url and _is_insecure(value, secrets, has_credentials=has_credentials):
+            message = f"{what} are sent over http, without encryption"
+            yield name, note("insecure-url", message, "use an https URL")
         if field.checks_certificate and value is False:
             message = "the certificate of the receiver is not verified"
-            hint = f"remove `{field.name}: false`, and use a certificate of a public authority"
-            yield field.name, note("tls-not-verified", message, hint)
+            hint = f"remove `{name}: false`, and use a certificate of a public authority"
+            yield name, note("tls-not-verified", message, hint)
 
 
-def _http_host(value: object, secrets: SecretValues) -> str | None:
-    """Return the host of a URL without encryption, None of another value."""
-    secret = declared_secret(value, secrets) if isinstance(value, (str, SecretRef)) else None
+def _is_insecure(url: object, secrets: SecretValues, *, has_credentials: bool) -> bool:
+    """Return whether a URL sends messages to a public host, or credentials, without encryption."""
+    secret = declared_secret(url, secrets) if isinstance(url, (str, SecretRef)) else None
     origin = None if secret is None else secret.origin()
     if origin is None or not origin.startswith("http://"):
-        return None
-    return origin.removeprefix("http://")
+        return False
+    # Credentials are in danger in a private network, too.
+    return has_credentials or not _is_private(origin.removeprefix("http://"))
 
 
 def _is_private(host: str) -> bool:
