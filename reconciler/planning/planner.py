@@ -91,7 +91,9 @@ def plan(
     table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
     resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
     evidence = gather_evidence(table.pairs, live.webhooks, secrets)
-    pairs = [  # in memory order, which is faster than by name
+    # Sorted after the comparison, because in the order of names the objects are far apart in
+    # memory, which is slower.
+    pairs = [
         compare(webhook, live_webhook, secrets, evidence, resends.causes(webhook, live_webhook.id))
         for webhook, live_webhook in table.pairs
     ]
@@ -102,11 +104,8 @@ def plan(
         *resends.unmatched(),
         *_unmatched_globs(options, desired, live, deletes),
     ]
-    if has_errors(findings):  # after all checks, so that one run reports all conflicts
-        raise ConfigurationError(
-            "these files cannot be planned with these options and live webhooks",
-            findings=sorted(findings, key=sort_key),
-        )
+    # After all checks, so that one run reports all conflicts.
+    _require_no_errors(findings)
 
     # A webhook outside the pairs keeps a former name, so nothing is renamed from it.
     paired = {pair.live.id for pair in pairs}
@@ -122,7 +121,7 @@ def plan(
     if operations:  # in sync, there is nothing to explain
         earlier = _earlier_plan(live, secrets, options)
     touched = {*paired, *(delete.before.id for delete in deletes)}
-    others = _undeclared(desired, live, touched)
+    others = _unidentified(desired, live, touched)
     renamed = _renamed(creates, deletes, others, table.ignore, secrets, evidence, earlier)
     findings += _rename_hints(creates, renamed, touched, desired, table.ignore)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
@@ -162,6 +161,15 @@ def plan(
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
     return unblocked._replace(blocked=guard_all([unblocked], options.allow_deletes)[0])
+
+
+def _require_no_errors(findings: Iterable[Finding]) -> None:
+    """Raise ConfigurationError if declarations conflict with the live webhooks or the options."""
+    if has_errors(findings):
+        raise ConfigurationError(
+            "these files cannot be planned with these options and live webhooks",
+            findings=sorted(findings, key=sort_key),
+        )
 
 
 def _name_and_id(kept: Kept) -> tuple[str, str]:
@@ -265,9 +273,11 @@ def _unmatched_globs(
         yield from unused(policy, live_names | desired.names, deletes=undeclared)
 
 
-def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> FieldChange:
+def _with_shown_host(change: FieldChange, committed_hosts: Mapping[SecretRef, str]) -> FieldChange:
     """Mark a secret as reviewable if the commit shows its changed destination."""
-    if not isinstance(change, SecretChange) or not change.moved or change.after not in hosts:
+    if not isinstance(change, SecretChange) or not change.moved:
+        return change
+    if change.after not in committed_hosts:
         return change
     cause = SecretCause.DESTINATION
     if change.not_shown:
@@ -279,14 +289,16 @@ def _updates(
     pairs: Iterable[Comparison],
     unpaired: Set[str],
     adopted: Set[str],
-    hosts: Mapping[SecretRef, str],
+    committed_hosts: Mapping[SecretRef, str],
 ) -> tuple[list[Update], dict[str, Webhook]]:
     """Return the updates of live webhooks, and by id the declarations that others equal."""
     updates: list[Update] = []
     matched: dict[str, Webhook] = {}
     for pair in pairs:
         after = _with_free_former_names(pair.webhook, unpaired)
-        fields = tuple(_with_shown_host(change, hosts) for change in pair.with_side_effects())
+        fields = tuple(
+            _with_shown_host(change, committed_hosts) for change in pair.with_side_effects()
+        )
         if fields:
             before = snapshot(pair.live, pair.webhook)
             reason = _reason(pair, adopted)
@@ -449,8 +461,8 @@ def declare_previously(old: str, new: str) -> str:
     return f"add {previously(old)} to {new!r}"
 
 
-def _undeclared(desired: Desired, live: Live, touched: Set[str]) -> Iterator[LiveWebhook]:
-    """Yield the live webhooks that the files do not declare, without those `touched`.
+def _unidentified(desired: Desired, live: Live, touched: Set[str]) -> Iterator[LiveWebhook]:
+    """Yield the live webhooks that no declaration identifies, without those `touched`.
 
     Also those that `--only` does not select, because it may select only one of two names, those
     that share the name of a declared one, and ignored ones.
