@@ -34,7 +34,7 @@ from reconciler.errors import (
     ProtocolError,
 )
 from reconciler.kinds import KINDS
-from reconciler.model import LiveWebhook, Organization, Secret
+from reconciler.model import DeliveryError, LiveWebhook, Organization, Secret
 from reconciler.ports import Draft, Workers
 
 _WEBHOOKS: Final = "/api/v1/webhooks/"
@@ -185,10 +185,9 @@ class Client:
 
         Raises ProtocolError if it belongs to another organization.
         """
-        error = webhook.last_error
-        if error is not None and error.text is not None:
-            error = error._replace(text=self._redactor.redact(error.text))
-            webhook = replace(webhook, last_error=error)
+        if webhook.last_error is not None:
+            texts = [text and self._redactor.redact(text) for text in webhook.last_error]
+            webhook = replace(webhook, last_error=DeliveryError(*texts))
         expected, actual = self._organization, webhook.organization
         if expected is None or actual is None:
             return webhook

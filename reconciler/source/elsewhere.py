@@ -156,14 +156,17 @@ def beside(names: Collection[str], directory: Path) -> tuple[Document, ...]:
 def _names_beside(names: Collection[str], directory: Path) -> frozenset[str]:
     """Return the names of the files beside others.
 
-    The files of a folder `webhooks/` are beside those of the folder around it.
+    The files of a folder `webhooks/` are beside those of the folder around it, unless it is another
+    repository.
     """
     paths: set[Path] = set()
     for name in _folders(names):
         folder = directory / name
         paths |= {folder / file for file in files_below(folder) if len(file.parts) == 1}
         inner = folder / DEFAULT_FILES[2]
-        paths |= {inner / file for file in files_below(inner)}
+        # Another repository may be cloned there.
+        if not (inner / ".git").exists():
+            paths |= {inner / file for file in files_below(inner)}
     return frozenset(display_name(path, directory=directory) for path in paths)
 
 
