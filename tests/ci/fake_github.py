@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from reconciler.emulator.messages import Request, Response, json_value
+from tests.contract.published import violations
+from tests.emulated.emulator import LogEntry
 
 MAX_BODY = 65_536
 BOT = "github-actions[bot]"
@@ -78,6 +80,7 @@ class FakeGitHub:
         self.comments: list[dict[str, Any]] = []
         self.issues: list[dict[str, Any]] = []
         self.log: list[tuple[str, str]] = []
+        self.received: list[LogEntry] = []
         self.git: Callable[..., str] | None = None
         self.fault: Faulty = lambda method, path: None
         self.reviewed: set[str] = set()
@@ -177,6 +180,11 @@ class FakeGitHub:
             if method != "GET" and not path.endswith("graphql")
         ]
 
+    def judge(self) -> None:
+        """Check the requests by GitHub's own description of its REST API."""
+        rest = [entry for entry in self.received if not entry.path.endswith("/graphql")]
+        assert violations(rest) == []
+
     # GitHub's responses.
 
     def handle(self, request: Request) -> Response:
@@ -184,6 +192,8 @@ class FakeGitHub:
         method, path = request.method, request.path.removeprefix("/api/v3")
         with self._lock:
             self.log.append((method, path))
+            body = request.body.decode()
+            self.received.append(LogEntry(method, path, request.query, 0, body, changed=None))
             instead = self.fault(method, path)
             if instead is not None:
                 return instead

@@ -513,6 +513,7 @@ def world(folder: Path, **choices: Any) -> Iterator[World]:
     with closing(emulator.store), served(made) as made.url:
         yield made
         hold.release()
+        made.github.judge()
 
 
 @cache

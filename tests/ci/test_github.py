@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -34,8 +35,10 @@ def texts(fake: FakeGitHub, number: int) -> list[str]:
 
 
 @pytest.fixture
-def fake() -> FakeGitHub:
-    return FakeGitHub()
+def fake() -> Iterator[FakeGitHub]:
+    made = FakeGitHub()
+    yield made
+    made.judge()
 
 
 def test_an_unchanged_comment_is_not_edited(fake: FakeGitHub) -> None:
