@@ -303,6 +303,9 @@ def _failure(failed: ApiError, need: str) -> GitHubError:
         message += f": {failed.detail}"
     if isinstance(failed, AuthenticationError | PermissionDeniedError):
         hint = f"give the job `permissions: {need}` and pass `github.token`"
+    # The workflows have no options for timeouts.
+    elif hint is not None and "--" in hint:
+        hint = "run again later"
     return GitHubError(message, hint=hint)
 
 

@@ -255,12 +255,12 @@ def _require_reviewed(
 
 def _not_reviewed(part: _Ready) -> NotReviewedError:
     values = values_left_out([part.plan])
-    hint = "do what the reasons say"
+    command, hint = _plan_command(part.target), "do what the reasons say"
     # Another plan shows the same of them.
-    if len(part.plan.values) < len(part.unreviewed):
-        hint += f", or run `{_plan_command(part.target)}` and have the new plan reviewed"
+    if command and len(part.plan.values) < len(part.unreviewed):
+        hint += f", or run `{command}` and have the new plan reviewed"
     # `webhooks ci` has no such option.
-    if values and part.target.checked.inputs.apply_options is not None:
+    if values and command:
         hint += f"; --yes also sends: {values}"
     return NotReviewedError(
         "none of the remaining operations was reviewed; nothing was written",
@@ -270,8 +270,13 @@ def _not_reviewed(part: _Ready) -> NotReviewedError:
 
 
 def _plan_command(target: Target, deletes: int = 0) -> str:
-    """Return the command that shows the plan; it allows the number of `deletes`, if any."""
-    options = list(target.checked.inputs.apply_options or ())
+    """Return the command that shows the plan; it allows the number of `deletes`, if any.
+
+    Empty if no command is suggested, as on GitHub, where a comment has the plan.
+    """
+    if target.checked.inputs.apply_options is None:
+        return ""
+    options = list(target.checked.inputs.apply_options)
     if _ALLOW_DELETES in options:
         number = options.index(_ALLOW_DELETES)
         # The number of this run may be that of another plan, which would block the shown one.
@@ -307,10 +312,11 @@ def _judged(
             try:
                 _require_secrets(part)
                 if part.plan.blocked:
+                    command = _plan_command(part.target)
                     raise BlockedError(
                         "the plan is blocked: nothing was written",
                         findings=part.plan.blocked,
-                        hint=f"run `{_plan_command(part.target)}` to see the plan",
+                        hint=f"run `{command}` to see the plan" if command else None,
                     )
             except ReconcilerError as problem:
                 judged.append(problem)
@@ -323,12 +329,14 @@ def _require_digest(digest: str, expected: str, planned: Sequence[Planned]) -> N
     """Raise StalePlanError unless the run has the expected digest or nothing to do."""
     if digest and digest != expected:
         deletes = sum(part.plan.counted_deletes for part in planned if part.plan is not None)
-        command = _plan_command(planned[0].target, deletes)
+        command, hint = _plan_command(planned[0].target, deletes), None
+        if command:
+            hint = f"run `{command}`; if the plan is right, apply with its digest, and with the "
+            hint += "same --base if it was made with one"
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",
             differences=(f"reviewed  {expected}", f"now       {digest}"),
-            hint=f"run `{command}`; if the plan is right, apply with its digest, and with the same "
-            "--base if it was made with one",
+            hint=hint,
         )
 
 
@@ -366,8 +374,7 @@ def _carry_out(
     if all(exit_code_of(result) is ExitCode.OK for result in results):
         stopped = None
     target = parts[0][1].target
-    is_suggested = target.checked.inputs.apply_options is not None
-    command = _plan_command(target) if is_suggested else ""
+    command = _plan_command(target)
     confirmed = tuple(
         len(result.value.operations) if result.value else 0 for result in run.organizations
     )
@@ -448,8 +455,8 @@ def _reviewed(
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
             differences=[f"now: {_with_destination(stale)}" for stale in comparison.stale],
-            hint=f"the review shows other operations for these webhooks: run `{command}`, and have "
-            "the new plan reviewed",
+            hint="the review shows other operations for these webhooks"
+            + (f": run `{command}`, and have the new plan reviewed" if command else ""),
         )
     reviewed = plan.select(comparison.reviewed)
     # Operations on webhooks that the review does not mention: another change was merged since.

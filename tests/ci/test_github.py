@@ -148,16 +148,21 @@ def test_an_unexpected_response_is_never_an_internal_error(fake: FakeGitHub, val
     [
         (403, "Resource not accessible by integration", "pull-requests: write"),
         (410, "Issues are disabled for this repo", "the same command"),
+        (429, "requires a 1500 s wait", "run again later"),
     ],
 )
 def test_an_error_has_the_reason_that_github_gives(
     fake: FakeGitHub, status: int, text: str, hint: str
 ) -> None:
-    """The status alone does not explain what to change in the repository."""
-    fake.fault = lambda method, path: refusal(status, text) if method == "POST" else None
+    """The status alone does not explain what to change; no workflow has options of a connection."""
+    answer = refusal(status, text)
+    if status == 429:
+        answer = answer.with_headers(("retry-after", "1500"))
+    fake.fault = lambda method, path: answer if method == "POST" else None
     with client(fake) as github, pytest.raises(GitHubError, match=text) as caught:
         write(github, 7, "one")
     assert hint in caught.value.hint
+    assert "--" not in caught.value.hint
     with client(fake) as github, pytest.raises(GitHubError, match=text) as caught:
         github.close_issues([Post(7, 1, "", MARKER, "")], "Resolved")
     assert hint.replace("pull-requests", "issues") in caught.value.hint

@@ -129,6 +129,7 @@ def test_a_manual_change_makes_a_review_stale(here: World) -> None:
     assert (stale.code, here.writes()) == (6, before)
     assert here.push().code == 6
     (failure,) = (each for each in here.github.bodies(1) if "`stale-plan`" in each)
+    assert "webhooks plan" not in failure
     done = here.follow(failure)
     applied = "2 of 2 reviewed operations applied (this run applied a plan by its digest)"
     assert applied in here.github.bodies(1)[-1]
