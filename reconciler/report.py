@@ -36,7 +36,7 @@ _DENIED: Final = frozenset({"authentication", "permission-denied"})
 class Applied(NamedTuple):
     """The operation was applied. `note` explains how, if not by a confirmed request of this run.
 
-    `already_made` means that it was done before the run wrote anything.
+    `already_made` means that it was done without a write of this run.
     """
 
     operation: Operation

@@ -4,13 +4,18 @@ After a lost response, the live webhooks are read before a write is repeated.
 
 - A create has no id, and the API has no idempotency keys. A create whose response was lost may have
   happened, happen a little later, or never happen. After a pause the listing is read, up to three
-  times. A new webhook with that name that matches what was sent is the result (its configuration is
-  sent once if the server hides the destination); a different one with that name belongs to another
-  user. If no listing shows it, the create is sent a second and last
+  times. A new webhook with that name that matches what was sent is the result; a different one with
+  that name belongs to another user. If no listing shows it, the create is sent a second and last
   time.
 - An update or a delete applies to one id. That webhook is read: if it is as desired, the operation
   is done; if it is unchanged, the request is sent again, up to three times in total; otherwise
   another user changed it, and it is not changed again.
+
+A value that the server hides is confirmed only by the response to a request of this run. After a
+lost one, the visible part of an update could be the work of a user who made it by hand, and a
+webhook that looks like the created one could be another user's: so the update is sent again, and
+the configuration of the webhook once. The second could replace the hidden values of that user; then
+the user created, within these seconds, a webhook that these files declare.
 
 An operation whose outcome stays unknown is unconfirmed until the final verification finds its
 result (`execute.verify`).
@@ -34,7 +39,7 @@ from reconciler.errors import (
 from reconciler.execute.ledger import Ledger, failed, interrupted
 from reconciler.findings import plural
 from reconciler.model import LiveWebhook, SecretRef, SecretValues, Webhook, frozen
-from reconciler.planning.check import Listing, OperationState
+from reconciler.planning.check import CheckResult, Listing, OperationState
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -44,7 +49,6 @@ from reconciler.planning.plan import (
     Plan,
     Update,
 )
-from reconciler.planning.readback import hides_destination
 from reconciler.ports import Clock, Draft, WebhookAPI
 from reconciler.report import (
     NOT_CONVERGED,
@@ -127,35 +131,33 @@ def perform(operation: Operation, run: Apply) -> Outcome:
         if not _is_lost(errors):
             raise
         return _unconfirmed(operation, errors, f"then: {error.message}")
-    if outcome is not None:
+    if not isinstance(outcome, str):
         return outcome
     if not _is_lost(errors):
         # A conflict and then a signal: the server accepted no request of this operation.
         return interrupted(operation)
     stopped = "; the run was interrupted" if run.ledger.stopping else ""
-    return _unconfirmed(operation, errors, f"{_not_seen(operation, run)}{stopped}")
+    return _unconfirmed(operation, errors, f"{outcome}{stopped}")
 
 
-def _not_seen(operation: Operation, run: Apply) -> str:
-    """Return what is known of an operation of which nothing can be seen."""
-    if not isinstance(operation, Update) or not run.has_no_visible_effect(operation):
+def _not_seen(operation: Update | Delete, now: CheckResult) -> str:
+    """Return what is known of an operation of which nothing, or no more, can be seen."""
+    if isinstance(operation, Delete) or not now.hidden:
         return _UNSEEN[type(operation)]
-    # The removal of a field that this version does not know is visible, although no field differs.
-    if any(
-        isinstance(change, FieldRemoved) and not change.not_shown for change in operation.fields
-    ):
-        return _UNSEEN[Update]
-    names = ", ".join(change.path[-1] for change in operation.fields)
-    # Neither a plain apply nor one with another base would do so.
+    # The next plan has a resend only with the same options, and no other hidden value.
     again = "the same options send it again"
+    if not any(change.not_shown for change in operation.fields):
+        again = f"--resend-secret {shlex.quote(operation.name)} sends it again"
+    names = ", ".join(now.hidden)
     return f"whether it arrived cannot be seen: CloudTruth hides {names}; {again}"
 
 
-def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) -> Outcome | None:
-    """Send and confirm an operation; None if no request had an effect that can be seen.
+def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) -> Outcome | str:
+    """Send and confirm an operation; return a text if no request had an effect that can be seen.
 
     Lost responses and a conflict are added to `errors`. Raises ApiError.
     """
+    outcome: Outcome | str = ""
     # A create is sent less often: each lost one may still appear later, and would be a duplicate.
     for _ in range(_SENDS[type(operation)]):
         try:
@@ -168,17 +170,17 @@ def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) 
                 raise
             errors.append(error)
         outcome = _confirmed(operation, run, errors)
-        if outcome is not None:
+        if not isinstance(outcome, str):
             return outcome
         # The name of a create is taken, and not by this run: sending it again changes nothing.
         if _has_conflict(errors) and isinstance(operation, Create):
             raise errors[-1]
         if run.ledger.stopping:
             break
-    return None
+    return outcome
 
 
-def _confirmed(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | None:
+def _confirmed(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | str:
     """Read the outcome of an operation. Raises its conflict, if there was one, or ApiError."""
     try:
         return _confirm(operation, run, errors)
@@ -254,7 +256,8 @@ def _send(operation: Operation, run: Apply) -> Outcome:
                     "CloudTruth reports that the duplicate does not exist, but still shows it",
                     hint=RUN_AGAIN,
                 )
-            return Applied(operation, id=before.id, note="it was already deleted")
+            note = "it was already deleted"
+            return Applied(operation, id=before.id, note=note, already_made=True)
 
 
 def _is_live_duplicate(operation: Update | Delete, run: Apply) -> bool:
@@ -364,17 +367,17 @@ def _vanished(operation: Update) -> Skipped:
 # Confirm
 
 
-def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | None:
-    """Read the outcome of an operation; None if it did not happen. Raises ApiError."""
+def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | str:
+    """Read the outcome of an operation; a text if it cannot be seen. Raises ApiError."""
     if isinstance(operation, Create):
-        return _find_created(operation, run, errors)
+        return _find_created(operation, run, errors) or _UNSEEN[Create]
     # The request may still be in progress on the server.
     run.pause(SPACING)
     live = run.api.get(operation.before.id)
     if live is None and isinstance(operation, Update):
         return _vanished(operation)
     if live is None and _is_live_duplicate(operation, run):
-        return None
+        return _UNSEEN[Delete]
     now = run.before.check_against(operation, live)
     match now.state:
         case OperationState.DONE:
@@ -382,7 +385,7 @@ def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Ou
             note = f"{_attempts(errors)}; it {end}"
             return Applied(operation, id=operation.before.id, note=note)
         case OperationState.PENDING:
-            return None
+            return _not_seen(operation, now)
         case OperationState.STALE:
             return Failed(operation, code="conflict", message=now.reason, hint="plan again")
 
@@ -421,8 +424,8 @@ def _created_in(
     """Return the outcome of a create according to a listing, None if it has no such webhook."""
     equal = run.new_equal(operation, listing)
     if not _is_lost(errors):
-        # No request of this run was accepted, so a hidden destination is another user's.
-        equal = [webhook for webhook in equal if not hides_destination(webhook)]
+        # No request of this run was accepted, so a hidden value is another user's.
+        equal = [webhook for webhook in equal if not listing.hidden(operation, webhook)]
     if equal:
         return confirm_created(operation, equal[0], f"{_attempts(errors)}; it is live", run)
     others = run.new(operation, listing)
@@ -434,12 +437,12 @@ def _created_in(
 def confirm_created(
     operation: Create, webhook: LiveWebhook, note: str, run: Apply
 ) -> Applied | Failed:
-    """Return the outcome of a create whose response was lost and that a listing shows.
+    """Return the outcome of a create that a listing shows, but no response of this run.
 
-    If the server hides where the webhook delivers to, the listing does not prove that it is the
-    created one, so its configuration is sent once.
+    If the server hides a value, the listing does not prove that the webhook has the sent one, so
+    its configuration is sent once.
     """
-    if hides_destination(webhook):
+    if run.before.hidden(operation, webhook):
         values = draft(operation.after, run.secrets)
         try:
             run.api.update(webhook.id, values, frozenset({"configuration"}))

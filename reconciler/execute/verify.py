@@ -97,7 +97,7 @@ def _hidden(listing: Listing, run: Apply) -> int:
         if isinstance(outcome, Applied | Unconfirmed) and not isinstance(operation, Delete):
             webhook = listing.by_id.get(_id(outcome) or "")
             if webhook is not None:
-                hidden += listing.hidden(operation, webhook)
+                hidden += len(listing.hidden(operation, webhook))
     return hidden
 
 
@@ -157,7 +157,8 @@ def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Apply
             if listing.check_against(operation, kept).differing:
                 run.ledger.correct(index, name_conflict(operation, kept.id))
             else:
-                run.ledger.correct(index, outcome._replace(id=kept.id))
+                note = "an equal webhook is kept"
+                run.ledger.correct(index, confirm_created(operation, kept, note, run))
 
 
 def _record_shown(listing: Listing, run: Apply) -> _Waiting:
@@ -191,19 +192,22 @@ def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, r
     now = listing.check_against(operation, webhook)
     if now.state is OperationState.DONE:
         return True
-    # For a value that cannot be read, only the response to the write confirms it.
-    is_answered = isinstance(outcome, Applied | Failed) and not isinstance(operation, Delete)
-    return is_answered and webhook is not None and not now.differing
+    if isinstance(operation, Delete) or webhook is None or now.differing:
+        return False
+    # For a value that cannot be read, only the response to the write confirms it. A create is then
+    # confirmed by sending the value.
+    return isinstance(outcome, Applied | Failed) or isinstance(operation, Create)
 
 
 def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Apply) -> Applied | Failed:
     """Return the outcome of an operation that a listing shows as done."""
     operation = outcome.operation
     id_ = _id(outcome) if webhook is None else webhook.id
-    if isinstance(outcome, Applied):
-        return outcome._replace(id=id_)
+    if isinstance(outcome, Applied) and outcome.id == id_:
+        return outcome
     note = "confirmed by the final verification"
     if isinstance(operation, Create) and webhook is not None:
+        # Also if the response had another id: a concurrent run has kept its own webhook.
         return confirm_created(operation, webhook, note, run)
     return Applied(operation, id=id_, note=note)
 

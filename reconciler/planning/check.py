@@ -4,18 +4,24 @@ An operation is *pending* while the live webhook is as it was for the plan, *don
 desired, and *stale* otherwise. Only pending operations are applied, so a reviewed plan is applied
 exactly, even if it is confirmed late. The check runs before the first write, after a lost response,
 and on the listing after the last write.
+
+A value that the server hides proves nothing, so an operation that sends one is never done according
+to a listing: only the response to a request of this run proves it. If the rest of an update is as
+desired, it is pending: the request reaches exactly the reviewed result, however often it is sent.
+A webhook that looks like a create is stale instead: no plan has shown that its hidden values would
+be replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
 from reconciler.kinds import KINDS
-from reconciler.model import LiveWebhook, SecretValues, Unknown, Webhook
+from reconciler.model import LiveWebhook, SecretValues, Webhook
 from reconciler.planning.compare import Comparison, compare, compare_live, removed_fields
 from reconciler.planning.plan import (
     Create,
@@ -27,7 +33,6 @@ from reconciler.planning.plan import (
     Reason,
     SecretChange,
     Update,
-    ValueChange,
 )
 from reconciler.planning.readback import Reading, destination, gather_evidence, is_unset, snapshot
 
@@ -44,12 +49,14 @@ class CheckResult(NamedTuple):
     """The state of one operation, the reason, and the webhook's id if the operation is done.
 
     `differing` is the difference between the webhook and the result of a create or an update.
+    `hidden` are the fields of a pending update that the server hides, if nothing else is left.
     """
 
     state: OperationState
     reason: str = ""
     id: str | None = None
     differing: tuple[FieldChange, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 _PENDING = CheckResult(OperationState.PENDING)
@@ -176,21 +183,26 @@ class Listing:
             return _PENDING if self._is_unchanged(operation, live) else _changed(operation, live)
         comparison = compare(operation.after, live, self._secrets, self._evidence)
         differing = _counted(operation, comparison.fields)
-        if isinstance(operation, Update):
-            # What is not shown may still have to be sent, although no field differs.
-            is_left = differing or _sends_unknown(operation, live, comparison)
-            if is_left and self._is_unchanged(operation, live):
-                return CheckResult(OperationState.PENDING, differing=differing)
-        if not differing:
-            return CheckResult(OperationState.DONE, "it is already applied", live.id)
-        stale = _APPEARED if isinstance(operation, Create) else _changed(operation, live)
-        return stale._replace(differing=differing)
+        hidden = _hidden(operation, comparison)
+        if isinstance(operation, Create):
+            if differing or hidden:
+                return _APPEARED._replace(differing=differing)
+            return _done(live)
+        planned, removed = _removals(operation, live)
+        is_visible = bool(differing) or not planned.isdisjoint(removed)
+        if not is_visible and not hidden:
+            return _done(live)
+        # If only the rest is left, it may be sent, except if that removes what the plan does not
+        # name.
+        if self._is_unchanged(operation, live) or (not differing and removed <= planned):
+            pending = CheckResult(OperationState.PENDING, differing=differing)
+            return pending if is_visible else pending._replace(hidden=hidden)
+        return _changed(operation, live)._replace(differing=differing)
 
-    def hidden(self, operation: Create | Update, live: LiveWebhook) -> int:
-        """Return how many values that an operation sends the live webhook does not show."""
-        if "configuration" not in operation.sent_fields:
-            return 0
-        return len(compare(operation.after, live, self._secrets, self._evidence).unread)
+    def hidden(self, operation: Create | Update, live: LiveWebhook) -> tuple[str, ...]:
+        """Return the fields that an operation sends and that the live webhook does not show."""
+        comparison = compare(operation.after, live, self._secrets, self._evidence)
+        return _hidden(operation, comparison)
 
     def unplanned(self, operation: Update) -> tuple[str, ...]:
         """Return the fields that sending the configuration would change, if the plan sends none.
@@ -213,8 +225,10 @@ class Listing:
         declared = operation.after if isinstance(operation, Update) else None
         if snapshot(live, declared) != operation.before:
             return False
-        if isinstance(operation, Update) and not _removes_the_same_fields(operation, live):
-            return False
+        if isinstance(operation, Update):
+            planned_removals, removals = _removals(operation, live)
+            if planned_removals != removals:
+                return False
         planned = self._planned.get(live.id)
         return planned is None or not self._has_other_secrets(planned, live)
 
@@ -229,6 +243,10 @@ class Listing:
             if shown and all(self._evidence.reads(live.type, field, value) for value in shown):
                 return True
         return False
+
+
+def _done(live: LiveWebhook) -> CheckResult:
+    return CheckResult(OperationState.DONE, "it is already applied", live.id)
 
 
 def _changed(operation: Update | Delete, live: LiveWebhook) -> CheckResult:
@@ -271,26 +289,18 @@ def _without_webhook(operation: Operation) -> CheckResult:
             return CheckResult(OperationState.DONE, "it is already deleted", before.id)
 
 
-def _removes_the_same_fields(operation: Update, live: LiveWebhook) -> bool:
-    """Return whether the configuration that is sent removes the fields that the plan names."""
+def _hidden(operation: Create | Update, comparison: Comparison) -> tuple[str, ...]:
+    """Return the fields that an operation sends and that the live webhook does not show."""
+    return tuple(comparison.unread) if "configuration" in operation.sent_fields else ()
+
+
+def _removals(operation: Update, live: LiveWebhook) -> tuple[Set[str], Set[str]]:
+    """Return the fields whose removal the plan names, and those that sending it now removes."""
     if "configuration" not in operation.sent_fields:
-        return True
+        return frozenset(), frozenset()
     planned = {
         change.path[-1]
         for change in operation.fields
         if isinstance(change, FieldRemoved) and not change.not_shown
     }
-    return planned == removed_fields(operation.after, live)
-
-
-def _sends_unknown(operation: Update, live: LiveWebhook, comparison: Comparison) -> bool:
-    """Return whether an operation sends or removes a value that the live webhook does not show."""
-    for change in operation.fields:
-        match change:
-            case FieldRemoved():
-                if isinstance(live.configuration, Unknown):
-                    return True
-            case ValueChange() | SecretChange():
-                if change.path[-1] in comparison.unread:
-                    return True
-    return False
+    return planned, removed_fields(operation.after, live)

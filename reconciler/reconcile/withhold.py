@@ -74,9 +74,10 @@ class Suspensions:
         """Count the writes of an apply, and suspend what does not converge."""
         for outcome in report.outcomes:
             deviates = isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED
-            # A rejected write changed nothing, and no listing showed an unconfirmed one: neither is
-            # a write that something else undoes.
-            if not (deviates or isinstance(outcome, Applied)):
+            # A rejected write changed nothing, no listing showed an unconfirmed one, and what was
+            # done already needed none: none of them is a write that something else undoes.
+            is_write = isinstance(outcome, Applied) and not outcome.already_made
+            if not (deviates or is_write):
                 continue
             key = _key(report.plan, outcome.operation)
             before = self._histories.get(key, _History()).writes

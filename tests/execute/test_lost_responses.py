@@ -128,11 +128,7 @@ def test_the_kept_duplicate_is_reported_for_its_own_create() -> None:
 def test_a_duplicate_kept_by_another_run_is_reported() -> None:
     """Another run removes this run's duplicate, because its webhook has the smaller id."""
 
-    def kept(api: Memory) -> None:
-        del api.rows["id-101"]
-        api.put(row("a", "a-first"))
-
-    api = memory(faults=[Fault(call="list", nth=2, interfere=kept)])
+    api = memory(faults=[Fault(call="list", nth=2, interfere=kept_by_another_run)])
     report = run(api, planned(api, slack("a")))
     assert (report.outcomes[0].id, report.exit_code) == ("a-first", ExitCode.OK)
 
@@ -207,7 +203,7 @@ FOREIGN = Fault(call="create", interfere=appear(hidden(row("a", "a-late"))))
     [
         ([DONE_AND_LOST], "applied", ["id-101"], ["create a", "update id-101"]),
         ([LOST, replace(FOREIGN, nth=2)], "applied", ["a-late"],
-         ["create a", "create a", "delete id-101"]),
+         ["create a", "create a", "delete id-101", "update a-late"]),
         ([DONE_AND_LOST, Fault(call="update", error=PermissionDeniedError)],
          "failed permission-denied", ["id-101"], ["create a", "update id-101"]),
         ([DONE_AND_LOST, *UNLISTED], "applied", ["id-101"], ["create a", "update id-101"]),
@@ -232,6 +228,56 @@ def test_a_hidden_destination_proves_nothing(
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": outcome}
     assert (sorted(api.rows), api.writes()) == (ids, writes)
+
+
+def masked(row: LiveWebhook) -> LiveWebhook:
+    """Return a webhook as a server stores it that never shows its token."""
+    return replace(row, configuration={**cast(dict[str, Any], row.configuration), "token": "*****"})
+
+
+def kept_by_another_run(api: Memory) -> None:
+    """Let another run remove this run's duplicate, because its webhook has the smaller id."""
+    del api.rows["id-101"]
+    api.put(row("a", "a-first"))
+
+
+BY_HAND = appear(masked(row("a", "1", "#new")))
+COPIED = appear(masked(row("a", "a-copy")))
+CANNOT_BE_SEEN = "whether it arrived cannot be seen: CloudTruth hides token; "
+UPDATES = [Fault(call="update", nth=nth, error=AmbiguousWriteError) for nth in (1, 2, 3)]
+HIDDEN_VALUES = {
+    "by hand before the first write": ([Fault(call="list", interfere=BY_HAND)], "applied", 1),
+    "lost and arrived": ([replace(UPDATES[0], happens=True)], "applied", 2),
+    "lost, and by hand": ([replace(UPDATES[0], interfere=BY_HAND)], "applied", 2),
+    "rejected, and by hand": (
+        [Fault(call="update", error=ConflictError, interfere=BY_HAND)], "applied", 2,
+    ),
+    "always lost": ([replace(lost, happens=True) for lost in UPDATES], "unconfirmed", 3),
+    "a create, by hand before the first write": (
+        [Fault(call="list", interfere=COPIED)], "skipped changed", 0,
+    ),
+    "a create, lost and arrived": ([DONE_AND_LOST], "applied", 2),
+    "a create, taken by hand": ([replace(TAKEN, interfere=COPIED)], "failed conflict", 1),
+    "a create, also by hand": ([Fault(call="create", interfere=COPIED)], "applied", 3),
+    "a create, kept by another run": (
+        [Fault(call="list", nth=2, interfere=kept_by_another_run)], "applied", 2,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("faults", "outcome", "sent"), HIDDEN_VALUES.values(), ids=HIDDEN_VALUES)
+def test_a_hidden_value_is_confirmed_only_by_a_response(
+    faults: list[Fault], outcome: str, sent: int, request: pytest.FixtureRequest
+) -> None:
+    """What is visible may be the work of a user who made exactly that by hand."""
+    creates = "a create" in request.node.name
+    live = () if creates else (masked(row("a", "1")),)
+    api = memory(*live, faults=faults, stores=masked)
+    report = run(api, planned(api, slack("a", "#ops" if creates else "#new")))
+    assert (outcomes(report), len(api.writes())) == ({"a": outcome}, sent)
+    if outcome == "unconfirmed":
+        again = "--resend-secret a sends it again"
+        assert report.outcomes[0].message.endswith(f"{CANNOT_BE_SEEN}{again}")  # type: ignore[union-attr]
 
 
 # Updates and deletes
@@ -290,12 +336,9 @@ def test_a_lost_write_mentions_an_interruption(stop: int | None, lost: int) -> N
     assert ("interrupted" in outcome.message) is (stop is not None)
 
 
-CANNOT_BE_SEEN = (
-    "whether it arrived cannot be seen: CloudTruth hides token; the same options send it again"
-)
 NOT_CHANGED = "it has not changed yet"
 RESENDS = {
-    "hidden": ("*****", {}, CANNOT_BE_SEEN, 1),
+    "hidden": ("*****", {}, f"{CANNOT_BE_SEEN}the same options send it again", 1),
     "shown": (OTHER_TOKEN, {}, NOT_CHANGED, 0),
     "hidden, with a visible change": ("*****", {"channel": "#old"}, NOT_CHANGED, 1),
     "hidden, with a field that is removed": ("*****", {"new_field": "x"}, NOT_CHANGED, 1),

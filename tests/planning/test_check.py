@@ -48,6 +48,9 @@ RENAME_ROTATED = make_plan(
 )
 MASKED, MASKED_EDITED = live_slack(token="*****"), live_slack(token="*****", channel="#x")
 RESEND = make_plan(desired(slack()), MASKED, resend=("*",))
+RESEND_EDITED = make_plan(desired(slack()), MASKED_EDITED, resend=("*",))
+SIDE_EFFECT = make_plan(desired(slack()), MASKED_EDITED)
+REMOVES_NOTE = make_plan(desired(slack()), live_slack(channel="#edited", note="x"))
 BEARER_MASKED = live_generic(token="***")
 WITH_BEARER = desired(generic(token=SecretRef(scheme="env", name="BEARER")))
 REMOVAL = make_plan(desired(generic()), BEARER_MASKED, secrets={}, previous=WITH_BEARER)
@@ -130,6 +133,7 @@ def pending() -> Response:
 
 ANOTHER = "another webhook with this name was created since the plan"
 EDITED_SINCE = "it was changed since the plan"
+MOVED = f"{EDITED_SINCE}: it is now slack #deploys"
 VANISHED = "it was deleted since the plan"
 KEEPER = "the webhook to keep was deleted"
 
@@ -139,7 +143,8 @@ KEEPER = "the webhook to keep was deleted"
     [
         (CREATE, (), pending()),
         (CREATE, (live_slack(),), done()),
-        (CREATE, (live_slack(token="*****"),), done()),
+        # a hidden value may be another user's: only the response to a request confirms it
+        (CREATE, (live_slack(token="*****"),), stale(ANOTHER)),
         (CREATE, (EDITED,), stale(ANOTHER)),
         (CREATE, (live_slack(), NAMESAKE), stale(ANOTHER)),
         (UPDATE, (EDITED,), pending()),
@@ -168,9 +173,20 @@ KEEPER = "the webhook to keep was deleted"
         # a rotation is pending until the new value is live; other fields are the same
         (ROTATION, (ROTATED,), pending()),
         (ROTATION, (live_slack(),), done()),
-        # a resend is not visible, so it is repeated, except if a change was sent with it
+        # a resend is not visible, so it is repeated, also if the rest was done by hand
         (RESEND, (MASKED,), pending()),
-        (make_plan(desired(slack()), MASKED_EDITED, resend=("*",)), (MASKED,), done()),
+        (RESEND_EDITED, (MASKED,), pending()),
+        (RESEND_EDITED, (live_slack(),), done()),
+        (RESEND_EDITED, (live_slack(token="*****", channel="#y"),),
+         stale(f"{EDITED_SINCE}: it is now slack #y")),
+        (RESEND_EDITED, (live_slack(token="*****", note="x"),), stale(MOVED)),
+        (SIDE_EFFECT, (MASKED,), pending()),
+        (RETYPE_PAGER, (live_slack("Pager", "id-9", token="*****"),), pending()),
+        # a removal that the plan names is left, although no known field differs
+        (REMOVES_NOTE, (live_slack(note="x"),), pending()),
+        (REMOVES_NOTE, (live_slack(),), done()),
+        (REMOVES_NOTE, (live_slack(note="x", more="y"),), stale(MOVED)),
+        (UPDATE, (live_slack(note="x"),), done()),
         # a field that is still shown, or hidden, may still be set
         (REMOVAL, (BEARER_MASKED,), pending()),
         *((REMOVAL, (gone,), done(id="id-9")) for gone in (PAGER, live_generic(token=""))),

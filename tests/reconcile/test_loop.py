@@ -10,10 +10,13 @@ import pytest
 from reconciler.errors import ExitCode, Terminated
 from reconciler.planning.run import RunPlan
 from reconciler.reconcile.loop import Round
-from reconciler.report import RunReport, Skipped
+from reconciler.reconcile.withhold import Suspensions
+from reconciler.report import Applied, Report, RunReport, Skipped
 from tests.emulated import faults
 from tests.emulated.faults import Script
 from tests.emulated.variant import ReadBack, Variant
+from tests.planning import builders
+from tests.planning.builders import desired, make_plan
 from tests.reconcile.history import check_month
 from tests.reconcile.world import Process, World, configuration, slack
 
@@ -81,6 +84,16 @@ def test_a_value_that_the_server_normalizes_is_written_once_an_hour() -> None:
     process.next_rounds(11)
     assert len(world.writes) <= 2, world.writes
     assert "stored other values" in outcomes(process.rounds[-1][1])["alpha"]
+
+
+def test_only_writes_count_against_a_script_that_undoes_them() -> None:
+    """What was done already, three times within an hour, suspends nothing."""
+    plan, suspensions = make_plan(desired(builders.slack())), Suspensions()
+    done = Applied(plan.operations[0], already_made=True)
+    for outcome, suspended in ((done, 0), (done._replace(already_made=False), 1)):
+        for _ in range(3):
+            suspensions.record(Report(plan, (outcome,)), 0.0)
+        assert len(suspensions.reasons(plan, 1.0)) == suspended
 
 
 @pytest.mark.parametrize(

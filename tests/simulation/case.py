@@ -311,7 +311,8 @@ class Case:
     killed, and whether that is after the commit. `stop` is the number of steps from the first write
     to a signal, `halt` from that to a second signal. `maintenance` is the range of requests in
     which the server rejects writes. `odds` is the probability that a request fails; there are at
-    most `max_failures`. `contradiction` is about the webhook with the id `odd_id`.
+    most `max_failures`. `contradiction` is about the webhook with the id `odd_id`. `copy_odds` is
+    the probability that a user makes a part of a planned operation by hand before a request.
     """
 
     seed: int
@@ -333,6 +334,7 @@ class Case:
     maintenance: tuple[int, int]
     contradiction: Contradiction | None = None
     odd_id: str = ""
+    copy_odds: float = 0.0
 
     @property
     def conflicting(self) -> bool:
@@ -346,7 +348,7 @@ class Case:
         Success then means that everything is as declared.
         """
         unlisted = self.contradiction is Contradiction.NEVER_LISTED
-        quiet = self.applies == 1 and not self.manual_edit_odds
+        quiet = self.applies == 1 and not self.manual_edit_odds and not self.copy_odds
         return quiet and self.late <= _SHORT and not unlisted
 
 
@@ -390,6 +392,7 @@ def case(seed: int) -> Case:
     peril = draw.random()
     stop = draw.choice((0, 0, 0, 1, 2, 3, 5, 8)) if draw.random() < 0.2 else None
     odd = random.Random(f"contradiction {seed}")  # the other choices of a seed stay the same
+    copies = random.Random(f"copies {seed}")
     began = draw.randrange(60) if draw.random() < 0.04 else 0
     found = Case(
         seed=seed,
@@ -413,6 +416,7 @@ def case(seed: int) -> Case:
         maintenance=(began, began + draw.randrange(1, 20)) if began else (0, 0),
         contradiction=odd.choice([*Contradiction]) if odd.random() < 0.2 else None,
         odd_id=odd.choice(live)["id"] if live else "",
+        copy_odds=0.2 if copies.random() < 0.3 and not any(each.invalid for each in teams) else 0.0,
     )
     if draw.random() < 0.25:  # drawn last, so that the rest of a seed stays the same
         hidden = replace(variant, masked_fields=(*variant.masked_fields, "channel"))

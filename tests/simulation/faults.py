@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from reconciler.emulator.store import Store
+from reconciler.model import SecretRef, Webhook
+from reconciler.planning.plan import Create, Delete, Plan
 from tests.emulated import faults
 from tests.emulated.faults import Fault
 from tests.emulated.variant import ReadBack
-from tests.simulation.case import Case, Contradiction, can_change_type
+from tests.simulation.case import Case, Contradiction, can_change_type, hides
 from tests.simulation.declarations import CANARY, IGNORED, content, value_of
 
 
@@ -116,11 +118,29 @@ def _hollow() -> Fault:
     return faults.raw(json.dumps(page).encode())
 
 
+_BY_HAND = {
+    "token": f"xoxb-5555555555-{CANARY}person",
+    "channel": "#mine",
+    "url": f"https://hooks.example.com/{CANARY}person",
+    "username": "me",
+    "password": f"{CANARY}person",
+}
+
+
+def hidden_fields(case: Case, webhook: Webhook) -> Set[str]:
+    """Return the fields of a declaration that are secret, or that the server hides."""
+    return {
+        name
+        for name, value in webhook.configuration.items()
+        if isinstance(value, SecretRef) or hides(case.variant, name)
+    }
+
+
 class ConsoleUser:
     """Edits, retypes, deletes, renames and creates webhooks now and then.
 
     `touched` maps every name that this user has changed to the time of the last change: few
-    guarantees hold for those.
+    guarantees hold for those. `edited` are those that were not only changed to what a plan shows.
     """
 
     def __init__(self, case: Case) -> None:
@@ -135,7 +155,10 @@ class ConsoleUser:
             for each in team.desired.webhooks
             if each.type == "slack" or self._changes_type
         ]
+        self._case = case
+        self._copy = random.Random(f"copy {case.seed}")
         self.touched: dict[str, float] = {}
+        self.edited: set[str] = set()
         self.made = 0
         self._now = 0.0
 
@@ -170,6 +193,7 @@ class ConsoleUser:
             return self._do(store, "deletes", row)
         if what == "rename":
             self.touched[row["name"]] = self._now
+            self.edited.add(row["name"])
             self.made += 1
             return self._do(store, "renames", {**row, "name": f"person-{self.made}"})
         if what == "retype" and self._changes_type:
@@ -188,9 +212,51 @@ class ConsoleUser:
 
     def _do(self, store: Store, verb: str, row: Mapping[str, Any]) -> str:
         self.touched[row["name"]] = self._now
+        if verb != "copies":
+            self.edited.add(row["name"])
         match verb:
             case "deletes":
                 store.delete(row["id"])
             case _:
                 store.save(row)
         return f"person {verb} {row['name']}"
+
+    def maybe_copy(
+        self, store: Store, organization: str, plan: Plan, written: Set[str], now: float
+    ) -> str | None:
+        """Maybe make a visible part of a planned operation; return a description of the change.
+
+        The hidden values of webhooks that no apply has `written` may become other ones.
+        """
+        draw = self._copy
+        if not self._case.copy_odds or draw.random() >= self._case.copy_odds:
+            return None
+        self._now = now
+        operations = [each for each in plan.operations if not isinstance(each, Delete)]
+        if not operations:
+            return None
+        operation = draw.choice(operations)
+        after, rows = operation.after, store.webhooks(organization)
+        hidden = hidden_fields(self._case, after)
+        shown = {name: value for name, value in after.configuration.items() if name not in hidden}
+        values = {name: _BY_HAND[name] for name in hidden}
+        copy = {"name": after.name, "type": after.type, "event_types": sorted(after.event_types)}
+        if isinstance(operation, Create):
+            if after.name in [row["name"] for row in rows]:
+                return None
+            row = {**copy, "organization": organization, "configuration": {**values, **shown}}
+            return self._do(store, "copies", row)
+        row = next((row for row in rows if row["id"] == operation.before.id), {})
+        if row.get("type") != after.type:
+            return None
+        self.touched[row["name"]] = now
+        before = row["configuration"]
+        if row["id"] in written or draw.random() < 0.5:
+            values |= {name: before[name] for name in hidden & before.keys()}
+        if draw.random() < 0.5:
+            values = {**before, **values}  # fields that are not declared stay
+        copy["configuration"] = {**values, **shown}
+        if draw.random() < 0.4:
+            part = draw.choice(("name", "event_types", "configuration"))
+            copy = {part: copy[part]}
+        return self._do(store, "copies", {**row, **copy})

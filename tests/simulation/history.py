@@ -11,6 +11,7 @@ from pathlib import Path
 from reconciler.errors import ExitCode, NotReviewedError, ReconcilerError
 from reconciler.planning.plan import Create, Delete, FieldRemoved, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.readback import destination
 from reconciler.planning.review import Review, approve_all
 from reconciler.planning.run import RunPlan
 from reconciler.report import Failed, Report
@@ -20,7 +21,7 @@ from reconciler.source.saved_plan import parse_plan, save_run
 from reconciler.workflow import Checked, Connection, Inputs, applying, gather, plan
 from tests.loading import loaded
 from tests.simulation.case import ApplyMode, Case, Team, can_change_type, case
-from tests.simulation.declarations import CANARY, ENVIRONMENT
+from tests.simulation.declarations import CANARY, ENVIRONMENT, secrets
 from tests.simulation.invariants import Process, Result, Violation
 from tests.simulation.report_checks import ReportChecks, is_unseen, reveals_secret
 from tests.simulation.scheduler import Crash
@@ -36,14 +37,15 @@ class Program:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._reviewed: dict[str, object] = {}
-        self.checks = ReportChecks(world.case, world.invariants, world.console_user.touched.keys())
+        self._reviewed: dict[str, tuple[str, set[str]]] = {}
+        self.checks = ReportChecks(world.case, world.invariants, world.console_user)
 
     def plan(self, process: Process, *, without_secrets: bool = False) -> Plan | None:
         """Make a plan, with or without secrets; return None on failure."""
         with self._checked_errors(process), self._world.connected(process) as (api, _, _):
             gathered = gather(_checked(process, without_secrets=without_secrets), KEY)
-            return plan(gathered, api, options=process.team.options)
+            self._world.plan = plan(gathered, api, options=process.team.options)
+            return self._world.plan
         return None
 
     def remember_review(self, plan: Plan) -> None:
@@ -109,12 +111,19 @@ class Program:
                 if left and not (repeated and len(left) < len(digests)):
                     raise Violation("unreviewed operations are about to be applied")
         for operation in made.operations if review is not None else ():
-            if isinstance(operation, Create) or operation.before.id not in self._reviewed:
-                continue
             # A repeated resend finds the host and the removals of the first one done already.
-            if not is_unseen(operation) and self._reviewed[operation.before.id] != _seen(operation):
+            if isinstance(operation, Create) or is_unseen(operation):
+                continue
+            where, removed = _seen(operation)
+            reviewed_where, reviewed_removals = self._reviewed.get(
+                operation.before.id, (where, removed)
+            )
+            # A user may have made a part of the plan, and only a visible secret is left.
+            if isinstance(operation, Update) and where == destination(operation.after, secrets()):
+                reviewed_where = where
+            if where != reviewed_where or not removed <= reviewed_removals:
                 raise Violation(f"{operation.name} has another destination than in the review")
-        process.activity.plan = made
+        process.activity.plan = self._world.plan = made
         process.activity.ids_before = frozenset(self._world.invariants.names())
         return True
 
@@ -336,7 +345,7 @@ class History:
         }
 
 
-def _seen(operation: Update | Delete) -> object:
+def _seen(operation: Update | Delete) -> tuple[str, set[str]]:
     """Return what a reviewer sees of the live webhook besides plain fields."""
     fields = operation.fields if isinstance(operation, Update) else ()
     removed = {str(each.path[-1]) for each in fields if isinstance(each, FieldRemoved)}

@@ -40,6 +40,7 @@ from tests.simulation.case import (
     stored_name,
 )
 from tests.simulation.declarations import CANARY, Row, secrets, value_of
+from tests.simulation.faults import ConsoleUser, hidden_fields
 from tests.simulation.invariants import Invariants, Process, Violation
 
 _CLEAN = (1, 3, 4, 5, 6, 8)
@@ -51,12 +52,13 @@ def _unreviewed(outcome: Outcome) -> bool:
 
 
 class ReportChecks:
-    """Compares reports with what is stored. `touched` holds names the console user has changed."""
+    """Compares reports with what is stored."""
 
-    def __init__(self, case: Case, invariants: Invariants, touched: Set[str]) -> None:
+    def __init__(self, case: Case, invariants: Invariants, console_user: ConsoleUser) -> None:
         self._case = case
         self._invariants = invariants
-        self._touched = touched
+        self._touched: Set[str] = console_user.touched.keys()
+        self._edited: Set[str] = console_user.edited
 
     def check_exit_code(self, process: Process, code: ExitCode) -> None:
         """Compare an exit code with the state of the server."""
@@ -92,6 +94,8 @@ class ReportChecks:
             sure = report.verified or not isinstance(each.operation, Delete)
             if isinstance(each, Applied) and sure and self._case.only_request_failures:
                 self._check_applied(process.team, each)
+            if isinstance(each, Applied) and not self._case.conflicting:
+                self._check_hidden_values(process, each)
         # A signal ends the pauses; the row by its id then confirms what the listing lags behind.
         lags = self._case.contradiction is Contradiction.OLD_LISTING and report.stopped is not None
         if report.complete and report.writes and not (self._case.variant.stale or lags):
@@ -207,6 +211,29 @@ class ReportChecks:
             raise Violation(f"{change.name} is reported as applied, and does not exist")
         sent = isinstance(change, Create) or "configuration" in change.sent_fields
         self._check_row(team, change.after, row, sent=sent)
+
+    def _check_hidden_values(self, process: Process, outcome: Applied) -> None:
+        """Check that what is reported as applied has the hidden values that it sends.
+
+        A value that was read before the first write needs no request, and may be edited since.
+        """
+        change = outcome.operation
+        row = next((row for row in self._invariants.rows() if row["id"] == outcome.id), None)
+        if isinstance(change, Delete) or "configuration" not in change.sent_fields or row is None:
+            return
+        # Any other edit may have come after the write.
+        if row["name"] != change.name:
+            return
+        if change.name in self._edited | process.team.inapplicable:
+            return
+        webhook, read = change.after, (process.activity.compared or {}).get(row["id"])
+        for name in hidden_fields(self._case, webhook):
+            field = FIELDS[webhook.type][name]
+            stored, wanted = row["configuration"].get(name), value_of(webhook.configuration[name])
+            if read is not None and read.value(name) in (wanted, Secret(str(wanted))):
+                continue
+            if field.normalize(str(stored)) != field.normalize(str(wanted)):
+                raise Violation(f"{change.name} is reported as applied, with another {name}")
 
     def check_converged(self, team: Team, plan: Plan, again: Plan) -> None:
         """Check after a success that the next plan is empty and the store agrees."""

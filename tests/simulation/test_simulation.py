@@ -51,7 +51,7 @@ def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
     """An apply is killed before each request arrives and after each one is committed."""
     drawn = case(seed)
     alone = replace(drawn, teams=drawn.teams[:1], applies=1, parallelism=1)
-    undisturbed = replace(alone, crash=None, stop=None, manual_edit_odds=0.0)
+    undisturbed = replace(alone, crash=None, stop=None, manual_edit_odds=0.0, copy_odds=0.0)
     steps = sum(" first " in line for line in run_case(undisturbed).trace)
     assert steps > 10
     for step in range(steps):

@@ -12,6 +12,7 @@ from typing import cast
 from reconciler.api.client import Client, connect
 from reconciler.api.origin import Network
 from reconciler.model import Secret
+from reconciler.planning.plan import Plan
 from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry, Request, Response
 from tests.emulated.in_process import InProcess
 from tests.simulation.case import Case, Contradiction
@@ -41,6 +42,9 @@ class World:
         self.faults.row = lambda key: getattr(store.row(key), "data", None)
         self.emulator.is_frozen = self._is_frozen
         self._never_listed: str | None = None
+        self.plan: Plan | None = None
+        """The last plan that a user saw."""
+        self._written: set[str] = set()
         for row in case.live:
             store.save({"organization": organization, **row})
         self.invariants = Invariants(case, store, organization, self.console_user)
@@ -116,17 +120,21 @@ class World:
 
     def edit_by_hand(self) -> None:
         """Give the console user a chance to change a webhook."""
-        if self.faults.active:
-            done = self.console_user.maybe_edit(
-                self.emulator.store, self.emulator.organization, self.scheduler.now
-            )
-            if done is not None:
-                self.note(done)
+        if not self.faults.active:
+            return
+        store, organization = self.emulator.store, self.emulator.organization
+        user, now = self.console_user, self.scheduler.now
+        done = [user.maybe_edit(store, organization, now)]
+        if self.plan is not None:
+            done.append(user.maybe_copy(store, organization, self.plan, self._written, now))
+        for text in filter(None, done):
+            self.note(text)
 
     def _serve(self, process: Process, clock: SeededClock, request: Request) -> Response:
         """Pass a request to the server, and return its response."""
         if request.method != "GET":
             process.activity.sent.add(_key(request))
+            self._written.add(_key(request)[1])
         try:
             self.scheduler.sleep(clock.uniform(0, self.case.latency))
         except Crash:
