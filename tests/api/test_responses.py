@@ -6,6 +6,7 @@ import contextlib
 import html
 import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ from reconciler.errors import (
 )
 from reconciler.model import UNKNOWN, DeliveryError, LiveValue, Organization, Secret
 from tests.api.support import slack
+from tests.goldens import rows
 from tests.ports import START
 
 CALL = Call(
@@ -60,22 +62,8 @@ def error_for(status: int, document: Any = None, *secret_values: str, kind: str 
 
 
 @pytest.mark.parametrize(
-    ("document", "detail", "fields"),
-    [
-        ({"detail": "No."}, "No.", []),
-        ({"message": "Bad credentials", "status": "401"}, "Bad credentials", ["status: 401"]),
-        ({"name": ["Taken.", "Long."]}, None, ["name: Taken.", "name: Long."]),
-        ({"name": "Taken."}, None, ["name: Taken."]),
-        ({"configuration": {"token": ["Bad."]}}, None, ["configuration.token: Bad."]),
-        ({"event_types": {"0": ["Bad."]}}, None, ["event_types.0: Bad."]),
-        ({"event_types": [{}, {"x": ["Bad."]}]}, None, ["event_types.1.x: Bad."]),
-        ({"__all__": ["Taken."]}, None, [": Taken."]),
-        ({"non_field_errors": ["Taken."]}, None, [": Taken."]),
-        (["Taken.", "Long."], None, [": Taken.", ": Long."]),
-        ({"detail": ["One.", "Two."]}, "One.", [": Two."]), ("plain", None, [": plain"]),
-        (None, None, []), ({"name": None, "x": 5, "y": []}, None, []),
-    ],
-)  # fmt: skip
+    ("document", "detail", "fields"), rows(Path(__file__).with_name("errors.yaml"))
+)
 def test_every_form_of_an_error_is_understood(
     document: Any, detail: str | None, fields: list[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,11 @@ from reconciler.errors import CredentialError
 from reconciler.model import Secret, SecretRef, Webhook
 from reconciler.report import Check, Checklist, Status
 from tests.deliveries.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
+from tests.goldens import rows
 from tests.planning.builders import TOKEN_REF, slack as hook
 from tests.ports import InlineWorkers, VirtualClock
 
 OTHER = SecretRef(scheme="env", name="SAME_TOKEN")
-NO_PUBLIC = ("chat:write", "chat:write.customize")
-PUBLIC_ONLY = (*SCOPES, "channels:read")
 
 
 def check_slack(
@@ -89,46 +89,15 @@ def test_a_valid_token() -> None:
 
 
 FILE = SecretRef(scheme="file", name="secrets/slack")
-CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
-    ("secret", "fail", "env SLACK_BOT_TOKEN: not set, empty", {"value": None}),
-    ("secret", "fail", "file secrets/slack: not set, empty or not usable",
-     {"value": None, "token": FILE}),
-    ("token", "warn", "user token", {"value": "xoxp-" + "canary-12345"}),
-    ("token", "warn", "app-level", {"value": "xapp-" + "canary-12345"}),
-    ("token", "warn", "refresh", {"value": "xoxe-" + "canary-12345"}),
-    ("token", "warn", "12 hours", {"value": "xoxe.xoxb-" + "canary-12345"}),
-    ("token", "warn", "unrecognized", {"value": "xoxs-" + "canary-12345"}),
-    ("token", "fail", "not sent to Slack", {"value": "hunter2-hunter2"}),
-    ("token", "fail", "not sent to Slack", {"value": "xoxb-"}),
-    ("token", "fail", "not sent to Slack", {"value": "https://hooks.example.com/x"}),
-    ("token", "fail", "not sent to Slack", {"value": " "}),
-    ("slack", "fail", "rejected the token", {"auth": "invalid_auth"}),
-    ("slack", "fail", "was revoked", {"auth": "token_revoked"}),
-    ("slack", "fail", "deactivated", {"auth": "account_inactive"}),
-    ("slack", "fail", "rotation", {"auth": "token_expired"}),
-    ("slack", "fail", "Slack returns the error odd_one", {"auth": "odd_one"}),
-    ("slack", "fail", "Slack returns the error unknown_error", {"auth": "\x1b[31m::error::"}),
-    ("scopes", "warn", "not as CloudTruth", {"scopes": SCOPES[:2]}),
-    ("scopes", "fail", "chat:write is missing", {"scopes": ("channels:read",)}),
-    ("scopes", "unknown", "does not report", {"scopes": None}),
-    ("channel", "ok", "", {"scopes": SEEING, "channel": "#deploys"}),
-    ("channel", "ok", "", {"scopes": SEEING, "channel": "audit"}),
-    ("channel", "fail", "archived", {"scopes": SEEING, "channel": "#old"}),
-    ("channel", "fail", "private", {"scopes": SEEING, "channel": "secret"}),
-    ("channel", "fail", "no such channel", {"scopes": SEEING, "channel": "#not-there"}),
-    ("channel", "ok", "", {"scopes": SEEING, "channel": "C00000001"}),
-    ("channel", "fail", "no such channel", {"scopes": SEEING, "channel": "C99999999"}),
-    # It may be a private one, which this token cannot see.
-    ("channel", "warn", "not among", {"scopes": PUBLIC_ONLY, "channel": "#not-there"}),
-    ("channel", "fail", "is missing", {"scopes": (*NO_PUBLIC, "channels:read")}),
-    ("channel", "unknown", "must be invited", {"scopes": NO_PUBLIC}),
-    ("channel", "unknown", "not checked", {"scopes": None}),
-    ("send", "fail", "no such channel", {"channel": "#not-there"}),
-    ("send", "fail", "archived", {"channel": "#old"}),
-    ("send", "fail", "not in the channel", {"scopes": ("chat:write",)}),
-    ("send", "fail", "lacks a scope", {"scopes": ("channels:read",)}),
-    ("send", "fail", "does not allow", {"post": "restricted_action_read_only_channel"}),
-]  # fmt: skip
+CHECKS: list[Any] = [
+    *rows(Path(__file__).with_name("slack.yaml")),
+    (
+        "secret",
+        "fail",
+        "file secrets/slack: not set, empty or not usable",
+        {"value": None, "token": FILE},
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "status", "detail", "given"), CHECKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from tests.cli.conftest import MakeCloud, Shell
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
 from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack, Variant
+from tests.goldens import rows
 from tests.planning.builders import generic
 from tests.ports import VirtualClock
 
@@ -74,35 +76,13 @@ def test_a_correct_server() -> None:
 
 
 NEW = {"events": [*Variant.events, "secret_rotated"], "types": ["slack", "generic", "teams"]}
-UNREADABLE = {"shown_role": "VIEWER", "read_role": "ADMIN"}
+SCHEMA = "warn event types: new: secret_rotated | warn webhook types: new: teams"
 
 
 @pytest.mark.parametrize(
     ("choices", "name", "shown"),
-    [
-        (NEW, "schema", "warn event types: new: secret_rotated | warn webhook types: new: teams"),
-        *(({"key": "no", "bad_key_status": status}, "key", "fail the server does not accept the")
-          for status in (401, 403)),
-        # The key is accepted; the error of the listing is that the role is too low.
-        (UNREADABLE, "key", "ok accepted"),
-        (UNREADABLE, "role", "warn VIEWER can only read webhooks"),
-        (UNREADABLE, "webhooks", "lacks permission"),
-        ({"shown_role": "CONTRIB"}, "role", "warn CONTRIB can only read"),
-        ({"shown_role": "viewer"}, "role", "warn VIEWER can only read"),
-        ({"maintenance": True}, "maintenance", "fail the organization is in maintenance"),
-        ({"guards": ("Acme",)}, "organization", "ok found"),
-        ({"guards": ("Acme", "Globex")}, "organization", "fail the key belongs to another"),
-        ({"guards": ("Globex",)}, "organization", "fail the key belongs to another"),
-        ({"guards": (None, "Globex", "A*")}, "organization", "ok found"),
-        ({"names": ()}, "read-back", "unknown no live webhook has secrets"),
-        ({"read_back": "plain"}, "read-back", "slack token: shown (3 webhooks)"),
-        *(({"read_back": form}, "read-back", "masked or encrypted (3 webhooks);")
-          for form in ("partial", "ciphertext")),
-        *(({"read_back": form}, "read-back", f"{form} (3 webhooks);")
-          for form in ("omitted", "null", "empty")),
-        ({"read_back": "configuration-null"}, "read-back", "not shown"),
-    ],
-)  # fmt: skip
+    [(NEW, "schema", SCHEMA), *rows(Path(__file__).with_name("variants.yaml"))],
+)
 def test_each_variant_is_reported(choices: dict[str, Any], name: str, shown: str) -> None:
     """The check reports the behavior, and shows no secret and no other organization."""
     checks = check_with(
@@ -224,36 +204,8 @@ def test_descriptions(document: Any, expected: str) -> None:
 
 # The proxy and the certificates.
 
-PROXY = "http://me:canary@proxy.example:3128"
-DIRECT = "ok NO_PROXY excludes this server: direct connection"
-USED = "ok requests go through the proxy in "
-SHOWN = f"{USED}HTTPS_PROXY (http://proxy.example:3128)"
 
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({}, "ok none: direct connection"),
-        ({"HTTP_PROXY": PROXY}, "ok none: direct connection"),
-        ({"HTTPS_PROXY": PROXY}, SHOWN),
-        ({"HTTPS_PROXY": "http://"}, f"{USED}HTTPS_PROXY"),
-        ({"HTTPS_PROXY": "proxy:8080"}, f"{USED}HTTPS_PROXY (http://proxy:8080)"),
-        # Lower case wins, then the specific one over ALL_PROXY.
-        ({"https_proxy": "http://a", "HTTPS_PROXY": PROXY}, f"{USED}https_proxy (http://a)"),
-        ({"HTTPS_PROXY": "http://a", "ALL_PROXY": PROXY}, f"{USED}HTTPS_PROXY (http://a)"),
-        ({"ALL_PROXY": "socks5://[::1]:1080"}, f"{USED}ALL_PROXY (socks5://[::1]:1080)"),
-        # A name excludes itself and its subdomains.
-        *[({"HTTPS_PROXY": PROXY, "NO_PROXY": each}, DIRECT)
-          for each in ("*", "example", ".example", "a.example:443", "localhost, .example")],
-        *[({"HTTPS_PROXY": PROXY, "NO_PROXY": each}, SHOWN)
-          for each in ("ample", "", " , ")],
-        ({}, "ok uses the system's certificates"),
-        ({"SSL_CERT_FILE": "/x.pem", "CURL_CA_BUNDLE": "/y.pem"},
-         "ok uses the certificates in SSL_CERT_FILE (/x.pem)"),
-        ({"CURL_CA_BUNDLE": "/y.pem"},
-         "warn CURL_CA_BUNDLE is set, but webhooks does not read it"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("environ", "expected"), rows(Path(__file__).with_name("network.yaml")))
 def test_proxy_and_certificates(environ: dict[str, str], expected: str) -> None:
     """The variables in use are shown; the user and password of a proxy never are."""
     checks = [*check_network(Origin.parse("https://a.example"), environ)]
