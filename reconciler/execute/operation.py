@@ -161,7 +161,7 @@ def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) 
     # A create is sent less often: each lost one may still appear later, and would be a duplicate.
     for _ in range(_SENDS[type(operation)]):
         try:
-            return _send(operation, run)
+            return _with_late_creates(_send(operation, run), _count_lost(errors))
         except AmbiguousWriteError as error:
             run.ledger.record_lost(operation)
             errors.append(error)
@@ -171,7 +171,8 @@ def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) 
             errors.append(error)
         outcome = _confirmed(operation, run, errors)
         if not isinstance(outcome, str):
-            return outcome
+            # One of the lost requests created the webhook that is live.
+            return _with_late_creates(outcome, _count_lost(errors) - 1)
         # The name of a create is taken, and not by this run: sending it again changes nothing.
         if _has_conflict(errors) and isinstance(operation, Create):
             raise errors[-1]
@@ -191,8 +192,20 @@ def _confirmed(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> 
         raise errors[-1] from error
 
 
+def _count_lost(errors: Sequence[ApiError]) -> int:
+    return sum(isinstance(error, AmbiguousWriteError) for error in errors)
+
+
+def _with_late_creates(outcome: Outcome, lost: int) -> Outcome:
+    """Return the outcome, with a note if a lost request may still create a second webhook."""
+    if lost < 1 or not isinstance(outcome, Applied) or not isinstance(outcome.operation, Create):
+        return outcome
+    late = "sent twice: a duplicate may appear; plan again in a minute"
+    return outcome._replace(note="; ".join(filter(None, [outcome.note, late])))
+
+
 def _is_lost(errors: Sequence[ApiError]) -> bool:
-    return any(isinstance(error, AmbiguousWriteError) for error in errors)
+    return _count_lost(errors) > 0
 
 
 def _has_conflict(errors: Sequence[ApiError]) -> bool:

@@ -252,7 +252,10 @@ class Match:
                 hint = f"it is matched by name; {copy}, or remove `id`"
                 # Without `id`, two entries would declare one name.
                 if numbers[webhook.name] > 1:
-                    hint = f"other entries have this name: {copy}, or remove the entry"
+                    hint = (
+                        f"other entries have this name: {copy}, after the apply if that creates "
+                        "the webhook, or remove the entry"
+                    )
                 self._note_missing_id(webhook, hint)
             else:
                 declared.append(webhook)

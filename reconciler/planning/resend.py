@@ -146,7 +146,8 @@ class Resends:
                 "unknown-resend",
                 f"--resend-secret {name!r} matches no declared secret reference "
                 "and no declared webhook with a secret",
-                "pass a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
+                "pass a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook; in one of "
+                "several organizations, `Acme: Deploys`",
             )
 
     def _before(self, webhook: Webhook, id_: str) -> Webhook | None:

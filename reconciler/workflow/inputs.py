@@ -327,8 +327,8 @@ def _shared_keys(groups: Mapping[str | None, Iterable[Document]]) -> dict[str | 
                 users[key, value] = None  # 60 organizations with one key are one mistake
                 warnings[name] = warning(
                     "shared-key",
-                    f"{document.file} has the `{key}` of {first[1]}, but a key belongs to one "
-                    "organization",
+                    f"{document.file} has the `{key}` of {first[1]}, {masked(str(value))}, but a "
+                    "key belongs to one organization",
                     "set another one in each file, or choose one with --organization",
                     Place(document.file, (key,)),
                 )

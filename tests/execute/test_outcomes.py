@@ -92,6 +92,27 @@ def test_an_operation_that_was_already_done_has_its_id_and_a_note(
         assert outcome == Applied(outcome.operation, id=id, note=note, already_made=already_made)
 
 
+@pytest.mark.parametrize(
+    ("faults", "note"),
+    [
+        ([LOST], "sent twice"),
+        (
+            [LOST, replace(LOST, nth=2, happens=True)],
+            "no response (2 attempts); it is live; sent twice",
+        ),
+        ([replace(LOST, happens=True)], "no response (1 attempt); it is live"),
+        ([replace(LOST, happens=True, call="update")], None),
+    ],
+)
+def test_a_create_that_was_sent_twice_may_have_a_duplicate(
+    faults: list[Fault], note: str | None
+) -> None:
+    """A lost request may still arrive after the run."""
+    outcome = outcome_of(memory(faults=faults), slack("a"))
+    late = ": a duplicate may appear; plan again in a minute" if note and "twice" in note else ""
+    assert outcome == Applied(operation=outcome.operation, id="id-101", note=note and note + late)
+
+
 def test_a_conflict_has_the_id_of_the_other_webhook_and_a_next_step() -> None:
     """The hint is for both cases: one live webhook with the name, or two."""
     other = appear(row("a", "9", "#manual"))
