@@ -111,7 +111,7 @@ def conclusion(run: RunReport) -> list[str]:
         # Whoever applies by digest expects changes.
         if run.exit_code is ExitCode.OK and not run.digest:
             return [_NOTHING_EXPECTED]
-    return _exit(run.exit_code, _meaning_of_run(run, finish))
+    return [*_read_back_in_all(run), *_exit(run.exit_code, _meaning_of_run(run, finish))]
 
 
 def totals(run: RunReport) -> list[str]:
@@ -194,11 +194,27 @@ def _verification(report: Report) -> str:
     if not report.writes:
         return "Nothing was written."
     if report.verified:
-        text = "Read back and compared after the last write"
-        if report.hidden:
-            text += f", except {plural(report.hidden, 'value')} that cannot be compared"
-        return f"{text}."
+        return _read_back(report.hidden)
     return "Not read back after the last write: run plan to see the live webhooks."
+
+
+def _read_back_in_all(run: RunReport) -> list[str]:
+    """Return whether what was written in several organizations was read back."""
+    written = [report for report in run.reports if report.writes]
+    missing = [quote(report.plan.organization.name) for report in written if not report.verified]
+    if missing:
+        names = shorten(missing, 3)
+        return [f"Not read back after the last write: {names}; run plan to see the live webhooks."]
+    if not written:
+        return []
+    return [_read_back(sum(report.hidden for report in written))]
+
+
+def _read_back(hidden: int) -> str:
+    text = "Read back and compared after the last write"
+    if hidden:
+        text += f", except {plural(hidden, 'value')} that cannot be compared"
+    return f"{text}."
 
 
 def _meaning(report: Report) -> str:
