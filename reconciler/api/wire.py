@@ -159,7 +159,7 @@ def _configuration(value: Any, kind: str, id_: str) -> Mapping[str, LiveValue] |
     return {
         key: _shared(inner)
         if key in shown and not isinstance(inner, (dict, list))
-        else _wrapped(inner, id_, 0)
+        else wrapped(inner, id_)
         for key, inner in value.items()
     }
 
@@ -177,7 +177,7 @@ def _events(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _wrapped(value: Any, id_: str, depth: int) -> LiveValue:
+def wrapped(value: Any, id_: str, depth: int = 0) -> LiveValue:
     """Wrap every string, because an unknown field may be a secret."""
     if isinstance(value, str):
         return Secret(_shared(value))
@@ -188,8 +188,8 @@ def _wrapped(value: Any, id_: str, depth: int) -> LiveValue:
     if depth == _MAX_DEPTH:
         raise _invalid(f"webhook {id_} with a configuration of over {_MAX_DEPTH} levels")
     if isinstance(value, list):
-        return [_wrapped(inner, id_, depth + 1) for inner in value]
-    return {key: _wrapped(inner, id_, depth + 1) for key, inner in value.items()}
+        return [wrapped(inner, id_, depth + 1) for inner in value]
+    return {key: wrapped(inner, id_, depth + 1) for key, inner in value.items()}
 
 
 def _last_run(value: Any) -> str | None:

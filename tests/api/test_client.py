@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from reconciler.api.client import Client, read_all
+from reconciler.api.parameters import Parameters
 from reconciler.errors import (
     AmbiguousWriteError,
     IncompleteListingError,
@@ -146,6 +147,17 @@ def test_an_error_quotes_no_secret_of_another_organization() -> None:
             connect(key, adapter=first.adapter).api.list()
         connect(key, adapter=second.adapter).api.list()
     assert caught.value.detail == "*** pin9"
+
+
+def test_an_error_quotes_no_value_of_a_parameter() -> None:
+    """A server that ignores the filters of a list shows the values of other parameters."""
+    row = {"id": "1", "name": "other", "values": {"default": {"value": "NewPassword-2"}}}
+    refusal = json_response(400, {"detail": "NewPassword-2 is in use"})
+    parameters = Parameters(transport(json_response(200, {"results": [row]}), refusal)[0])
+    assert parameters.named("p", "mine") is None
+    with pytest.raises(InvalidRequestError) as caught:
+        parameters.create("p", "mine", "")
+    assert caught.value.detail == "*** is in use"
 
 
 # --- PUT instead of PATCH ---
