@@ -44,8 +44,8 @@ _EXIT_CODES: Final = """\
 | 1 | failed: API or network error, incomplete listing, all planned webhooks changed since the \
 plan, a declaration that cannot be applied (`apply` wrote nothing); a failed check (`doctor`, \
 `check`, `status --failing`) |
-| 2 | there are changes, or declarations that cannot be applied (`drift`, `reconcile` without \
-`--every`, `plan --detailed-exitcode`) |
+| 2 | there are changes, declarations that cannot be applied, or secrets that may differ (`drift`, \
+`reconcile` without `--every`, `plan --detailed-exitcode`) |
 | 3 | invalid or missing file, unresolved secret |
 | 4 | missing or rejected key, missing permission, wrong organization, maintenance |
 | 5 | blocked by a guard |

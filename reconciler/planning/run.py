@@ -114,7 +114,8 @@ class RunPlan(NamedTuple):
     @property
     def detailed_exit_code(self) -> ExitCode:
         """Return the exit code of `--detailed-exitcode`."""
-        differs = any(plan.operations or plan.unapplied for plan in self.plans)
+        # A secret that may differ is sent by no plan, so nothing else would show a rotation.
+        differs = any(plan.operations or plan.unapplied or plan.not_equal for plan in self.plans)
         return ExitCode.CHANGES if differs and self.exit_code is ExitCode.OK else self.exit_code
 
 
