@@ -49,9 +49,14 @@ from reconciler.ci.reviews import (
 )
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import triggering
-from reconciler.errors import ConfigurationError, ReconcilerError, StalePlanError
+from reconciler.errors import (
+    ConfigurationError,
+    NotReviewedError,
+    ReconcilerError,
+    StalePlanError,
+)
 from reconciler.findings import Finding, note, plural, warning
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Attribution, Operation, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review, compare_with_review
@@ -74,6 +79,7 @@ _MAX_PARTS: Final = 10
 
 _UPDATING: Final = "_Updating this plan. Merging applies nothing until the update is complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
+_AGAIN: Final = "plan the pull request again: push to its branch or re-run its check"
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
 
 
@@ -190,7 +196,7 @@ def _is_shown(result: RunPlan, is_touched: bool) -> bool:
 def _target(run: Run, source: Source, base: str | None, findings: list[Finding]) -> Target:
     """Return how an organization is planned; without a known base, add a warning."""
     target = Target(source, options=PlanOptions(resend=run.resend))
-    if run.pull is None:
+    if run.pull is None and run.merge_queue is None:
         return target
     problem = "the base commit is not in this clone; check out with fetch-depth: 0"
     if base is not None:
@@ -367,7 +373,10 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
     queue = _queued(run, github, branch)
     findings: list[Finding] = []
     stale: list[str] = []
-    with run.connect([Target(source) for source in concerned_by_change(run, sources)]) as connected:
+    missing: list[str] = []
+    base = merge_base(run, run.base_commit)
+    chosen = [_target(run, source, base, findings) for source in concerned_by_change(run, sources)]
+    with run.connect(chosen) as connected:
         # A review is matched by the organization of the key, which a file may name differently.
         targets = identify(connected)
         subjects = [subject_of_key(target) for target in targets]
@@ -392,19 +401,30 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
             stale += [quote(operation.name) for operation in comparison.stale]
             if not comparison.stale:
                 findings += unreviewed(organization.plan, comparison)
+            operations = map(organization.plan.operations.__getitem__, comparison.unreviewed)
+            # What changed live is no reason to keep a change of something else from merging.
+            missing += [
+                quote(operation.name) for operation in operations if _is_declared(operation)
+            ]
     result = JobResult(
         plan=guarded(run, planned),
         findings=list(dict.fromkeys(findings)),
         file_options=run.file_options,
     )
-    if not stale:
+    if stale:
+        message = f"the plan for {plural(len(stale), 'webhook')} differs from the reviewed plan"
+        problem = StalePlanError(f"{message}: {', '.join(stale[:5])}", hint=_AGAIN)
+    elif missing and run.by_review and run.reviewing == "require":
+        message = f"{plural(len(missing), 'operation')} of this group has no approved plan"
+        problem = NotReviewedError(f"{message}: {', '.join(missing[:5])}", hint=_AGAIN)
+    else:
         return result
-    problem = StalePlanError(
-        f"the plan for {plural(len(stale), 'webhook')} differs from the reviewed "
-        f"plan: {', '.join(stale[:5])}",
-        hint="plan the pull request again: push to its branch or re-run its check",
-    )
     return replace(result, problem=problem)
+
+
+def _is_declared(operation: Operation) -> bool:
+    """Return whether the change that is planned causes an operation."""
+    return operation.attribution in (Attribution.THIS_CHANGE, Attribution.PARTLY_DRIFT)
 
 
 def _queued(run: Run, github: GitHub, branch: str) -> list[Pull]:

@@ -883,6 +883,22 @@ def test_a_merge_group_includes_merges_not_applied_yet(here: World) -> None:
     assert here.queue_up(2).code == 0
 
 
+def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> None:
+    """What changed live does not fail a group that does not declare it."""
+    here.emulator.configure("Audit", channel="by-hand")
+    here.propose(1, "Audit", "Deploys")
+    here.github.comments.clear()
+    rejected = here.queue_up(1)
+    assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
+    assert "1 operation of this group has no approved plan: Deploys" in rejected.stdout
+    here.topic(2)
+    here.put({"readme.md": "x"})
+    assert here.pull(2).code == 0
+    assert here.queue_up(2).code == 0
+    here.propose(1, "Audit", "Deploys")
+    assert here.queue_up(1).code == 0
+
+
 # Drift.
 
 
