@@ -220,7 +220,7 @@ def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> s
     # Cut to the maximum last, because a partial secret at the end would not be recognized. The
     # first cut only bounds the work.
     text = str(value)[: 2 * _MAX_TEXT]
-    return without_secrets(text, secrets)[:_MAX_TEXT]
+    return _without_secrets(text, secrets)[:_MAX_TEXT]
 
 
 def _revealed(value: Any) -> Iterator[str]:
@@ -283,7 +283,7 @@ class Redactor:
 
     def redact(self, text: str, values: Sequence[str] = ()) -> str:
         """Return `text` without secrets; those in `values` are removed however short."""
-        text = without_secrets(text, values)
+        text = _without_secrets(text, values)
         with self._lock:
             self._index()
             for phrase in self._phrases:
@@ -302,7 +302,7 @@ class Redactor:
         self._phrases.sort(key=len, reverse=True)
 
 
-def without_secrets(text: str, values: Sequence[str] = ()) -> str:
+def _without_secrets(text: str, values: Sequence[str] = ()) -> str:
     """Return text from a server, with the secret `values` and other secrets masked.
 
     URLs keep only their scheme and host.

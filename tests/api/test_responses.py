@@ -17,7 +17,7 @@ from reconciler.api import wire
 from reconciler.api.attempt import Call, FailedAttempt
 from reconciler.api.origin import Origin
 from reconciler.api.responses import classify, decode, encode
-from reconciler.api.wire import Redactor, without_secrets
+from reconciler.api.wire import Redactor
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -41,7 +41,7 @@ CALL = Call(
     expect=200,
     accept=lambda document: True,
     cap=1,
-    redact=without_secrets,
+    redact=Redactor().redact,
     writes=False,
 )
 
@@ -49,7 +49,7 @@ CALL = Call(
 def error_for(status: int, document: Any = None, *secret_values: str, kind: str = "") -> ApiError:
     """Return the error for a response with this status and JSON; with None the body is not JSON."""
     found = classify(
-        CALL._replace(redact=partial(without_secrets, values=secret_values)),
+        CALL._replace(redact=partial(Redactor().redact, values=secret_values)),
         status,
         {"content-type": kind or ("application/json" if document is not None else "text/html")},
         encode(document),
@@ -133,14 +133,14 @@ def test_no_long_part_of_a_secret_remains(
     """No 8 consecutive characters of a secret remain, at any position."""
     start = data.draw(st.integers(0, len(secret) - 8))
     end = data.draw(st.integers(start + 8, len(secret)))
-    left = without_secrets(before + secret[start:end] + after, [secret])
+    left = Redactor().redact(before + secret[start:end] + after, [secret])
     shown = left.replace("***", "\0")
     assert not any(secret[at : at + 8] in shown for at in range(len(secret) - 7)) or "*" in secret
 
 
 def test_short_secrets_are_removed_and_empty_ones_ignored() -> None:
     """A short secret is masked too."""
-    assert without_secrets("a pin 1234 here", ["1234", ""]) == "a pin *** here"
+    assert Redactor().redact("a pin 1234 here", ["1234", ""]) == "a pin *** here"
 
 
 # --- secrets in a server's messages ---
@@ -157,7 +157,7 @@ SECRET = 'canary "7" + ünï/<x>'
 )  # fmt: skip
 def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
     """No recognizable part of a sent secret remains; the text around it is kept."""
-    shown = without_secrets(f"bad value {form}!", [SECRET])
+    shown = Redactor().redact(f"bad value {form}!", [SECRET])
     assert shown.startswith("bad value ")
     assert "***" in shown
     assert "canary" not in shown
@@ -166,10 +166,10 @@ def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
 def test_a_url_keeps_its_host() -> None:
     """A message shows the host of a URL, but not the rest."""
     message = "403 from https://ann:pw@hooks.example.com:8443/way/in?k=1 twice"
-    assert without_secrets(message) == "403 from https://hooks.example.com/*** twice"
+    assert Redactor().redact(message) == "403 from https://hooks.example.com/*** twice"
     other = "see https://docs.example.com/errors"
     assert (
-        without_secrets(other, ["https://hooks.example.com/way/in"])
+        Redactor().redact(other, ["https://hooks.example.com/way/in"])
         == "see https://docs.example.com/***"
     )
 
