@@ -1,7 +1,8 @@
 """Runs over several organizations: `python -m tests.simulation.organizations --seeds N`.
 
 Each seed has one to five organizations on two servers, lost responses, a server that is down, a
-rejected key, a signal or a crash at any request, and sometimes two runs at once.
+rejected key, a signal or a crash at any request, sometimes two runs at once, and sometimes a server
+that hides the tokens, which the runs resend, while a user makes the visible part of their changes.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from reconciler.api.connections import Shared
 from reconciler.api.origin import Network
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model import Secret
+from reconciler.planning.plan import Delete
 from reconciler.planning.planner import PlanOptions
-from reconciler.report import RunReport, exit_code_of
+from reconciler.report import Report, RunReport, exit_code_of
 from reconciler.source.load import Parsed
 from reconciler.source.yaml import parse
 from reconciler.workflow.applying import apply_all
@@ -31,7 +33,7 @@ from reconciler.workflow.run import Target, connect_all
 from tests.emulated import faults
 from tests.emulated.emulator import Emulator, Request, Response
 from tests.emulated.in_process import InProcess
-from tests.emulated.variant import Variant
+from tests.emulated.variant import ReadBack, Variant
 from tests.simulation.__main__ import main
 from tests.simulation.invariants import Result, Violation
 from tests.simulation.scheduler import (
@@ -52,7 +54,8 @@ class Case(NamedTuple):
 
     `names` are the declared webhooks of each organization, `live` the rows that exist. `refused` is
     the organization whose key is rejected, `down` the server that refuses connections during the
-    first runs. `signal` and `crash` are the number of requests after which they come.
+    first runs. `signal` and `crash` are the number of requests after which they come. With
+    `copy_odds` the servers hide tokens, and a user makes a change by hand before a request.
     """
 
     seed: int
@@ -68,6 +71,7 @@ class Case(NamedTuple):
     parallelism: int
     odds: float
     failures: int
+    copy_odds: float
 
 
 def case(seed: int) -> Case:
@@ -101,6 +105,7 @@ def case(seed: int) -> Case:
         parallelism=draw.choice((1, 2, 4, 8)),
         odds=draw.choice((0.0, 0.05, 0.2)),
         failures=draw.choice((1, 3, 8)),
+        copy_odds=0.1 if draw.random() < 0.3 else 0.0,
     )
 
 
@@ -155,8 +160,12 @@ class World:
         self.scheduler = Scheduler()
         self.faults = _Faults(case)
         self.emulator = Emulator(
-            behavior=Variant(), faults=self.faults, seed=case.seed, clock=lambda: self.scheduler.now
+            behavior=Variant(read_back=ReadBack.MASK if case.copy_odds else ReadBack.PLAIN),
+            faults=self.faults,
+            seed=case.seed,
+            clock=lambda: self.scheduler.now,
         )
+        self._user = random.Random(f"user {case.seed}")
         store = self.emulator.store
         self.ids = []
         for number, live in enumerate(case.live):
@@ -164,7 +173,7 @@ class World:
             store.add_user(id_, key=f"key-of-organization-{number}", role="ADMIN")
             self.ids.append(id_)
             for name in live:
-                store.save({"organization": id_, **_row(name)})
+                store.save({"organization": id_, **_row(name, _OLD_TOKEN)})
         self.trace: list[str] = []
         self.crashed = False
 
@@ -182,7 +191,7 @@ class World:
             parse(_file(number, names).encode(), f"org-{number}.yaml")
             for number, names in enumerate(drawn.names)
         )
-        inputs = Inputs(Path(), {}, bytes, parsed=Parsed(documents=documents))
+        inputs = Inputs(Path(), {"TOKEN": _TOKEN}, bytes, parsed=Parsed(documents=documents))
         adapter = InProcess(lambda request: self.serve(run, request), clock=clock)
         network = Network(clock=clock, adapter=adapter)
         network = network._replace(shared=Shared(network))
@@ -209,7 +218,9 @@ class World:
                 disconnect=client.transport.disconnect,
             ), None
 
-        options = PlanOptions()
+        # A hidden token that differs is only sent on request.
+        is_resent = drawn.copy_odds and run.disturbed
+        options = PlanOptions(resend=("*",)) if is_resent else PlanOptions()
         sources = load_all(inputs)
         yield [*connect_all([Target(each, options=options) for each in sources], connect_one)]
 
@@ -223,6 +234,8 @@ class World:
         host = f"https://{request.headers['host']}"
         if self.faults.active and self.case.down is not None and host == _SERVERS[self.case.down]:
             return Response(502, (("content-length", "0"),), b"", fault=faults.refuse())
+        if self.faults.active and self._user.random() < self.case.copy_odds:
+            self._copy(self._user.randrange(len(self.ids)))
         if request.method != "GET":
             self._check_write(run, number, is_after_signal=is_after_signal)
         response = self.emulator.handle(request)
@@ -232,6 +245,17 @@ class World:
         )
         self.scheduler.sleep(0.01)
         return response
+
+    def _copy(self, number: int) -> None:
+        """Make the visible part of a declaration live, but not its token."""
+        name = self._user.choice(self.case.names[number])
+        row = next(
+            (row for row in self.rows(number) if row["name"] == name), _row(name, _OLD_TOKEN)
+        )
+        (declared,) = (each for each in _declared(self.case.names[number]) if each["name"] == name)
+        copy = {**row, "organization": self.ids[number], "event_types": declared["event_types"]}
+        self.emulator.store.save(copy)
+        self.trace.append(f"{self.scheduler.now:8.3f} a user copies {name} of {number}")
 
     def _check_write(self, run: _Run, number: int, *, is_after_signal: bool) -> None:
         drawn = self.case
@@ -249,24 +273,32 @@ class World:
         run.written.append(number)
 
 
-def _row(name: str) -> dict[str, Any]:
-    configuration = {"url": "https://hooks.example.com/x"}
-    fields = {"name": name, "type": "generic", "event_types": ["value_created"]}
+_TOKEN, _OLD_TOKEN = "xoxb-1234567890-declared", "xoxb-9999999999-old"
+
+
+def _row(name: str, token: str) -> dict[str, Any]:
+    configuration = {"token": token, "channel": "#x", "username": "CT"}
+    fields = {"name": name, "type": "slack", "event_types": ["value_created"]}
     return {**fields, "configuration": configuration, "last_run": None, "last_error": None}
 
 
-def _file(number: int, names: tuple[str, ...]) -> str:
-    webhooks = [
+def _declared(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [
         {
             "name": name,
-            "type": "generic",
+            "type": "slack",
             "event_types": list(_EVENTS[: 1 + index % 3]),
-            "configuration": {"url": "https://hooks.example.com/x"},
+            "configuration": {"token": {"env": "TOKEN"}, "channel": "#x", "username": "CT"},
         }
         for index, name in enumerate(names)
     ]
-    data = {"organization": f"Acme {number}", "limits": {"max_deletes": 9}, "webhooks": webhooks}
-    return json.dumps(data)
+
+
+def _file(number: int, names: tuple[str, ...]) -> str:
+    limits = {"max_deletes": 9}
+    return json.dumps(
+        {"organization": f"Acme {number}", "limits": limits, "webhooks": _declared(names)}
+    )
 
 
 def run_seed(seed: int) -> Result:
@@ -306,10 +338,23 @@ def _history(world: World) -> None:
 def _check_rows(world: World, number: int) -> None:
     """Check that the webhooks of an organization are exactly the declared ones."""
     found = sorted((row["name"], sorted(row["event_types"])) for row in world.rows(number))
-    declared = json.loads(_file(number, world.case.names[number]))["webhooks"]
+    declared = _declared(world.case.names[number])
     wanted = sorted((each["name"], sorted(each["event_types"])) for each in declared)
     if found != wanted:
         raise Violation(f"organization {number} has {found}, not {wanted}")
+
+
+def _check_tokens(world: World, report: Report, number: int) -> None:
+    """Check that what is reported as applied has the token that it sends."""
+    tokens = {row["id"]: row["configuration"]["token"] for row in world.rows(number)}
+    for outcome in report.applied:
+        operation = outcome.operation
+        if isinstance(operation, Delete) or "configuration" not in operation.sent_fields:
+            continue
+        if tokens.get(outcome.id or "", _TOKEN) != _TOKEN:
+            raise Violation(
+                f"{operation.name} of {number} is reported as applied, with another token"
+            )
 
 
 def _apply(world: World, run: _Run) -> RunReport | ReconcilerError:
@@ -332,7 +377,10 @@ def _apply(world: World, run: _Run) -> RunReport | ReconcilerError:
         raise Violation("exit code 0, although an organization is not as declared")
     if report.writes and is_left and report.exit_code not in (ExitCode.PARTIAL, ExitCode.SIGTERM):
         raise Violation(f"exit code {report.exit_code} after writes, although something is left")
-    if report.exit_code is ExitCode.OK and drawn.runs == 1:
+    for number, result in enumerate(report.organizations):
+        if result.value is not None:
+            _check_tokens(world, result.value, number)
+    if report.exit_code is ExitCode.OK and drawn.runs == 1 and not drawn.copy_odds:
         for number in range(len(drawn.names)):
             _check_rows(world, number)
     return report
