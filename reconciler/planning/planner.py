@@ -111,8 +111,6 @@ def plan(
     paired = {pair.live.id for pair in pairs}
     unpaired = {webhook.name for webhook in live.webhooks if webhook.id not in paired}
     updates, matched = _updates(pairs, unpaired, table.adopted, options.committed_hosts)
-    findings += _dropped_secrets(pairs, updates, resends, evidence)
-    findings += chain.from_iterable(_malformed_secrets(pair, options) for pair in pairs)
     new = sorted(table.new, key=lambda webhook: webhook.name)
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
     operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
@@ -123,16 +121,23 @@ def plan(
     touched = {*paired, *(delete.before.id for delete in deletes)}
     others = _unidentified(desired, live, touched)
     renamed = _renamed(creates, deletes, others, table.ignore, secrets, evidence, earlier)
-    findings += _rename_hints(creates, renamed, touched, desired, table.ignore)
-    reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
-    findings += new_notes(options.previous, desired, secrets)
+    operation_digests = tuple(
+        digests(operation, options.committed_hosts) for operation in operations
+    )
     if earlier is not None:
-        operations = with_attributions(operations, reviewable, renamed, earlier)
-    # Values are not used, so a plan lists the same secrets whether or not they are available.
+        operations = with_attributions(operations, operation_digests, renamed, earlier)
     hosts = options.hosts
+    # Values are not used, so a plan lists the same secrets whether or not they are available.
     uses = tuple(_sent_secrets(operations, hosts))
     not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, uses, hosts))
-    findings += _unequal_secrets(pairs, not_equal, options.apply_options)
+    notes = [
+        *findings,
+        *_dropped_secrets(pairs, updates, resends, evidence),
+        *chain.from_iterable(_malformed_secrets(pair, options) for pair in pairs),
+        *_rename_hints(creates, renamed, touched, desired, table.ignore),
+        *new_notes(options.previous, desired, secrets),
+        *_unequal_secrets(pairs, not_equal, options.apply_options),
+    ]
     unblocked = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -150,15 +155,17 @@ def plan(
             any_declared_live=table.any_declared_live,
             max_deletes=desired.policy.max_deletes,
         ),
-        notes=tuple(sorted(findings, key=sort_key)),
+        notes=tuple(sorted(notes, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
         not_compared=tuple(_unsent_secrets(pairs, Reading.UNAVAILABLE, uses, hosts)),
         not_equal=not_equal,
         secrets=uses,
         failing=_failing(table, live.webhooks),
-        digests=reviewable,
-        digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
+        digests=operation_digests,
+        digest=plan_digest(
+            live.origin, live.organization.id, chain.from_iterable(operation_digests)
+        ),
     )
     return unblocked._replace(blocked=guard_all([unblocked], options.allow_deletes)[0])
 
@@ -199,14 +206,14 @@ def _unsent_secrets(
 ) -> Iterator[SecretUse]:
     """Yield the secrets with a reading that no operation sends."""
     sent_fields = {(use.live_id, use.field) for use in sent}
-    for webhook, live, _, unread in pairs:
+    for pair in pairs:
         names = [
             name
-            for name in unread
-            if unread[name] is reading and (live.id, name) not in sent_fields
+            for name in pair.unread
+            if pair.unread[name] is reading and (pair.live.id, name) not in sent_fields
         ]
         if names:  # few webhooks have any, and a destination takes time
-            yield from _secret_uses(webhook, live.id, names, hosts)
+            yield from _secret_uses(pair.webhook, pair.live.id, names, hosts)
 
 
 def _unequal_secrets(
