@@ -288,7 +288,7 @@ def _concluded(
     failed = [outcome for outcome in outcomes if exit_code_of(outcome.result) is not ExitCode.OK]
     report = report._replace(organizations=tuple(outcome.result for outcome in outcomes))
     # Only other files, or a live edit, help a declaration that cannot be applied.
-    if failed and all(_needs_edit(outcome.result) for outcome in failed):
+    if failed and not any(_can_continue(outcome.result) for outcome in failed):
         command = None
     result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
     if not report.reports:  # nothing was applied: the plan is what a reader needs
@@ -307,13 +307,12 @@ def _concluded(
     )
 
 
-def _needs_edit(result: OrganizationResult[Report]) -> bool:
-    """Return whether all that is left are declarations that the same run cannot apply."""
+def _can_continue(result: OrganizationResult[Report]) -> bool:
+    """Return whether another run may change something, also after a signal at the last write."""
     report = result.value
     if report is None or result.problem is not None or not report.complete:
-        return False
-    reasons = {kept.reason for kept in report.plan.unapplied}
-    return bool(reasons) and Reason.LATER not in reasons
+        return True
+    return Reason.LATER in {kept.reason for kept in report.plan.unapplied}
 
 
 def _newest_pending(pulls: Iterable[Pull], outcomes: Iterable[_Outcome]) -> Pull | None:

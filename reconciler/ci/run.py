@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
-from reconciler.errors import SIGNALS, ExitCode, ReconcilerError, UsageError
+from reconciler.errors import SIGNALS, ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
 from reconciler.model import frozen
 from reconciler.planning.review import check_digest
@@ -402,6 +402,8 @@ class JobResult:
             return problem.code
         if self.exit_code is ExitCode.OK:
             return ""
+        if self.report is not None and self.report.stopped is not None:
+            return Interrupted.code
         return "blocked" if self.report is None else "apply-incomplete"
 
     @property

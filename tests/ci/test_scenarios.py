@@ -274,6 +274,18 @@ def test_a_run_cancelled_before_its_first_write_is_reported(here: World) -> None
     assert set(here.live()) == {"Audit"}
 
 
+def test_a_run_cancelled_at_its_last_write_has_nothing_to_continue(here: World) -> None:
+    """If all is applied and compared, no command would do more."""
+    here.merged(1, "Audit", "Deploys")
+    stopped = here.interrupted("apply", "push", PUSH)
+    assert (stopped.code, stopped.outputs["failure-reason"]) == (130, "interrupted")
+    _, outcome, failure = here.github.bodies(1)
+    assert "**Applied**" in outcome
+    assert "`interrupted`" in failure
+    # On a slow machine the signal leaves no time to compare.
+    assert ("gh run rerun" in failure) == ("Read back and compared" not in failure)
+
+
 def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
     """Only main is applied, so a merge into another branch approves nothing."""
     here.git("branch", "release")

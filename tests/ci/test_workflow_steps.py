@@ -58,7 +58,7 @@ def test_a_cancelled_apply_is_finished_by_the_next_run(in_shell: World) -> None:
     in_shell.emulator.faults = Script([Rule(fault=delay(0.4), method="POST", times=None)])
     stopped = in_shell.interrupted("apply", "push", PUSH)
     assert stopped.code == 130, stopped.stdout + stopped.stderr
-    assert stopped.outputs["failure-reason"] == "apply-incomplete"
+    assert stopped.outputs["failure-reason"] == "interrupted"
     assert any("**Partially applied**" in each for each in in_shell.github.bodies(1))
     assert 1 < len(in_shell.live()) < 151
     in_shell.emulator.faults = Script()
