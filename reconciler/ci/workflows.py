@@ -342,11 +342,11 @@ def unknown_environments(
     unknown = {
         error(
             "unknown-environment",
-            f"{', '.join(files)} names the environment {environment!r}, which {caller} does not "
-            "list",
+            f"{', '.join(file_names)} names the environment {environment!r}, which {caller} does "
+            "not list",
             f"create it with required reviewers, and add it {where}",
         )
-        for files, environment in named
+        for file_names, environment in named
         if environment is not None and environment.casefold() not in known
     }
     return tuple(unknown)

@@ -212,7 +212,7 @@ class Progress(Watcher):
         self._done = 0
         self._in_flight: list[str] = []
         # A daemon, because a blocked terminal must not keep the process alive.
-        self._thread = threading.Thread(target=self._report_signals, daemon=True)
+        self._thread = threading.Thread(target=self._wait_for_signals, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -293,7 +293,7 @@ class Progress(Watcher):
         # Cut, because a line that wraps cannot be cleared.
         return f"{self._done}/{self._total} {self._organization}{self._in_flight[-1][:60]}"
 
-    def _report_signals(self) -> None:
+    def _wait_for_signals(self) -> None:
         while self._signals.get():
             self._report_signal()
 

@@ -67,7 +67,7 @@ class RunRow(NamedTuple):
         return self.row._replace(place=""), self.url
 
 
-class Destinations(NamedTuple):
+class _Destinations(NamedTuple):
     """Where secrets are sent: to the same places in each of the organizations of each reference.
 
     In a run of one organization a reference has none.
@@ -86,7 +86,7 @@ class Combined(NamedTuple):
 
     entries: list[RunRow]
     unapplied: list[RunRow]
-    secrets: list[Destinations]
+    secrets: list[_Destinations]
     plan: Plan
 
 
@@ -198,7 +198,7 @@ def _common_row(rows: Sequence[Row]) -> Row:
     return rows[0]
 
 
-def _destinations(plans: Sequence[tuple[str, Plan]], is_single: bool) -> list[Destinations]:
+def _destinations(plans: Sequence[tuple[str, Plan]], is_single: bool) -> list[_Destinations]:
     """Return which secrets each organization sends where, equal destinations once."""
     names: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for name, plan in plans:
@@ -208,7 +208,7 @@ def _destinations(plans: Sequence[tuple[str, Plan]], is_single: bool) -> list[De
     for (reference, places), organizations in names.items():
         shown = () if is_single else tuple(organizations)
         groups.setdefault(places, []).append((quote(reference), shown))
-    return [Destinations(tuple(references), places) for places, references in groups.items()]
+    return [_Destinations(tuple(references), places) for places, references in groups.items()]
 
 
 def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
@@ -308,7 +308,7 @@ def sections(entries: Iterable[RunRow], view: View) -> Iterator[tuple[tuple[str,
 _Organization: TypeAlias = OrganizationResult[OrganizationDrift]
 
 
-class Ways(NamedTuple):
+class _Ways(NamedTuple):
     """The commands that revert and accept a webhook that drifted.
 
     If no command accepts it, `refusal` is the reason. `condition` is what must be true before
@@ -337,7 +337,7 @@ class Block(NamedTuple):
 
     organizations: tuple[str, ...]
     rows: tuple[Row, ...]
-    ways: Ways
+    ways: _Ways
     note: str
 
 
@@ -431,7 +431,7 @@ def _drifts(
 
 def drift_commands(
     report: DriftReport, organizations: Sequence[_Organization], webhook: Drifted, view: View
-) -> Ways:
+) -> _Ways:
     """Return the commands that revert and accept a webhook in the organizations.
 
     None reverts a webhook that is live under another name, which would stay, or deletes a duplicate
@@ -439,14 +439,14 @@ def drift_commands(
     """
     # Accepted edits are in the files already, so that an apply does not revert them.
     if view.apply_options is None or report.is_accepted(webhook):
-        return Ways(refusal=webhook.refusal)
+        return _Ways(refusal=webhook.refusal)
     drift = organizations[0].value
     assert drift is not None
     operations = [drift.plan.operations[index] for index in webhook.operations]
     # A create would be a second webhook.
     is_live = _other_name(drift.plan, operations) is not None
     if is_live or _may_be_original(operations):
-        return Ways(refusal=webhook.refusal)
+        return _Ways(refusal=webhook.refusal)
     # A name may contain the characters of globs.
     only = [word for operation in operations for word in ("--only", escape(operation.name))]
     deletes = len(organizations) * sum(isinstance(change, Delete) for change in operations)
@@ -462,11 +462,11 @@ def drift_commands(
     accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
     if webhook.commit and accept:
         reason = f"commit {webhook.commit} changed this webhook, too, and may not be applied yet"
-        return Ways(revert, accept, condition=reason)
+        return _Ways(revert, accept, condition=reason)
     refusal = webhook.refusal
     if not refusal and not accept:
         refusal = "a name has characters that a command cannot show: rename it first"
-    return Ways(revert, "" if refusal else accept, refusal)
+    return _Ways(revert, "" if refusal else accept, refusal)
 
 
 def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -> list[str]:

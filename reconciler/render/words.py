@@ -128,10 +128,10 @@ def run_summary(totals: Totals) -> str:
 
 def scope(plan: Plan) -> str:
     """Summarize scope, ignore and prune in one line."""
-    counts = plan.counts
-    share = f"{counts.in_scope} of {plural(counts.live, 'live webhook')} in scope"
-    if counts.ignored:
-        share += f", {counts.ignored} ignored"
+    live_counts = plan.counts
+    share = f"{live_counts.in_scope} of {plural(live_counts.live, 'live webhook')} in scope"
+    if live_counts.ignored:
+        share += f", {live_counts.ignored} ignored"
     # A protected webhook is undeclared, too.
     kept = sum(webhook.reason is Reason.PRUNE_OFF for webhook in plan.unmanaged)
     kept += sum(webhook.reason is Reason.PROTECTED for webhook in plan.kept)
@@ -318,9 +318,9 @@ def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding
 
 def finding_counts(findings: tuple[Finding, ...]) -> str:
     """Return the number of findings of each severity."""
-    counts = Counter(finding.severity for finding in findings)
+    by_severity = Counter(finding.severity for finding in findings)
     return ", ".join(
-        plural(counts[severity], severity) for severity in Severity if counts[severity]
+        plural(by_severity[severity], severity) for severity in Severity if by_severity[severity]
     )
 
 
