@@ -292,7 +292,9 @@ def _foot(result: RunPlan, run: Run, pull: Pull) -> str:
         effect = f"Until this is fixed, merging applies nothing{where}. "
         effect += "After a merge, apply comments with the command that allows this plan once. "
     elif result.digest:
-        effect = "Merging applies exactly the changes shown here and rejects any others. "
+        # A changed configuration is sent as a whole.
+        secrets = ", with the listed secrets," if any(plan.secrets for plan in result.plans) else ""
+        effect = f"Merging applies exactly the changes shown here{secrets} and rejects any others. "
     # Operations without a digest differ only in values of secrets, which no review covers.
     elif any(plan.operations for plan in result.plans):
         effect = "Merging does not send these secrets: increment their `version`. "

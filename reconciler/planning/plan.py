@@ -518,7 +518,7 @@ class Plan(NamedTuple):
         sending = {
             (live_id(operation), operation.name)
             for operation in operations
-            if not isinstance(operation, Delete)
+            if not isinstance(operation, Delete) and "configuration" in operation.sent_fields
         }
         digests = [digest for index, digest in enumerate(self.digests) if index in indexes]
         return self._replace(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -335,6 +336,42 @@ def compare_with_review(
         if is_mentioned and kept.reason is not Reason.PROTECTED:
             stale.append(kept)
     return ReviewComparison(frozenset(reviewed), unreviewed, frozenset(values), tuple(stale))
+
+
+def values_apart(plan: Plan, hosts: Callable[[], Mapping[SecretRef, str]]) -> Plan:
+    """Return a plan in which values that no review shows are separate updates.
+
+    Only where the rest of an update can be sent without them, because it does not send the
+    configuration. `hosts` returns those of `digests`.
+    """
+    operations: list[Operation] = []
+    shown: list[tuple[OperationDigest, ...]] = []
+    for operation, known in zip(plan.operations, plan.digests, strict=True):
+        reviewable = without_values(operation)
+        if reviewable is None:
+            operations.append(operation)
+            shown.append(known)
+            continue
+        assert isinstance(operation, Update)
+        values = tuple(change for change in operation.fields if change not in reviewable.fields)
+        operations += [reviewable, replace(operation, fields=values)]
+        # Without the configuration, nothing hidden is replaced and no unknown field removed.
+        shown += [digests(reviewable, hosts()), ()]
+    return plan._replace(operations=tuple(operations), digests=tuple(shown))
+
+
+def without_values(operation: Operation) -> Update | None:
+    """Return the part of an update that needs no configuration; None if nothing can be split."""
+    if not isinstance(operation, Update) or moves(operation):
+        return None
+    fields = [change for change in operation.fields if change.path[0] != "configuration"]
+    values = [change for change in operation.fields if change.path[0] == "configuration"]
+    differences, _ = _differences(operation)
+    if not fields or not values or any(change.path == ("type",) for change in fields):
+        return None
+    if any(change.not_shown or change in differences for change in values):
+        return None
+    return replace(operation, fields=tuple(fields))
 
 
 def _why_not_reviewable(

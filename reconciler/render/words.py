@@ -11,7 +11,7 @@ from reconciler.findings import Finding, Severity, plural, sort_key
 from reconciler.model import DeliveryError
 from reconciler.planning.guards import edits
 from reconciler.planning.plan import Attribution, Plan, Reason, SecretUse
-from reconciler.planning.review import moves
+from reconciler.planning.review import moves, without_values
 from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import command_line, prose, quote
@@ -252,7 +252,7 @@ def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[s
         # A plan that was not made for a review has no digests.
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
             reason = _MOVED if moves(operation) else CHANGED
-            if reason == _MOVED or not digests:
+            if reason == _MOVED or not digests or without_values(operation) is not None:
                 webhooks = groups[reason]
                 webhooks.setdefault(shown(operation.name), []).append(plan.organization.name)
     for reason, webhooks in groups.items():

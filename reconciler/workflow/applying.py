@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import (
@@ -28,7 +29,13 @@ from reconciler.model import Live
 from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, Update
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Review, approve_all, check_digest, compare_with_review
+from reconciler.planning.review import (
+    Review,
+    approve_all,
+    check_digest,
+    compare_with_review,
+    values_apart,
+)
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
 from reconciler.render.quote import prose
@@ -46,6 +53,7 @@ from reconciler.report import (
 from reconciler.source.load import Loaded
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
+from reconciler.workflow.planning import committed_hosts
 from reconciler.workflow.run import Planned, Target, plan_all
 
 _ALLOW_DELETES: Final = "--allow-deletes"
@@ -218,6 +226,9 @@ def _prepared(
             f"organization {live.organization.name!r} is in maintenance: nothing can be changed",
             hint="try again after the maintenance; `webhooks plan` still works",
         )
+    is_reviewed = approve or target.review is not None
+    if is_reviewed and not values:
+        complete = values_apart(complete, partial(committed_hosts, gathered))
     # `complete` stays for the report, which lists also what is skipped.
     plan = complete
     skipped: dict[int, tuple[str, str]] = {}

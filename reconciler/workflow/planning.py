@@ -135,7 +135,7 @@ def _require_no_errors(plan: Plan, checked: Checked) -> None:
 def plan_listed(gathered: Gathered, live: Live, options: PlanOptions) -> Plan:
     """Return the plan for a listing, without notes about other files and revisions."""
     options = options._replace(
-        committed_hosts=_destinations(gathered),
+        committed_hosts=committed_hosts(gathered),
         apply_options=gathered.checked.inputs.apply_options,
     )
     return planner.plan(gathered.checked.desired, live, gathered.secrets, options)
@@ -279,7 +279,7 @@ def _check_review_target(review: Review, origin: str, organization: Organization
         )
 
 
-def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
+def committed_hosts(gathered: Gathered) -> dict[SecretRef, str]:
     """Return scheme and host of literal URLs, and of those in secret files that git tracks.
 
     Reviewers see them in the commit anyway.

@@ -662,6 +662,26 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
         assert edit in text
 
 
+def test_a_reviewed_change_does_not_carry_another_value_of_a_secret(here: World) -> None:
+    """The reviewed events are sent without the configuration, as the comment shows them."""
+    here.topic(1)
+    text = (here.work / "webhooks.yaml").read_text("utf-8")
+    here.put({"webhooks.yaml": text.replace("value_created", "value_deleted")})
+    here.pull(1)
+    here.squash(1)
+    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+    done = here.push()
+    assert (done.code, done.outputs["failure-reason"]) == (7, "not-reviewed")
+    assert here.emulator.webhook("Audit")["event_types"] == ["value_deleted"]
+    assert here.token("Audit") == SLACK
+    outcome = here.github.bodies(1)[-2]
+    assert "1 of 1 reviewed operation applied" in outcome
+    # The rest needs another version; with the live value, nothing is left.
+    assert (here.push().code, here.token("Audit")) == (6, SLACK)
+    here.secrets["SLACK_BOT_TOKEN"] = SLACK
+    assert here.push().outputs["result"] == "converged"
+
+
 # Every failure is reported.
 
 

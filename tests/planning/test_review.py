@@ -16,6 +16,7 @@ from reconciler.planning.review import (
     approve_all,
     compare_with_review,
     operation_digest,
+    values_apart,
 )
 from reconciler.planning.run import OrganizationResult, RunPlan
 from tests.planning.builders import (
@@ -226,6 +227,21 @@ def test_a_change_of_only_a_value_needs_a_review_unless_allowed() -> None:
     other = live(live_slack("A", channel="#x", token=OTHER_TOKEN))
     review = approve_all(make_plan(TWO, other, secrets={}))
     assert classify(make_plan(TWO, other), review)[0] == ["A", "B"]
+
+
+def test_a_value_is_apart_where_the_rest_needs_no_configuration() -> None:
+    """The rest has the digests of a plan that was made without the values."""
+    found = live(live_slack("A", events=("project_created",), token=OTHER_TOKEN, note="by hand"))
+    declared = desired(slack("A"))
+    result = values_apart(make_plan(declared, found), dict)
+    events, value = result.operations
+    assert isinstance(events, Update)
+    assert isinstance(value, Update)
+    assert (events.sent_fields, value.sent_fields) == ({"event_types"}, {"configuration"})
+    assert result.digests == (make_plan(declared, found, secrets={}).digests[0], ())
+    # With another difference of the configuration, all of it is sent, and the plan shows that.
+    moved = make_plan(desired(slack("A", channel="#new")), found)
+    assert values_apart(moved, dict) == moved
 
 
 def test_a_change_of_only_a_value_removes_no_field_unseen() -> None:
