@@ -96,25 +96,18 @@ def run(
     # They are written into workflows.
     targets = tuple(path.replace(os.sep, "/") for path in named)
     targets = targets or (kept if github else ()) or (default,)
-    target, *others = targets
+    target = targets[0]
     # The options that name the configuration in suggested commands.
     file = ""
     if targets != (default,):
         file = github_setup.file_options(targets)
-    is_new = not (directory / target).exists() or _is_starter(directory / target)
-    if others:
-        _require_existing(directory, targets, github=github)
-    elif is_new:
-        _require_writable(target, default)
-        if not named:
-            _require_no_declarations(directory, target, kept=kept if github else None)
-    # --github also updates the workflows of an existing file.
-    elif not github:
-        raise _already_exists(directory, target, file)
+    is_new = _is_new(directory, targets, default, file, github=github)
+    if is_new and not named:
+        _require_no_declarations(directory, target, kept=kept if github else None)
     if github:
         github_setup.require_possible(directory, targets, commit)
     steps: list[str] = []
-    if is_new and not others:
+    if is_new:
         steps = _write_configuration(session, target, file, tokens, yes=yes)
     # Workflows keep the files that they read.
     added = ""
@@ -137,17 +130,30 @@ def run(
         session.console.info(f"  {number}. {step}")
 
 
-def _require_existing(directory: Path, targets: tuple[str, ...], *, github: bool) -> None:
-    """Raise UsageError unless all of several files exist, and only workflows are written."""
-    if not github:
-        raise UsageError("init writes one file", hint="run it once for each -f")
-    for target in targets:
-        if not (directory / target).exists():
-            path = shlex.quote(target)
+def _is_new(
+    directory: Path, targets: tuple[str, ...], default: str, file: str, *, github: bool
+) -> bool:
+    """Return whether a file is written. Raises UsageError if that, or only that, is impossible.
+
+    `file` are the options that name the configuration in commands.
+    """
+    missing = [target for target in targets if not (directory / target).exists()]
+    if len(targets) > 1:
+        if not github:
+            raise UsageError("init writes one file", hint="run it once for each -f")
+        if missing:
             raise UsageError(
-                f"{target} does not exist, and init writes no file if several are named",
-                hint=f"run `webhooks init -f {path}` first",
+                f"{missing[0]} does not exist, and init writes no file if several are named",
+                hint=f"run `webhooks init -f {shlex.quote(missing[0])}` first",
             )
+        return False
+    if missing or _is_starter(directory / targets[0]):
+        _require_writable(targets[0], default)
+        return True
+    # --github also updates the workflows of an existing file.
+    if not github:
+        raise _already_exists(directory, targets[0], file)
+    return False
 
 
 def _already_exists(directory: Path, target: str, file: str) -> UsageError:
