@@ -306,16 +306,13 @@ def _read(fields: dict[str, Any], texts: Sequence[str]) -> Marker:
         settled = tuple((str(digest), bool(applied)) for digest, applied in pairs)
         return Outcome(subject(organization), texts[text], bool(complete), bool(earlier), settled)
 
-    def rows(read: Callable[[Any], Any]) -> Callable[[Iterable[Any]], tuple[Any, ...]]:
-        return lambda values: tuple(map(read, values))
-
     readers: dict[str, Callable[[Any], Any]] = {
         "kind": MarkerKind,
         "part": int,
         "total": int,
         "subjects": lambda packed: tuple(map(subject, _unpacked_numbers(packed, len(texts)))),
         "operations": operations,
-        "outcomes": rows(outcome),
-        "failing": rows(lambda row: (str(row[0]), str(row[1]))),
+        "outcomes": lambda rows: tuple(map(outcome, rows)),
+        "failing": lambda rows: tuple((str(id_), str(time)) for id_, time in rows),
     }
     return Marker(**{name: readers.get(name, str)(value) for name, value in fields.items()})

@@ -70,11 +70,6 @@ class PlanOptions(NamedTuple):
     committed_hosts: Mapping[SecretRef, str] = MappingProxyType({})
     apply_options: tuple[str, ...] | None = ()
 
-    @property
-    def hosts(self) -> SecretValues:
-        """Return the committed hosts as values of the references."""
-        return {reference: Secret(host) for reference, host in self.committed_hosts.items()}
-
 
 _NO_OPTIONS = PlanOptions()
 
@@ -126,7 +121,7 @@ def plan(
     )
     if earlier is not None:
         operations = with_attributions(operations, operation_digests, renamed, earlier)
-    hosts = options.hosts
+    hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     uses = tuple(_sent_secrets(operations, hosts))
     not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, uses, hosts))

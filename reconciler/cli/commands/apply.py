@@ -86,8 +86,10 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         raise
     code = result.exit_code
     # Written before anything is raised or shown: a program that waits for it must not miss it.
-    if report is not None and not _write_report(session, report_path, result):
-        code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
+    if report is not None:
+        document = _rendered(session, result, "json", PLAIN)
+        if document is None or not _write(session, report_path, document):
+            code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
     show_problems(session, result.organizations)
     _show_report(session, result, format, to_stderr=report == "-")
     is_left = State.NOT_STARTED in map(state_of, result.organizations)
@@ -96,12 +98,6 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         note = "--keep-going continues with the next organization if one fails"
         session.console.message("note", note)
     return code
-
-
-def _write_report(session: Session, report_path: Path | None, result: workflow.RunReport) -> bool:
-    """Write the report as JSON. Return False, after an error message, on failure."""
-    document = _rendered(session, result, "json", PLAIN)
-    return document is not None and _write(session, report_path, document)
 
 
 def _apply(
