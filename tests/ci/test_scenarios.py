@@ -395,7 +395,7 @@ def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> Non
 def test_the_calling_workflows_can_be_copied_for_other_files(here: World) -> None:
     """The plan of a copy reads the `paths` of the apply workflow that was copied with it."""
     text = (here.work / "webhooks.yaml").read_text()
-    copy = workflows(replace(here.setup, file="brands.yaml"))[CALLER]
+    copy = workflows(replace(here.setup, files=("brands.yaml",)))[CALLER]
     copies = {CALLER.replace("webhooks", "brands"): copy, "brands.yaml": text}
     here.put({CALLER: workflows(here.setup)[CALLER], **copies})
     here.topic(1)
