@@ -68,7 +68,7 @@ def shortened(text: str) -> str:
     """Return the help of a command without examples and options of other sections."""
     text = _EMPTY_GROUP.sub("", _SHARED.sub("", f"{text}\n")).rstrip()
     if text.startswith("Usage: webhooks apply"):
-        text = _OPTIONS_OF_PLAN.sub("Plan, beside the options of `webhooks plan`:\n", text)
+        text = _OPTIONS_OF_PLAN.sub("Plan, in addition to the options of `webhooks plan`:\n", text)
     return text
 
 

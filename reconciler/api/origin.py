@@ -110,7 +110,7 @@ class Origin(NamedTuple):
         # Not by the parsed parts: the empty query of `https://host?` would not be noticed.
         if "@" in parts.netloc or "?" in url or "#" in url:
             raise UsageError(
-                f"{setting} contains a user name, a query or a fragment",
+                f"{setting} contains a username, a query or a fragment",
                 hint=f"use a URL such as {example}; credentials have their own settings",
             )
         base = parts.path.rstrip("/")

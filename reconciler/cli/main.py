@@ -23,7 +23,7 @@ _EVERYDAY: Final = {
 _SUMMARIES: Final = {
     **_EVERYDAY,
     "render": "Show the effective configuration: defaults merged, event globs expanded.",
-    "check": "Check whether messages arrive: last deliveries, Slack, a proof.",
+    "check": "Check whether messages arrive: last deliveries, Slack, test delivery.",
     "export": "Write the live webhooks as YAML.",
     "slack": "Create the Slack app behind the webhooks.",
     "doctor": "Check settings, files, network and CloudTruth.",

@@ -47,7 +47,7 @@ _MODELINE: Final = (
 _HIDDEN_CHANNEL: Final = "the server shows no valid channel"
 _SAME_NAME: Final = "another webhook with this name is ignored"
 _HOW_TO_DECLARE: Final = (
-    "to manage one, replace its line with a declaration in the same change; otherwise it is "
+    "to manage a webhook, replace its line with a declaration; if you only remove the line, it is "
     "deleted, unless its type or event is unknown"
 )
 
@@ -285,8 +285,8 @@ def _assumptions(
             )
             webhooks = plural(number, "webhook")
             if len(assumed) > 1:  # user names tell the apps of Slack apart
-                webhooks += f", although they have {len(assumed)} user names"
-            yield f"{reference} is the token of {webhooks}: username {names}"
+                webhooks += f", although they have {len(assumed)} usernames"
+            yield f"{reference} for {webhooks}: username {names}"
 
 
 def _commented(entries: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> str:

@@ -58,7 +58,7 @@ def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
     path = tmp_path / "webhooks.yaml"
     expect(done, 0, "No changes. 46 webhooks match", "check the references of hidden tokens at")
     for (username, (count, _)), variable in zip(APPS.items(), variables, strict=True):
-        line = f"env {variable} is the token of {count} webhooks: username '{username}' ({count})"
+        line = f"env {variable} for {count} webhooks: username '{username}' ({count})"
         # What the user answers needs no warning; a reviewer of the file has not seen the answer.
         assert (line in done.err) == (keys is None)
         assert f"#   {line}\n" in path.read_text()

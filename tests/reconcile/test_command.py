@@ -146,14 +146,14 @@ ALL = (ALPHA, BETA, GAMMA)
 @pytest.mark.parametrize(
     ("rev", "bad", "good", "text"),
     [
-        ("origin/main", lambda site: None, _branch, "git finds no commit origin/main"),
+        ("origin/main", lambda site: None, _branch, "no commit origin/main"),
         ("HEAD", _commit_text("webhooks: ["), _commit(*ALL), "the files are invalid"),
         ("HEAD", _commit(organization=""), _commit(*ALL), "names no organization"),
         ("HEAD", lambda site: git(site.folder, "rm", "-q", "webhooks.yaml") or commit(site.folder),
          _commit(*ALL), "there is no file webhooks.yaml in commit"),
         ("HEAD", _commit(ALPHA, organization="Globex"), _commit(*ALL), "'Globex'"),
         ("HEAD", _commit(head="scope: ['*']\n"), _commit(*ALL), "blocked"),
-        ("HEAD", _set_aside, _restore, "git finds no commit HEAD"),
+        ("HEAD", _set_aside, _restore, "no commit HEAD"),
         ("HEAD", _half_deleted, _commit(*ALL), "Acme: unchanged"),
     ],
     ids=["not-fetched", "invalid", "no-organization", "no-file", "other-organization", "guard",

@@ -56,9 +56,9 @@ from reconciler.source.saved_plan import SavedPlan, is_saved_plan
 def run(session: Session, report: str | None, format: str, keep_going: bool, **options: Any) -> int:
     """PATH is a file or a directory, as for `plan`, or a saved plan. Shows the plan and asks for
     confirmation. Checks files, organization, listing, secrets and guards before the first write.
-    Deletes last (except duplicates), and only if everything else succeeded. If a run is incomplete,
-    run the same command again, with the values of --allow-deletes and --expect-digest that
-    `webhooks plan`, with the same other options, then shows.
+    Deletes come last (except duplicates), and only if everything else succeeded. If a run is
+    incomplete, run the same command again; get new values of --allow-deletes and --expect-digest
+    from `webhooks plan` with the same options.
 
     Examples:
         # plan, confirm, apply

@@ -27,24 +27,23 @@ from reconciler.workflow.drift import Base, base_of
         ONLY,
         Option("--base", group="Drift", multiple=True, metavar="REV|PATH",
                help="The configuration that was applied last: a git revision or earlier files. "
-                    "[default: HEAD, but commits that may not be applied yet are left out; "
-                    "--base HEAD says that they are applied]"),
+                    "[default: HEAD without commits that may not be applied yet; "
+                    "--base HEAD includes them]"),
         Option("--accept", group="Drift", is_flag=True,
-               help="Edit the files so that they declare what changed live."),
+               help="Edit the files so that they declare the live changes."),
     ),
 )  # fmt: skip
 def run(
     session: Session, only: tuple[str, ...], base: tuple[str, ...], accept: bool, format: str
 ) -> int:
-    """Drift is a change that was made in CloudTruth, not in the files: the configuration that was
-    applied last would also revert it. Your own edits, and the last commits if they may not be
-    applied yet, are listed separately, and never undone. For each webhook, the output has the
-    commands that revert and accept the change, and the edit as a patch for `git apply`, or the
-    reason why there is none. Exits with 2 if there is drift, or if --accept edits nothing although
-    the files differ.
+    """Drift is a change made in CloudTruth, not in the files: the last applied configuration would
+    revert it. Your own edits, and the last commits if they may not be applied yet, are listed
+    separately and never undone. For each webhook, prints the commands to revert and accept the
+    change, and a patch for `git apply`, or why there is none. Exits with 2 if there is drift, or if
+    --accept edits nothing although the files differ.
 
     Examples:
-        # what changed live, and how to revert or accept it
+        # show live changes, and how to revert or accept them
         webhooks drift
         # accept the change of one webhook
         webhooks drift --accept --only Deploys
@@ -97,9 +96,9 @@ def run(
 
 def _why_unedited(report: DriftReport) -> str:
     if any(drift.waiting for drift in report.drifts):
-        return ": perhaps these changes are not applied yet; --base says that they are"
+        return ": these changes may not be applied yet; if they are, pass --base"
     if report.has_waiting_changes and not any(report.webhooks):
-        return ": the changes of the files are no drift"
+        return ": file changes are not drift"
     return ""
 
 

@@ -33,8 +33,8 @@ from reconciler.source.secrets import references
 
 TOKEN: Final = Option(
     "--token", group="Files", multiple=True, metavar="[USERNAME=]REF",
-    help=f"Slack token reference: {ARGUMENT}, of all hidden tokens or those of a user "
-    f"name. [default: env:{SLACK_TOKEN.name}, others by user name]",
+    help=f"Reference for hidden Slack tokens: {ARGUMENT}; USERNAME= limits it to one username. "
+    f"[default: env:{SLACK_TOKEN.name}, others by username]",
 )  # fmt: skip
 _NAMED: Final = re.compile(r"(?s)(?P<username>.+?)=(?P<reference>(?:env|file):.+)")
 
@@ -53,17 +53,17 @@ _NAMED: Final = re.compile(r"(?s)(?P<username>.+?)=(?P<reference>(?:env|file):.+
     ),
 )  # fmt: skip
 def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[str, ...]) -> None:
-    """Secrets become references: one per visible value. Hidden Slack tokens with the same user name
-    and mask are assumed to be one, which the file says in a comment; if configuration files
-    declare webhooks with this user name, it is their token. Webhooks that a file cannot express are
-    added to `ignore`, with the reason.
+    """Secrets become references: one per visible value. Hidden Slack tokens with the same username
+    and mask are assumed to be the same, as a comment notes; if configuration files declare webhooks
+    with this username, their reference is used. Webhooks that a file cannot express are added to
+    `ignore`, with the reason.
 
     Examples:
         # adopt an organization
         webhooks export -o webhooks.yaml
         # choose the Slack token's variable
         webhooks export --token env:SLACK_TOKEN
-        # the hidden tokens of webhooks with one user name
+        # choose it for the webhooks with one username
         webhooks export --token PaymentsBot=env:PAYMENTS_SLACK_TOKEN
         # adopt part of it
         webhooks export --only 'team-a-*' -o team-a.yaml
@@ -158,7 +158,7 @@ def parse_tokens(values: Sequence[str]) -> Tokens:
         else:
             raise UsageError(
                 "--token gives two references for all hidden tokens",
-                hint="name the user name of each: --token USERNAME=env:NAME",
+                hint="add the username to each: --token USERNAME=env:NAME",
             )
     return Tokens(shared, named)
 
@@ -173,8 +173,8 @@ def require_usernames(tokens: Tokens, exported: Export) -> None:
     if known and unknown:
         names = shorten([quote(username) for username in sorted(known)], 10)
         raise UsageError(
-            f"--token: no webhook with a hidden token has the user name {quote(unknown[0])}",
-            hint=f"user names of webhooks with hidden tokens: {names}",
+            f"--token: no webhook with a hidden token has the username {quote(unknown[0])}",
+            hint=f"usernames of webhooks with hidden tokens: {names}",
         )
 
 
@@ -182,15 +182,15 @@ def print_notes(session: Session, exported: Export) -> None:
     """Print what an export assumes and leaves out, and at most five of its references."""
     message = session.console.message
     for assumption in exported.unassigned:
-        message("warning", f"assumed, because tokens are hidden: {prose(assumption)}")
+        message("warning", f"CloudTruth hides tokens; assumed {prose(assumption)}")
     if exported.unassigned:
         # An emulator makes no requests to Slack.
-        check = "" if session.local else "; `webhooks check` shows what a token can post to"
+        check = "" if session.local else "; `webhooks check` shows where a token can post"
         message(
             "note",
-            "an update sends the assumed token in place of the hidden one; if a webhook belongs to "
-            "another Slack app, give it another `token` in the file, or delete the file and run "
-            f"this command again with --token USERNAME=env:NAME{check}",
+            "an update sends the assumed token; for a webhook of another Slack app, change its "
+            "`token`, or delete the file and run this again with --token USERNAME=env:NAME"
+            f"{check}",
         )
     for name, reason in exported.left_out:
         message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")

@@ -71,8 +71,8 @@ def run(
     yes: bool,
 ) -> None:
     """With an API key, exports the live webhooks and plans the file. Without one, writes a
-    commented starter file, which a later run replaces if you have not edited it. Nothing is written
-    beside files that declare webhooks, or with -f, webhooks of the same organization.
+    commented starter file, which a later run replaces if you have not edited it. Refuses to write
+    next to files that declare webhooks (with -f: webhooks of the same organization).
 
     Examples:
         # start
@@ -232,10 +232,10 @@ def _require_no_declarations(
                 hint = f"add workflows for it with `webhooks init --github{options}`"
             if organization is not None and declared:
                 hint += (
-                    "; another organization needs its key, or with --local `--organization NAME`"
+                    "; for another organization, use its key (with --local: --organization NAME)"
                 )
             raise UsageError(
-                f"{document.file} beside it already declares webhooks: {target} was not written",
+                f"{document.file} already declares webhooks; {target} was not written",
                 hint=hint,
             )
 
@@ -321,8 +321,8 @@ def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
         number = sum(len(token.webhooks) for token in hidden)
         session.console.info(
             f"The tokens of {plural(number, 'webhook')} are hidden, with "
-            f"{plural(len(hidden), 'user name')}. The next update of a webhook sends the token "
-            "that you name here in place of the hidden one."
+            f"{plural(len(hidden), 'username')}. The next update of a webhook replaces the hidden "
+            "token with the token that you choose here."
         )
     named, visible = dict(tokens.named), dict(tokens.visible)
     for token in asked[:_MAX_QUESTIONS]:

@@ -63,8 +63,8 @@ SAVED_OPTIONS: Final = (
     ONLY,
     Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
     Option("--base", group="Plan", multiple=True, metavar="REV|PATH",
-           help="Compare with a git revision or earlier files, to tell drift from edits and to "
-                "resend secrets whose version changed."),
+           help="Compare with a git revision or earlier files, to distinguish drift from "
+                "edits and to resend secrets whose version changed."),
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET",
            help="Resend a secret, or a webhook's secrets; * for all."),
@@ -163,9 +163,9 @@ def _base(session: Session) -> tuple[str, ...]:
 def run(
     session: Session, out: str | None, format: str, detailed_exitcode: bool, **options: Any
 ) -> int:
-    """Works without the secrets, and lists those that apply needs. -v shows each organization, also
-    what is unchanged and the digest that identifies the plan. If a guard blocks the plan, it is
-    still shown and saved; the exit code is 5.
+    """Works without the secrets, and lists those that apply needs. -v also shows each organization,
+    unchanged webhooks and the plan's digest. If a guard blocks the plan, it is still shown and
+    saved; the exit code is 5.
 
     Examples:
         # compare webhooks.yaml with CloudTruth
@@ -253,7 +253,7 @@ def _save(
         session.console.error(
             OutputError(
                 f"the plan was not saved: {plural(len(run_plan.problems), 'organization')} failed",
-                hint="a saved plan has all organizations; choose some with -f or --organization",
+                hint="a saved plan contains all organizations; select with -f or --organization",
             )
         )
         return

@@ -57,10 +57,10 @@ def run(
     no_prune: bool,
     metrics_address: str | None,
 ) -> int:
-    """Reads files, parents, policies and tracked secret files from a commit. It fetches nothing:
-    fetch with git beside it. Each file must name its `organization`. With --apply, every commit
-    that REV names is written without a confirmation: use a branch whose merges are reviewed, and
-    one writer for each organization.
+    """Reads files, parents, policies and tracked secret files from a commit. It does not fetch: run
+    `git fetch` separately. Each file must name its `organization`. With --apply, every commit that
+    REV names is applied without confirmation: use a branch whose merges are reviewed, and one
+    writer for each organization.
 
     Examples:
         # show the difference once; exit with 2 if there is one
@@ -144,7 +144,7 @@ def _inputs_at(session: Session, directory: Path, rev: str) -> workflow.Inputs:
     commit = commit_at(rev, real, git)
     if commit is None:
         raise ConfigurationError(
-            f"git finds no commit {quote(rev)} in {quote(str(directory))}",
+            f"no commit {quote(rev)} in {quote(str(directory))}",
             hint="fetch it; for a clone of another user, add it to git's `safe.directory`",
         )
     return session.inputs._replace(directory=real, git=git, commit=commit)
