@@ -154,7 +154,7 @@ def _compare_schema(description: Any) -> Iterator[Check]:
         if not theirs:
             yield unknown("schema", f"the server's API description does not list {what}")
         elif not shown:
-            yield ok("schema", f"{what}: those that this version knows")
+            yield ok("schema", f"{what}: all known to this version")
         else:
             fix = "upgrade webhooks if a newer version is available; "
             fix += f"do not declare {what} that are missing"

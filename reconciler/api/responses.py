@@ -252,7 +252,7 @@ def _rejection(
     # A 408 does not show whether the request arrived, so it counts as a failure of the server.
     elif 400 <= status < 500 and status != 408:
         error, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
-        hint = "fix the listed fields, then run again, with a new plan if it was saved"
+        hint = "fix the listed fields, then run again (with a saved plan: plan again first)"
     else:
         error, message = ServerError, f"{server} failed (HTTP {status})"
         hint = "the server has a problem: run again later"

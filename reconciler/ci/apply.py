@@ -503,7 +503,7 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
     else:
         left = plural(len(report.outcomes) - len(report.applied), "operation")
         message = f"{left} not applied for lack of a review"
-        problem = NotReviewedError(message, hint="do what the reasons of the rest say")
+        problem = NotReviewedError(message, hint="see the reasons of the rest")
     # The same codes as for an apply of a saved plan (docs/guarantees.md).
     written = ExitCode.STALE
     if report.writes:

@@ -215,11 +215,11 @@ def _drift_title(report: DriftReport, plans: RunPlan) -> str:
     failing = sum(len(plan.failing) for plan in plans.plans)
     parts = []
     if report.unknown and report.differs:
-        parts.append(f"drift or changes of the files, {counts(*plans.plans)}")
+        parts.append(f"drift or file changes, {counts(*plans.plans)}")
     elif any(plan.operations for plan in drifted):
         parts.append(f"drift, {counts(*drifted)}")
     if overdue:
-        parts.append(f"{plural(overdue, 'change')} perhaps not applied")
+        parts.append(f"{plural(overdue, 'change')} possibly not applied")
     unequal = sum(len(drift.not_equal) for drift in report.drifts)
     if unequal:
         parts.append(f"{plural(unequal, 'secret')} not equal")

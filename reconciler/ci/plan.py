@@ -239,7 +239,7 @@ def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
             "organization-removed",
             f"{quote(name)} is no longer declared: its webhooks stay live, and merged plans that "
             "are not applied yet are dropped",
-            "if the webhooks must go, too, delete them first, as in docs/organizations.md",
+            "to delete the webhooks as well, do that first, as in docs/organizations.md",
         )
         for name, (files, _) in before.items()
         if name is not None and name not in now and files.api_key not in keys

@@ -103,7 +103,7 @@ def _setup(
         branch = settings.get("branch") or workflows.default_branch(git)
     if not branch:
         branch = "main"
-        text = "git shows no branch here: the workflows apply pushes to main; see --branch"
+        text = "no branch found in git: the workflows apply pushes to main; see --branch"
         session.console.message("warning", text)
     organizations, parents = _organizations(session, targets, policies)
     return workflows.Setup(
@@ -245,7 +245,7 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
         console.message("warning", f"{names}: edits that are not settings are removed, see above")
         if yes:
             raise NotConfirmedError(
-                "these workflows have edits, or are of an earlier version: no workflow was written",
+                "these workflows were edited, or are from an earlier version; none was written",
                 hint="read the difference, and run the command without --yes",
             )
     if changed and not yes:
@@ -280,10 +280,10 @@ def _instructions(setup: workflows.Setup) -> str:
         unused += f"in {workflows.CALLER}, and delete it in GitHub."
     return f"""\
 The workflows install {setup.settings.get("package", setup.package)}
-Create these environments in GitHub: {setup.plan_environment}, {applies}.
-Restrict {applies} to branch {quote(setup.branch)}, and add required reviewers,
-in the repository's settings: they are the security boundary. These commands do not
-do that; they create the environments and set the secrets:
+Environments: {setup.plan_environment}, {applies}.
+In the repository's settings, restrict {applies} to branch {quote(setup.branch)}
+and add required reviewers: this is the security boundary. The commands below only
+create the environments and set the secrets:
 {commands}
 You can set a webhook's secret later: apply needs it only to create the
 webhook or to change its `configuration`.{many}

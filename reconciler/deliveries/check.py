@@ -25,8 +25,8 @@ from reconciler.render.words import delivery_error
 from reconciler.report import Check, CheckedWebhook, Section, Status, fail, ok, unknown, warn
 
 _APPLY: Final = "run `webhooks plan` and `webhooks apply`"
-_PROVE: Final = "prove it: `webhooks check --deliver PROJECT`"
-_PROVE_IN_ONE: Final = "prove it: `webhooks check --organization NAME --deliver PROJECT`"
+_PROVE: Final = "test it with `webhooks check --deliver PROJECT`"
+_PROVE_IN_ONE: Final = "test it with `webhooks check --organization NAME --deliver PROJECT`"
 _WAIT: Final = "wait for an event of this webhook, then run `webhooks status`"
 _STATES: Final = {
     DeliveryState.FAILED_EARLIER: ok("failed earlier", "the last run succeeded"),
@@ -97,9 +97,9 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
         # The proof's delivery is the last one, so only its verdict is shown.
         yield _proved(proof.observations[live.id])
     else:
-        detail = "listens to other events only: the proof cannot test it"
+        detail = "listens only to other events: not tested"
         if received(live):
-            detail = "the proof ended before its events"
+            detail = "the test ended before its events"
         yield unknown("not covered", detail)
         yield _last_delivery(live, case.organization)
     if case.differs:
@@ -181,7 +181,7 @@ def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, .
     sections = _grouped(titled)
     if proof is None:
         return sections
-    return (*sections, Section("Proof", (check_parameter(proof),)))
+    return (*sections, Section("Test delivery", (check_parameter(proof),)))
 
 
 def _grouped(titled: Iterable[tuple[str, Case, Check]]) -> tuple[Section, ...]:

@@ -30,7 +30,7 @@ EVENT_TYPES: Final = tuple(f"{subject}_{verb}" for subject in _SUBJECTS for verb
 """The events CloudTruth can send, as its API names them."""
 
 EVENTS: Final = (
-    f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
+    f"an event is {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]} plus "
     f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, such as `value_created`"
 )
 """A list of all events in one line, for hints."""

@@ -119,8 +119,8 @@ def _too_many_together(
         f"{{max_deletes: {max(numbers)}}}` in a file that they extend"
     )
     if later_deletes:
-        message += f", and up to {later_deletes} in organizations that failed or wait"
-        hint = f"run again when none of them fails; {hint}"
+        message += f", and up to {later_deletes} in organizations that failed or are waiting"
+        hint = f"run again once they succeed; {hint}"
     yield error("too-many-deletes", f"{message}, more than {_MAX_RUN_DELETES}", hint)
 
 
@@ -282,7 +282,7 @@ def relaxed(previous: Desired | None, now: Desired) -> Iterator[Finding]:
     is_new = previous.organization is None and not previous.webhooks
     if previous.environment != now.environment and not is_new:
         environments = [
-            "that of the workflow" if name is None else repr(name)
+            "the workflow's default" if name is None else repr(name)
             for name in (previous.environment, now.environment)
         ]
         message = f"the GitHub environment changes from {environments[0]} to {environments[1]}"

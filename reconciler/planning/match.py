@@ -477,7 +477,7 @@ class Match:
                 )
         for entry, paired in ((webhook, old), (other, holder.name)):
             if entry is not None and entry.id is not None:  # perhaps a wrong id
-                check = f"check the `id` of {entry.name!r}, which is that of {paired!r}"
+                check = f"check the `id` of {entry.name!r}, which is the id of {paired!r}"
                 hint = f"{check}; if the rename is intended, {hint}"
                 break
         verb = "cannot create"

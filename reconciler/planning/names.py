@@ -172,7 +172,7 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     hint = "correct it, or remove it if the webhook is gone; `webhooks status` lists names"
     for key, pattern in listed:
         if pattern.glob not in used and pattern.glob not in names:
-            message = f"`{key}` has {pattern.glob!r}, which matches no declared or live webhook"
+            message = f"`{key}` lists {pattern.glob!r}, which matches no declared or live webhook"
             yield note("unused-pattern", message, hint, pattern.position)
 
 

@@ -60,7 +60,7 @@ class Attribution(StrEnum):
     DRIFT = "drift"  # it was changed live
     PARTLY_DRIFT = "partly-drift"  # it was changed live, and the files change it, too
     WAITING = "waiting-to-be-applied"  # a merged review is not applied yet
-    PERHAPS_WAITING = "perhaps-waiting"  # drift, or an earlier change that is not applied yet
+    POSSIBLY_WAITING = "possibly-waiting"  # drift, or an earlier change that is not applied yet
 
 
 class SecretCause(StrEnum):

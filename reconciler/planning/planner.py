@@ -452,8 +452,8 @@ def _rename_hints(
         if old.name in names or ignore.match(old.name):
             hint = "rename it back"
         message = (
-            f"{new!r} may be live under another name, {old.name!r}, which would stay: a create is "
-            "a second webhook"
+            f"{new!r} may be live as {old.name!r}; an apply would keep that and create a second "
+            "webhook"
         )
         yield note("live-under-another-name", message, hint, position)
 

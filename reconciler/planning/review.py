@@ -415,7 +415,7 @@ def _bump(operation: Operation) -> str:
             value = f"{{{reference.scheme}: {reference.name}, version: {version}}}"
             edits.append(f"`{change.path[-1]}: {value}`")
     # Without a position: the reference may be in `defaults` or in a file that this one extends.
-    advice = "bump its `version`"
+    advice = "increment `version`"
     if edits:
         advice += f" ({' and '.join(edits)})"
     return advice

@@ -144,8 +144,8 @@ def withheld(
             reasons[index] = (
                 _WITHHELD,
                 f"{quote(webhook.name)} is not declared and has the same type, destination and "
-                f"events; if a script renamed it, name it {quote(operation.name)} again, else "
-                "declare it",
+                f"events; if a script renamed it, rename it back to {quote(operation.name)}, "
+                "else declare it",
             )
             # Without the create, its delete would leave no webhook that sends there.
             for other, delete in operations:

@@ -388,9 +388,9 @@ def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
                 return renamed
             # Only a person can tell that it is the same webhook, so no operation renames it.
             return (
-                f"{renamed}; an apply would delete it and create another one: to keep its id and "
+                f"{renamed}; an apply would delete it and create a new one. To keep its id and "
                 "hidden secrets, rename it back in CloudTruth, or "
-                f"{declare_previously(live.name, declared.name)}, which an apply then renames"
+                f"{declare_previously(live.name, declared.name)} and apply"
             )
     if _may_be_original(operations):
         return (
@@ -400,7 +400,7 @@ def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
     other = _other_name(plan, operations)
     if other is None:
         return ""
-    return f"may be live under another name, {other!r}, which would stay"
+    return f"may be live as {other!r}, which an apply would keep"
 
 
 def _other_name(plan: Plan, operations: Sequence[Operation]) -> str | None:
@@ -461,7 +461,7 @@ def drift_commands(
         base = ("--base", webhook.commit.rpartition("..")[2])
     accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
     if webhook.commit and accept:
-        reason = f"commit {webhook.commit} changed this webhook, too, and may not be applied yet"
+        reason = f"commit {webhook.commit} also changed this webhook and may not be applied yet"
         return _Ways(revert, accept, condition=reason)
     refusal = webhook.refusal
     if not refusal and not accept:
@@ -485,9 +485,9 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
     """
     kept_title = "Drift to resolve by hand:"
     merged_title = "Waiting to be applied, from merged pull requests:"
-    title = "Changes of the files that are not applied yet:"
+    title = "File changes that are not applied yet:"
     if report.unknown:
-        title = "Differences that may be drift or changes of the files:"
+        title = "Differences that may be drift or file changes:"
     entries: dict[str, list[RunRow]] = {kept_title: [], title: [], merged_title: []}
     waiting: dict[str, tuple[list[_Organization], list[RunRow]]] = {}
     for organization, drift, changes in _drifts(report):
@@ -505,14 +505,14 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
             yield title, "", _merged(rows, report.is_single)
     requests, rows = _not_equal(report)
     if rows:
-        title, command = "Not equal, but perhaps stored encrypted", ""
+        title, command = "Not equal, but possibly stored encrypted", ""
         if view.apply_options is not None:
             command = apply_command(view, *requests)
         if command:
             title += "; this command sends the values"
         yield f"{title}:", command, _merged(rows, report.is_single)
     for commit, (organizations, rows) in waiting.items():
-        title = f"Perhaps not applied yet, changed by commit {commit}"
+        title = f"Possibly not applied yet (changed by commit {commit})"
         # With the change in the base, what remains is drift. It is no base for the other files.
         files = _file_options(report, organizations)
         command = apply_command(view, *files, "--base", commit.rpartition("..")[2], command="drift")
@@ -544,16 +544,15 @@ def _drift_count(report: DriftReport) -> str:
     unapplied = sum(len(drift.unapplied) for drift in report.drifts)
     number = len(list(report.webhooks)) + unapplied
     if number:
-        return f"Drift: {plural(number, 'webhook')} changed live."
+        return f"Drift: {plural(number, 'live webhook')} changed."
     overdue = sum(drift.overdue for drift in report.drifts)
     if overdue:
-        changes = plural(overdue, "change")
-        return f"Drift, unless {changes} of the files can still be applied."
+        return f"Drift, unless still to be applied: {plural(overdue, 'file change')}."
     unequal = sum(len(drift.not_equal) for drift in report.drifts)
     if unequal:
-        return f"Perhaps drift: {plural(unequal, 'secret')} may differ."
+        return f"Possibly drift: {plural(unequal, 'secret')} may differ."
     if any(drift.waiting for drift in report.drifts):
-        return "No drift, if the last change of the files is not applied yet."
+        return "No drift, if the last file change is not applied yet."
     return "No drift."
 
 
@@ -565,10 +564,10 @@ def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     if compared < total:
         failures = organization_counts(total, f"{compared} compared", total - compared)
     if report.unknown and report.differs:
-        reason = f"Drift cannot be told from changes of the files: {prose(report.unknown)}."
+        reason = f"Cannot distinguish drift from file changes: {prose(report.unknown)}."
         texts = [reason + between(" ", failures)]
         if not report.reverted_together:
-            texts.append("Name the previous configuration with --base.")
+            texts.append("Pass the previous configuration with --base.")
         return texts, ""
     if not compared:
         return [failures], ""
@@ -585,7 +584,7 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
     if report.accepted:
         files = ", ".join(quote(diff.file) for diff in report.diffs)
         return f"Edited to accept {editable}: {files}.", ""
-    way = f"Accept {editable} with `git apply` of this diff"
+    way = f"To accept {editable}, run `git apply` on this diff"
     command = ""
     # With a base, a command without names would also accept what waits.
     waits = any(drift.merged or (drift.waiting and report.base) for drift in report.drifts)
@@ -593,4 +592,4 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
         command = apply_command(view, "--accept", *report.base, command="drift")
     if not command:
         return f"{way}.", ""
-    return f"{way}, or with this command:", command
+    return f"{way}, or run:", command

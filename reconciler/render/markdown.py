@@ -303,10 +303,10 @@ def _about_pages(unshown: Sequence[RunRow], count: int, pages: int) -> Iterable[
         yield ""
         yield (
             f"**Not approved**: {share} did not fit here: {names}. Merging does not apply them; "
-            "split the pull request. The run's summary has the complete plan."
+            "split the pull request. The run's summary contains the complete plan."
         )
     if pages > 1:
-        yield from ("", f"Part 1 of {pages}; the next comments have the other parts.")
+        yield from ("", f"Part 1 of {pages}; the next comments contain the other parts.")
 
 
 def _heading(organizations: Sequence[str], title: str) -> str:
@@ -482,7 +482,7 @@ def _fit(
     lost = len([*rows, *after, *details]) - len([*shown, *notes[1:], *shown_details])
     if lost:
         cut = f"{plural(lost, 'line')} not shown"
-        lines += ["", f"_Cut to fit: {cut}; the log of the run has the complete text._"]
+        lines += ["", f"_Cut to fit: {cut}; the log of the run contains the complete text._"]
     return "\n".join([*lines, *foot]) + "\n"
 
 

@@ -27,10 +27,9 @@ from reconciler.report import (
     state_of,
 )
 
-_PLAN_AGAIN: Final = "plan again, and run the command that it prints"
+_PLAN_AGAIN: Final = "plan again and run the command that the plan prints"
 _NEEDS_REVIEW: Final = (
-    "skipped operations need a review: do what their reasons say, or plan again and have the new "
-    "plan reviewed"
+    "skipped operations need a review: see the reasons, or have a new plan reviewed"
 )
 _NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
 
@@ -141,7 +140,7 @@ def _exit(code: ExitCode, meaning: str) -> list[str]:
 def _meaning_of_run(run: RunReport, finish: str) -> str:
     """Return the meaning of the exit code of several organizations, empty if they show it."""
     if run.stopped is not None:
-        return f"stopped by a signal: {finish}"
+        return f"stopped by a signal; {finish}"
     if run.exit_code is not ExitCode.PARTIAL:
         return ""
     left = [result for result in run.organizations if exit_code_of(result) is not ExitCode.OK]
@@ -155,7 +154,7 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     ]
     if failed:
         finish = f"resolve the problem of {shorten(failed, 3)}, then {finish}"
-    return f"incomplete: {finish}"
+    return f"incomplete; {finish}"
 
 
 def _needs_step(report: Report) -> bool:
@@ -226,12 +225,12 @@ def _meaning(report: Report) -> str:
         again = finish = _PLAN_AGAIN
     to_edit = _to_edit(report)
     if to_edit:
-        finish = f"do what the help of {shorten(to_edit, 3)} says, then {finish}"
+        finish = f"follow the help of {shorten(to_edit, 3)}, then {finish}"
     # A signal explains whatever is left.
     if report.stopped is not None:
         if report.complete:
             return "stopped by a signal, after every change was applied"
-        return f"stopped by a signal: {finish}"
+        return f"stopped by a signal; {finish}"
     # A problem of the run explains the code better than the outcomes.
     meaning = "" if report.problem else _meaning_of_outcomes(report)
     if meaning:
@@ -239,10 +238,10 @@ def _meaning(report: Report) -> str:
     if code is ExitCode.DENIED:
         return "the API key lacks permission"
     if code is not ExitCode.FAILED:
-        return f"incomplete: {finish}"
+        return f"incomplete; {finish}"
     if report.problem or tally(report)["failed"]:
         return "failed, see above"
-    return f"the live webhooks changed since the plan: {again}"
+    return f"the live webhooks changed since the plan; {again}"
 
 
 def _meaning_of_outcomes(report: Report) -> str:

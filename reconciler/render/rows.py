@@ -41,8 +41,8 @@ from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skippe
 _DONE: Final = {Create: "created", Update: "updated", Delete: "deleted"}
 VERBS: Final = {"+": "create", "~": "update", "-": "delete", "!": "keep", ".": "keep"}
 """What a plan does, by the sign of its rows."""
-_HIDDEN: Final = "(hidden: replaced if it was another one)"
-_NOT_KNOWN: Final = "(replaced if it was another one)"
+_HIDDEN: Final = "(hidden: overwritten if different)"
+_NOT_KNOWN: Final = "(overwritten if different)"
 """The warning that sending a field may replace a live value that is not shown."""
 
 

@@ -154,8 +154,8 @@ def _drift(status: LiveStatus) -> str:
     edited = ""
     if status.not_applied:
         edited = f" Not applied yet: {status.not_applied}."
-        if Attribution.PERHAPS_WAITING in labels:
-            edited = f" Perhaps not applied yet: {status.not_applied} (see `webhooks drift`)."
+        if Attribution.POSSIBLY_WAITING in labels:
+            edited = f" Possibly not applied yet: {status.not_applied} (see `webhooks drift`)."
             if not status.drift:
                 return edited.lstrip()  # `drift` tells when it is drift
     if not status.drift:

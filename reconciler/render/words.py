@@ -57,7 +57,9 @@ def summary(plan: Plan) -> str:
     # Only what is as declared: ignored and unmanaged webhooks are no success of the files.
     number = len(plan.matched)
     if plan.operations:
-        text = f"Plan: {counts(plan)} of {plan.counts.in_scope} in scope"
+        text = f"Plan: {counts(plan)}"
+        if plan.counts.in_scope:
+            text += f" of {plan.counts.in_scope} in scope"
         if number:
             text += f"; {number} unchanged"
         return f"{text}."
@@ -184,7 +186,7 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
         fields.setdefault((field, ""), []).append(webhook)
     secrets = {
         "Not compared, value not set here": plan.not_compared,
-        "Not equal, but perhaps encrypted": plan.not_equal,
+        "Not equal, but possibly encrypted": plan.not_equal,
     }
     for title, uses in secrets.items():
         for use in uses:
@@ -205,9 +207,10 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
 
 _LABELS: Final = {
     Attribution.DRIFT: "Drift: {}; `webhooks drift` shows how to accept it",
-    Attribution.PARTLY_DRIFT: "Partly drift: {}. Changed live and by the files; an apply does both",
+    Attribution.PARTLY_DRIFT: "Partly drift: {}. Changed live and in the files; an apply "
+    "overwrites the live change",
     Attribution.WAITING: "Waiting to be applied, from merged pull requests: {}",
-    Attribution.PERHAPS_WAITING: "Perhaps waiting: {}. Live differs from the base, too: a merged "
+    Attribution.POSSIBLY_WAITING: "Possibly waiting: {}. The base also differs from live: a merged "
     "change may not be applied yet",
 }
 

@@ -50,8 +50,8 @@ _Value: TypeAlias = "str | bool | frozenset[str]"
 """A plain value, or a set of events."""
 
 _ALSO_IN_FILES: Final = (
-    "the files change this webhook, too, and an apply does both: first apply or undo that change; "
-    "if it is applied and committed, use --base HEAD"
+    "the files also change this webhook: first apply or undo that change; if it is applied and "
+    "committed, use --base HEAD"
 )
 _SECOND: Final = (
     "rename it back, or declare it under its live name (outside the scope with `adopt: true`)"
@@ -254,7 +254,7 @@ class _Proposer:
         chosen = files if len(files) == 1 else [file for file in files if file in self._named]
         if len(chosen) != 1:
             raise NotEditableError(
-                f"it is in the scope of {', '.join(files)}: name the one to add it to with -f, too"
+                f"it is in the scope of {', '.join(files)}: pass the file to edit with -f as well"
             )
         declaration = self._export.declarations.get(live.id)
         if declaration is None:

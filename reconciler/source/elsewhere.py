@@ -358,7 +358,7 @@ def organizations_gone(
                     "organization-removed",
                     f"{name} of {revision} is gone, so organization {in_quotes(organization)} is "
                     "left out: its webhooks stay live",
-                    f"restore it: `{restore}`; if the webhooks must go, too, delete them first, as "
+                    f"restore it: `{restore}`; to delete the webhooks as well, do that first, as "
                     "in docs/organizations.md",
                 )
 

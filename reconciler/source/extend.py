@@ -57,7 +57,7 @@ def _inherited(layer: Layer, applied: Sequence[Layer]) -> list[Finding]:
         source = sources[-1]
         if source is layer or source not in applied:
             break
-        message = f"this file inherits `{key}` from {in_quotes(source.file)}, which is applied, too"
+        message = f"this file inherits `{key}` from {in_quotes(source.file)}, which is also applied"
         hint = "set `organization` in this file, or move the common part to a file without one"
         also = related("inherited from here", Place(source.file, (key,)))
         return [

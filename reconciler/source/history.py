@@ -81,7 +81,7 @@ class Commit(NamedTuple):
             raise
         for step in steps:
             if step in entries and entries[step].mode in (_LINK, _SUBMODULE):
-                hint = "use the path behind it, also on the base branch"
+                hint = "use the path behind it, even on the base branch"
                 raise files.NotReadableError(f"leads through {step}, a link or a submodule", hint)
         if name not in entries or entries[name].mode not in _REGULAR:
             raise missing

@@ -187,7 +187,7 @@ def _character_findings(name: str, place: Place) -> Iterator[Finding]:
     # Otherwise the corrected entry would replace the webhook, and lose its hidden secrets.
     keep = ""
     if LOOKS_SECRET.search(name) is None:
-        keep = f"; if it is live, add {names.previously(name)} to rename it"
+        keep = f"; if the webhook is live, add {names.previously(name)} to rename it"
     if name != name.strip():
         yield warning(
             "spaces-around-name",
@@ -291,7 +291,7 @@ def _reference(field: Field, value: dict[str, Any], file: str, rules: Rules) -> 
     return error(
         "reference-not-allowed",
         f"`{field.name}` is not a secret: write the value as text, not as a reference",
-        "references are for secrets; all users see other fields",
+        "use a reference only for secret fields",
     )
 
 
@@ -344,8 +344,8 @@ def _literal_url(name: str, url: str, rules: Rules) -> Finding | None:
         return error(
             "url-host",
             f"the host or the port of `{name}` is invalid",
-            "use a name with only letters, digits and hyphens between its dots, or an address; a "
-            "port is at most 65535",
+            "use a host name of letters, digits, hyphens and dots, or an IP address, and a port up "
+            "to 65535",
         )
     # An ordinary URL is no secret, so a review can show where events are sent.
     reason = secrets.url_credential(url)
@@ -357,9 +357,9 @@ def _literal_url(name: str, url: str, rules: Rules) -> Finding | None:
 def _in_file(what: str) -> Finding:
     return warning(
         "literal-secret",
-        f"{what}: keep it out of the file",
-        f"keep it in a variable or a file: {REFERENCE}; if the file was ever committed, change the "
-        "secret",
+        f"{what}: move it out of this file",
+        f"use a variable or a secret file: {REFERENCE}; if the secret was ever committed, "
+        "rotate it",
     )
 
 
@@ -432,8 +432,8 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     )
     yield from _different(
         "keys-differ",
-        "an organization has one `api_key` or one `profile`",
-        "keep one of the two",
+        "this organization has different values of `api_key` or `profile`",
+        "keep only one of them",
         # A reference never equals the name of a profile, so having both is an error, too.
         [*written("api_key"), *written("profile")],
     )

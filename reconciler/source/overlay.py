@@ -123,7 +123,7 @@ def _conflicts(layers: Sequence[Layer], below: Callable[[Layer], Layers]) -> Ite
             continue
         both = declared[earlier].keys() & declared[later].keys()
         for name in sorted(both & (_added(earlier) | _added(later))):
-            message = f"{in_quotes(name)} is added here, and declared in another parent file, too"
+            message = f"{in_quotes(name)} is added here, but another parent file also declares it"
             hint = "move it to a file that both extend, or rename one of the two"
             other = related("the other one", declared[earlier][name].place("name"))
             yield error("bad-add", message, hint, declared[later][name].place("name"), other)

@@ -193,7 +193,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise NotJsonError(f"is not JSON: `{name}` is no number of JSON")
+    raise NotJsonError(f"is not JSON: `{name}` is not a JSON number")
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:

@@ -186,7 +186,7 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
             indexes[operation.attribution].append(index)
     # Without a previous configuration, nothing has a label.
     not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
-    waiting = indexes[Attribution.PERHAPS_WAITING]
+    waiting = indexes[Attribution.POSSIBLY_WAITING]
     keys = [webhook_key(plan.operations[index]) for index in waiting]
     merged = indexes[Attribution.WAITING]
     is_late = mentions(base.merged.late)
@@ -435,7 +435,7 @@ def _difference(
         return _Problem("it changes another organization")
     names = set().union(*(candidate.names for candidate in accepted))
     if _without(before, names) != _without(after, names):
-        return _Problem("it changes other declarations, too")
+        return _Problem("it also changes other declarations")
     target = organization.target
     assert organization.live is not None  # it was planned
     # Edited files that cannot be planned, for example with a secret that is not allowed.

@@ -266,7 +266,7 @@ def _require_reviewed(
 
 def _not_reviewed(part: _Ready) -> NotReviewedError:
     values = values_left_out([part.plan])
-    command, hint = _plan_command(part.target), "do what the reasons say"
+    command, hint = _plan_command(part.target), "see the reasons"
     # Another plan shows the same of them.
     if command and len(part.plan.values) < len(part.unreviewed):
         hint += f", or run `{command}` and have the new plan reviewed"
@@ -342,8 +342,10 @@ def _require_digest(digest: str, expected: str, planned: Sequence[Planned]) -> N
         deletes = sum(part.plan.counted_deletes for part in planned if part.plan is not None)
         command, hint = _plan_command(planned[0].target, deletes), None
         if command:
-            hint = f"run `{command}`; if the plan is right, apply with its digest, and with the "
-            hint += "same --base if it was made with one"
+            hint = (
+                f"run `{command}`; if the plan is correct, apply it with the new digest (and the "
+            )
+            hint += "same --base, if any)"
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",
             differences=(f"reviewed  {expected}", f"now       {digest}"),
@@ -497,7 +499,7 @@ def _with_destination(stale: Operation | Kept) -> str:
             live = stale.webhooks[0]
         case _:
             live = stale.before
-    return f"{one_line(stale)}, live as {prose(live.destination)}"
+    return f"{one_line(stale)}, currently {prose(live.destination)}"
 
 
 def _require_secrets(part: _Ready) -> None:
@@ -516,7 +518,7 @@ def _require_secrets(part: _Ready) -> None:
         if reference in missing and finding.severity is Severity.ERROR
     ]
     raise UnresolvedSecretsError(
-        f"nothing was written: secrets to send are not available: {', '.join(sorted(names))}",
+        f"required secrets are not available: {', '.join(sorted(names))}; nothing was written",
         findings=located(unresolved, gathered.checked),
         hint=f"set them, then {RUN_AGAIN}",
     )

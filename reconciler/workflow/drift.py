@@ -92,7 +92,7 @@ def base_of(checked: Checked) -> Base:
     """Return the configuration of the last commit."""
     head = commit_of("HEAD", checked.inputs.git)
     if head is None:
-        return Base(unknown="git finds no commit here (see `git log`)")
+        return Base(unknown="no commit found here (see `git log`)")
     try:
         last = previous_at(head, checked)
     except ConfigurationError as problem:
@@ -271,7 +271,7 @@ def _explained_by(plan: Plan, earlier: Plan, pending: Collection[OperationDigest
     def label(change: Operation) -> Attribution | None:
         explained = attribution_of(change, earlier_operations, renamed)
         if explained is Attribution.THIS_CHANGE:
-            return Attribution.PERHAPS_WAITING
+            return Attribution.POSSIBLY_WAITING
         if change.attribution is Attribution.PARTLY_DRIFT:
             return change.attribution
         return explained

@@ -32,8 +32,8 @@ from reconciler.workflow.inputs import Checked, Gathered, Inputs, organizations
 _EARLIER: Final = Rules(allow_literal_secrets=True)
 """The rules for an earlier version of the files: this run's options do not apply to it."""
 _REVISIONS: Final = (
-    ("HEAD", "uncommitted edits change", "two commits"),
-    ("HEAD^", "the last commit changes", "the next commit"),
+    ("HEAD", "uncommitted edits change", "for two commits"),
+    ("HEAD^", "the last commit changes", "until the next commit"),
 )
 
 
@@ -231,17 +231,17 @@ def _not_sent(
     until: str,
     apply_options: tuple[str, ...],
 ) -> Finding:
-    """Return the note about fields that are changed, shown until `until`."""
+    """Return the note about fields that are changed, which stays `until` a commit."""
     distinct = {(webhook.file, webhook.index): repr(webhook.name) for webhook, _ in changed}
     names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
     message = (
-        f"{what} for {names}, but this plan does not send it; CloudTruth does "
-        f"not show whether it was sent before, so this note disappears only after {until}"
+        f"{what} for {names}, but this plan does not send the secret; CloudTruth does not show "
+        f"whether it was already sent, so this note stays {until}"
     )
     command = apply_command(View(apply_options=apply_options), *options)
-    hint = "already sent? then ignore this"
+    hint = "if it was sent, ignore this"
     if command:
-        hint = f"{hint}; if not: {command}"
+        hint = f"if it was not sent yet, run: {command}"
     return note("version-not-sent", message, hint)
 
 

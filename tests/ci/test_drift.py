@@ -40,7 +40,7 @@ def sections(body: str) -> tuple[str, str]:
     shown = body.partition("<details>")[0].partition("Found by")[0]
     drift, title, others = shown.partition("Waiting to be applied")
     if not title:
-        drift, _, others = shown.partition("erhaps not applied yet")
+        drift, _, others = shown.partition("ossibly not applied yet")
     return drift, others
 
 
@@ -75,7 +75,7 @@ def test_a_merge_that_no_run_applies_is_reported_after_a_day(
     for channel in later:
         here.merged(3, "Audit", "Deploys", "Pager", Audit=channel)
     issue = open_issue(here)
-    assert issue["title"].endswith("1 change perhaps not applied")
+    assert issue["title"].endswith("1 change possibly not applied")
     assert "`Audit`" in sections(issue["body"])[1]
     assert "To apply the files:" in issue["body"]
     assert here.follow(issue["body"]).outputs["result"] == "applied"
@@ -103,10 +103,10 @@ def test_a_rotation_that_is_not_sent_waits_like_a_change(
         # The outcome comment shows that the other secret was sent.
         assert "version-not-sent" not in done.stdout
         assert done.outputs["result"] == ("drift" if days else "no-drift")
-        issues = [issue for issue in here.github.issues if "perhaps" in issue["title"]]
+        issues = [issue for issue in here.github.issues if "possibly" in issue["title"]]
         assert len(issues) == bool(days)
         for issue in issues:
-            assert issue["title"].endswith(f" {unsent} perhaps not applied")
+            assert issue["title"].endswith(f" {unsent} possibly not applied")
             assert "(version 10)" in sections(issue["body"])[1]
             assert here.follow(issue["body"]).outputs["result"] == "applied"
             for name in ("Audit", "Deploys"):
@@ -196,7 +196,7 @@ def test_pushes_without_a_review_since_the_last_one_may_not_be_applied(here: Wor
     here.declare("Audit", "Deploys", "Pager", "More", Audit="pushed")
     done = here.drift()
     assert (done.outputs["result"], here.github.issues) == ("no-drift", [])
-    assert "Perhaps not applied yet" in done.stdout
+    assert "Possibly not applied yet" in done.stdout
 
 
 def test_a_merge_without_webhooks_does_not_hide_pushes_that_wait(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_without_the_merged_reviews_drift_is_not_known(here: World) -> None:
     body = open_issue(here)["body"]
     assert "the merged reviews cannot be read" in body
     assert "pull-requests: read" in body
-    assert "Differences that may be drift or changes of the files:" in body
+    assert "Differences that may be drift or file changes:" in body
     assert "accept:" not in body
 
 
@@ -279,7 +279,7 @@ def test_a_plan_names_pushes_without_a_review(here: World) -> None:
     here.declare(*LIVE, "More", Audit="pushed")
     here.emulator.configure("Pager", channel="by-hand")
     assert plan_labels(here, *LIVE, "More", "New", Audit="pushed") == {
-        "Audit": "perhaps waiting", "More": "perhaps waiting", "New": "this change",
+        "Audit": "possibly waiting", "More": "possibly waiting", "New": "this change",
         "Pager": "drift",
     }  # fmt: skip
 
@@ -294,7 +294,7 @@ def test_a_plan_that_cannot_know_does_not_say_drift(here: World, lacks: str) -> 
         start = here.git("rev-list", "--max-parents=0", "HEAD")
         (here.work / ".git/shallow").write_text(f"{start}\n")
     assert plan_labels(here, *LIVE, "More", Audit="reviewed") == {
-        "Audit": "perhaps waiting", "More": "this change"
+        "Audit": "possibly waiting", "More": "this change"
     }  # fmt: skip
     (body,) = here.github.bodies(3)
     assert "drift" not in body.partition("<details>")[0]
@@ -307,11 +307,11 @@ def test_a_plan_reads_few_merged_pull_requests(here: World) -> None:
         here.merged(number, *LIVE, Audit=f"reviewed-{number}")
     here.emulator.configure("Pager", channel="by-hand")
     assert plan_labels(here, *LIVE, "More", Audit="reviewed-19") == {
-        "Audit": "waiting to be applied", "More": "this change", "Pager": "perhaps waiting"
+        "Audit": "waiting to be applied", "More": "this change", "Pager": "possibly waiting"
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("change", ["this change", "perhaps waiting", "drift"])
+@pytest.mark.parametrize("change", ["this change", "possibly waiting", "drift"])
 def test_a_secret_in_a_tracked_file(tmp_path: Path, change: str) -> None:
     """Its earlier content is compared, too: a changed value is no drift."""
     with world(tmp_path) as here:
@@ -330,7 +330,7 @@ def test_a_secret_in_a_tracked_file(tmp_path: Path, change: str) -> None:
         if change == "drift":
             for name in LIVE:
                 here.emulator.configure(name, token=f"{SLACK}-by-hand")
-        if change == "perhaps waiting":
+        if change == "possibly waiting":
             put(f"{SLACK}-2", "merged")
         here.topic(3)
         put(SLACK if change == "drift" else f"{SLACK}-2", "proposed")

@@ -654,7 +654,7 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     rejected = here.push()
     assert (rejected.code, here.token("Audit")) == (6, SLACK)
-    edit = "bump its `version` (`token: {env: SLACK_BOT_TOKEN, version: 2}`)"
+    edit = "increment `version` (`token: {env: SLACK_BOT_TOKEN, version: 2}`)"
     (issue,) = here.github.issues
     for text in (rejected.stdout, issue["body"]):
         assert "update Audit" in text

@@ -71,7 +71,7 @@ def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
         done, 0, "Applied 3 of 3 changes", "last write, except 3 values that cannot be compared.\n"
     )
     for variable in variables:
-        assert f"resent from env {variable} (hidden: replaced if it was another one)" in done.err
+        assert f"resent from env {variable} (hidden: overwritten if different)" in done.err
     assert apps() == before
 
     pay = variables[0]

@@ -57,7 +57,7 @@ def run(both: Cloud, shell: Shell) -> Run:
         ("api_key: {env: GLOBEX_KEY}\nlimits: {max_deletes: 0}", {}, 5,
          "): the plan is blocked: nothing was written"),
         ("api_key: {env: GLOBEX_KEY}\ndefaults: {configuration: {token: {env: NONE}}}", {}, 3,
-         "secrets to send are not available: env NONE"),
+         "required secrets are not available: env NONE"),
     ],
 )  # fmt: skip
 def test_keep_going_continues_after_every_error_of_one_organization(

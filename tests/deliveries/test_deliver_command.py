@@ -196,7 +196,7 @@ def fail_deliveries(site: Cloud, *destinations: str) -> None:
 def test_each_fault_is_named_and_its_cure_makes_the_check_green(
     shell: Shell, start: Start, break_it: Change, line: str, repair: Change
 ) -> None:
-    """A fault has its line with the fix; after the fix and an apply, the proof succeeds."""
+    """A fault has its line with the fix; after the fix and an apply, the test succeeds."""
     pager = "  - {name: Pager, type: generic, configuration: {url: 'https://p.example.com'}}\n"
     site = start(SLACK + (pager if "not live" in line else ""))
     slack = FakeSlack(tokens={GOOD: SEEING}, channels=[channel("C1", "old-deploys")])

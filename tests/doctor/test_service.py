@@ -184,9 +184,9 @@ def describe(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (describe({}), "ok event types: those that this version knows | "
-         "ok webhook types: those that this version knows | "
-         "ok fields: those that this version knows"),
+        (describe({}), "ok event types: all known to this version | "
+         "ok webhook types: all known to this version | "
+         "ok fields: all known to this version"),
         (describe({"description": {}, "x\x1b[31m": {}, "last_error": None}),
          'warn fields: new: description, "x\\u001b[31m"; missing: last_error'),
         (describe({}, EventTypesEnum={"enum": ["one", *EVENT_TYPES]}),

@@ -144,7 +144,7 @@ def test_organizations_that_are_left_out_count(
     later = sum(max_later_deletes(limit, plan) for limit, plan in left_out)
     blocks = guard_all([counted(number) for number in deletes], later_deletes=later)
     assert any(blocks) is is_blocked
-    text = f"up to {later} in organizations that failed or wait, more than 20"
+    text = f"up to {later} in organizations that failed or are waiting, more than 20"
     assert all(text in block.message for blocked in blocks for block in blocked)
 
 
@@ -193,7 +193,7 @@ RELAXED = [
     "relaxed-scope: the scope of c.yaml now includes 'b-*'",
     "relaxed-scope: the scope of c.yaml now includes 'd-*'",
     "relaxed-limits: limits.max_deletes {limit}",
-    "changed-environment: the GitHub environment changes from 'prod' to that of the workflow",
+    "changed-environment: the GitHub environment changes from 'prod' to the workflow's default",
     "relaxed-organization: `organization` was removed: any key is accepted",
 ]
 STRICT = Policy(
@@ -244,5 +244,5 @@ def test_tightening_is_not_relaxing() -> None:
     assert list(relaxed(tight, tight)) == []
     assert list(relaxed(declaring._replace(webhooks=()), tight)) == []
     assert [each.message for each in relaxed(declaring, tight)] == [
-        "the GitHub environment changes from that of the workflow to 'prod'"
+        "the GitHub environment changes from the workflow's default to 'prod'"
     ]

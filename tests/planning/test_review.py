@@ -250,7 +250,7 @@ def test_a_change_of_only_a_value_removes_no_field_unseen() -> None:
     result = make_plan(desired(slack("A", channel="#a")), rotated)
     compared = compare_with_review(result, approve_all(result), allow_value_changes=True)
     (why,) = compared.unreviewed.values()
-    assert why.startswith("it also removes note, which no review shows: bump its `version`")
+    assert why.startswith("it also removes note, which no review shows: increment `version`")
 
 
 def test_a_change_of_only_a_value_replaces_no_hidden_field_unseen() -> None:
@@ -259,7 +259,7 @@ def test_a_change_of_only_a_value_replaces_no_hidden_field_unseen() -> None:
     review = approve_all(make_plan(declared, live(live_slack("A", **hidden))))
     result = make_plan(declared, live(live_slack("A", **hidden, token=OTHER_TOKEN)))
     (why,) = compare_with_review(result, review, allow_value_changes=True).unreviewed.values()
-    assert why.startswith("it also replaces channel, which no review shows: bump its `version`")
+    assert why.startswith("it also replaces channel, which no review shows: increment `version`")
     assert classify(result, approve_all(result), values=True) == (["A"], [], [])
 
 
@@ -273,7 +273,7 @@ def test_another_host_behind_a_reference_is_not_reviewed(reference: SecretRef, e
     review = approve_all(make_plan(declared, found, secrets={}))
     moved = make_plan(declared, found, secrets={reference: MOVED[HOOK]})
     (why,) = compare_with_review(moved, review, allow_value_changes=True).unreviewed.values()
-    assert why == f"the secret would be sent to a different host: bump its `version`{edit}"
+    assert why == f"the secret would be sent to a different host: increment `version`{edit}"
     same = {reference: Secret(f"{OLD}/another")}
     assert classify(make_plan(declared, found, secrets=same), review)[0] == ["Pager"]
 

@@ -222,4 +222,4 @@ def _not_equal(plan: Plan) -> Iterator[str]:
     """Yield a line for each secret that may have to be sent, which no round does by itself."""
     for use in plan.not_equal:
         unequal = f"{use.field} of {use.webhook} is not the value of {use.reference}"
-        yield f"{prose(unequal)}, but perhaps encrypted"
+        yield f"{prose(unequal)}, but possibly encrypted"
