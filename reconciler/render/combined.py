@@ -27,6 +27,7 @@ from reconciler.planning.run import (
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
+    FieldLine,
     Row,
     duplicate_row,
     group_resends,
@@ -34,6 +35,7 @@ from reconciler.render.rows import (
     other_rows,
     outcome_row,
     plan_rows,
+    sentence,
     written_url,
 )
 from reconciler.render.words import (
@@ -528,11 +530,12 @@ def _not_equal(report: DriftReport) -> tuple[list[str], list[RunRow]]:
     for organization, drift, _ in _drifts(report):
         for use in drift.not_equal:
             requests[f"{use.reference.scheme}:{use.reference.name}"] = None
+            unequal = sentence(f"is not the value of {quote(str(use.reference))}")
             row = Row(
                 sign="!",
                 name=quote(use.webhook),
                 what=quote(use.destination),
-                why=prose(f"{use.field} is not the value of {use.reference}"),
+                fields=(FieldLine(quote(use.field), tuple(unequal)),),
             )
             rows.append(RunRow((quote(organization.name),), row))
     options = [word for request in requests for word in ("--resend-secret", request)]

@@ -191,6 +191,7 @@ def plans(draw: st.DrawFn) -> Plan:
             "relaxed": some_findings,
             "not_shown": few(st.tuples(texts, texts, texts)),
             "not_compared": of_type(tuple[SecretUse, ...]),
+            "not_equal": of_type(tuple[SecretUse, ...]),
         }
     )
     made = plan(*draw(few(operations, 3)), **draw(more))
