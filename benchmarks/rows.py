@@ -10,6 +10,8 @@ from benchmarks.drift import drift
 from benchmarks.line import LATENCY, PROGRAM, Line, compare, mebibytes, seconds
 from benchmarks.measure import Command, Sample, alternate, median_of
 from benchmarks.organizations import organizations
+from benchmarks.overlays import overlays
+from benchmarks.reconciling import reconciling
 from benchmarks.workspace import Workspace, serving
 
 Row = Callable[[Workspace], Iterator[Line]]
@@ -223,7 +225,9 @@ ROWS: dict[str, Row] = {
     "no-op": no_op,
     "create": create,
     "organizations": organizations,
+    "overlays": overlays,
     "drift": drift,
+    "reconcile": reconciling,
     "growth": growth,
 }
 """Every row, by its name for `--row`."""
