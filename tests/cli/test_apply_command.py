@@ -40,7 +40,7 @@ def test_after_an_apply_by_digest_broke_off_the_rest_has_a_new_digest(
     server.emulator.faults = Script([Rule(fault=faults.status(400), method="POST", name="Pager")])
     arguments = ("apply", "--no-prune", "--yes", "--expect-digest")
     done = shell(*arguments, reviewed, **server.environ)
-    expect(done, 7, "incomplete: plan again", "\n    webhooks plan --no-prune\n")
+    expect(done, 7, "follow the help of Pager, then plan again", "\n    webhooks plan --no-prune\n")
     assert shell(*arguments, reviewed, **server.environ).code == 6
     rest = digest(shell("plan", "--no-prune", **server.environ))
     assert shell(*arguments, rest, **server.environ).code == 0
