@@ -316,7 +316,7 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     api.update(id_, renamed, frozenset({"name"}))
     same = _read(api, id_) == replace(created, name=_RENAMED)
     yield _expect("update", "changes the name and keeps everything else", same)
-    # Without user name and password: if they stay, the server merges.
+    # Without username and password: if they stay, the server merges.
     smaller = renamed._replace(configuration={"url": url})
     api.update(id_, smaller, frozenset({"configuration"}))
     yield _replaced(_read(api, id_).configuration)

@@ -140,7 +140,7 @@ class SecretRef(NamedTuple):
 
     `scheme` is the place that keeps it, a key of `SCHEMES` in `source/schemes.py`. `name` is its
     name there, for a file the path relative to the working directory (with forward slashes); for a
-    LITERAL the webhook and field that contain it (`Deploys/token`). Users bump `version` to resend
+    LITERAL the webhook and field that contain it (`Deploys/token`). Users raise `version` to resend
     a changed value.
     """
 
@@ -335,7 +335,7 @@ class LiveWebhook:
     type: str
     event_types: frozenset[str]
     configuration: Mapping[str, LiveValue] | Unknown
-    # Who owns it and how it was delivered is no difference from a declaration.
+    # Who owns it and how it was delivered is not a difference from a declaration.
     organization: str | None = field(default=None, compare=False)
     last_run: str | None = field(default=None, compare=False)
     last_error: DeliveryError | None = field(default=None, compare=False)

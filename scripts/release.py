@@ -4,7 +4,7 @@
     python scripts/release.py prepare 0.2.0    edits the files of the release commit
     python scripts/release.py notes v0.2.0     prints the changelog's section, for the workflow
 
-`prepare` bumps the version, gives the changelog's `Unreleased` section the version and the date,
+`prepare` sets the version, gives the changelog's `Unreleased` section the version and the date,
 and makes workflows and documents install that version from PyPI instead of a commit.
 """
 

@@ -9,7 +9,7 @@ The library limits each read, not the complete request, so a server that sends o
 would never time out. One more thread shuts down the connection of a request whose time is up; the
 worker's read then fails immediately. The first request that needs it starts that thread.
 
-Certificates are always verified. An unusable variable is an error. Messages contain no user name or
+Certificates are always verified. An unusable variable is an error. Messages contain no username or
 password of a proxy.
 """
 

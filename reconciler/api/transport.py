@@ -231,7 +231,7 @@ class Transport:
                 self.pace.succeeded(writes=call.writes)
                 self._shared.connected(str(self.origin))
                 return outcome
-            # A pause that the server asks for is no failure: it costs no retry.
+            # A pause that the server asks for is not a failure: it costs no retry.
             earlier = outcome
             action = outcome.failure.value[call.writes]
             if action is Action.WAIT:

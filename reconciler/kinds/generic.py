@@ -37,7 +37,7 @@ KIND: Final = Kind(
         ),
         Field(
             name="username",
-            description="User name for HTTP basic authentication; needs `password`.",
+            description="Username for HTTP basic authentication; needs `password`.",
             example="cloudtruth",
             partner="password",
         ),

@@ -232,7 +232,7 @@ class LiveStatus(NamedTuple):
     def drift(self) -> dict[ManagementStatus, int]:
         """Return the number of webhooks in each of the `DRIFTED` statuses, without zeros.
 
-        If the plan knows the previous configuration, changes of the files do not count.
+        If the plan knows the previous configuration, file changes do not count.
         """
         counts = Counter(status.management for status in self.webhooks)
         counts.subtract(status.management for status in self._waiting)
@@ -240,7 +240,7 @@ class LiveStatus(NamedTuple):
 
     @property
     def not_applied(self) -> int:
-        """Return the number of webhooks that a change of the files explains, or may explain."""
+        """Return the number of webhooks that a file change explains, or may explain."""
         return len(self._waiting)
 
     @property

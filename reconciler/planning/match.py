@@ -476,7 +476,7 @@ class Match:
                     f"such as `name: {webhook.name}-temporary`, the second with its name"
                 )
         for entry, paired in ((webhook, old), (other, holder.name)):
-            if entry is not None and entry.id is not None:  # perhaps a wrong id
+            if entry is not None and entry.id is not None:  # possibly a wrong id
                 check = f"check the `id` of {entry.name!r}, which is the id of {paired!r}"
                 hint = f"{check}; if the rename is intended, {hint}"
                 break

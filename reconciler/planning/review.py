@@ -323,7 +323,7 @@ def compare_with_review(
             values.add(index)
         # Before the digests, which do not cover the values of secrets.
         if why:
-            unreviewed[index] = f"{why}: {_bump(operation)}"
+            unreviewed[index] = f"{why}: {_increment(operation)}"
         elif needed <= approved:
             reviewed.add(index)
         elif mentioned(digests[0].id, digests[0].name):
@@ -406,7 +406,7 @@ def _sent_references(operation: Operation) -> Iterator[tuple[SecretChange, Secre
                 yield change, change.after
 
 
-def _bump(operation: Operation) -> str:
+def _increment(operation: Operation) -> str:
     """Return the edit of the file that makes a change of secrets reviewable."""
     edits: list[str] = []
     for change, reference in _sent_references(operation):

@@ -215,7 +215,7 @@ class DriftReport(NamedTuple):
 
     @property
     def has_waiting_changes(self) -> bool:
-        """Return whether changes of the files are known that may not be applied yet."""
+        """Return whether file changes are known that may not be applied yet."""
         if self.unknown:
             return False
         return any(drift.merged or drift.waiting or drift.not_applied for drift in self.drifts)
@@ -230,7 +230,7 @@ class DriftReport(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Return whether live webhooks differ, except for changes of the files.
+        """Return whether live webhooks differ, except for file changes.
 
         Without a previous configuration, any difference counts. Overdue changes count, too: a
         scheduled check must not pass for weeks because they could still be applied.

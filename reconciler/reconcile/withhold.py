@@ -211,7 +211,7 @@ def _is_alike(webhook: Webhook, live: LiveWebhook, secrets: SecretValues) -> boo
         return False
     if shown != destination(webhook, secrets):
         return False
-    # Two webhooks of a channel are usual, with other events or another user name.
+    # Two webhooks of a channel are usual, with other events or another username.
     for change in compare(webhook, live, secrets, Evidence()).fields:
         if isinstance(change, ValueChange | SetChange) and change.path != ("name",):
             return False

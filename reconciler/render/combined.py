@@ -481,7 +481,7 @@ def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -
 
 
 def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
-    """Yield the differences that are no drift, or that no command resolves.
+    """Yield the differences that are not drift, or that no command resolves.
 
     Each has a title, and the command that shows them as drift, if there is one.
     """

@@ -164,7 +164,7 @@ def _drift(status: LiveStatus) -> str:
     for state, number in status.drift.items():
         is_plural = state is ManagementStatus.DIFFERS and number > 1
         counts.append(f"{number} {'differ' if is_plural else state}")
-    # Without a previous configuration, a difference may be a change of the files.
+    # Without a previous configuration, a difference may be a file change.
     title = "Differences"
     if None not in labels:
         title = "Drift (see `webhooks drift`)"

@@ -54,7 +54,7 @@ def counts(*plans: Plan) -> str:
 
 def summary(plan: Plan) -> str:
     """Summarize a plan in one sentence."""
-    # Only what is as declared: ignored and unmanaged webhooks are no success of the files.
+    # Only what is as declared: ignored and unmanaged webhooks do not count.
     number = len(plan.matched)
     if plan.operations:
         text = f"Plan: {counts(plan)}"

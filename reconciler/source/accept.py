@@ -44,7 +44,7 @@ from reconciler.source.writer import ChangeItems, Edit, Item, NotEditableError, 
 _VISIBLE_CAUSES: Final = frozenset(
     (SecretCause.DIFFERS, SecretCause.ADDED, SecretCause.DESTINATION)
 )
-"""The causes of a difference that is seen live; others come from a change of the files."""
+"""The causes of a difference that is seen live; others come from a file change."""
 
 _Value: TypeAlias = "str | bool | frozenset[str]"
 """A plain value, or a set of events."""
@@ -303,7 +303,7 @@ class _Proposer:
     def _export(self) -> Export:
         """The declarations of all live webhooks.
 
-        Hidden Slack tokens have the reference that most declared webhooks of their user name use,
+        Hidden Slack tokens have the reference that most declared webhooks of their username use,
         else a new one, as in `webhooks export`; visible ones that which most declared webhooks use.
         """
         tokens = declared_tokens(self._desired.webhooks)._replace(in_files=self._taken)

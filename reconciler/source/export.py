@@ -55,7 +55,7 @@ _HOW_TO_DECLARE: Final = (
 class _SlackToken(NamedTuple):
     """A Slack token, the reference for it, and its declared webhooks.
 
-    `username` is None for a token that the server shows. Hidden ones of a user name are assumed to
+    `username` is None for a token that the server shows. Hidden ones of a username are assumed to
     be one.
     """
 
@@ -77,7 +77,7 @@ class Export(NamedTuple):
 
     `left_out` has (name, reason) for the live webhooks that the file ignores. `tokens` are the
     Slack tokens, those of most webhooks first. `assumptions` are the sentences of the file about
-    the hidden ones, and `unassigned` those about user names without a reference from the user.
+    the hidden ones, and `unassigned` those about usernames without a reference from the user.
     `declarations` are complete, by the id of the webhook; `reasons` has the others.
     """
 
@@ -268,7 +268,7 @@ def _assumptions(
 ) -> Iterator[str]:
     """Yield a line for each reference that several hidden tokens are assumed to be.
 
-    Those of `assigned` user names are left out. A single token has a line, too, if its user name is
+    Those of `assigned` usernames are left out. A single token has a line, too, if its username is
     one of `chosen`, or its reference the usual one of several: its name does not show whose it is.
     """
     users_by_reference: dict[SecretRef, list[_SlackToken]] = {}
@@ -284,7 +284,7 @@ def _assumptions(
                 f"{in_quotes(users.username)} ({len(users.webhooks)})" for users in assumed
             )
             webhooks = plural(number, "webhook")
-            if len(assumed) > 1:  # user names tell the apps of Slack apart
+            if len(assumed) > 1:  # usernames tell the apps of Slack apart
                 webhooks += f", although they have {len(assumed)} usernames"
             yield f"{reference} for {webhooks}: username {names}"
 

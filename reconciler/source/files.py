@@ -163,7 +163,7 @@ def check_real_path(name: str, directory: Path) -> None:
     # Without a repository, any file may be extended, but not through a link either.
     root = next(roots, Path(here.anchor))
     written = Path(os.path.normpath(here / name))
-    if not written.is_relative_to(root):  # perhaps an absolute path with a link before the root
+    if not written.is_relative_to(root):  # possibly an absolute path with a link before the root
         written = Path(os.path.normpath(here / os.path.relpath(name, directory)))
     real = Path(os.path.realpath(written))
     if not (written.is_relative_to(root) and real.is_relative_to(root)):

@@ -333,7 +333,7 @@ def last_change(
     options = ["--first-parent", "-m", "--format=%h %p", "--name-status", "--no-renames"]
     listing = git([*_LAST, *options, until.id, "--", *specs])
     if listing is None:
-        raise NoBaseError("git cannot list the changes of the files")
+        raise NoBaseError("git cannot list the file changes")
     if not listing:
         return None
     hashes, *statuses = listing.decode("ascii", "replace").splitlines()

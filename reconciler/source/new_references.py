@@ -1,9 +1,9 @@
 """Choose the references for the secrets of live webhooks.
 
 Fields with equal visible values share a reference. Each hidden value has a separate one, except
-Slack tokens: those with the same user name and equal masks are assumed to be one. The variable of a
+Slack tokens: those with the same username and equal masks are assumed to be one. The variable of a
 URL that several webhooks share is named after its host; another one after the first webhook with
-the value, or for a hidden token after its user name.
+the value, or for a hidden token after its username.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _MAX_VARIABLE: Final = 100
 class Tokens(NamedTuple):
     """The references that a user has chosen for Slack tokens.
 
-    `named` are those of hidden tokens by user name, and `shared` is for all others; without it,
-    each user name has a separate one. `visible` are those of tokens that the server shows, by the
-    ids of their webhooks. The `declared` user names have references from files, not from the user.
-    If there are any, `shared` is from files, too, and is not assumed for other user names.
+    `named` are those of hidden tokens by username, and `shared` is for all others; without it,
+    each username has a separate one. `visible` are those of tokens that the server shows, by the
+    ids of their webhooks. The `declared` usernames have references from files, not from the user.
+    If there are any, `shared` is from files, too, and is not assumed for other usernames.
 
     `in_files` are the variables that files use, with their values so far as known. `uses` are the
     declarations of the organization that use them, as (variable, webhook, field).
@@ -55,12 +55,12 @@ class Tokens(NamedTuple):
 
     @property
     def for_all(self) -> SecretRef | None:
-        """The reference for hidden tokens of all other user names, if the user chose one."""
+        """The reference for hidden tokens of all other usernames, if the user chose one."""
         return None if self.declared else self.shared
 
 
 def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
-    """Return the references that most declared Slack webhooks use, of all and by user name."""
+    """Return the references that most declared Slack webhooks use, of all and by username."""
     counts: Counter[SecretRef] = Counter()
     uses: set[tuple[str, str, str]] = set()
     counts_by_username: defaultdict[str, Counter[SecretRef]] = defaultdict(Counter)
@@ -197,7 +197,7 @@ class References:
         return variable not in assigned and self._is_free(variable, _SLACK_TOKEN, group)
 
     def _named(self, field: Field, webhook: LiveWebhook) -> SecretRef | None:
-        """Return the reference that the user has chosen for a Slack token, or for its user name."""
+        """Return the reference that the user has chosen for a Slack token, or for its username."""
         if field != _SLACK_TOKEN:
             return None
         if plausible(webhook.value(field.name)):
@@ -245,7 +245,7 @@ def _variable(owner: str, field: str) -> str:
 
 
 def username(webhook: LiveWebhook) -> str:
-    """Return the user name, empty without one."""
+    """Return the username, empty without one."""
     value = webhook.value("username")
     return value if isinstance(value, str) else ""
 

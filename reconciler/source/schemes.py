@@ -64,7 +64,7 @@ class Scheme(NamedTuple):
     `placeholder` is a name in messages, and `plan_description` describes it in saved plans.
     `pattern` is the schema's pattern of a name, "" for any text, and `bad_name` the error for
     another one. `read` returns the value of a name, or raises UnresolvedError. `has_value` returns
-    whether there is one, perhaps unusable. `forbidden` returns what a name belongs to if it is
+    whether there is one, possibly unusable. `forbidden` returns what a name belongs to if it is
     never sent, None if it may be sent; `another` is where to keep the secret instead.
 
     Names are paths if `is_path`: in a configuration file relative to that file, in a `SecretRef`

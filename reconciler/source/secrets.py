@@ -123,7 +123,7 @@ def public_url(secret: Secret) -> str | None:
 
 
 def is_url(url: str) -> bool:
-    """Return whether a text is an absolute http or https URL, perhaps with an invalid host."""
+    """Return whether a text is an absolute http or https URL, possibly with an invalid host."""
     return _USABLE_URL.fullmatch(url) is not None
 
 

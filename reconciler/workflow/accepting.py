@@ -176,7 +176,7 @@ def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
 
 
 def _classified(organization: Planned, base: Base, globs: Globs) -> OrganizationDrift | None:
-    """Return the operations that are no drift, and those that may not be; None without a plan."""
+    """Return the operations that are not drift, and those that may not be; None without a plan."""
     if organization.plan is None:
         return None
     plan = with_known_labels(organization.plan, base)

@@ -51,7 +51,7 @@ from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import Planned
 
 _MAX_CHANGES: Final = 20
-"""The maximum number of changes of the files that may not be applied yet."""
+"""The maximum number of file changes that may not be applied yet."""
 
 
 class MergedChanges(NamedTuple):
@@ -78,7 +78,7 @@ class Base(NamedTuple):
     unknown: str = ""
     """Why there is none, or why it is not known what was applied."""
     revision: str = ""
-    """Its commit, if earlier changes of the files may not be applied yet."""
+    """Its commit, if earlier file changes may not be applied yet."""
     merged: MergedChanges = MergedChanges()
     commits: Mapping[str, str] = MappingProxyType({})
     """From `compared`: the changes that may not be applied yet, by the `webhook_key` of what each
@@ -113,7 +113,7 @@ def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
 
 
 def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
-    """Yield changes of the files that may not be applied yet, and the configuration before each.
+    """Yield file changes that may not be applied yet, and the configuration before each.
 
     The newest is first. Raises NoBaseError if it is not known what was applied before.
     """
@@ -259,7 +259,7 @@ def _plan_of(desired: Desired, live: Live, gathered: Gathered) -> Plan | None:
 
 
 def _explained_by(plan: Plan, earlier: Plan, pending: Collection[OperationDigest]) -> Plan:
-    """Return the plan in which what an earlier configuration does not plan is no drift."""
+    """Return the plan in which what an earlier configuration does not plan is not drift."""
     undeclared = [delete.before for delete in plan.deletes]
     for kept in (*plan.kept, *plan.unmanaged):
         undeclared += kept.webhooks
@@ -280,7 +280,7 @@ def _explained_by(plan: Plan, earlier: Plan, pending: Collection[OperationDigest
 
 
 def _with_reviews(plan: Plan, pending: Collection[OperationDigest]) -> Plan:
-    """Return the plan in which what merged reviews change is no drift."""
+    """Return the plan in which what merged reviews change is not drift."""
     is_pending = mentions(pending)
 
     def label(change: Operation) -> Attribution | None:

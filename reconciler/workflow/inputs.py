@@ -313,7 +313,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
 def _shared_keys(groups: Mapping[str | None, Iterable[Document]]) -> dict[str | None, Finding]:
     """Return a warning about each key that several organizations have, by the second of them.
 
-    With `--organization`, its value may be another one in each run, so it is no error.
+    With `--organization`, its value may be another one in each run, so it is not an error.
     """
     users: dict[tuple[str, object], tuple[str | None, str] | None] = {}
     warnings: dict[str | None, Finding] = {}

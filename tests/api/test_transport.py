@@ -352,7 +352,7 @@ def test_a_failing_observer_does_not_change_the_response() -> None:
 
 
 def test_a_path_cannot_redirect_the_credential() -> None:
-    """A path that would turn the origin into a user name is rejected before sending."""
+    """A path that would turn the origin into a username is rejected before sending."""
     one, server, _ = transport(OK)
     with pytest.raises(CredentialError, match="not sent elsewhere"):
         one.request("GET", "@evil.example/x")

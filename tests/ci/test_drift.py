@@ -52,7 +52,7 @@ def open_issue(here: World) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("channel", ["general", "by-hand"])
-def test_a_merge_that_waits_is_no_drift(here: World, channel: str) -> None:
+def test_a_merge_that_waits_is_not_drift(here: World, channel: str) -> None:
     """Also if the webhook was changed live since its review, which its apply reports as stale."""
     here.merged(2, "Audit", "Deploys", "Pager", Audit="reviewed")
     here.emulator.configure("Audit", channel=channel)
@@ -263,7 +263,7 @@ def test_a_plan_names_a_merge_that_waits(here: World, channel: str) -> None:
     assert "Waiting to be applied, from merged pull requests: 1\n" in here.github.bodies(3)[0]
 
 
-def test_a_plan_that_changes_what_waits_is_no_drift(here: World) -> None:
+def test_a_plan_that_changes_what_waits_is_not_drift(here: World) -> None:
     """A live change of a webhook that a pull request changes, too, is partly drift."""
     here.merged(2, *LIVE, Audit="reviewed")
     here.emulator.configure("Pager", channel="by-hand")
@@ -313,7 +313,7 @@ def test_a_plan_reads_few_merged_pull_requests(here: World) -> None:
 
 @pytest.mark.parametrize("change", ["this change", "possibly waiting", "drift"])
 def test_a_secret_in_a_tracked_file(tmp_path: Path, change: str) -> None:
-    """Its earlier content is compared, too: a changed value is no drift."""
+    """Its earlier content is compared, too: a changed value is not drift."""
     with world(tmp_path) as here:
         here.declare(*LIVE)
         text = (here.work / "webhooks.yaml").read_text()

@@ -483,7 +483,7 @@ def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
 
 
 def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
-    """After a merge that bumps `version`, the secret is sent once, in every read-back form."""
+    """After a merge that increments `version`, the secret is sent once, in every read-back form."""
     old = read_back_world.git("rev-parse", "main")
     merge_rotation(read_back_world)
     assert "1 to update" in read_back_world.github.bodies(1)[0]
@@ -650,7 +650,7 @@ def test_a_rotation_that_needs_no_review_is_sent(read_back_world: World, how: st
 
 
 def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
-    """No review can show the change; the run lists the reference whose `version` must be bumped."""
+    """No review can show the change; the run lists the reference whose `version` must change."""
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     rejected = here.push()
     assert (rejected.code, here.token("Audit")) == (6, SLACK)
@@ -823,7 +823,7 @@ FAULTS = {
 def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, path: str) -> None:
     """Unreadable reviews approve nothing; the next run with GitHub available applies them.
 
-    The workflow's own token may not read its login, which is known: that alone is no failure.
+    The workflow's own token may not read its login, which is known: that alone is not a failure.
     """
     if path == "/graphql":
         here.github.login = BOT if fault == "403" else "our-app[bot]"

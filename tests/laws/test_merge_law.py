@@ -90,7 +90,7 @@ def trees(draw: st.DrawFn) -> list[File]:
 
 
 def linear(files: list[File], number: int) -> Iterator[int]:
-    """Yield the numbers of a file and of what it extends, perhaps several times."""
+    """Yield the numbers of a file and of what it extends, possibly several times."""
     for path in files[number].get("extends", ()):
         yield from linear(files, int(path.split(".")[0]))
     yield number

@@ -161,7 +161,7 @@ def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
 
 
 def _refused(count: int) -> Work:
-    """Find the drift of webhooks with a live user name that no file can have."""
+    """Find the drift of webhooks with a live username that no file can have."""
     folder = TemporaryDirectory()
     Path(folder.name, "webhooks.yaml").write_text(declaration(range(count)))
     values = {"token": Secret(TOKEN), "channel": "#before", "username": TOKEN}

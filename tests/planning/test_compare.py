@@ -89,7 +89,7 @@ def test_a_plain_url_is_compared_and_shown_as_its_origin() -> None:
     ],
 )
 def test_a_live_value_that_cannot_be_a_channel_is_unknown(shown: object) -> None:
-    """It is no difference, and no snapshot or destination shows it."""
+    """It is not a difference, and no snapshot or destination shows it."""
     found = live_slack(channel=shown)
 
     comparison = compare(slack(), found, SECRETS, Evidence())
@@ -155,7 +155,7 @@ def test_no_difference(declared: Webhook, found: LiveWebhook) -> None:
 def test_undeclared_keys_are_a_difference() -> None:
     """A masked secret is a difference, too: a server masks only a secret that is set.
 
-    A key that this version does not know is no difference by itself.
+    A key that this version does not know is not a difference by itself.
     """
     found = live_generic(verify=False, username="u", password="*****", token="abc", also="x")
     lost = ("password", "token", "username", "verify")

@@ -164,7 +164,7 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
         ([slack("A"), slack("B")], [slack("A", events=("value_deleted",))],
          [live_slack("A", channel="#by-hand"), live_slack("B", "id-2", channel="#by-hand")], {},
          ["A partly-drift", "B partly-drift"]),
-        # Another member of a set, and a field that this version does not know, are no difference.
+        # Another member of a set, and a field that this version does not know, are not differences.
         ([slack("A", events=("value_created", "value_updated"))],
          [slack("A", events=("value_created", "value_updated", "value_deleted"))],
          [live_slack("A", events=("value_created", "value_deleted"))], {}, ["A drift"]),

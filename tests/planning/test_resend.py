@@ -112,7 +112,7 @@ def test_a_reviewed_undeclared_field_is_removed() -> None:
     assert plan(desired(generic()), live(live_generic()), {}, options).operations == ()
 
 
-def test_a_bumped_version_is_an_operation_for_every_live_value() -> None:
+def test_an_incremented_version_is_an_operation_for_every_live_value() -> None:
     """A reviewer without the value and an apply with it have the same plan."""
     options = PlanOptions(previous=desired(slack()))
     secrets = {BUMPED: Secret(OTHER_TOKEN)}

@@ -287,20 +287,20 @@ def test_another_host_behind_a_reference_is_not_reviewed(reference: SecretRef, e
     ],
     ids=["first", "again", "another host"],
 )
-def test_bumping_the_version_makes_a_new_host_reviewable(
+def test_incrementing_the_version_makes_a_new_host_reviewable(
     url: str, expected: tuple[list[str], ...]
 ) -> None:
     """A reviewer sees the reference and its version in place of the host.
 
     A review that is applied again finds the new host, but a third one was not reviewed.
     """
-    bumped, other = HOOK._replace(version=2), live_generic("Other", "1")
-    declared = desired(generic("Other"), generic(url=bumped))
+    rotated, other = HOOK._replace(version=2), live_generic("Other", "1")
+    declared = desired(generic("Other"), generic(url=rotated))
     found = (other, live_generic("Other", "2"), live_generic())
     # The webhook may be added in the same change.
     for before in (desired(generic("Other"), generic(url=HOOK)), desired(generic("Other"))):
         review = approve_all(make_plan(declared, *found, secrets={}, previous=before))
-        now = {"secrets": {bumped: MOVED[HOOK]}, "reviewed": review.resends}
+        now = {"secrets": {rotated: MOVED[HOOK]}, "reviewed": review.resends}
         result = make_plan(declared, other, live_generic(url=url), **now)
         assert classify(result, review) == expected
 

@@ -115,7 +115,7 @@ def test_what_the_server_does_not_write_suspends_nothing(
 
 
 class Normalizing(Variant):
-    """A server that stores another user name."""
+    """A server that stores another username."""
 
     def configuration(self, kind: str, sent: dict[str, Any], patched: Any) -> dict[str, Any]:
         return {**super().configuration(kind, sent, patched), "username": "normalized"}

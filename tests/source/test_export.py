@@ -119,7 +119,7 @@ def with_tokens(*tokens: object) -> tuple[LiveWebhook, ...]:
 
 
 def masked(*usernames: str) -> tuple[LiveWebhook, ...]:
-    """Return webhooks with hidden tokens, one for each user name."""
+    """Return webhooks with hidden tokens, one for each username."""
     return tuple(
         live_slack(f"w{number}", f"id-{number}", username=name, token="*****")
         for number, name in enumerate(usernames)
@@ -129,7 +129,7 @@ def masked(*usernames: str) -> tuple[LiveWebhook, ...]:
 FILE = Tokens(SecretRef(scheme="file", name="secrets/slack"))
 EXPORTS: dict[str, tuple[tuple[LiveWebhook, ...], Tokens]] = {
     "defaults, plain URLs, globs of events": (READABLE, Tokens()),
-    # Hidden tokens of one user name have one reference, unless their masks differ.
+    # Hidden tokens of one username have one reference, unless their masks differ.
     "equal masks": (with_tokens("*****", "*****", "*****"), FILE),
     "missing tokens": (with_tokens(None, ..., None), FILE),
     "ciphertexts": (with_tokens("enc:1", "enc:2", "enc:1"), FILE),
@@ -156,7 +156,7 @@ EXPORTS: dict[str, tuple[tuple[LiveWebhook, ...], Tokens]] = {
     "the usual and another token": (
         masked("A", "B"), Tokens(named={"A": SLACK_TOKEN, "B": env("T")})
     ),
-    # A visible user name shows that there is a password.
+    # A visible username shows that there is a password.
     "a hidden password": (
         (replace(live_generic("A", "1"), configuration={**SHOWN_URL, "username": "u"}),
          replace(live_generic("B", "2"), configuration=SHOWN_URL)), Tokens(),
@@ -174,7 +174,7 @@ EXPORTS: dict[str, tuple[tuple[LiveWebhook, ...], Tokens]] = {
 def test_a_file_is_as_expected(title: str, golden: Golden) -> None:
     """The file has quotes only where needed, a reference for each secret, and each assumption.
 
-    An assumption needs a warning unless the user has assigned a token to the user name.
+    An assumption needs a warning unless the user has assigned a token to the username.
     """
     webhooks, tokens = EXPORTS[title]
     exported = assert_unchanged(live(*webhooks), tokens)

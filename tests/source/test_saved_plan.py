@@ -118,8 +118,8 @@ def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
 
 def test_the_review_and_the_options_round_trip() -> None:
     """The saved plan keeps operations with their webhooks, resends, and the options of planning."""
-    bumped = TOKEN_REF._replace(version=2)
-    desired = declared(slack(token=bumped), generic())
+    rotated = TOKEN_REF._replace(version=2)
+    desired = declared(slack(token=rotated), generic())
     found = live(live_slack(token="*****"), live_generic(url="https://hooks.example.com/***"))
     raw = saved(desired, found, resend=("*",), only=("Dep*", "Pager"), prune=False)
     loaded = parse_plan(raw, FILE)
@@ -127,7 +127,7 @@ def test_the_review_and_the_options_round_trip() -> None:
     assert loaded.reviews[0] == approve_all(planned)
     assert loaded.reviews[0].digest == planned.digest
     values = [each.value for each in loaded.reviews[0].resends]
-    assert values == [bumped, "https://hooks.example.com/ct"]
+    assert values == [rotated, "https://hooks.example.com/ct"]
     assert loaded.options == PlanOptions(only=("Dep*", "Pager"), prune=False)
     # They are for a command that plans again: the apply resends what the review has.
     assert loaded.values["resend_secret"] == ("*",)

@@ -143,7 +143,7 @@ def _files_section(
     Return also what they declare. `file_options` name the files in suggested commands.
     """
     default = default_path(inputs.directory)
-    # A directory without files is no failure: doctor also helps before `init`.
+    # A directory without files is not a failure: doctor also helps before `init`.
     if not inputs.paths and not (inputs.directory / default).exists():
         fix = suggestion(inputs.directory / default, inputs.directory)
         fix = fix or "create one with `webhooks init`, or name files with -f"

@@ -78,7 +78,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
         live = workflow.read_live(connection.api, session.organizations)
     # An empty file would look like success.
     require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
-    # Before the file is written: a misspelled user name would leave its token assumed.
+    # Before the file is written: a misspelled username would leave its token assumed.
     exported = export(live, only=only, tokens=_with_declared(tokens, sources, live))
     require_usernames(tokens, exported)
     if path is None:
@@ -122,7 +122,7 @@ def _may_exist(path: str, directory: Path) -> bool:
 
 
 def _with_declared(tokens: Tokens, sources: Sequence[workflow.Source], live: Live) -> Tokens:
-    """Return `tokens`, and for other user names the references of declared webhooks.
+    """Return `tokens`, and for other usernames the references of declared webhooks.
 
     A new reference for a token that has one would replace the token at the next update.
     """
@@ -164,7 +164,7 @@ def parse_tokens(values: Sequence[str]) -> Tokens:
 
 
 def require_usernames(tokens: Tokens, exported: Export) -> None:
-    """Raise UsageError for a user name of `--token` that no webhook with a hidden token has.
+    """Raise UsageError for a username of `--token` that no webhook with a hidden token has.
 
     Without hidden tokens the names have no effect.
     """

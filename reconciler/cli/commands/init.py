@@ -34,7 +34,7 @@ from reconciler.source.schemes import ARGUMENT, parse_reference
 from reconciler.source.writer import scalar
 
 _MAX_QUESTIONS: Final = 12
-"""User names whose token `init` asks for; the others keep separate references."""
+"""Usernames whose token `init` asks for; the others keep separate references."""
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -273,7 +273,7 @@ def _adopt(
             raise NotConfirmedError("nothing was written", hint="answer `y` to write the file")
         if tokens.shared is None and any(webhook.type == "slack" for webhook in live.webhooks):
             tokens = _ask_tokens(session, live, tokens)
-    # Before the file is written: a misspelled user name would leave its token assumed.
+    # Before the file is written: a misspelled username would leave its token assumed.
     exported = export(live, tokens=tokens)
     require_usernames(tokens, exported)
     _write(session, target, exported.text)
@@ -310,7 +310,7 @@ def _show_plan(session: Session) -> tuple[Plan, bool]:
 
 
 def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
-    """Ask for the reference of each Slack token, of hidden ones by user name."""
+    """Ask for the reference of each Slack token, of hidden ones by username."""
     asked = [
         token for token in export(live, tokens=tokens).tokens if token.username not in tokens.named
     ]

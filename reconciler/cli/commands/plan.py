@@ -257,7 +257,7 @@ def _save(
             )
         )
         return
-    # `show` prints this text later, perhaps to a file.
+    # `show` prints this text later, possibly to a file.
     text = RENDERERS["text"]().render_run(run_plan, view._replace(color=False, verbosity=0))
     loaded = [organization.target.checked.loaded for organization in planned]
     values = {

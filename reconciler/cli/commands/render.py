@@ -108,7 +108,7 @@ def provenance(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataP
     """Return the provenance of each value in the rendered data of a file, by its path."""
     document = loaded.documents[file]
     sources = {
-        # `prune` and `scope` are always rendered; perhaps no file writes them.
+        # `prune` and `scope` are always rendered; possibly no file writes them.
         path: tuple(document.sources(path)) if holds(document.data, path[:1]) else ()
         for path in _paths(data, ())
     }

@@ -26,7 +26,7 @@ KIND: Final = Kind(
         ),
         Field(
             name="username",
-            description="Who pages, shorter than the user names of other types.",
+            description="Who pages, shorter than the usernames of other types.",
             example="ops",
             max_length=8,
             schema_pattern="^[a-z]+$",
