@@ -17,7 +17,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from markdown_it import MarkdownIt
+from cmarkgfm import github_flavored_markdown_to_html
+from cmarkgfm.cmark import Options
 
 from reconciler.api.wire import live_webhook
 from reconciler.ci.github import Pull
@@ -226,9 +227,9 @@ def draw_terminal(text: str, title: str, command: str = "webhooks plan") -> str:
 def draw_comment(text: str) -> str:
     """Draw Markdown like a GitHub comment, with its details open."""
     visible = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
-    html = MarkdownIt("commonmark", {"xhtmlOut": True}).enable("table").render(visible)
+    html = github_flavored_markdown_to_html(visible, Options.CMARK_OPT_UNSAFE)
     html = html.replace("<details>", '<details open="open">')
-    html = re.sub(r'<pre><code class="language-diff">(.*?)</code></pre>', _diff, html, flags=re.S)
+    html = re.sub(r'<pre lang="diff"><code>(.*?)</code></pre>', _diff, html, flags=re.S)
     height = 44 + 16 + _height(html)
     name = '<text x="20" y="25" class="plain strong name">github-actions</text>'
     when = '<text x="132" y="25" class="faint name">bot commented</text>'

@@ -11,7 +11,7 @@ from email import message_from_string
 from pathlib import Path
 
 import pytest
-from markdown_it import MarkdownIt
+from cmarkgfm import github_flavored_markdown_to_html
 
 from reconciler import __version__
 from reconciler.ci.workflows import GUIDE
@@ -55,7 +55,7 @@ def test_the_sdist_contains_the_repository(release: Release) -> None:
 def test_links_and_pictures_of_the_long_description(release: Release) -> None:
     """Links and pictures on PyPI point to the files of this version in the repository."""
     metadata = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
-    html = MarkdownIt().render(str(metadata.get_payload()))
+    html = github_flavored_markdown_to_html(str(metadata.get_payload()))
     address = GUIDE.removesuffix("/blob/main/docs/github.md")
     raw = address.replace("github.com", "raw.githubusercontent.com")
     links = re.findall(r'href="([^"]+)"', html)

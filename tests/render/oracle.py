@@ -1,17 +1,18 @@
-"""Checkers that share no code with the renderers: a CI runner and a Markdown parser."""
+"""Checkers that share no code with the renderers: a CI runner, and GitHub's Markdown parser."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from html.parser import HTMLParser
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from cmarkgfm import github_flavored_markdown_to_html
+from cmarkgfm.cmark import Options
 
 _LINE = re.compile(r"\r\n|\r|\n")
-_DETAILS = ("<details><summary>Details</summary>\n", "</details>\n")
-_PLAIN_WORDS = re.compile(r"[A-Za-z0-9 ,.:;()'~+-]*")
+_DETAILS = "<details><summary>Details</summary>"
+_TAGS = re.compile("code|details|em|h3|li|p|pre|strong|summary|table|tbody|td|th|thead|tr|ul")
+_PLAIN_WORDS = re.compile(r"[A-Za-z0-9 ,.:;()'~+\n-]*")
 
 
 def runner_commands(text: str) -> list[str]:
@@ -47,61 +48,58 @@ def control_characters(text: str) -> list[str]:
     ]
 
 
-@dataclass
-class Read:
-    """A comment as a Markdown parser reads it."""
+class Read(HTMLParser):
+    """A comment as GitHub shows it: codes of each cell below a table's head, and other codes."""
 
-    cells: list[list[list[str]]] = field(default_factory=list)
-    codes: list[str] = field(default_factory=list)
-    fences: list[str] = field(default_factory=list)
-    titles: int = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[list[list[str]]] = []
+        self.codes: list[str] = []
+        self.fences: list[str] = []
+        self.titles = 0
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        assert _TAGS.fullmatch(tag), tag
+        assert attributes == ([("lang", "diff")] if tag == "pre" else []), attributes
+        self._open.append(tag)
+        self.titles += tag == "h3"
+        if tag == "tr":
+            self.cells.append([])
+        elif tag == "td":
+            self.cells[-1].append([])
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+        if tag == "thead":
+            self.cells.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] != ["code"]:
+            assert _PLAIN_WORDS.fullmatch(data), data
+        elif "pre" in self._open:
+            self.fences.append(data)
+        else:
+            self.codes.append(data)
+            if "td" in self._open:
+                self.cells[-1][-1].append(data)
+
+    def unexpected(self, data: str) -> None:
+        """Fail at a comment, a declaration or an instruction."""
+        raise AssertionError(data)
+
+    handle_comment = handle_decl = handle_pi = unknown_decl = unexpected
 
 
 def read_markdown(text: str) -> Read:
     """Parse a comment; fail if text outside code is more than plain words.
 
-    Plain words are letters and punctuation that do not link, mention or format.
+    Plain words are letters and punctuation that do not link, mention or format. There is no HTML
+    except our details.
     """
+    html = github_flavored_markdown_to_html(text, Options.CMARK_OPT_UNSAFE)
+    assert html.count("<details") == html.count(f"{_DETAILS}\n") == text.count(f"\n{_DETAILS}\n")
     read = Read()
-    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
-        match token.type:
-            case "html_block":
-                assert token.content in _DETAILS, token.content
-            case "fence":
-                read.fences.append(token.content)
-            case "inline":
-                read.codes += _code_of(token)
-                if read.cells and read.cells[-1] and token.level >= 4:
-                    read.cells[-1][-1] += _code_of(token)
-            case "tr_open":
-                read.cells.append([])
-            case "td_open" | "th_open":
-                read.cells[-1].append([])
-            case "thead_close":
-                read.cells.pop()
-            case "tr_close":
-                pass
-            case "heading_open":
-                read.titles += 1
-            case "code_block":
-                raise AssertionError(token.content)
-            case other:
-                assert re.fullmatch(
-                    r"(paragraph|heading|table|thead|tbody|td|th|bullet_list|list_item)_\w+", other
-                ), other
+    read.feed(html)
+    read.close()
     return read
-
-
-def _code_of(inline: Token) -> list[str]:
-    codes = []
-    for token in inline.children or ():
-        match token.type:
-            case "code_inline":
-                codes.append(token.content)
-            case "text":
-                assert _PLAIN_WORDS.fullmatch(token.content), token.content
-            case "strong_open" | "strong_close" | "em_open" | "em_close" | "softbreak":
-                pass
-            case other:
-                raise AssertionError((other, token.content))
-    return codes

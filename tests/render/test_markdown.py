@@ -1,6 +1,8 @@
-"""Comments on pull requests are cut to GitHub's limit."""
+"""Comments on pull requests have nothing that acts, and are cut to GitHub's limit."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from reconciler.render import View
 from tests.render.cases import live, plan, render_plan, slack
 from tests.render.oracle import read_markdown
 
+GOLDENS = sorted(Path(__file__).parents[1].glob("golden/*/*.md"))
 MANY = plan(
     *(Create(after=slack(f"`new|{index}`", line=index)) for index in range(300)),
     *(Delete(before=live(f"old-{index}"), reason=Reason.NOT_DECLARED) for index in range(20)),
@@ -48,3 +51,20 @@ def test_long_destinations_do_not_hide_the_other_notes() -> None:
     assert "**policy relaxed**: `protect no longer covers 'a'`" in text
     assert "Apply needs" not in text
     assert "Cut to fit" in text
+
+
+@pytest.mark.parametrize("path", GOLDENS, ids=lambda path: path.parent.name)
+def test_examples_have_data_only_in_code(path: Path) -> None:
+    """GitHub's parser finds no link, image or HTML in the examples, also of hostile names."""
+    assert read_markdown(path.read_text("utf-8")).titles == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["www.a.test", "a@a.test", "[a](b)", "![a](b)", "<b>a</b>", "<!-- a -->", "<details>\n", "@a",
+     "    a *", "~~a~~", "- [ ] a", "a  \nb", "`a` &amp;", "<?a?>", "# a", "> a", "---"],
+)  # fmt: skip
+def test_anything_else_is_reported(text: str) -> None:
+    """No other Markdown passes, whether GitHub's parser or its pages would act on it."""
+    with pytest.raises(AssertionError):
+        read_markdown(f"### a\n\n{text}\n")
