@@ -58,18 +58,7 @@ def test_secrets_are_equal_if_their_values_are() -> None:
     assert copy.copy(Secret(CANARY)) == Secret(CANARY)
 
 
-@pytest.mark.parametrize(
-    ("url", "origin"),
-    [
-        ("https://ann:pw@Hooks.example.com:8443/way/in?k=1", "https://hooks.example.com"),
-        ("http://[::1]:8080/x", "http://[::1]"),
-        ("https://[bad/x", None),
-        ("ftp://hooks.example.com/x", None),
-        ("https:///x", None),
-        ("hunter2", None),
-        ("", None),
-    ],
-)
+@pytest.mark.parametrize(("url", "origin"), rows(Path(__file__).with_name("origins.yaml")))
 def test_the_origin_of_a_url(url: str, origin: str | None) -> None:
     """Only the scheme and the host are returned."""
     assert Secret(url).origin() == origin

@@ -11,7 +11,7 @@ import pytest
 from reconciler.errors import CredentialError, UsageError
 from reconciler.settings import Setting, Settings, resolve
 from tests.folders import write
-from tests.goldens import cases
+from tests.goldens import cases, rows
 
 KEY = "key-0123456789"
 
@@ -78,20 +78,8 @@ KEYED = TEXTS["profiles with keys"][0]
 
 
 @pytest.mark.parametrize(
-    ("named", "environ", "arguments", "source"),
-    [
-        ("far", {}, {}, "profile far"),
-        ("below", {}, {}, "profile far"),
-        ("keyless", {}, {}, None),
-        ("far", {"CLOUDTRUTH_API_KEY": "far-key"}, {}, "CLOUDTRUTH_API_KEY"),  # the same one
-        # the file does not select the server
-        ("near", {"CLOUDTRUTH_API_KEY": "other-key"}, {}, "CLOUDTRUTH_API_KEY"),
-        ("far", {"CLOUDTRUTH_API_KEY": "other-key"}, {"profile": "far"}, "CLOUDTRUTH_API_KEY"),
-        ("far",
-         {"CLOUDTRUTH_API_KEY": "other-key", "CLOUDTRUTH_SERVER_URL": "https://my.example.com"}, {},
-         "CLOUDTRUTH_API_KEY"),
-    ],
-)  # fmt: skip
+    ("named", "environ", "arguments", "source"), rows(Path(__file__).with_name("servers.yaml"))
+)
 def test_a_server_that_a_file_selects_gets_its_key(
     tmp_path: Path, named: str, environ: dict[str, str], arguments: Any, source: str | None
 ) -> None:

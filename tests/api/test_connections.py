@@ -14,6 +14,7 @@ from reconciler.api.origin import Credential, Network, Origin, authorization
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.ports import SystemClock
+from tests.goldens import rows
 
 
 def tls_context(environment: dict[str, str]) -> ssl.SSLContext:
@@ -22,20 +23,7 @@ def tls_context(environment: dict[str, str]) -> ssl.SSLContext:
     return Shared(network).tls_context(secure=True)
 
 
-@pytest.mark.parametrize(
-    ("url", "shown", "base"),
-    [
-        ("https://api.cloudtruth.io", "https://api.cloudtruth.io", ""),
-        ("https://API.CloudTruth.io:443/", "https://api.cloudtruth.io", ""),
-        ("https://api.example.com:8443", "https://api.example.com:8443", ""),
-        ("https://ghe.example.com/api/v3/", "https://ghe.example.com", "/api/v3"),
-        ("http://localhost:8000", "http://localhost:8000", ""),
-        ("http://app.localhost", "http://app.localhost", ""),
-        ("http://127.0.0.2", "http://127.0.0.2", ""),
-        ("http://[::1]:8000", "http://[::1]:8000", ""),
-        ("https://10.0.0.1", "https://10.0.0.1", ""),
-    ],
-)
+@pytest.mark.parametrize(("url", "shown", "base"), rows(Path(__file__).with_name("origins.yaml")))
 def test_an_origin_has_one_form(url: str, shown: str, base: str) -> None:
     """Case, default ports and trailing slashes make no difference."""
     origin = Origin.parse(url)

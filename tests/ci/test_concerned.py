@@ -10,6 +10,7 @@ import pytest
 from reconciler.ci.workflows import CALLER
 from tests.cli.conftest import Shell
 from tests.folders import commit, git, write
+from tests.goldens import rows
 
 FILE = (
     "extends: ../base.yaml\norganization: {}\ngithub: {{environment: {}}}\n"
@@ -45,22 +46,7 @@ ALL = ["one", "other", "two"]
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "expected"),
-    [
-        ("orgs/one.yaml", "general", "alerts", ["one"]),
-        ("orgs/one.yaml", "One\n", "One\n# a comment\n", []),
-        ("orgs/one.yaml", "environment: one", "environment: two", ["two"]),
-        ("orgs/one.yaml", "organization", "api_key: {env: K}\norganization", ["one"]),
-        ("orgs/one.yaml", "organization", "protect: [A]\norganization", ["one"]),
-        ("base.yaml", "username: b", "username: c", ["one", "two"]),
-        ("base.yaml", "username: b", "username: b, channel: overridden", []),
-        ("secrets/token", "x", "y", ["one", "two"]),
-        ("orgs/other.yaml", "Other", "Another", ["other"]),
-        ("orgs/one.yaml", "webhooks: [", "webhooks: [[", ["other"]),
-        ("policy.json", "{}", "{ }", ALL),
-        (CALLER, "push", "[push]", ALL),
-        ("readme.md", "", "x", []),
-    ],
+    ("file", "old", "new", "expected"), rows(Path(__file__).with_name("concerned.yaml"))
 )
 def test_a_job_for_each_environment_that_a_push_concerns(
     shell: Shell, repository: Path, file: str, old: str, new: str, expected: list[str]

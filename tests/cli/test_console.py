@@ -16,6 +16,7 @@ from reconciler.errors import Interrupted
 from reconciler.model import Secret
 from reconciler.planning.tree import write_json
 from tests.cli.conftest import Terminal
+from tests.goldens import rows
 
 
 class Broken(io.StringIO):
@@ -143,19 +144,8 @@ def test_prompts() -> None:
 
 @pytest.mark.parametrize(
     ("no_color", "environ", "terminal", "platform", "colored"),
-    [
-        (False, {}, True, "linux", True), (False, {}, False, "linux", False),
-        (True, {"FORCE_COLOR": "1"}, True, "linux", False),
-        (False, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, "linux", False),
-        (False, {"NO_COLOR": "0"}, True, "linux", False),
-        (False, {"NO_COLOR": ""}, True, "linux", True),
-        (False, {"FORCE_COLOR": "1"}, False, "linux", True),
-        (False, {"FORCE_COLOR": "0"}, False, "linux", False),
-        (False, {"TERM": "dumb"}, True, "linux", False),
-        (False, {"TERM": "dumb", "FORCE_COLOR": "1"}, True, "linux", True),
-        (False, {}, True, "win32", False), (False, {"WT_SESSION": "1"}, True, "win32", True),
-    ],
-)  # fmt: skip
+    rows(Path(__file__).with_name("colors.yaml")),
+)
 def test_precedence_of_colors(
     no_color: bool, environ: dict[str, str], terminal: bool, platform: str, colored: bool
 ) -> None:

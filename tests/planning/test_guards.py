@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from reconciler.model import Desired, FileScope, Pattern, Policy, Secret, Secret
 from reconciler.planning.guards import guard_all, max_later_deletes, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan
+from tests.goldens import rows
 from tests.planning.builders import (
     blocking_guards,
     counted,
@@ -96,17 +98,7 @@ TOGETHER = (
 
 
 @pytest.mark.parametrize(
-    ("deletes", "allow", "expected"),
-    [
-        ([5, 5, 5, 5], None, [0, 0, 0, 0]),
-        ([5, 5, 5, 5, 1, 0, -30], None, [1, 1, 1, 1, 1, 0, 0]),
-        ([11, 11], None, [2, 2]),
-        ([-15, -15], None, [0, 0]),
-        ([6, 0, -2], 8, [0, 0, 0]),
-        ([6, 0, -2], 6, [1, 0, 1]),
-        ([6, 0, -2], 9, [1, 0, 1]),
-        ([5, 0, -2], 9, [0, 0, 0]),
-    ],
+    ("deletes", "allow", "expected"), rows(Path(__file__).with_name("limits.yaml"))
 )
 def test_organizations_are_limited_together(
     deletes: list[int], allow: int | None, expected: list[int]

@@ -14,7 +14,7 @@ from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed, parse_files
 from reconciler.source.schemes import reference_in
 from tests.folders import write
-from tests.goldens import cases
+from tests.goldens import cases, rows
 from tests.loading import load_texts
 
 TEXTS = cases(Path(__file__).with_name("texts.txt"))
@@ -78,17 +78,7 @@ def test_files_of_another_repository_are_read_in_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "message", "hint"),
-    [
-        ("lib/b.yaml", "leads through the link lib", "use the path behind the link, shared"),
-        ("b.yaml", "leads through the link b.yaml", "use the path behind the link, shared/b.yaml"),
-        ("module/b.yaml", "is in the submodule or repository module", "copy the file"),
-        ("shared", "is a directory", "extend a YAML file"),
-        ("pipe.yaml", "is not a regular file", "extend a YAML file"),
-        ("a\0b", "contains a NUL character", "correct the path"),
-        ("/dev/null", "is outside of this repository", "extend a YAML file"),
-        ("large.yaml", "is larger than 64 MiB", "extend a YAML file"),
-    ],
+    ("path", "message", "hint"), rows(Path(__file__).with_name("parents.yaml"))
 )
 def test_a_parent_is_a_regular_file_of_the_repository(
     tmp_path: Path, path: str, message: str, hint: str
