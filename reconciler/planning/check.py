@@ -259,9 +259,10 @@ def _changed(operation: Update | Delete, live: LiveWebhook) -> CheckResult:
 
 
 def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:
-    """Return id and name, as they were for the plan, of each webhook that it changes or keeps."""
+    """Return id and name, as they were for the plan, of each webhook that it changes or leaves."""
     before = [operation.before for operation in (*plan.updates, *plan.deletes, *plan.left_out)]
-    before += chain.from_iterable(kept.webhooks for kept in plan.kept)
+    # One without a declaration may have the name of a webhook that an id declares.
+    before += chain.from_iterable(kept.webhooks for kept in (*plan.kept, *plan.unmanaged))
     return {(webhook.id, webhook.name) for webhook in before}
 
 

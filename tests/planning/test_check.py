@@ -262,6 +262,10 @@ def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
     later = (live_slack("b", "id-1"), live_slack("c", "id-2"), live_slack("d", "id-9"))
     assert checks(renames, later) == [done(), stale(ANOTHER)]
 
+    namesake = live_slack(id="id-2")  # which no file declares, and without prune none deletes
+    pinned = make_plan(desired(slack(id="id-1"), prune=False), EDITED, namesake)
+    assert states(pinned, (EDITED, namesake)) == [OperationState.PENDING]
+
 
 def test_a_create_is_stale_if_a_rename_is_possible() -> None:
     """The next plan renames the webhook that has appeared under the previous name."""
