@@ -451,17 +451,25 @@ def drift_commands(
         return _Ways(refusal=webhook.refusal)
     # A name may contain the characters of globs.
     only = [word for operation in operations for word in ("--only", escape(operation.name))]
-    deletes = len(organizations) * sum(isinstance(change, Delete) for change in operations)
-    allowed: list[str] = []
-    # Of the few webhooks that --only selects, the guards allow no delete.
-    if deletes:
-        allowed = ["--allow-deletes", str(deletes)]
     files = _file_options(report, organizations)
+    allowed = _allowed_deletes(operations, len(organizations))
     revert = apply_command(view, *files, *only, *allowed)
     base = report.base
     if webhook.commit:
         base = ("--base", webhook.commit.rpartition("..")[2])
     accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
+    return _ways(webhook, revert, accept)
+
+
+def _allowed_deletes(operations: Iterable[Operation], count: int) -> list[str]:
+    """Return the option that allows the deletes of operations in `count` organizations."""
+    # Of the few webhooks that --only selects, the guards allow no delete.
+    deletes = count * sum(isinstance(operation, Delete) for operation in operations)
+    return ["--allow-deletes", str(deletes)] if deletes else []
+
+
+def _ways(webhook: Drifted, revert: str, accept: str) -> _Ways:
+    """Return the commands, without the second one if the change cannot be accepted."""
     if webhook.commit and accept:
         reason = f"commit {webhook.commit} also changed this webhook and may not be applied yet"
         return _Ways(revert, accept, condition=reason)
@@ -491,28 +499,27 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
     if report.unknown:
         title = "Differences that may be drift or file changes:"
     entries: dict[str, list[RunRow]] = {kept_title: [], title: [], merged_title: []}
-    waiting: dict[str, tuple[list[_Organization], list[RunRow]]] = {}
     for organization, drift, changes in _drifts(report):
         names = (quote(organization.name),)
         entries[kept_title] += (RunRow(names, kept_row(kept)) for kept in drift.unapplied)
         entries[title] += (changes[index] for index in drift.not_applied)
         entries[merged_title] += (changes[index] for index in drift.merged)
+    for title, rows in entries.items():
+        if rows:
+            yield title, "", _merged(rows, report.is_single)
+    yield from _not_equal(report, view)
+    yield from _waiting(report, view)
+
+
+def _waiting(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
+    """Yield the changes of each commit that may not be applied yet, as `drift_others` does."""
+    waiting: dict[str, tuple[list[_Organization], list[RunRow]]] = {}
+    for organization, drift, changes in _drifts(report):
         for index, commit in zip(drift.waiting, drift.commits, strict=True):
             organizations, rows = waiting.setdefault(commit, ([], []))
             if organization not in organizations:
                 organizations.append(organization)
             rows.append(changes[index])
-    for title, rows in entries.items():
-        if rows:
-            yield title, "", _merged(rows, report.is_single)
-    requests, rows = _not_equal(report)
-    if rows:
-        title, command = "Not equal, but possibly stored encrypted", ""
-        if view.apply_options is not None:
-            command = apply_command(view, *requests)
-        if command:
-            title += "; this command sends the values"
-        yield f"{title}:", command, _merged(rows, report.is_single)
     for commit, (organizations, rows) in waiting.items():
         title = f"Possibly not applied yet (changed by commit {commit})"
         # With the change in the base, what remains is drift. It is no base for the other files.
@@ -523,8 +530,8 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
         yield f"{title}:", command, _merged(rows, report.is_single)
 
 
-def _not_equal(report: DriftReport) -> tuple[list[str], list[RunRow]]:
-    """Return the options that send the secrets that may be encrypted, and a row for each."""
+def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
+    """Yield the secrets that may be encrypted, with the command that sends them."""
     requests: dict[str, None] = {}
     rows: list[RunRow] = []
     for organization, drift, _ in _drifts(report):
@@ -538,8 +545,15 @@ def _not_equal(report: DriftReport) -> tuple[list[str], list[RunRow]]:
                 fields=(FieldLine(quote(use.field), tuple(unequal)),),
             )
             rows.append(RunRow((quote(organization.name),), row))
+    if not rows:
+        return
     options = [word for request in requests for word in ("--resend-secret", request)]
-    return options, rows
+    title, command = "Not equal, but possibly stored encrypted", ""
+    if view.apply_options is not None:
+        command = apply_command(view, *options)
+    if command:
+        title += "; this command sends the values"
+    yield f"{title}:", command, _merged(rows, report.is_single)
 
 
 def _drift_count(report: DriftReport) -> str:

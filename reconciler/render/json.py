@@ -12,7 +12,13 @@ from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Severity, sort_key
 from reconciler.planning.drift import LiveStatus, WebhookStatus
 from reconciler.planning.plan import Kept, Plan
-from reconciler.planning.run import DriftReport, OrganizationDrift, OrganizationResult, RunPlan
+from reconciler.planning.run import (
+    Drifted,
+    DriftReport,
+    OrganizationDrift,
+    OrganizationResult,
+    RunPlan,
+)
 from reconciler.planning.tree import (
     Tree,
     checksum,
@@ -220,24 +226,23 @@ def _organization_drift(
     operations = [
         {**operation_summary(operation), **plain(operation)} for operation in drift.plan.operations
     ]
-    drifted: list[Tree] = []
-    for webhook in drift.drifted:
-        is_accepted = report.is_accepted(webhook)
+
+    def drifted(webhook: Drifted) -> Tree:
         # For each organization, because a program may act on one of them only.
         ways = drift_commands(report, [organization], webhook, view)
-        drifted.append(
-            {
-                "operations": [operations[index] for index in webhook.operations],
-                "revert": ways.revert,
-                "accept": None if ways.why_not else ways.accept or None,
-                "refusal": ways.why_not or None,
-                "files": list(webhook.files),
-                "note": rename_note(drift.plan, webhook, is_accepted=is_accepted) or None,
-            }
-        )
+        is_accepted = report.is_accepted(webhook)
+        return {
+            "operations": [operations[index] for index in webhook.operations],
+            "revert": ways.revert,
+            "accept": None if ways.why_not else ways.accept or None,
+            "refusal": ways.why_not or None,
+            "files": list(webhook.files),
+            "note": rename_note(drift.plan, webhook, is_accepted=is_accepted) or None,
+        }
+
     return {
         **shown,
-        "drifted": drifted,
+        "drifted": list(map(drifted, drift.drifted)),
         "unapplied": list(map(_kept, drift.unapplied)),
         "not_applied": [operations[index] for index in drift.not_applied],
         "waiting": [operations[index] for index in (*drift.waiting, *drift.merged)],

@@ -147,19 +147,18 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     if all(result.value is not None and result.value.needs_review for result in left):
         return _NEEDS_REVIEW
     # The same command would have the same problems: a guard, a key, a file, an ambiguous name.
-    failed = [
-        quote(result.name)
-        for result in left
-        if result.problem or (result.value and _needs_step(result.value))
-    ]
+    failed = [quote(result.name) for result in filter(_needs_step, left)]
     if failed:
         finish = f"resolve the problem of {shorten(failed, 3)}, then {finish}"
     return f"incomplete; {finish}"
 
 
-def _needs_step(report: Report) -> bool:
+def _needs_step(result: OrganizationResult[Report]) -> bool:
     """Return whether another run alone does not finish an organization."""
-    return bool(_lacking(report) or report.needs_review or _to_edit(report))
+    if result.problem is not None:
+        return True
+    report = result.value
+    return report is not None and bool(_lacking(report) or report.needs_review or _to_edit(report))
 
 
 def _to_edit(report: Report) -> list[str]:

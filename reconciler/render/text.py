@@ -60,25 +60,14 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     header = _header(len(run.organizations), run.plans, view)
     if run.is_single and combined.plan.counts.live:
         header += paragraphs([words.scope(combined.plan)], view)
-    failed: dict[str, list[str]] = {}
-    for result in run.organizations:
-        if result.problem is not None:
-            failed.setdefault(words.problem_title(result.problem), []).append(quote(result.name))
-    outside = [f"{line}." for line in words.outside_digest(run.plans)]
-    if outside and words.CHANGED in outside[-1] and view.apply_options is not None:
-        outside[-1] += " Only --yes, or an apply without a digest or plan file, sends these."
-    end = paragraphs(outside, view)
-    for reason, names in failed.items():
-        end += flow(_listed(names, end="."), view, start=f"{reason}:")
-    totals = run.totals
-    # An organization that is blocked or failed stops an apply of all.
+    outside = _outside_digest(run, view)
+    end = paragraphs(outside, view) + _failed(run, view)
     if run.digest:
-        applies = not (totals.blocked or totals.failed) and view.shows_digest
         # Of a written URL only the host is shown; the digest tells the rest apart.
         operations = chain.from_iterable(plan.operations for plan in run.plans)
         if view.shows_digest or any(map(written_url, operations)):
-            end += _digest(run.digest, view, applies=applies, covers_all=not outside)
-    style = "strong"
+            end += _digest(run, view, covers_all=not outside)
+    totals, style = run.totals, "strong"
     if totals.unchanged == totals.organizations:
         style = "good"
     if run.is_single:
@@ -118,6 +107,26 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     end += _command(outcomes.next_command(run))
     # The last line, where users of a long output look.
     return joined(*parts, end + paragraphs(outcomes.totals(run), view))
+
+
+def _outside_digest(run: RunPlan, view: View) -> list[str]:
+    """Return what the digest does not cover, and which apply sends it."""
+    outside = [f"{line}." for line in words.outside_digest(run.plans)]
+    if outside and words.CHANGED in outside[-1] and view.apply_options is not None:
+        outside[-1] += " Only --yes, or an apply without a digest or plan file, sends these."
+    return outside
+
+
+def _failed(run: RunPlan, view: View) -> list[str]:
+    """Return the organizations that could not be planned, by reason."""
+    failed: dict[str, list[str]] = {}
+    for result in run.organizations:
+        if result.problem is not None:
+            failed.setdefault(words.problem_title(result.problem), []).append(quote(result.name))
+    lines: list[str] = []
+    for reason, names in failed.items():
+        lines += flow(_listed(names, end="."), view, start=f"{reason}:")
+    return lines
 
 
 def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:
@@ -271,14 +280,16 @@ def _unblocking(run: RunPlan, view: View) -> list[str]:
     return lines
 
 
-def _digest(digest: str, view: View, *, applies: bool, covers_all: bool) -> list[str]:
+def _digest(run: RunPlan, view: View, *, covers_all: bool) -> list[str]:
     """Return the digest once, in the command that applies exactly this plan if there is one."""
     purpose = "exactly this plan" if covers_all else "what the digest covers"
-    lines = [f"Digest {quote(digest)}"]
-    if applies and view.apply_options is not None:
+    lines = [f"Digest {quote(run.digest)}"]
+    # An organization that is blocked or failed stops an apply of all.
+    is_stopped = run.totals.blocked or run.totals.failed
+    if view.shows_digest and not is_stopped and view.apply_options is not None:
         command = words.apply_command(view)
         if view.plan_file is None:
-            command = words.apply_command(view, "--expect-digest", digest)
+            command = words.apply_command(view, "--expect-digest", run.digest)
             lines = [] if command else lines  # the command has the digest
         if command:
             lines += flow([Atom(command)], view, start=f"To apply {purpose}:")
