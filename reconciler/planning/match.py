@@ -240,7 +240,7 @@ class Match:
     def _drop_missing_ids(self) -> None:
         """Match by name each entry whose id is not live; one with `state: absent` needs nothing.
 
-        The pinned webhook was deleted in the web interface, or the id is mistyped.
+        The pinned webhook was deleted by hand, or the id is mistyped.
         """
         gone: dict[str, list[Webhook]] = {}
         declared: list[Webhook] = []
