@@ -38,39 +38,18 @@ def settings(
 
 TEXTS = cases(Path(__file__).with_name("settings.txt"))
 PROFILES = TEXTS["profiles"][0].replace("THE_KEY", KEY)
-NOWHERE = {"CLOUDTRUTH_PROFILE": "nowhere", "CLOUDTRUTH_API_KEY": f"{KEY}\n"}
-PUBLIC = "https://api.cloudtruth.io: default"
 
 
 @pytest.mark.parametrize(
-    ("environ", "arguments", "expected"),
-    [
-        ({}, {}, (PUBLIC, "50.0: profile default", "default: default", "profile default")),
-        (
-            {"CLOUDTRUTH_PROFILE": "prod", "CLOUDTRUTH_SERVER_URL": "https://env.example.com"},
-            {"server_url": "https://arg.example.com", "timeout": 5.0},
-            ("https://arg.example.com: --server-url", "5.0: --timeout",
-             "prod: CLOUDTRUTH_PROFILE", "profile prod"),
-        ),
-        (
-            NOWHERE,
-            {"profile": "prod"},
-            ("https://prod.example.com/ct: profile prod", "40.0: profile base",
-             "prod: --profile", "CLOUDTRUTH_API_KEY"),
-        ),
-        # an empty variable or value does not hide that of the next profile, but an empty key does
-        ({"CLOUDTRUTH_API_KEY": " \n"}, {"profile": "unset"},
-         (PUBLIC, "50.0: profile default", "unset: --profile", "profile default")),
-        ({}, {"profile": "empty"}, (PUBLIC, "50.0: profile default", "empty: --profile", None)),
-    ],
-)  # fmt: skip
+    ("environ", "arguments", "expected"), rows(Path(__file__).with_name("precedence.yaml"))
+)
 def test_precedence(
     tmp_path: Path, environ: dict[str, str], arguments: dict[str, object], expected: Any
 ) -> None:
     """An option overrides the environment, then the profiles of the chain, then the default."""
     found = settings(tmp_path, environ, profiles=PROFILES, **arguments)
     shown = (found.server_url, found.timeout, found.profile)
-    assert (*(f"{each.value}: {each.source}" for each in shown), found.key_source) == expected
+    assert [*(f"{each.value}: {each.source}" for each in shown), found.key_source] == expected
     assert KEY not in repr(found)
 
 
@@ -118,16 +97,8 @@ def test_key_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("platform", "environ", "path"),
-    [
-        ("linux", {"HOME": "{}"}, ".config/cloudtruth/cli.yml"),
-        ("linux", {"HOME": "/h", "XDG_CONFIG_HOME": "{}"}, "cloudtruth/cli.yml"),
-        ("linux", {"HOME": "{}", "XDG_CONFIG_HOME": "rel"}, ".config/cloudtruth/cli.yml"),
-        ("darwin", {"HOME": "{}", "XDG_CONFIG_HOME": "/c"},
-         "Library/Application Support/com.cloudtruth.CloudTruth-CLI/cli.yml"),
-        ("win32", {"APPDATA": "{}"}, "CloudTruth/CloudTruth CLI/config/cli.yml"),
-    ],
-)  # fmt: skip
+    ("platform", "environ", "path"), rows(Path(__file__).with_name("platforms.yaml"))
+)
 def test_the_file_of_each_platform(
     tmp_path: Path, platform: str, environ: dict[str, str], path: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -26,6 +27,7 @@ from tests.api.support import EmulatedApi, Scripted, json_response, slack, trans
 from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY
 from tests.emulated.variant import CurrentFlag
+from tests.goldens import rows
 from tests.planning import builders
 from tests.ports import InlineWorkers
 
@@ -262,8 +264,8 @@ def test_an_html_404_is_not_a_missing_webhook() -> None:
 
 
 def page(count: Any, *ids: int, more: Any = None) -> httpx.Response:
-    rows = [{"id": str(id_)} for id_ in ids]
-    return json_response(200, {"count": count, "next": more, "previous": None, "results": rows})
+    results = [{"id": str(id_)} for id_ in ids]
+    return json_response(200, {"count": count, "next": more, "previous": None, "results": results})
 
 
 GONE = json_response(404, {"detail": "Invalid page."})
@@ -283,37 +285,18 @@ def test_without_a_count_the_next_link_decides() -> None:
     assert [each.url.params["page"] for each in server.requests] == ["1", "2"]
 
 
-INCONSISTENT = {
-    "fewer than counted": [page(3, 1, 2)],
-    "more than counted": [page(1, 1, 2)],
-    "counted and empty": [page(1)],
-    "a row twice": [page(2, 1, 1)],
-    "a page twice": [page(4, 1, 2), page(4, 1, 2)],
-    "rows that shifted": [page(4, 1, 2), page(4, 2, 3)],
-    "a count that grew": [page(4, 1, 2), page(5, 3, 4)],
-    "a page that shrank": [page(4, 1, 2), page(4, 3)],
-    "more than counted at the end": [page(3, 1, 2), page(3, 3, 4)],
-    "a page that grew": [page(3, 1, 2), page(3, 3, 4, 5)],
-    "a short page in the middle": [page(5, 1, 2), page(5, 3), page(5, 4, 5)],
-    "a page that is gone": [page(4, 1, 2), GONE],
-    "one page with an endless next": [page(2, 1, 2, more="https://h/?page=2")],
-    "several pages with an endless next": [page(4, 1, 2), page(4, 3, 4, more="https://h/?page=3")],
-    "no count and an endless next": [page(None, 1, more="x"), page(None, more="x")],
-    "no count and a repeated page": [page(None, 1, more="x"), page(None, 1, more=None)],
-    "no count and a page that is gone": [page(None, 1, more="x"), GONE],
-    "a bare list": [json_response(200, [])],
-    "results that are not a list": [json_response(200, {"results": {}})],
-    "no results": [json_response(200, {"count": 0})],
-    "neither count nor next": [json_response(200, {"results": []})],
-    "a count that is not a number": [json_response(200, {"results": [], "count": True})],
-    "a count that is text": [page("1", 1)],
-    "no object": [json_response(200, "text")],
-}
+def response(document: Any) -> httpx.Response:
+    """Return a page with a count, ids and a next link, if any, or another response."""
+    if isinstance(document, dict):
+        return json_response(**document)
+    count, ids, *more = document
+    return page(count, *ids, more=more[0] if more else None)
 
 
-@pytest.mark.parametrize("responses", INCONSISTENT.values(), ids=INCONSISTENT)
-def test_an_inconsistent_listing_is_read_twice(responses: list[Any]) -> None:
+@pytest.mark.parametrize(("title", "documents"), rows(Path(__file__).with_name("listings.yaml")))
+def test_an_inconsistent_listing_is_read_twice(title: str, documents: list[Any]) -> None:
     """The same problem twice is an error; a consistent second listing is returned."""
+    responses = list(map(response, documents))
     with pytest.raises(IncompleteListingError, match="returns an incomplete listing") as caught:
         listing(*responses, *responses)
     assert caught.value.path == "/x/"

@@ -19,6 +19,7 @@ from tests.docs.block_setups import EXAMPLE, SECRETS
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
 from tests.folders import ROOT, write
+from tests.goldens import rows
 from tests.served import served
 
 
@@ -37,30 +38,9 @@ class Expected(NamedTuple):
 
 
 EXPECTED: Final[Mapping[str, Expected]] = {
-    **{
-        f"webhooks apply{more}": Expected("3 created")
-        for more in ("", " --yes --expect-digest sha256:9c1e...", " plan.json",
-                     " -f examples/webhooks.yaml --local")
-    },
-    "webhooks apply --allow-deletes 12": Expected("12 deleted", tuple("abcdefghijkl")),
-    "webhooks export -o webhooks.yaml": Expected("", ("a",), "webhooks.yaml"),
-    "webhooks export --only 'team-a-*' -o team-a.yaml": Expected("", ("team-a-b", "c")),
-    "webhooks init": Expected(without="webhooks.yaml"),
-    "webhooks init --yes --token env:SLACK_BOT_TOKEN": Expected(
-        "No changes", ("a",), "webhooks.yaml"
-    ),
-    "webhooks init --github": Expected(without="webhooks.yaml"),
-    "webhooks check --deliver Scratch": Expected("delivered", applied=True),
-    "webhooks doctor --probe --deliver Scratch": Expected("last-run", applied=True),
-    "webhooks plan": Expected("3 to create"),
-    "webhooks plan --only 'team-a-*'": Expected("1 to delete", ("team-a-b",), code=5),
-    "webhooks status --only 'team-a-*'": Expected("team-a-b", ("team-a-b",)),
-    "webhooks plan --detailed-exitcode": Expected("3 to create", code=2),
-    "webhooks status": Expected("not declared", ("a",)),
-    "webhooks drift": Expected("No drift.", applied=True),
-    "webhooks drift --format json": Expected('"drifted": []', applied=True),
-    "webhooks drift --accept --only Deploys": Expected("No drift.", applied=True),
-}  # fmt: skip
+    line: Expected(**options)
+    for line, options in rows(Path(__file__).with_name("help_examples.yaml")).items()
+}
 """Examples with checks beyond success."""
 
 ELSEWHERE: Final[Mapping[str, str]] = {

@@ -21,7 +21,7 @@ from tests.api.support import EmulatedApi, Scripted, client, json_response
 from tests.cli.conftest import MakeCloud, Shell
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
 from tests.emulated.faults import Fault, drop, status
-from tests.emulated.variant import ReadBack, Variant
+from tests.emulated.variant import Variant
 from tests.goldens import rows
 from tests.planning.builders import generic
 from tests.ports import VirtualClock
@@ -149,15 +149,7 @@ def test_an_address_in_a_message_is_not_in_the_detail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type", "configuration", "expected"),
-    [
-        ("slack", {"token": "xoxb-" + "0123456789"}, "slack token: shown"),
-        ("generic", {"password": "hunter2"}, "generic password: shown (1 webhook)"),
-        # Only a required field, or one whose partner is shown, counts as omitted.
-        ("generic", {"url": "https://x.example/"}, "generic url: shown"),
-        ("generic", {"url": "https://x.example/", "username": "me"}, "generic password: omitted"),
-        ("teams", {"token": "canary"}, "no live webhook has secrets"),
-    ],
+    ("type", "configuration", "expected"), rows(Path(__file__).with_name("forms.yaml"))
 )
 def test_forms_of_secrets(type: str, configuration: dict[str, Any], expected: str) -> None:
     """Each secret that a webhook has, shown or not, has its form."""
@@ -229,28 +221,8 @@ def details(section: Section) -> str:
 
 
 @pytest.mark.parametrize(
-    ("choices", "expected"),
-    [
-        ({}, "ok read-back: password: shown as sent"),
-        ({"read_back": ReadBack.MASK}, "ok read-back: password: masked or encrypted"),
-        ({"read_back": ReadBack.NULL}, "ok read-back: password: null"),
-        ({"read_back": ReadBack.OMITTED}, "ok read-back: password: omitted"),
-        ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: configuration: not shown"),
-        ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked or encrypted"),
-        ({"stale_list_reads": 1},
-         "warn listing: expected, but not the case: shows a new webhook immediately"),
-        ({"masked_fields": ("username",), "read_back": ReadBack.MASK},
-         "warn read-back: username: masked"),
-        ({"read_back": ReadBack.MASK}, "ok read-back: slack token: masked or encrypted"),
-        ({"masked_fields": ("token", "channel"), "read_back": ReadBack.MASK},
-         "ok read-back: slack channel: masked or encrypted"),
-        ({}, "ok read-back: slack channel: shown as sent"),
-        ({"default_keys": True}, "ok defaults: the server adds token, verify"),
-        ({"merges": True}, "warn configuration: updates merge"),
-        ({"methods": ("PUT", "DELETE")}, "ok update: changes the name and keeps everything else"),
-    ],
-    ids=str,
-)  # fmt: skip
+    ("choices", "expected"), rows(Path(__file__).with_name("behaviors.yaml")), ids=str
+)
 def test_a_probe_reports_the_behavior_of_the_server(choices: dict[str, Any], expected: str) -> None:
     """Each behavior has its line, and the test webhook is deleted at the end."""
     emulated = EmulatedApi(**choices)
