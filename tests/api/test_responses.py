@@ -20,13 +20,7 @@ from reconciler.api.responses import classify, decode, encode
 from reconciler.api.wire import Redactor
 from reconciler.errors import (
     ApiError,
-    AuthenticationError,
-    ConflictError,
-    InvalidRequestError,
-    NotFoundError,
-    PermissionDeniedError,
     ProtocolError,
-    ServerError,
 )
 from reconciler.model import UNKNOWN, DeliveryError, LiveValue, Organization, Secret
 from tests.api.support import slack
@@ -73,32 +67,13 @@ def test_every_form_of_an_error_is_understood(
     assert (found.detail, shown) == (detail, fields)
 
 
-NO_CREDENTIALS = "Authentication credentials were not provided."
-NO_PERMISSION = {"detail": "You do not have permission."}
-REJECTED: list[tuple[type[ApiError], list[tuple[int, Any]]]] = [
-    (AuthenticationError, [
-        *((status, {"detail": "Incorrect authentication credentials."}) for status in (401, 403)),
-        (403, {"detail": NO_CREDENTIALS}), (403, {"detail": "Invalid token."}), (401, None),
-    ]),
-    (PermissionDeniedError, [(401, NO_PERMISSION), (403, NO_PERMISSION), (403, None)]),
-    (NotFoundError, [(404, {"detail": "Not found."}), (410, {"detail": "Gone."})]),
-    (ProtocolError, [(404, None)]),
-    (ConflictError, [(409, {"detail": "Race."})]),
-    (InvalidRequestError, [
-        (400, {"name": ["x"]}), (405, None), (413, None), (422, {"detail": "x"}),
-    ]),
-    (ServerError, [(408, None), (500, None), (503, {"detail": "x"})]),
-]  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("status", "document", "error"),
-    [(*response, error) for error, responses in REJECTED for response in responses],
+    ("status", "document", "error"), rows(Path(__file__).with_name("rejected.yaml"))
 )
-def test_the_error_of_a_rejected_request(status: int, document: Any, error: type[ApiError]) -> None:
+def test_the_error_of_a_rejected_request(status: int, document: Any, error: str) -> None:
     """Status and text determine the error: a bad key may result in 401 or 403."""
     found = error_for(status, document)
-    assert type(found) is error
+    assert type(found).__name__ == error
     assert found.hint
 
 
@@ -175,18 +150,7 @@ def test_a_url_keeps_its_host() -> None:
 
 
 @pytest.mark.parametrize(
-    ("secret", "text", "shown"),
-    [
-        ("NewPassword-2", "NewPassword-2 is too weak; NewPassw", "*** is too weak; ***"),
-        ("NewPassword-2", "Password is too weak", "Password is too weak"),
-        ("changeme-please", "changeme-please is too weak", "*** is too weak"),
-        ("changeme-please", "changeme", "changeme"),
-        ("ct", "the object ct", "the object ct"),
-        ("https://ann:p455word@h.example/T0/x7Q", "p455word at /T0/x7Q", "*** at /T0/x7Q"),
-        ("https://h.example/webhooks/T0x7Qk", "/webhooks/ h.example", "/webhooks/ h.example"),
-        ("https://h.example/webhooks/T0x7Qk", "h.example/webhooks/T0x7Qk", "h.example***"),
-        ("https://h.example/in?k=a%20b/c%2Fd", "k=a b/c/d", "***"),
-    ],
+    ("secret", "text", "shown"), rows(Path(__file__).with_name("redacted.yaml"))
 )
 def test_a_secret_that_was_read_is_removed_everywhere(secret: str, text: str, shown: str) -> None:
     """What is short, or a part that is only words, is in many texts by chance."""

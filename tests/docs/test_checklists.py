@@ -15,6 +15,7 @@ import pytest
 
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS
 from tests.folders import ROOT, Edit, ProgramCopy, by_script, line_after, new_file, replacing, write
+from tests.goldens import rows
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 TOYS = Path(__file__).parent / "additions"
@@ -50,20 +51,6 @@ SCHEME: Mapping[str, Edit] = {
     "schemas/plan.schema.json": by_script,
     "docs/file.md": line_after("| `{file: PATH}` |", "| `{vault: KEY}` | a vault |\n"),
     "docs/commands.md": by_script,
-}
-MISTAKES = {
-    ("routing_key:", "routing_kye:"): "did you mean `routing_key`?",
-    ("type: pager", "type: pagr"): "the types are `slack`, `generic` and `pager`",
-    ("    service: night-shift\n", "    {}\n"): "`service` is missing",
-    ("{env: PAGER_ROUTING_KEY}", "in-the-file"): "`routing_key` is a secret",
-    (
-        "service: night-shift",
-        "channel: a",
-    ): "`channel` belongs under `configuration` of `slack` webhooks",
-    ("service: night-shift", "username: Ops"): "`username` is not a short name",
-    ("service: night-shift", "username: night-shift"): "`username` is longer than 8 characters",
-    ("service: night-shift", "hook: https://a.example"): "`hook` is not an address of the pager",
-    ("service: night-shift", "hook: pager.example"): "`hook` is not an absolute http or https URL",
 }
 SHARED = """\
 defaults: {event_types: ["*"], configuration: {username: CloudTruth bot}}
@@ -267,12 +254,13 @@ def test_the_pattern_of_a_field_holds_for_the_url_in_a_variable(
 
 def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
     """Errors in the third type have the same messages as in other types."""
-    assert all(old in EXAMPLE for old, _ in MISTAKES)
-    files = {f"bad/{n}.yaml": EXAMPLE.replace(*each) for n, each in enumerate(MISTAKES)}
-    write(copy.folder, files)
+    mistakes = rows(Path(__file__).with_name("mistakes.yaml"))
+    for number, (old, new, _) in enumerate(mistakes):
+        assert old in EXAMPLE
+        write(copy.folder, {f"bad/{number}.yaml": EXAMPLE.replace(old, new)})
     done = copy.webhooks("validate", "-f", "bad", "--strict")
     assert done.returncode == 3
-    assert [each for each in MISTAKES.values() if each not in done.stdout] == []
+    assert [message for _, _, message in mistakes if message not in done.stdout] == []
     assert "in-the-file" not in done.stdout
 
 

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from reconciler.findings import Severity
 from reconciler.kinds import FIELDS, Field
 from reconciler.model import Secret, SecretRef
 from reconciler.planning.names import transport_notes
+from tests.goldens import rows
 from tests.loading import load_text
 from tests.planning.builders import desired, generic, make_plan
 
 URL = SecretRef(scheme="env", name="URL")
-MESSAGES = "insecure-url: messages are sent over http, without encryption (use an https URL)"
-CREDENTIALS = MESSAGES.replace("messages", "the credentials")
-NOT_VERIFIED = (
-    "tls-not-verified: the certificate of the receiver is not verified (remove `verify: false`, "
-    "and use a certificate of a public authority)"
-)
 
 
 @pytest.mark.parametrize(
-    ("url", "more", "notes"),
-    [
-        ("https://a.example/x", {}, []),
-        ("http://a.example/x", {}, [MESSAGES]),
-        ("http://8.8.8.8/x", {}, [MESSAGES]),
-        ("http://localhost:8080/x", {}, []),
-        ("http://10.1.2.3/x", {}, []),
-        ("http://[::1]/x", {}, []),
-        ("http://[2606:4700::1111]/x", {}, [MESSAGES]),
-        ("http://receiver/x", {}, []),
-        ("http://receiver.svc.cluster.LOCAL./x", {}, []),
-        ("http://localhost.example/x", {}, [MESSAGES]),
-        ("http://localhost/x", {"password": "p"}, [CREDENTIALS]),
-        ("http://localhost/x", {"token": "t"}, [CREDENTIALS]),
-        ("https://a.example/x", {"verify": False}, [NOT_VERIFIED]),
-        ("http://a.example/x", {"verify": False}, [MESSAGES, NOT_VERIFIED]),
-        (URL, {}, [MESSAGES]),
-        (SecretRef(scheme="env", name="OTHER"), {}, []),
-    ],
+    ("url", "more", "notes"), rows(Path(__file__).with_name("transport_notes.yaml"))
 )
-def test_each_destination(url: object, more: dict[str, object], notes: list[str]) -> None:
+def test_each_destination(url: Any, more: dict[str, object], notes: list[str]) -> None:
     """Plain http to a public host, or with credentials, and an unchecked certificate have notes."""
     values = {URL: Secret("http://a.example/x")}
-    found = transport_notes({"url": url, **more}, FIELDS["generic"], values)
+    reference = SecretRef(**url) if isinstance(url, dict) else url
+    found = transport_notes({"url": reference, **more}, FIELDS["generic"], values)
     assert [f"{each.rule}: {each.message} ({each.hint})" for _, each in found] == notes
 
 

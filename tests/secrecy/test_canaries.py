@@ -19,6 +19,7 @@ from reconciler.source import position
 from tests.cli.conftest import File, MakeCloud, Shell, expect
 from tests.emulated.faults import Script, status
 from tests.folders import write
+from tests.goldens import rows
 from tests.secrecy import canaries as c
 from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, Case, World, cases, leaks, some, world
 from tests.served import closed_port
@@ -61,7 +62,6 @@ def _send(transport: Transport, call: Call, attempt: int) -> Any:
 
 
 SEND: Final = Transport._send
-PROFILES: Final = ".config/cloudtruth/cli.yml"
 PLAN: Final = "plan --format text|json|markdown"
 APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
 
@@ -108,28 +108,15 @@ def test_a_leak_is_found(
     assert seen in "\n".join(leaks(servers, [{"command": PLAN, **case}]))
 
 
-@pytest.mark.parametrize(
-    ("environ", "files"),
-    [
-        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\nX-More: 1"}, {}),
-        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\0x"}, {}),
-        ({"CLOUDTRUTH_SERVER_URL": f"https://ann:{c.KEY.value}@127.0.0.1:9"}, {}),
-        ({"CLOUDTRUTH_SERVER_URL": f"https://127.0.0.1:9/?key={c.KEY.value}"}, {}),
-        ({}, {PROFILES: f"profiles: {{default: {{api_key: {c.KEY.value}"}),
-        ({}, {PROFILES: f"profiles: {{default: {{api_key: [{c.KEY.value}]}}}}"}),
-        ({}, {PROFILES: f"profiles: {{default: {c.KEY.value}}}"}),
-        ({}, {PROFILES: f"{c.KEY.value}: {c.KEY.value}"}),
-        ({}, {PROFILES: f"profiles: {{default: {{server_url: 'ftp://{c.KEY.value}'}}}}"}),
-        ({}, {"key": f"{c.KEY.value}\n{c.KEY.value}\n"}),
-        ({}, {"key": f"\ufeff{c.KEY.value}"}),
-        ({"CLOUDTRUTH_PROFILE": c.KEY.value}, {}),
-        ({"WEBHOOKS_FILE": c.KEY.value}, {}),
-    ],
-)
+@pytest.mark.parametrize(("environ", "files"), rows(Path(__file__).with_name("settings.yaml")))
 def test_settings_do_not_show_the_key(
     shell: Shell, tmp_path: Path, environ: dict[str, str], files: dict[str, str]
 ) -> None:
     """Errors about a key, profile or URL do not repeat it."""
+    environ, files = (
+        {name: text.replace("THE_KEY", c.KEY.value) for name, text in texts.items()}
+        for texts in (environ, files)
+    )
     write(tmp_path, {"webhooks.yaml": "webhooks: []\n", **files})
     given = ["--api-key-file", "key"] if "key" in files else []
     with closed_port() as url:

@@ -29,6 +29,7 @@ from tests.emulated.emulator import Emulator, Request, Response
 from tests.emulated.faults import Fault, Rule, Script
 from tests.emulated.variant import Variant
 from tests.folders import write
+from tests.goldens import rows
 from tests.secrecy import canaries as c
 from tests.secrecy.canaries import find
 from tests.served import served
@@ -156,37 +157,10 @@ class Command:
         return [each[number % len(each)] for each in choices]
 
 
-_SAVED: Final = "plan --out plan.json"
-_PRINTED: Final = "--format text|json|markdown"
 COMMANDS: Final = {
-    each.line: each
-    for each in (
-        Command(line="validate --format text|json|github", connects=False),
-        Command(line="show plan.json --format text|json", connects=False, first=_SAVED),
-        Command(line="slack manifest --format yaml|json", connects=False),
-        Command(line="schema", connects=False),
-        Command(line="completion bash", connects=False),
-        Command(line=f"plan --api-key={c.KEY.value}", connects=False),
-        Command(line=f"plan --token {c.KEY.value}", connects=False),
-        Command(line="init", connects=False, first="-"),
-        Command(line="ci validate", connects=False),
-        Command(line=f"plan {_PRINTED}"),
-        Command(line=f"{_SAVED} -v --resend-secret * {_PRINTED}"),
-        Command(line=f"plan --base old.yaml {_PRINTED}"),
-        Command(line=f"apply --yes --report report.json {_PRINTED}"),
-        Command(line=f"apply --resend-secret env:SLACK_BOT_TOKEN {_PRINTED}", keys="yes\n"),
-        Command(line=f"apply plan.json --yes --report report.json {_PRINTED}", first=_SAVED),
-        Command(line="export"),
-        Command(line="export -o export.yaml"),
-        Command(line="init -f adopted.yaml", keys="yes\nyes\n"),
-        Command(line="status --format text|json"),
-        Command(line="doctor --format text|json"),
-        Command(line="check --send --yes --deliver Scratch --format text|json"),
-        Command(line="init --github", first="-"),
-        Command(line="ci plan --label x"),
-        Command(line="ci apply --label x --reviewed-plan ignore"),
-        Command(line="ci drift --label x"),
-    )
+    command.line: command
+    for row in rows(Path(__file__).with_name("commands.yaml"))
+    for command in [Command(**{**row, "line": row["line"].replace("THE_KEY", c.KEY.value)})]
 }
 """Every command except the server, which prints its URL."""
 

@@ -111,38 +111,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-FETCHED = [
-    # a reference, patterns of --allow-secret, and the problem; without one, CANARY is sent
-    (env("TOKEN"), "", ""),
-    (env("TOKEN", 2), "", ""),
-    (file("real/a"), "", ""),
-    # the target of a link is checked; the folders that a pattern names may be links inside the
-    # working directory
-    *((file("secrets/a"), allow, "") for allow in ("env:X file:secrets/*", "file:secrets/a")),
-    (file("secrets/a"), "file:s*/a file:rea[l]/a", ""),
-    (file("secrets/c:d"), "file:secrets/c:*", ""),
-    (file("secrets/out"), "file:secrets/*",
-     "secret-not-allowed: a link in file secrets/out leads out of the list of allowed secrets; "
-     "replace the link by the file, or add the path of its target to the list"),
-    *((file("host/key"), allow, "a link in file host/key leads out of the list")
-      for allow in ("file:host/*", "file:host/key", "file:*")),
-    (file("secrets/deep/key"), "file:secrets/deep/*", "leads out of the list"),
-    *((file("host/key"), f"file:host/* file:{target}", "")
-      for target in ("@/host/*", "@/link/*", "/*")),
-    (file("../host/key"), "file:../host/*", ""),
-    (env("TOKEN"), "env:TOKE file:*", "secret-not-allowed: env TOKEN is not in the list"),
-    (file("a, b*?["), "file:x", "add 'file:a??b???' to --allow-secret"),
-    *((file(name), "", "credentials of other programs are never sent")
-      for name in ("environ", "self/environ", "/proc/self/../self/environ")),
-    # reading does not wait for a pipe
-    (file("pipe"), "", "not a regular"),
-    (file("."), "", "it is a directory"),
-    (file("big"), "", "it is larger than 64 KiB"),
-    *((file(name), "", "is not a UTF-8 text file") for name in ("bytes", "a\0b")),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("ref", "allow", "problem"), FETCHED)
+@pytest.mark.parametrize(
+    ("ref", "allow", "problem"),
+    [(SecretRef(**ref), *rest) for ref, *rest in rows(Path(__file__).with_name("fetched.yaml"))],
+)
 def test_references_are_resolved_or_rejected(
     folder: Path, ref: SecretRef, allow: str, problem: str
 ) -> None:
