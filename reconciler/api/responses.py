@@ -236,13 +236,8 @@ def _rejection(
     error: type[ApiError]
     if status == 429:
         return _rate_limited(status, server, detail)
-    if status in (401, 403) and _is_about_key(status, detail or ""):
-        error, message = AuthenticationError, f"{server} does not accept the {label}"
-        hint = f"check that the {label} is complete, is for this server, and is not revoked"
-    elif status in (401, 403):
-        error = PermissionDeniedError
-        message = f"the {label} lacks permission to do this on {server} (HTTP {status})"
-        hint = "use a key with a higher role, such as ADMIN in CloudTruth"
+    if status in (401, 403):
+        error, message, hint = _denied(status, server, label, detail or "")
     elif status in (404, 410):
         error, message, hint = _missing(status, server, label, is_json=is_json)
     elif status == 409:
@@ -259,6 +254,17 @@ def _rejection(
     if error in (PermissionDeniedError, InvalidRequestError) and not is_json:
         hint = _NOT_THE_API
     return error(message, hint=hint, status=status, detail=detail, fields=fields)
+
+
+def _denied(status: int, server: str, label: str, detail: str) -> tuple[type[ApiError], str, str]:
+    """Return class, message and hint of a 401 or 403: about the key, or what it may do."""
+    if _is_about_key(status, detail):
+        message = f"{server} does not accept the {label}"
+        hint = f"check that the {label} is complete, is for this server, and is not revoked"
+        return AuthenticationError, message, hint
+    message = f"the {label} lacks permission to do this on {server} (HTTP {status})"
+    hint = "use a key with a higher role, such as ADMIN in CloudTruth"
+    return PermissionDeniedError, message, hint
 
 
 def _missing(

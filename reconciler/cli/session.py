@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -225,11 +225,21 @@ class Session:
         `apply_options` are the options for suggested commands. Raises ConfigurationError.
         """
         sources = workflow.load_all(self.inputs._replace(apply_options=apply_options))
-        loaded = [source.checked.loaded for source in sources]
+        names = self._show_loaded(sources)
+        self._warn_of_gone(sources)
+        first, second, _ = DEFAULT_FILES
+        # Both exist after a rename that left a copy, and edits of the second one have no effect.
+        if not self.files and first in names and os.path.lexists(self.process.directory / second):
+            self.console.message("note", f"{second} is not read, because {first} exists")
+        return sources
+
+    def _show_loaded(self, sources: Iterable[workflow.Source]) -> Collection[str]:
+        """Print the findings that are new, and with -v the names of the files; return these."""
         # Files of several organizations may have the same parents, so everything is shown once.
         names: dict[str, None] = {}
         findings: dict[Finding, None] = {}
-        for files in loaded:
+        for source in sources:
+            files = source.checked.loaded
             names |= dict.fromkeys((*files.documents, *files.parents))
             findings |= dict.fromkeys(files.findings)
         # After `drift --accept` the files have the same findings again, on other lines.
@@ -241,12 +251,7 @@ class Session:
                 self.console.info(f"read {quote(name)}")
         else:
             self.warn(finding for finding in new if finding.severity is not Severity.NOTE)
-        self._warn_of_gone(sources)
-        first, second, _ = DEFAULT_FILES
-        # Both exist after a rename that left a copy, and edits of the second one have no effect.
-        if not self.files and first in names and os.path.lexists(self.process.directory / second):
-            self.console.message("note", f"{second} is not read, because {first} exists")
-        return sources
+        return names
 
     def _warn_of_gone(self, sources: Iterable[workflow.Source]) -> None:
         """Print a warning for each organization whose file is gone from a folder of the run."""

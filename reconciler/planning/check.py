@@ -188,6 +188,16 @@ class Listing:
             if differing or hidden:
                 return _APPEARED._replace(differing=differing)
             return _done(live)
+        return self._check_update(operation, live, differing, hidden)
+
+    def _check_update(
+        self,
+        operation: Update,
+        live: LiveWebhook,
+        differing: tuple[FieldChange, ...],
+        hidden: tuple[str, ...],
+    ) -> CheckResult:
+        """Check an update; `differing` and `hidden` are the fields that may not be as declared."""
         planned, removed = _removals(operation, live)
         is_visible = bool(differing) or not planned.isdisjoint(removed)
         if not is_visible and not hidden:

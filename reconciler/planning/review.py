@@ -330,12 +330,19 @@ def compare_with_review(
             stale.append(operation)
         else:
             unreviewed[index] = "not reviewed"
-    for kept in plan.kept:
-        is_mentioned = any(mentioned(webhook.id, webhook.name) for webhook in kept.webhooks)
-        # Protecting a webhook after the review only withdraws its delete.
-        if is_mentioned and kept.reason is not Reason.PROTECTED:
-            stale.append(kept)
+    stale += _no_longer_changed(plan.kept, mentioned)
     return ReviewComparison(frozenset(reviewed), unreviewed, frozenset(values), tuple(stale))
+
+
+def _no_longer_changed(
+    kept: Iterable[Kept], mentioned: Callable[[str | None, str], bool]
+) -> Iterator[Kept]:
+    """Yield the webhooks that a review mentions and that are now left as they are."""
+    for webhooks in kept:
+        is_mentioned = any(mentioned(webhook.id, webhook.name) for webhook in webhooks.webhooks)
+        # Protecting a webhook after the review only withdraws its delete.
+        if is_mentioned and webhooks.reason is not Reason.PROTECTED:
+            yield webhooks
 
 
 def values_apart(plan: Plan, hosts: Callable[[], Mapping[SecretRef, str]]) -> Plan:
@@ -366,12 +373,19 @@ def without_values(operation: Operation) -> Update | None:
         return None
     fields = [change for change in operation.fields if change.path[0] != "configuration"]
     values = [change for change in operation.fields if change.path[0] == "configuration"]
-    differences, _ = _differences(operation)
-    if not fields or not values or any(change.path == ("type",) for change in fields):
-        return None
-    if any(change.not_shown or change in differences for change in values):
+    if not fields or not values or _needs_configuration(operation, fields, values):
         return None
     return replace(operation, fields=tuple(fields))
+
+
+def _needs_configuration(
+    operation: Update, fields: Iterable[FieldChange], values: Iterable[FieldChange]
+) -> bool:
+    """Return whether more than values that no review shows makes an update send it."""
+    differences, _ = _differences(operation)
+    return any(change.path == ("type",) for change in fields) or any(
+        change.not_shown or change in differences for change in values
+    )
 
 
 def _why_not_reviewable(

@@ -80,22 +80,26 @@ class Suspensions:
             if not (deviates or is_write):
                 continue
             key = _key(report.plan, outcome.operation)
-            before = self._histories.get(key, _History()).writes
-            writes = (*(time for time in before if now - time < _HOUR), now)
-            until, reason = 0.0, ""
-            # The next round would send the same value, and the server would change it again.
-            if deviates:
-                until, reason = now + _HOUR, "CloudTruth stored other values than were sent"
-            elif len(writes) >= _MAX_WRITES:
-                reason = f"written {_MAX_WRITES} times within an hour, and different again"
-                until = now + _HOUR
-            self._histories[key] = _History(writes, until, reason)
+            before = self._histories.get(key, _History())
+            self._histories[key] = _with_write(before, now, deviates=deviates)
         # Histories without effect go, so that memory does not grow with each declaration.
         self._histories = {
             key: history
             for key, history in self._histories.items()
             if now < max(history.until, history.writes[-1] + _HOUR)
         }
+
+
+def _with_write(history: _History, now: float, *, deviates: bool) -> _History:
+    """Return the history with a write, and whether what does not converge is now suspended."""
+    writes = (*(time for time in history.writes if now - time < _HOUR), now)
+    # The next round would send the same value, and the server would change it again.
+    if deviates:
+        return _History(writes, now + _HOUR, "CloudTruth stored other values than were sent")
+    if len(writes) >= _MAX_WRITES:
+        reason = f"written {_MAX_WRITES} times within an hour, and different again"
+        return _History(writes, now + _HOUR, reason)
+    return _History(writes)
 
 
 def _key(plan: Plan, operation: Operation) -> Hashable:

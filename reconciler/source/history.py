@@ -324,14 +324,9 @@ def last_change(
     directory, git = until.directory, until.git
     if re.fullmatch(_NULL, until.id):
         return None
-    specs = [f":(literal){name}" for name in names]
-    for folder in folders:
-        escaped = re.sub(r"[][*?\\]", r"\\\g<0>", folder)
-        specs += [f":(glob){escaped}/**/*.{suffix}" for suffix in _SUFFIXES]
-    specs += [f":(exclude,literal){name}" for name in others]
     # A merge brings its changes to the branch at once: its parent is what was applied before.
     options = ["--first-parent", "-m", "--format=%h %p", "--name-status", "--no-renames"]
-    listing = git([*_LAST, *options, until.id, "--", *specs])
+    listing = git([*_LAST, *options, until.id, "--", *_pathspecs(names, folders, others)])
     if listing is None:
         raise NoBaseError("git cannot list the file changes")
     if not listing:
@@ -351,6 +346,20 @@ def last_change(
         now = Commit(commit, directory, git)
         renamed = renames(Commit(before, directory, git), tuple(names), now)
     return Change(commit, before, frozenset(renamed))
+
+
+def _pathspecs(
+    names: Iterable[str], folders: Iterable[str], others: Iterable[str]
+) -> Iterator[str]:
+    """Yield the files for git: `names`, and the configuration files of folders but `others`."""
+    for name in names:
+        yield f":(literal){name}"
+    for folder in folders:
+        escaped = re.sub(r"[][*?\\]", r"\\\g<0>", folder)
+        for suffix in _SUFFIXES:
+            yield f":(glob){escaped}/**/*.{suffix}"
+    for name in others:
+        yield f":(exclude,literal){name}"
 
 
 def _is_shallow(git: Git) -> bool:

@@ -93,9 +93,7 @@ def run(
     if (directory / default).is_dir():
         default += "/"
     kept = workflows.configured_files(directory)
-    # They are written into workflows.
-    targets = tuple(path.replace(os.sep, "/") for path in named)
-    targets = targets or (kept if github else ()) or (default,)
+    targets = _targets(named, kept, default, github=github)
     target = targets[0]
     # The options that name the configuration in suggested commands.
     file = ""
@@ -109,11 +107,6 @@ def run(
     steps: list[str] = []
     if is_new:
         steps = _write_configuration(session, target, file, tokens, yes=yes)
-    # Workflows keep the files that they read.
-    added = ""
-    if not github and github_setup.not_covered(targets, kept):
-        added = github_setup.file_options((*kept, target)) if kept else file
-    add_workflows = f"run `webhooks init{added} --github`"
     if github:
         github_setup.write_workflows(
             session, targets, branch=branch, policies=policy, commit=commit, yes=yes
@@ -121,13 +114,30 @@ def run(
         steps += [
             "commit the workflows, and open a pull request with a change",
             "after you change secrets, organizations or environments in the files, "
-            f"{add_workflows} again",
+            "run `webhooks init --github` again",
         ]
     else:
-        steps.append(f"{add_workflows} to add GitHub workflows")
+        added = _added(targets, kept, file)
+        steps.append(f"run `webhooks init{added} --github` to add GitHub workflows")
     session.console.info("Next:")
     for number, step in enumerate(steps, 1):
         session.console.info(f"  {number}. {step}")
+
+
+def _targets(
+    named: tuple[str, ...], kept: tuple[str, ...], default: str, *, github: bool
+) -> tuple[str, ...]:
+    """Return the paths of the configuration; workflows keep theirs if none is `named`."""
+    # They are written into workflows.
+    targets = tuple(path.replace(os.sep, "/") for path in named)
+    return targets or (kept if github else ()) or (default,)
+
+
+def _added(targets: tuple[str, ...], kept: tuple[str, ...], file: str) -> str:
+    """Return the options with which workflows also read a new file, empty if they do already."""
+    if not github_setup.not_covered(targets, kept):
+        return ""
+    return github_setup.file_options((*kept, targets[0])) if kept else file
 
 
 def _is_new(
