@@ -9,7 +9,7 @@ issue, with the command to run next.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -53,7 +53,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.findings import Finding, plural, warning
-from reconciler.model import Desired
+from reconciler.model import Desired, Webhook
 from reconciler.planning.plan import Reason, SecretChange, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends, resends
@@ -396,6 +396,17 @@ def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[
     }
     unsent = changed_fields(before, gather(target.checked, target.key), report.plan)
     resent = Resends(target.checked.desired, before)
+    unsent += _skipped_resends(report, resent)
+    names = {
+        webhook.name
+        for webhook, field in unsent
+        if (webhook.id, field, webhook.configuration[field]) not in approved
+    }
+    return tuple(sorted(names))
+
+
+def _skipped_resends(report: Report, resent: Resends) -> Iterator[tuple[Webhook, str]]:
+    """Yield each webhook and field of the secrets that were not sent although they changed."""
     for outcome in report.outcomes:
         operation = outcome.operation
         if isinstance(outcome, Skipped) and isinstance(operation, Update):
@@ -403,13 +414,7 @@ def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[
             changed = resent.causes(webhook, operation.before.id)
             secrets = (change for change in operation.fields if isinstance(change, SecretChange))
             fields = (change.path[-1] for change in secrets)
-            unsent += [(webhook, field) for field in fields if field in changed]
-    names = {
-        webhook.name
-        for webhook, field in unsent
-        if (webhook.id, field, webhook.configuration[field]) not in approved
-    }
-    return tuple(sorted(names))
+            yield from ((webhook, field) for field in fields if field in changed)
 
 
 def _review_findings(run: Run, outcomes: Iterable[_Outcome]) -> list[Finding]:
@@ -492,21 +497,24 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
         report = outcome.report if refused <= set(rotated) else report
     if report is None or not (rotated or report.needs_review):
         return outcome.result
-    problem: NotReviewedError
-    if rotated:
-        names = shorten([quote(name) for name in rotated], 3)
-        problem = UnreviewedRotationError(
-            f"a push changed a reference or `version` of {names} without an approved plan, "
-            "so this run did not send the secret, and no later plan approves it",
-            hint="increment its `version` in a pull request",
-        )
-    else:
-        left = plural(len(report.outcomes) - len(report.applied), "operation")
-        message = f"{left} not applied for lack of a review"
-        problem = NotReviewedError(message, hint="see the reasons of the rest")
+    problem = _review_problem(report, rotated)
     # The same codes as for an apply of a saved plan (docs/guarantees.md).
     written = ExitCode.STALE
     if report.writes:
         written = ExitCode.PARTIAL
     problem.exit_code = report.exit_code or written
     return outcome.result._replace(problem=problem)
+
+
+def _review_problem(report: Report, rotated: Sequence[str]) -> NotReviewedError:
+    """Return the error for what was not applied; `rotated` are webhooks with unreviewed secrets."""
+    if rotated:
+        names = shorten([quote(name) for name in rotated], 3)
+        return UnreviewedRotationError(
+            f"a push changed a reference or `version` of {names} without an approved plan, "
+            "so this run did not send the secret, and no later plan approves it",
+            hint="increment its `version` in a pull request",
+        )
+    left = plural(len(report.outcomes) - len(report.applied), "operation")
+    message = f"{left} not applied for lack of a review"
+    return NotReviewedError(message, hint="see the reasons of the rest")

@@ -206,30 +206,29 @@ def _failing_since(failing: Iterable[Snapshot], existing: Sequence[Post]) -> dic
 
 
 def _drift_title(report: DriftReport, plans: RunPlan) -> str:
+    drifts = report.drifts
+    numbers = [
+        ("change", sum(drift.overdue for drift in drifts), "possibly not applied"),
+        ("secret", sum(len(drift.not_equal) for drift in drifts), "not equal"),
+        ("declaration", sum(len(drift.unapplied) for drift in drifts), "not applied"),
+        ("webhook", sum(len(plan.failing) for plan in plans.plans), "cannot deliver"),
+        ("organization", len(plans.problems), "not checked"),
+    ]
+    parts = [f"{plural(number, noun)} {state}" for noun, number, state in numbers if number]
+    return ", ".join(filter(None, [_drifted(report, plans), *parts]))
+
+
+def _drifted(report: DriftReport, plans: RunPlan) -> str:
+    """Return the number of changes that are drift or may be, empty if there is none."""
+    if report.unknown and report.differs:
+        return f"drift or file changes, {counts(*plans.plans)}"
     drifted = [
         drift.plan.select([index for webhook in drift.drifted for index in webhook.operations])
         for drift in report.drifts
     ]
-    unapplied = sum(len(drift.unapplied) for drift in report.drifts)
-    overdue = sum(drift.overdue for drift in report.drifts)
-    failing = sum(len(plan.failing) for plan in plans.plans)
-    parts = []
-    if report.unknown and report.differs:
-        parts.append(f"drift or file changes, {counts(*plans.plans)}")
-    elif any(plan.operations for plan in drifted):
-        parts.append(f"drift, {counts(*drifted)}")
-    if overdue:
-        parts.append(f"{plural(overdue, 'change')} possibly not applied")
-    unequal = sum(len(drift.not_equal) for drift in report.drifts)
-    if unequal:
-        parts.append(f"{plural(unequal, 'secret')} not equal")
-    if unapplied:
-        parts.append(f"{plural(unapplied, 'declaration')} not applied")
-    if failing:
-        parts.append(f"{plural(failing, 'webhook')} cannot deliver")
-    if plans.problems:
-        parts.append(f"{plural(len(plans.problems), 'organization')} not checked")
-    return ", ".join(parts)
+    if any(plan.operations for plan in drifted):
+        return f"drift, {counts(*drifted)}"
+    return ""
 
 
 def _failing_text(failing: Sequence[Snapshot], since: Mapping[str, str]) -> str:

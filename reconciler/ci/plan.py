@@ -381,7 +381,7 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
     with run.connect(chosen) as connected:
         # A review is matched by the organization of the key, which a file may name differently.
         targets = identify(connected)
-        subjects = [subject_of_key(target) for target in targets]
+        subjects = list(map(subject_of_key, targets))
         pulls = [*queue, *contained_pulls(run, branch, subjects)]
         pending: list[Review] = []
         for subject in subjects:
@@ -408,20 +408,25 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
             missing += [
                 quote(operation.name) for operation in operations if _is_declared(operation)
             ]
-    result = JobResult(
+    return JobResult(
         plan=guarded(run, planned),
         findings=list(dict.fromkeys(findings)),
+        problem=_group_problem(run, stale, missing),
         file_options=run.file_options,
     )
+
+
+def _group_problem(
+    run: Run, stale: Sequence[str], missing: Sequence[str]
+) -> StalePlanError | NotReviewedError | None:
+    """Return why a group is not merged; `missing` are its operations without an approved plan."""
     if stale:
         message = f"the plan for {plural(len(stale), 'webhook')} differs from the reviewed plan"
-        problem = StalePlanError(f"{message}: {', '.join(stale[:5])}", hint=_AGAIN)
-    elif missing and run.by_review and run.reviewing == "require":
+        return StalePlanError(f"{message}: {', '.join(stale[:5])}", hint=_AGAIN)
+    if missing and run.by_review and run.reviewing == "require":
         message = f"{plural(len(missing), 'operation')} of this group has no approved plan"
-        problem = NotReviewedError(f"{message}: {', '.join(missing[:5])}", hint=_AGAIN)
-    else:
-        return result
-    return replace(result, problem=problem)
+        return NotReviewedError(f"{message}: {', '.join(missing[:5])}", hint=_AGAIN)
+    return None
 
 
 def _is_declared(operation: Operation) -> bool:

@@ -51,6 +51,32 @@ def run(
         webhooks drift --format json
     """
     apply_words = apply_options(session, session.files, ())
+    report = _find(session, apply_words, only, base, accept=accept)
+    code = show_problems(session, report.organizations)
+    view = session.view()._replace(apply_options=apply_words)
+    text = RENDERERS[format]().render_drift(report, view)
+    is_unedited = accept and not report.accepted
+    is_failed = report.needs_attention or (is_unedited and report.has_waiting_changes)
+    session.show(text, failed=is_failed)
+    if is_unedited:
+        session.console.message("note", f"nothing was edited{_why_unedited(report)}")
+    if report.accepted:
+        _print_comments(session, report)
+        _print_missing_secrets(session)
+    if is_failed:
+        return code or ExitCode.CHANGES
+    return code
+
+
+def _find(
+    session: Session,
+    apply_words: tuple[str, ...],
+    only: tuple[str, ...],
+    base: tuple[str, ...],
+    *,
+    accept: bool,
+) -> DriftReport:
+    """Compare the live webhooks with the configuration that was applied last."""
     sources = session.load_all(apply_words)
     # A base that cannot be read is reported before any request.
     bases = {
@@ -70,7 +96,7 @@ def run(
     # --organization may have left some out.
     bases_of_run = [bases[organization.target.paths] for organization in planned]
     require_used(only, [(result.target, result.live) for result in planned])
-    report = find_drift(
+    return find_drift(
         planned,
         bases_of_run,
         only=only,
@@ -78,20 +104,6 @@ def run(
         base=tuple(word for name in base for word in ("--base", name)),
         accept=accept,
     )
-    code = show_problems(session, report.organizations)
-    view = session.view()._replace(apply_options=apply_words)
-    text = RENDERERS[format]().render_drift(report, view)
-    is_unedited = accept and not report.accepted
-    is_failed = report.needs_attention or (is_unedited and report.has_waiting_changes)
-    session.show(text, failed=is_failed)
-    if is_unedited:
-        session.console.message("note", f"nothing was edited{_why_unedited(report)}")
-    if report.accepted:
-        _print_comments(session, report)
-        _print_missing_secrets(session)
-    if is_failed:
-        return code or ExitCode.CHANGES
-    return code
 
 
 def _why_unedited(report: DriftReport) -> str:
