@@ -12,6 +12,7 @@ import pytest
 from reconciler.ci.run import Run, read_run
 from reconciler.errors import UsageError
 from reconciler.workflow import Inputs
+from tests.goldens import rows
 
 DIGEST = "sha256:" + "0" * 64
 REPOSITORY = "acme/hooks"
@@ -37,16 +38,7 @@ def test_an_input_may_have_spaces_blank_lines_and_capitals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "word"),
-    [
-        ("comment", "yes", "'yes' for the input `comment`"),
-        ("reviewed-plan", "no", "'no' for the input `reviewed-plan`"),
-        ("expect-digest", "9c1e", "digest"),
-        ("allow-deletes", "-1", "'-1' for the input `allow-deletes`"),
-        ("allow-deletes", "1" * 30, "for the input `allow-deletes`"),
-        ("label", "a\nb", "label"),
-        ("label", "a`b", "label"),
-    ],
+    ("name", "value", "word"), rows(Path(__file__).with_name("malformed_inputs.yaml"))
 )
 def test_a_malformed_input_is_named(name: str, value: str, word: str) -> None:
     """The error names the input and its valid values."""

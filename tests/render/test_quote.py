@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies
 
 from reconciler.render.quote import command_line, prose, quote
+from tests.goldens import rows
 from tests.render.strategies import texts
 
 HARMLESS = ("Deploys", "#deploys", "a b", "Ünïcødé 漢字 😀", "a::b", "x#[y]", "C:\\x", "it's")
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        *zip(HARMLESS, HARMLESS, strict=True), ("", '""'), (" a", '" a"'), ("a ", '"a "'),
-        ("a  b", '"a  b"'), ('"a"', '"\\"a\\""'), ("(kept)", '"(kept)"'), ("--- n8", '"--- n8"'),
-        ("a -> b", '"a -> b"'), ("a\nb\\", '"a\\nb\\\\"'), ("\x1b[31mred", '"\\u001b[31mred"'),
-        ("a\x7fb", '"a\\u007fb"'), ("a\u202eb", '"a\\u202eb"'), ("\u0301a", '"\\u0301a"'),
-        ("❤\ufe0f", '"❤\\ufe0f"'), ("\U000e0041", '"\\udb40\\udc41"'),
-        ("x ##[error]y", '"x ##\\u005berror]y"'), ("##vso[task]", '"##vso\\u005btask]"'),
-        ("::error::x", '"\\u003a:error::x"'), ("a ::error::x", '"a \\u003a:error::x"'),
-        ("\ud800", '"\\ud800"'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "shown"), rows(Path(__file__).with_name("quotes.yaml")))
 def test_quote(name: str, shown: str) -> None:
     """Only control characters, invisible characters and imitated output are escaped."""
     assert quote(name) == shown

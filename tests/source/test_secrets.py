@@ -156,24 +156,17 @@ def test_what_becomes_of_values(tmp_path: Path, title: str, golden: Golden) -> N
 
 
 PLACEHOLDERS = ["${TOKEN}", "$SLACK_BOT_TOKEN", "<token>", "{{ token }}", "{env: X}", "env:TOKEN"]
-UNFIT, TRIMMED = ["unresolved-secret"], ["trimmed-secret"]
-VALUES = [
-    # the content of a variable or a file, and the finding; without an error CANARY is sent
-    *((f"{CANARY}{ending}", []) for ending in ("", "\n", "\r\n")),
-    *((f"{CANARY}{odd}more", UNFIT) for odd in ("\n", "\x00", "\t", "\x7f", "\u2028", "\udcff")),
-    *((blank, UNFIT) for blank in ("\n", "   ")),
-    *(
-        (around.format(CANARY), TRIMMED)
-        for around in (
-            *(" {}", "{}  ", "{}\t", "{}\n\n", "\r\n{}\r\n"),
-            *("\ufeff{}", "\ufeff{}\r\n", "{}\u00a0", "\u200b{}\u2028"),
-        )
-    ),
-    *((value, ["unreplaced-placeholder"]) for value in PLACEHOLDERS),
-]
+TRIMMED = ["trimmed-secret"]
 
 
-@pytest.mark.parametrize(("value", "rules"), VALUES)
+@pytest.mark.parametrize(
+    ("value", "rules"),
+    [
+        *((content.replace("CANARY", CANARY), rules)
+          for content, rules in rows(Path(__file__).with_name("values.yaml"))),
+        *((value, ["unreplaced-placeholder"]) for value in PLACEHOLDERS),
+    ],
+)  # fmt: skip
 def test_values_are_trimmed_or_rejected(tmp_path: Path, value: str, rules: list[str]) -> None:
     """The finding names the reference, and quotes nothing of the value."""
     (tmp_path / "token").write_bytes(value.encode("utf-8", "surrogatepass"))
