@@ -456,8 +456,8 @@ def _offer(
 ) -> tuple[str | None, RunPlan]:
     """Plan the pending operations, and return the command that applies them by their digest.
 
-    It covers all organizations of the environment whose keys work, and names each pending resend:
-    the run's, those of rotated secrets, and those that were not sent.
+    It covers all organizations of the environment, and names each pending resend: the run's, those
+    of rotated secrets, and those that were not sent. If one cannot be planned, it is a re-run.
     """
     requests = set(run.resend)
     for outcome in outcomes:
@@ -477,15 +477,30 @@ def _offer(
             target._replace(options=PlanOptions(resend=_requested(ordered, target, len(connected))))
             for target in identify(connected)
         ]
-        planned = plan_all(targets, reviewed=True)
-        plans = RunPlan(
-            tuple(organization.result for organization in planned if organization.plan is not None)
-        )
+        plans = RunPlan(tuple(planned.result for planned in plan_all(targets, reviewed=True)))
+        if plans.problems:
+            # An apply by digest refuses all of them before the repair, and has another plan after.
+            _require_repair(outcomes, plans)
+            return run.rerun_command, NO_PLANS
         command = run.digest_command(plans, ordered)
         if command is None:
             return None, NO_PLANS
         return command, plans
     return run.rerun_command, NO_PLANS
+
+
+def _require_repair(outcomes: Iterable[_Outcome], plans: RunPlan) -> None:
+    """Say in the hints that a digest needs the organizations that cannot be planned."""
+    broken = [
+        f"{quote(result.name)} ({result.problem.message})"
+        for result in plans.organizations
+        if result.problem is not None
+    ]
+    for outcome in outcomes:
+        problem = outcome.result.problem
+        if problem is not None and _needs_digest(outcome):
+            names = shorten(broken, 3)
+            problem.hint = f"first repair {names}: a digest is of all organizations"
 
 
 def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:

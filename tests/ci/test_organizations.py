@@ -105,6 +105,25 @@ def test_one_organization_of_three_is_in_maintenance(
     assert three.push()[DEFAULT].outputs["result"] == "applied"
 
 
+def test_a_stale_organization_beside_one_without_a_key(three: Organizations) -> None:
+    """No digest could be applied: the failure has the repair, and then a re-run has the digest."""
+    secrets = three.world.environments[DEFAULT]
+    three.propose(1, alerts())
+    key = secrets.pop("STAGING_KEY")
+    three.set_channel("dev", "by-hand")
+    three.merge(1)
+    three.push()
+    (failure,) = three.comments(1, MarkerKind.FAILURE)
+    assert f"gh secret set STAGING_KEY --env {DEFAULT}" in failure
+    assert "first repair Staging (" in failure
+    assert ("gh run rerun" in failure, "gh workflow run" in failure) == (True, False), failure
+    secrets["STAGING_KEY"] = key
+    three.push()
+    assert three.channels()["staging"] == ["alerts"]
+    failure = three.comments(1, MarkerKind.FAILURE)[-1]
+    assert three.world.follow(failure).outputs["result"] == "applied"
+
+
 def test_a_secret_is_resent_only_where_it_was_rotated(organizations: MakeOrganizations) -> None:
     """Another organization of the environment has a webhook of the same name."""
     made = organizations(read_back="mask")
