@@ -269,12 +269,13 @@ class Invariants:
         if activity.knew(id):
             return False
         # The console user may delete or rename a webhook between the listing that finds it and the
-        # write, which is harmless.
+        # write, which is harmless. It may equal a created one that is gone.
+        has_created = bool(activity.lost) or any(sent[0] == "POST" for sent in activity.sent)
         if row is None:
-            return bool(activity.lost)
+            return has_created
         is_renamed = self._console_user.touched.get(row.name, -1.0) >= activity.last_read
         if is_renamed:
-            return bool(activity.lost)
+            return has_created
         if row.name not in self._created_names(plan):
             return False
         # One of several equal webhooks, which stays, may be another user's.

@@ -47,6 +47,11 @@ _CLEAN = (1, 3, 4, 5, 6, 8)
 _LATE = ("does-not-converge", "vanished", "conflict")
 
 
+def _is_late(failure: Failed) -> bool:
+    """Return whether only the final verification can have found a failure."""
+    return failure.code in _LATE or "sending its hidden configuration again" in failure.message
+
+
 def _unreviewed(outcome: Outcome) -> bool:
     return isinstance(outcome, Skipped) and outcome.code == NOT_REVIEWED
 
@@ -106,7 +111,7 @@ class ReportChecks:
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
         # Operations that only the final verification finds undone still counted as applied when
         # the deletes began.
-        early = [each for each in undone if not (isinstance(each, Failed) and each.code in _LATE)]
+        early = [each for each in undone if not (isinstance(each, Failed) and _is_late(each))]
         if early and process.activity.deleting:
             raise Violation(f"deletes were sent although {early[0].operation.name} is not done")
 
