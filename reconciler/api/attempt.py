@@ -145,7 +145,7 @@ def failed_attempt(
     slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
     reason: ApiError
     if slow and past_deadline:
-        message = f"the run timed out before {server} sent a complete response"
+        message = f"no time was left for a complete response from {server}"
         reason = ServerError(message, hint=MORE_TIME_HINT)
     elif slow:
         message = f"{server} did not send a complete response within {timeout:g} s"

@@ -365,7 +365,7 @@ class Transport:
             if earlier is not None:
                 raise self._error(call, earlier, Action.REPEAT, sends)
             raise UnreachableError(
-                f"the run timed out; the request to {self.origin.address} was not sent",
+                f"no time was left for the request to {self.origin.address}",
                 hint=MORE_TIME_HINT,
             )
 
@@ -401,7 +401,7 @@ class Transport:
             if pause:
                 return self._too_long(pause, error.status, sends)
             if hint != MORE_TIME_HINT:
-                message, hint = f"{message}; the run timed out", MORE_TIME_HINT
+                message, hint = f"{message}; no time was left to send it again", MORE_TIME_HINT
         return kind(
             message, status=error.status, detail=error.detail, fields=error.fields, hint=hint
         )

@@ -153,7 +153,7 @@ class Ledger:
             for index, operation in enumerate(self._operations):
                 outcome = self._outcomes.get(index)
                 if outcome is None and index in self._started:
-                    outcome = Unconfirmed(operation, "interrupted before CloudTruth confirmed it")
+                    outcome = unconfirmed(operation, "interrupted before CloudTruth confirmed it")
                 outcomes.append(outcome or interrupted(operation))
             return tuple(outcomes)
 
@@ -161,6 +161,14 @@ class Ledger:
 def interrupted(operation: Operation) -> Skipped:
     """Return the outcome of an operation that was not started because of a signal."""
     return Skipped(operation, code="interrupted", message="not started: the run was interrupted")
+
+
+def unconfirmed(operation: Operation, message: str) -> Unconfirmed:
+    """Return the outcome of an operation whose request may still be processed."""
+    if isinstance(operation, Create):
+        late = "it may still appear: wait a minute before you run again"
+        message = f"{message}; {late}, else a duplicate is possible"
+    return Unconfirmed(operation, message)
 
 
 def failed(operation: Operation, error: ApiError) -> Failed:

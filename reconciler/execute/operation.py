@@ -35,8 +35,10 @@ from reconciler.errors import (
     ConflictError,
     InvalidRequestError,
     NotFoundError,
+    RateLimitedError,
+    UnreachableError,
 )
-from reconciler.execute.ledger import Ledger, failed, interrupted
+from reconciler.execute.ledger import Ledger, failed, interrupted, unconfirmed
 from reconciler.findings import plural
 from reconciler.model import LiveWebhook, SecretRef, SecretValues, Webhook, frozen
 from reconciler.planning.check import CheckResult, Listing, OperationState
@@ -130,14 +132,17 @@ def perform(operation: Operation, run: Apply) -> Outcome:
     except ApiError as error:
         if not _is_lost(errors):
             raise
-        return _unconfirmed(operation, errors, f"then: {error.message}")
+        outcome = "whether it arrived is unknown"
+        # Of a request that was not sent, the message would seem to be about the lost one.
+        if not isinstance(error, UnreachableError | RateLimitedError):
+            outcome = f"{outcome}; then: {error.message}"
     if not isinstance(outcome, str):
         return outcome
     if not _is_lost(errors):
         # A conflict and then a signal: the server accepted no request of this operation.
         return interrupted(operation)
     stopped = "; the run was interrupted" if run.ledger.stopping else ""
-    return _unconfirmed(operation, errors, f"{outcome}{stopped}")
+    return unconfirmed(operation, f"{_attempts(errors)}; {outcome}{stopped}")
 
 
 def _not_seen(operation: Update | Delete, now: CheckResult) -> str:
@@ -218,11 +223,6 @@ def _is_conflict(operation: Operation, error: ApiError) -> bool:
         texts = (error.detail, *(text for _, text in error.fields))
         return any(text and _TAKEN.search(text) for text in texts)
     return isinstance(error, ConflictError)
-
-
-def _unconfirmed(operation: Operation, errors: Sequence[ApiError], now: str) -> Unconfirmed:
-    """Return the outcome of an operation that may have been applied."""
-    return Unconfirmed(operation, f"{_attempts(errors)}; {now}")
 
 
 def _attempts(errors: Sequence[ApiError]) -> str:
@@ -311,10 +311,9 @@ def _from_response(
     if run.before.check_against(operation, live).differing:
         try:
             again = run.api.get(live.id)
-        except ApiError as error:
+        except ApiError:
             # The write happened; the final verification shows whether as it was sent.
-            message = f"the response differs from what was sent, then: {error.message}"
-            return Unconfirmed(operation, message)
+            return Unconfirmed(operation, "the response differs from what was sent")
         differing = run.before.check_against(operation, again).differing
         if differing:
             return stored_differently(operation, differing)

@@ -21,6 +21,7 @@ from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirme
 from tests.execute.world import Fault, Memory, appear, memory, planned, row, run, slack
 
 LOST = Fault(call="create", error=AmbiguousWriteError)
+MAY_APPEAR = "it may still appear: wait a minute before you run again, else a duplicate is possible"
 URL = "https://hooks.example.com/ct"
 RECREATE = (
     "CloudTruth keeps a field that is no longer declared: delete the webhook with "
@@ -269,7 +270,7 @@ def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
     [
         ("update", (slack("a", "#new"),), "it has not changed yet"),
         ("delete", (), "the webhook still exists"),
-        ("create", (slack("a"), slack("b")), "not listed yet"),
+        ("create", (slack("a"), slack("b")), f"not listed yet; {MAY_APPEAR}"),
     ],
 )
 def test_a_write_that_always_fails_has_status_attempts_and_live_state(
