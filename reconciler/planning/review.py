@@ -43,12 +43,6 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.resend import Resend, resends
 
-_ONLY_A_VALUE: Final = (
-    "only the value of a secret differs, which a review cannot show; check it first: to "
-    "keep the live value, correct or remove this one and run again; to replace the live one"
-)
-"""Why an operation without a digest is not reviewed."""
-
 _DIGEST_LENGTH: Final = 32
 """The length of an operation's digest in hexadecimal digits: 128 bits."""
 
@@ -319,7 +313,7 @@ def compare_with_review(
         needed = {shown.digest for shown in digests} - _reached_hosts(operation)
         why = _why_not_reviewable(operation, digests, review)
         if not (why or digests or allow_value_changes):
-            why = _ONLY_A_VALUE
+            why = _only_a_value(operation)
             values.add(index)
         # Before the digests, which do not cover the values of secrets.
         if why:
@@ -418,6 +412,25 @@ def _sent_references(operation: Operation) -> Iterator[tuple[SecretChange, Secre
         for change in operation.fields:
             if isinstance(change, SecretChange) and isinstance(change.after, SecretRef):
                 yield change, change.after
+
+
+def _only_a_value(operation: Operation) -> str:
+    """Return why an operation without a digest is not reviewed, with the secrets to check."""
+    names = {str(reference._replace(version=None)) for _, reference in _sent_references(operation)}
+    return (
+        "only the value of a secret differs, which a review cannot show; check it first: to keep "
+        f"the live value, correct or remove {' and '.join(sorted(names))} here and run again; to "
+        "replace the live one"
+    )
+
+
+def values_sent(operation: Operation) -> list[str]:
+    """Return the secrets whose values replace other live ones: no digest covers them."""
+    return [
+        f"{change.path[-1]} from {reference._replace(version=None)}"
+        for change, reference in _sent_references(operation)
+        if change.cause is SecretCause.DIFFERS
+    ]
 
 
 def _increment(operation: Operation) -> str:

@@ -27,7 +27,15 @@ from reconciler.execute.execute import execute
 from reconciler.findings import Place, Severity, note, warning
 from reconciler.model import Live
 from reconciler.planning.guards import guard_all, max_later_deletes
-from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan, Update
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    Kept,
+    Operation,
+    OperationDigest,
+    Plan,
+    Update,
+)
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import (
     Review,
@@ -35,6 +43,7 @@ from reconciler.planning.review import (
     check_digest,
     compare_with_review,
     values_apart,
+    values_sent,
 )
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
@@ -43,6 +52,7 @@ from reconciler.render.rows import one_line
 from reconciler.render.words import values_left_out
 from reconciler.report import (
     NOT_REVIEWED,
+    Applied,
     Failed,
     Outcome,
     Report,
@@ -443,6 +453,9 @@ def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
     )
     # Hundreds of organizations would otherwise keep a connection each until the end.
     connection.disconnect()
+    if reviewed:
+        outcomes = map(_with_values, report.outcomes, part.plan.digests)
+        report = report._replace(outcomes=tuple(outcomes))
     report = _completed(report, part.complete, part.skipped)
     has_deleted = any(isinstance(outcome.operation, Delete) for outcome in report.applied)
     if part.expects_digest or (part.allows_deletes and has_deleted):
@@ -539,6 +552,18 @@ def _completed(
         else:
             outcomes.append(next(applied))
     return report._replace(plan=complete_plan, outcomes=tuple(outcomes))
+
+
+def _with_values(outcome: Outcome, digests: Sequence[OperationDigest]) -> Outcome:
+    """Add a note about other values of secrets, which a reviewed change of other fields carries."""
+    # Without a digest, the values are all that is sent: `--yes` allowed them.
+    if not isinstance(outcome, Applied) or outcome.already_made or not digests:
+        return outcome
+    names = values_sent(outcome.operation)
+    if not names:
+        return outcome
+    sent = f"also sent: {' and '.join(names)}, which differed from the live one"
+    return outcome._replace(note="; ".join(filter(None, [outcome.note, sent])))
 
 
 def _placed(outcome: Outcome, declared: Loaded) -> Outcome:

@@ -658,7 +658,7 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     (issue,) = here.github.issues
     for text in (rejected.stdout, issue["body"]):
         assert "update Audit" in text
-        assert "to keep the live value, correct or remove this one and run again" in text
+        assert "to keep the live value, correct or remove env SLACK_BOT_TOKEN here and" in text
         assert edit in text
 
 
@@ -680,6 +680,18 @@ def test_a_reviewed_change_does_not_carry_another_value_of_a_secret(here: World)
     assert (here.push().code, here.token("Audit")) == (6, SLACK)
     here.secrets["SLACK_BOT_TOKEN"] = SLACK
     assert here.push().outputs["result"] == "converged"
+
+
+def test_a_reviewed_configuration_says_which_other_secret_it_carried(here: World) -> None:
+    """CloudTruth replaces a configuration as a whole, with the environment's other token."""
+    here.topic(1)
+    here.declare("Audit", Audit="alerts")
+    here.pull(1)
+    here.squash(1)
+    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+    done = here.push()
+    sent = "also sent: token from env SLACK_BOT_TOKEN, which differed from the live one"
+    assert (done.code, sent in " ".join(done.stdout.split())) == (0, True), done.stdout
 
 
 # Every failure is reported.
