@@ -64,6 +64,7 @@ from reconciler.source.load import Loaded
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
 from reconciler.workflow.planning import committed_hosts
+from reconciler.workflow.revisions import NOT_SENT
 from reconciler.workflow.run import Planned, Target, plan_all
 
 _ALLOW_DELETES: Final = "--allow-deletes"
@@ -347,9 +348,19 @@ def _judged(
 
 
 def _require_digest(digest: str, expected: str, planned: Sequence[Planned]) -> None:
-    """Raise StalePlanError unless the run has the expected digest or nothing to do."""
+    """Raise StalePlanError unless the run has the expected digest or nothing to do.
+
+    Without its base, the expected plan of a rotation seems to have nothing to do.
+    """
+    plans = [part.plan for part in planned if part.plan is not None]
+    unsent = [note for plan in plans for note in plan.notes if note.rule == NOT_SENT]
+    if unsent and not digest:
+        raise StalePlanError(
+            "the expected plan may have sent a secret that this plan does not; nothing was written",
+            hint=unsent[0].hint,
+        )
     if digest and digest != expected:
-        deletes = sum(part.plan.counted_deletes for part in planned if part.plan is not None)
+        deletes = sum(plan.counted_deletes for plan in plans)
         command, hint = _plan_command(planned[0].target, deletes), None
         if command:
             hint = (

@@ -31,6 +31,8 @@ from reconciler.workflow.inputs import Checked, Gathered, Inputs, organizations
 
 _EARLIER: Final = Rules(allow_literal_secrets=True)
 """The rules for an earlier version of the files: this run's options do not apply to it."""
+NOT_SENT: Final = "version-not-sent"
+"""The rule of the note that `unsent` returns."""
 _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "for two commits"),
     ("HEAD^", "the last commit changes", "until the next commit"),
@@ -242,7 +244,7 @@ def _not_sent(
     hint = "if it was sent, ignore this"
     if command:
         hint = f"if it was not sent yet, run: {command}"
-    return note("version-not-sent", message, hint)
+    return note(NOT_SENT, message, hint)
 
 
 def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
