@@ -682,7 +682,7 @@ def test_a_reviewed_change_does_not_carry_another_value_of_a_secret(here: World)
     assert here.push().outputs["result"] == "converged"
 
 
-def test_a_reviewed_configuration_says_which_other_secret_it_carried(here: World) -> None:
+def test_a_reviewed_configuration_names_the_other_secret_it_carried(here: World) -> None:
     """CloudTruth replaces a configuration as a whole, with the environment's other token."""
     here.topic(1)
     here.declare("Audit", Audit="alerts")
