@@ -32,6 +32,7 @@ from reconciler.errors import (
     RateLimitedError,
     ServerError,
 )
+from reconciler.kinds import KINDS
 from reconciler.model import Secret
 
 _MAX_MESSAGE: Final = 500  # maximum length of a message from the server, in characters
@@ -39,6 +40,22 @@ _MAX_MESSAGE: Final = 500  # maximum length of a message from the server, in cha
 _MAX_FIELDS: Final = 50
 _MAX_DEPTH: Final = 8
 _WHOLE: Final = frozenset({"__all__", "non_field_errors", "detail", "message"})
+_SECRET_FIELDS: Final = frozenset().union(*(kind.secret_fields for kind in KINDS.values()))
+_SHOWN_FIELDS: Final = (
+    frozenset(field.name for kind in KINDS.values() for field in kind.fields) - _SECRET_FIELDS
+)
+_NOT_SHOWN: Final = "rejected (CloudTruth's text may quote the value, so it is not shown)"
+# Those of Django REST Framework's messages. A list, because a password may be a word, too.
+_HARMLESS_WORDS: Final = frozenset(
+    re.findall(
+        r"\w+",
+        "a absolute address allowed an and are array at bad be bearer blank boolean bot cannot "
+        "characters choice empty ensure enter expired field has http https in incorrect invalid "
+        "is json key least length less long malformed may missing more must no not null of only "
+        "or password provide provided required revoked short slack string than that the this to "
+        "together token too type unknown unsupported url username valid value with wrong",
+    )
+)
 _CREDENTIAL_WORDS: Final = r"(?i)credential|authenticat|api.?key|\btoken\b"
 _PERMISSION_WORDS: Final = r"(?i)permission|role"
 _NOT_THE_API: Final = (
@@ -294,6 +311,7 @@ def _error_messages(document: Any, redact: Callable[[str], str]) -> tuple[str | 
     detail: str | None = None
     fields: list[tuple[tuple[str, ...], str]] = []
     for path, text in _texts_by_path(document, (), 0):
+        path, text = _without_hidden_values(path, text)
         message = _truncated(redact(text))
         if path in (("detail",), ("message",)) and detail is None:
             detail = message
@@ -302,10 +320,28 @@ def _error_messages(document: Any, redact: Callable[[str], str]) -> tuple[str | 
         shown = tuple(
             _truncated(redact(key), 100) for key in path if key not in _WHOLE or len(path) > 1
         )
-        fields.append((shown, message))
+        if (shown, message) not in fields:
+            fields.append((shown, message))
         if len(fields) == _MAX_FIELDS:
             break
     return detail, tuple(fields)
+
+
+def _without_hidden_values(path: tuple[str, ...], text: str) -> tuple[tuple[str, ...], str]:
+    """Return path and text of an error about a field without a value that only the server knows.
+
+    About a field that may be secret, only known words are returned, and no keys below it.
+    """
+    is_configuration = False
+    for depth, key in enumerate(path, 1):
+        is_unknown = is_configuration and key not in _SHOWN_FIELDS | _WHOLE
+        if key in _SECRET_FIELDS or is_unknown:
+            words = re.findall(r"[a-z]+", text.lower())
+            is_plain = re.fullmatch(r"[A-Za-z ,.;:'\"()]*", text)
+            shown = text if is_plain and _HARMLESS_WORDS.issuperset(words) else _NOT_SHOWN
+            return path[:depth], shown
+        is_configuration = key == "configuration"
+    return path, text
 
 
 def _texts_by_path(

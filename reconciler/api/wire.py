@@ -5,7 +5,7 @@ validated. Every string of a configuration that may be a secret is wrapped here,
 module has a live token in plain text. Secrets are revealed only in the bodies of writes and in the
 `Authorization` header. Text from a server contains no Slack token and no secret that was sent or
 read, whole or in part, in any encoding that a server may use: see `Redactor`. Secrets that only the
-server knows cannot be recognized.
+server knows cannot be recognized, so `responses.py` hides texts about secret fields.
 """
 
 from __future__ import annotations
@@ -250,6 +250,9 @@ _URL_IN_TEXT: Final = r"(?i:https?)://\S+"
 _URL: Final = re.compile(r"(?i:https?)://(?:([^/?#@]*)@)?[^/?#]*(.*)", re.DOTALL)
 _WORDS: Final = re.compile(r"[A-Z]?[a-z/_.:@ -]*")
 """Text that a message may contain by chance, although it is a part of a secret."""
+_HIDDEN: Final = "\0"
+_WORD: Final = r"""[^\s"'`<>()\[\]{},;:=\\]+"""
+"""A word of a message, with characters that a secret may contain: a JWT has points, base64 `/`."""
 
 
 class Redactor:
@@ -283,12 +286,9 @@ class Redactor:
 
     def redact(self, text: str, values: Sequence[str] = ()) -> str:
         """Return `text` without secrets; those in `values` are removed however short."""
-        text = _without_secrets(text, values)
         with self._lock:
             self._index()
-            for phrase in self._phrases:
-                text = text.replace(phrase, "***")
-            return _without_parts(text, self._windows, keep=_WORDS)
+            return _without_secrets(text, values, self._phrases, self._windows)
 
     def _index(self) -> None:
         """Prepare the search for new values. Only now, because most runs show no such text."""
@@ -299,24 +299,49 @@ class Redactor:
                 if _WORDS.fullmatch(form):
                     self._phrases.append(form)
                 self._windows.update(_parts(form))
-        self._phrases.sort(key=len, reverse=True)
 
 
-def _without_secrets(text: str, values: Sequence[str] = ()) -> str:
-    """Return text from a server, with the secret `values` and other secrets masked.
+def _without_secrets(
+    text: str,
+    values: Sequence[str] = (),
+    phrases: Sequence[str] = (),
+    windows: Collection[str] = frozenset(),
+) -> str:
+    """Return text from a server, with secrets masked, each with the rest of the word around it.
 
-    URLs keep only their scheme and host.
+    `windows` are parts of other secrets than `values`: what is only words remains, except
+    `phrases`. URLs keep only their scheme and host.
     """
     text = re.sub(_URL_IN_TEXT, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
     forms = {form for value in values for form in _forms(value)}
+    parts = {part for form in forms for part in _parts(form)}
+    # Whole and in parts, both in the same text: what one secret hides may be a part of another
+    # one, whose rest would no longer be recognized.
+    characters = list(_with_hidden(text, (*forms, *phrases)))
+    runs = [run for run in _runs(text, windows) if not _WORDS.fullmatch(text[run])]
+    for run in (*_runs(text, parts), *runs):
+        characters[run] = _HIDDEN * (run.stop - run.start)
+    return re.sub(_WORD, _masked, "".join(characters))
+
+
+def _with_hidden(text: str, secrets: Sequence[str]) -> str:
+    """Return a text of the same length, with `secrets` and every Slack token hidden."""
     # The longest first: a shorter one may be a part of it, and would leave the rest.
-    for form in sorted(forms, key=len, reverse=True):
+    for secret in sorted(secrets, key=len, reverse=True):
         # A few letters are a part of other words by chance.
-        if form.isalpha() and len(form) < _WINDOW:
-            text = re.sub(rf"\b{form}\b", "***", text)
+        if secret.isalpha() and len(secret) < _WINDOW:
+            text = re.sub(rf"\b{secret}\b", _HIDDEN * len(secret), text)
         else:
-            text = text.replace(form, "***")
-    return _without_parts(TOKEN.sub("***", text), {part for form in forms for part in _parts(form)})
+            text = text.replace(secret, _HIDDEN * len(secret))
+    return TOKEN.sub(lambda token: _HIDDEN * len(token.group()), text)
+
+
+def _masked(word: re.Match[str]) -> str:
+    """Return the mask for a word with a hidden part: the rest may be that of an unknown secret."""
+    text = word.group()
+    if _HIDDEN not in text:
+        return text
+    return "***" + text[len(text.rstrip(".!?")) :]
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -347,19 +372,15 @@ def _parts(text: str) -> Iterator[str]:
         yield text[start : start + _WINDOW]
 
 
-def _without_parts(text: str, parts: Collection[str], keep: re.Pattern[str] | None = None) -> str:
-    """Mask every run of characters that consists of `parts`, unless it matches `keep`."""
-    kept: list[str] = []
+def _runs(text: str, parts: Collection[str]) -> Iterator[slice]:
+    """Yield every run of characters that consists of `parts`."""
     position = 0
     while position < len(text):
         start = position
         while text[position : position + _WINDOW] in parts:
             position += 1
         if position == start:
-            kept.append(text[position])
             position += 1
             continue
         position += _WINDOW - 1
-        run = text[start:position]
-        kept.append("***" if keep is None or not keep.fullmatch(run) else run)
-    return "".join(kept)
+        yield slice(start, position)

@@ -113,7 +113,8 @@ class Echo:
 
 
 def _fields(texts: list[str]) -> Fault:
-    errors = {"configuration": {"token": texts, "url": {texts[-1]: texts}}, "__all__": texts[:1]}
+    fields = {"channel": texts, "token": texts, "url": {texts[-1]: texts}}
+    errors = {"configuration": fields, "__all__": texts[:1]}
     return faults.raw(json.dumps(errors).encode(), code=400)
 
 
