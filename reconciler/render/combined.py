@@ -595,6 +595,17 @@ def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:
     return [count, text], command
 
 
+def _names(report: DriftReport, *, edited: bool) -> set[str]:
+    """Return the names of the webhooks whose files the diff edits, or of the others."""
+    return {
+        drift.plan.operations[index].name
+        for drift in report.drifts
+        for webhook in drift.drifted
+        if bool(webhook.files) == edited
+        for index in webhook.operations
+    }
+
+
 def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
     """Return how to accept the drift, or that it is accepted, and a command if there is one."""
     editable = plural(sum(bool(webhook.files) for webhook in report.webhooks), "change")
@@ -605,8 +616,14 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
     command = ""
     # With a base, a command without names would also accept what waits.
     waits = any(drift.merged or (drift.waiting and report.base) for drift in report.drifts)
-    if view.apply_options is not None and not waits:
-        command = apply_command(view, "--accept", *report.base, command="drift")
+    names = _names(report, edited=True)
+    refused = _names(report, edited=False)
+    # Of several organizations, another one may have refused a webhook of the same name.
+    if view.apply_options is not None and not waits and not refused & names:
+        # Elsewhere, what this run refuses may be accepted.
+        limited = sorted(names) if refused else []
+        only = chain.from_iterable(("--only", escape(name)) for name in limited)
+        command = apply_command(view, *only, "--accept", *report.base, command="drift")
     if not command:
         return f"{way}.", ""
     return f"{way}, or run:", command

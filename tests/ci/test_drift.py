@@ -132,6 +132,25 @@ def test_the_issue_has_the_command_that_adds_a_webhook_with_a_new_secret(tmp_pat
         assert "then run `webhooks init --github`" in body
 
 
+def test_the_command_beside_the_diff_accepts_only_what_the_diff_has(tmp_path: Path) -> None:
+    """A terminal, which has no list of secrets, could accept also what this job refuses."""
+    with world(tmp_path) as here:
+        here.declare("Audit", head="scope: ['*']")
+        here.apply_main()
+        id_ = here.emulator.store.new_id()
+        url = {"url": "https://hooks.example.com/x?sig=0123456789abcdef01"}
+        added = {"id": id_, "name": "By hand", "url": f"/{id_}/"}
+        record = here.emulator.webhook("Audit")
+        here.emulator.store.save({**record, **added, "type": "generic", "configuration": url})
+        here.emulator.configure("Audit", channel="by-hand")
+        body = open_issue(here)["body"]
+        (command,) = re.findall("To accept 1 change, .*or run:\n\n```sh\n(.*)\n", body)
+        assert "--only Audit" in command
+        done = perform(*command.split()[1:], directory=here.work, **here.urls, **here.secrets)
+        text = (here.work / here.file).read_text()
+        assert ("by-hand" in text, "By hand" in text) == (True, False), (done.out, done.err)
+
+
 def test_the_issue_has_the_command_that_accepts_a_change_of_a_webhook_just_added(
     here: World,
 ) -> None:
