@@ -279,7 +279,8 @@ class Invariants:
         if row.name not in self._created_names(plan):
             return False
         # One of several equal webhooks, which stays, may be another user's.
-        sent = row.name in activity.lost or ("POST", row.name) in activity.sent
+        posted = {name for method, name in activity.sent if method == "POST"} | activity.lost
+        sent = row.name in posted | {stored_name(name, self._case.variant) for name in posted}
         hidden = any(
             hides(self._case.variant, name) for name in json.loads(row.data)["configuration"]
         )
