@@ -144,12 +144,17 @@ def _read_variable(name: str, machine: Machine, check: _Check) -> str:
 def how_to_set(name: str, environ: Mapping[str, str]) -> str:
     """Return the step that sets a variable, on GitHub for the job's environment.
 
-    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT.
+    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT, and GitHub sets
+    GITHUB_REPOSITORY.
     """
     environment = environ.get("WEBHOOKS_ENVIRONMENT")
     if not environment or not name.isidentifier():
         return f"set {name} in the environment of this command"
-    return f"run `{shlex.join(['gh', 'secret', 'set', name, '--env', environment])}`"
+    words = ["gh", "secret", "set", name, "--env", environment]
+    repository = environ.get("GITHUB_REPOSITORY")
+    if repository:
+        words += ["--repo", repository]
+    return f"run `{shlex.join(words)}`"
 
 
 # Files

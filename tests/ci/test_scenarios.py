@@ -729,7 +729,7 @@ def test_an_unapplied_merge_is_reported_once(
     assert f"gh run rerun {here.runs} --repo acme/hooks" in comment
     assert "same command" not in comment
     for name in secrets:
-        assert f"gh secret set {name} --env cloudtruth-production" in comment
+        assert f"gh secret set {name} --env cloudtruth-production --repo acme/hooks" in comment
     assert set(here.live()) == {"Audit"}
     here.secrets = good
     here.emulator.faults = Script()
