@@ -15,8 +15,9 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.findings import plural
-from reconciler.model import Live, SecretRef
+from reconciler.model import Live, Secret, SecretRef
 from reconciler.planning.names import require_matches
+from reconciler.planning.readback import nonempty, plausible
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
 from reconciler.source.export import Export, export
@@ -27,13 +28,13 @@ from reconciler.source.files import (
     is_glob,
     write_atomically,
 )
-from reconciler.source.new_references import SLACK_TOKEN, Tokens, declared_tokens
+from reconciler.source.new_references import SLACK_TOKEN, Tokens, declared_tokens, username
 from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
 from reconciler.source.secrets import references
 
 TOKEN: Final = Option(
     "--token", group="Files", multiple=True, metavar="[USERNAME=]REF",
-    help=f"Reference for hidden Slack tokens: {ARGUMENT}; USERNAME= limits it to one username. "
+    help=f"Reference for Slack tokens: {ARGUMENT}; USERNAME= limits it to one username. "
     f"[default: env:{SLACK_TOKEN.name}, others by username]",
 )  # fmt: skip
 _NAMED: Final = re.compile(r"(?s)(?P<username>.+?)=(?P<reference>(?:env|file):.+)")
@@ -64,7 +65,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
         # choose the Slack token's variable
         webhooks export --token env:SLACK_TOKEN
         # choose it for the webhooks with one username
-        webhooks export --token PaymentsBot=env:PAYMENTS_SLACK_TOKEN
+        webhooks export --token CloudTruth=env:SLACK_TOKEN
         # adopt part of it
         webhooks export --only 'team-a-*' -o team-a.yaml
     """
@@ -78,6 +79,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
         live = workflow.read_live(connection.api, session.organizations)
     # An empty file would look like success.
     require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
+    tokens = with_visible(tokens, live)
     # Before the file is written: a misspelled username would leave its token assumed.
     exported = export(live, only=only, tokens=_with_declared(tokens, sources, live))
     require_usernames(tokens, exported)
@@ -163,18 +165,45 @@ def parse_tokens(values: Sequence[str]) -> Tokens:
     return Tokens(shared, named)
 
 
-def require_usernames(tokens: Tokens, exported: Export) -> None:
-    """Raise UsageError for a username of `--token` that no webhook with a hidden token has.
+def with_visible(tokens: Tokens, live: Live) -> Tokens:
+    """Return `tokens`, and for tokens that the server shows the references of their usernames.
 
-    Without hidden tokens the names have no effect.
+    Raises UsageError unless equal tokens have one reference, and different ones different ones.
     """
-    known = {token.username for token in exported.tokens if token.username is not None}
-    unknown = sorted(tokens.named.keys() - known)
-    if known and unknown:
-        names = shorten([quote(username) for username in sorted(known)], 10)
+    webhooks = [
+        webhook
+        for webhook in live.webhooks
+        if webhook.type == "slack" and plausible(webhook.value("token"))
+    ]
+    values = Secret.groups(nonempty(webhook.value("token")) or Secret("") for webhook in webhooks)
+    chosen = {
+        (value, tokens.named[username(webhook)])
+        for webhook, value in zip(webhooks, values, strict=True)
+        if username(webhook) in tokens.named
+    }
+    by_value = dict(chosen)
+    if not len(by_value) == len(set(by_value.values())) == len(chosen):
         raise UsageError(
-            f"--token: no webhook with a hidden token has the username {quote(unknown[0])}",
-            hint=f"usernames of webhooks with hidden tokens: {names}",
+            "--token gives different tokens one reference, or equal ones several",
+            hint="CloudTruth shows these tokens: give each one reference, or edit the file later",
+        )
+    visible = {
+        webhook.id: by_value[value]
+        for webhook, value in zip(webhooks, values, strict=True)
+        if value in by_value
+    }
+    return tokens._replace(visible=visible)
+
+
+def require_usernames(tokens: Tokens, exported: Export) -> None:
+    """Raise UsageError for a username of `--token` that no exported Slack webhook has."""
+    known = {username(webhook) for token in exported.tokens for webhook in token.webhooks}
+    unknown = sorted(tokens.named.keys() - known)
+    if unknown:
+        names = shorten([quote(name) for name in sorted(known)], 10)
+        raise UsageError(
+            f"--token: no Slack webhook has the username {quote(unknown[0])}",
+            hint=f"usernames: {names}" if known else None,
         )
 
 

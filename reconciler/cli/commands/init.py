@@ -14,7 +14,13 @@ from typing import Final
 from reconciler import workflow
 from reconciler.ci import workflows
 from reconciler.cli import github_setup
-from reconciler.cli.commands.export import TOKEN, parse_tokens, print_notes, require_usernames
+from reconciler.cli.commands.export import (
+    TOKEN,
+    parse_tokens,
+    print_notes,
+    require_usernames,
+    with_visible,
+)
 from reconciler.cli.connection import connected
 from reconciler.cli.options import CONNECTION_OPTIONS, SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
@@ -275,6 +281,7 @@ def _adopt(
 
     Raises NotConfirmedError.
     """
+    tokens = with_visible(tokens, live)
     if session.console.interactive and not yes:
         count = plural(len(live.webhooks), "webhook")
         question = f"{quote(live.organization.name)} has {count}. Write to {target}? [Y/n] "
@@ -322,7 +329,9 @@ def _show_plan(session: Session) -> tuple[Plan, bool]:
 def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
     """Ask for the reference of each Slack token, of hidden ones by username."""
     asked = [
-        token for token in export(live, tokens=tokens).tokens if token.username not in tokens.named
+        token
+        for token in export(live, tokens=tokens).tokens
+        if token.username not in tokens.named and token.webhooks[0].id not in tokens.visible
     ]
     if len(asked) < 2:
         return tokens._replace(shared=_ask_reference(session, "Slack token", SLACK_TOKEN))
