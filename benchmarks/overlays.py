@@ -32,7 +32,7 @@ def overlays(workspace: Workspace) -> Iterator[Line]:
         },
         1,  # kustomize takes minutes
     )
-    title = f"`validate` of {count} overlays of {WEBHOOKS} webhooks"
+    title = f"`validate` of {count} overlays"
     baseline = "kustomize build of each"
     yield compare(f"{title}: time", samples, baseline, 1)
     yield compare(f"{title}: memory", samples, baseline, 1, metric="memory")

@@ -15,22 +15,21 @@ _INTRODUCTION = """\
 
 `python -m benchmarks` writes this page. Edit the script, not the page.
 
-Most results are ratios to a baseline that is measured alternately with them, because times differ
-between machines. `tests/performance` tests what does not depend on a clock.
+Ratios are to a baseline that is measured alternately, because machines differ.
 """
 
 _METHOD = """\
 ## Measure it yourself
 
 ```sh
-python -m benchmarks            # everything; about ten minutes, on an idle machine
-python -m benchmarks --quick    # fewer webhooks and rounds, as a smoke test
+python -m benchmarks            # about ten minutes, on an idle machine
+python -m benchmarks --quick    # a smoke test
 python -m benchmarks --row plan-10000 --out results
 ```
 
-The other tools are in `benchmarks/peers`, in separate environments; octoDNS compares two sets of
-small records in YAML. In rows with creates, they create a tenth as many, and their time is
-multiplied by ten. The API is `benchmarks/server.py`, with a fixed latency.
+The other tools are in `benchmarks/peers`; octoDNS compares small records in YAML. They create a
+tenth as many webhooks, and their time is multiplied by ten. The API is `benchmarks/server.py`, with
+a fixed latency.
 """
 
 
@@ -72,14 +71,14 @@ def page(
 ) -> str:
     missed = sum(not line.met for line in lines)
     verdict = f"Not met, in bold: {missed}." if missed else "Every budget is met."
-    profile = [f"- {share:.0%}: {name}" for name, share in shares]
+    profile = [f"- {share:.0%}: {name}" for name, share in shares if share >= 0.01]
     parts = [
         _INTRODUCTION,
         f"## Budgets\n\n{machine()} {verdict}\n\n{table(lines)}{reasons}",
-        "## Growth\n\n`plan` of webhooks in sync, over HTTP without latency:\n\n"
+        "## Growth\n\n`plan` in sync, over HTTP without latency:\n\n"
         "![Time and memory of plan, from 10 to 100,000 webhooks](images/growth.svg)\n",
-        f"## Where the time of `plan` goes\n\n{profiled:,} webhooks in sync, sampled by "
-        "CPU time, including startup:\n\n" + "\n".join(profile) + "\n",
+        f"## Where the time of `plan` goes\n\n{profiled:,} webhooks in sync, CPU time "
+        "including startup:\n\n" + "\n".join(profile) + "\n",
         _METHOD,
     ]
     return "\n".join(parts)

@@ -25,7 +25,7 @@ def reconciling(workspace: Workspace) -> Iterator[Line]:
     with serving(WEBHOOKS) as server:
         requests = _requests(workspace, folder, server) / _ROUNDS
     yield Line(
-        title="a round of `reconcile` without changes: requests",
+        title="`reconcile` in sync: requests",
         value=requests,
         unit="requests",
         budget=2,
