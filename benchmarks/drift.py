@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.data import declaration
 from benchmarks.line import PROGRAM, Line, compare
 from benchmarks.measure import alternate, run
-from benchmarks.workspace import Workspace
+from benchmarks.workspace import Workspace, git
 
 COUNT = 50  # webhooks in a file
 FILES = 20
@@ -22,11 +21,11 @@ def drift(workspace: Workspace) -> Iterator[Line]:
     shutil.rmtree(folder, ignore_errors=True)
     _write(folder, "live")
     run(workspace.webhooks(folder, "apply", "--local", "--yes", "webhooks"))
-    _git(folder, "init", "-q")
+    git(folder, "init", "-q")
     for prefix in ("earlier", "declared"):
         _write(folder, prefix)
-        _git(folder, "add", "webhooks")
-        _git(folder, "commit", "-q", "-m", "files")
+        git(folder, "add", "webhooks")
+        git(folder, "commit", "-q", "-m", "files")
     # The edits of the last round are undone in both, which takes as long.
     program = Path(workspace.python()).parent / "webhooks"
     commands = {
@@ -49,8 +48,3 @@ def _write(folder: Path, prefix: str) -> None:
         text = text.replace("#channel", f"#{prefix}")
         name = folder / "webhooks" / f"{number:02}.yaml"
         name.write_text(f"organization: Acme\nprune: false\n{text}")
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=benchmarks", "-c", "user.email=benchmarks@example.com")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)

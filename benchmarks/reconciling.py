@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.data import declaration
 from benchmarks.line import Line
-from benchmarks.workspace import Server, Workspace, serving
+from benchmarks.workspace import Server, Workspace, git, serving
 
 WEBHOOKS = 10
 _ROUNDS = 2
@@ -19,9 +19,8 @@ def reconciling(workspace: Workspace) -> Iterator[Line]:
     folder = workspace.directory / "data" / "reconcile"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "webhooks.yaml").write_text("organization: Acme\n" + "".join(declaration(WEBHOOKS)))
-    git = ("git", "-c", "user.name=benchmarks", "-c", "user.email=benchmarks@example.com")
     for words in ("init -q", "add webhooks.yaml", "commit -qm files --allow-empty"):
-        subprocess.run([*git, *words.split()], cwd=folder, check=True)
+        git(folder, *words.split())
     with serving(WEBHOOKS) as server:
         requests = _requests(workspace, folder, server) / _ROUNDS
     yield Line(

@@ -19,6 +19,12 @@ ROOT = Path(__file__).parent.parent
 PEERS = Path(__file__).parent / "peers"
 
 
+def git(folder: Path, *arguments: str) -> None:
+    """Run git in a folder, with an identity for commits."""
+    identity = ("-c", "user.name=benchmarks", "-c", "user.email=benchmarks@example.com")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running latency server."""

@@ -153,6 +153,11 @@ class SecretRef(NamedTuple):
         """Return whether the secret is written into a file."""
         return self.scheme == LITERAL
 
+    @property
+    def argument(self) -> str:
+        """Return the reference as options of the command line take it."""
+        return f"{self.scheme}:{self.name}"
+
     def __str__(self) -> str:
         name = self.name
         # A file may have a name that looks like one with a version.

@@ -44,6 +44,10 @@ class Applied(NamedTuple):
     note: str | None = None
     already_made: bool = False
 
+    def with_note(self, text: str) -> Applied:
+        """Return the outcome with one more note."""
+        return self._replace(note="; ".join(filter(None, [self.note, text])))
+
 
 class FieldMessage(NamedTuple):
     """The server's message about one field, and the position that declares it."""

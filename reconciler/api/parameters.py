@@ -105,7 +105,8 @@ class Parameters:
         rows = _rows(self._list(_path(project), **filters))
         for row in rows:
             # A server that ignores the filters shows values of other parameters.
-            self._transport.redactor.add(wire.wrapped(row.get("values"), row["id"]), None)
+            values = wire.wrapped(row.get("values"), f"parameter {row['id']} with values")
+            self._transport.redactor.add(values, None)
         return [
             Parameter(row["id"], str(row.get("name")), _value_id(row.get("values"))) for row in rows
         ]

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -156,10 +157,11 @@ def _configuration(value: Any, kind: str, id_: str) -> Mapping[str, LiveValue] |
         return UNKNOWN
     # Only fields that are known not to be secret stay plain.
     shown = _SHOWN_FIELDS.get(kind, frozenset())
+    what = f"webhook {id_} with a configuration"
     return {
         key: _shared(inner)
         if key in shown and not isinstance(inner, (dict, list))
-        else wrapped(inner, id_)
+        else wrapped(inner, what)
         for key, inner in value.items()
     }
 
@@ -177,19 +179,19 @@ def _events(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(names)
 
 
-def wrapped(value: Any, id_: str, depth: int = 0) -> LiveValue:
-    """Wrap every string, because an unknown field may be a secret."""
+def wrapped(value: Any, what: str, depth: int = 0) -> LiveValue:
+    """Wrap every string of `what`, because an unknown field may be a secret."""
     if isinstance(value, str):
         return Secret(_shared(value))
     if not isinstance(value, (dict, list)):
         scalar: LiveValue = value
         return scalar
-    # Before the interpreter's own limit, whose error would not name the webhook.
+    # Before the interpreter's own limit, whose error would not name it.
     if depth == _MAX_DEPTH:
-        raise _invalid(f"webhook {id_} with a configuration of over {_MAX_DEPTH} levels")
+        raise _invalid(f"{what} of over {_MAX_DEPTH} levels")
     if isinstance(value, list):
-        return [wrapped(inner, id_, depth + 1) for inner in value]
-    return {key: wrapped(inner, id_, depth + 1) for key, inner in value.items()}
+        return [wrapped(inner, what, depth + 1) for inner in value]
+    return {key: wrapped(inner, what, depth + 1) for key, inner in value.items()}
 
 
 def _last_run(value: Any) -> str | None:
@@ -266,7 +268,7 @@ class Redactor:
         self._lock = threading.Lock()
         self._new: set[str] = set()
         self._known: set[str] = set()
-        self._phrases: list[str] = []
+        self._phrases: dict[str, set[str]] = {}
         self._windows: set[str] = set()
         self._own: dict[str, set[str]] = {}
 
@@ -297,27 +299,29 @@ class Redactor:
             self._known.add(value)
             for form in set(_forms(value[:_MAX_TEXT])):
                 if _WORDS.fullmatch(form):
-                    self._phrases.append(form)
+                    self._phrases.setdefault(form[:_WINDOW], set()).add(form)
                 self._windows.update(_parts(form))
 
 
 def _without_secrets(
     text: str,
     values: Sequence[str] = (),
-    phrases: Sequence[str] = (),
+    phrases: Mapping[str, Collection[str]] = MappingProxyType({}),
     windows: Collection[str] = frozenset(),
 ) -> str:
     """Return text from a server, with secrets masked, each with the rest of the word around it.
 
-    `windows` are parts of other secrets than `values`: what is only words remains, except
-    `phrases`. URLs keep only their scheme and host.
+    `windows` are parts of other secrets than `values`: what is only words remains, except whole
+    `phrases`, by their first characters. URLs keep only their scheme and host.
     """
     text = re.sub(_URL_IN_TEXT, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
     forms = {form for value in values for form in _forms(value)}
     parts = {part for form in forms for part in _parts(form)}
     # Whole and in parts, both in the same text: what one secret hides may be a part of another
     # one, whose rest would no longer be recognized.
-    characters = list(_with_hidden(text, (*forms, *phrases)))
+    # Thousands of webhooks may have such phrases: only those that may be in the text are searched.
+    in_text = {phrase for part in _parts(text) for phrase in phrases.get(part, ())}
+    characters = list(_with_hidden(text, (*forms, *in_text)))
     runs = [run for run in _runs(text, windows) if not _WORDS.fullmatch(text[run])]
     for run in (*_runs(text, parts), *runs):
         characters[run] = _HIDDEN * (run.stop - run.start)

@@ -223,12 +223,12 @@ def _reviewed(run: Run, target: Target, pulls: Sequence[Pull], count: int) -> _R
         resend=_requested(run.resend, target, count),
         reviewed=review.resends if run.by_review else (),
         # It sends changed references.
-        previous=None if run.reviewing == "require" else before,
+        previous=None if run.requires_review else before,
     )
     return _Reviewed(target._replace(options=options), reviews, review, before)
 
 
-def _requested(requests: Iterable[str], target: Target, count: int) -> tuple[str, ...]:
+def _requested(requests: Collection[str], target: Target, count: int) -> tuple[str, ...]:
     """Return the requests of the run for one of `count` organizations."""
     if count == 1:
         return tuple(requests)
@@ -238,13 +238,14 @@ def _requested(requests: Iterable[str], target: Target, count: int) -> tuple[str
 
 def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
     """Apply what was reviewed. The problem of another digest is that of each organization."""
-    is_required = run.reviewing == "require" and run.expect_digest is None
     if not organizations:
         return RunReport(())
     try:
         return apply_all(
             [
-                organization.target._replace(review=organization.review if is_required else None)
+                organization.target._replace(
+                    review=organization.review if run.requires_review else None
+                )
                 for organization in organizations
             ],
             # Whoever merged, or started a run with a digest, has confirmed.

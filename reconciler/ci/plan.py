@@ -423,7 +423,7 @@ def _group_problem(
     if stale:
         message = f"the plan for {plural(len(stale), 'webhook')} differs from the reviewed plan"
         return StalePlanError(f"{message}: {', '.join(stale[:5])}", hint=_AGAIN)
-    if missing and run.by_review and run.reviewing == "require":
+    if missing and run.requires_review:
         message = f"{plural(len(missing), 'operation')} of this group has no approved plan"
         return NotReviewedError(f"{message}: {', '.join(missing[:5])}", hint=_AGAIN)
     return None

@@ -141,6 +141,11 @@ class Run:
         return self.expect_digest is None and self.reviewing != "ignore"
 
     @property
+    def requires_review(self) -> bool:
+        """Return whether only what was reviewed is applied."""
+        return self.expect_digest is None and self.reviewing == "require"
+
+    @property
     def link(self) -> str:
         """Return a link to the run as Markdown."""
         return f"[this run]({self.url})" if self.url else "a run"

@@ -22,7 +22,7 @@ from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
 from reconciler.source.files import FileKind, check_kind
 from reconciler.source.history import git_in
-from reconciler.source.schemes import SCHEMES
+from reconciler.source.schemes import is_variable
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import OrganizationFiles
 
@@ -179,7 +179,7 @@ def _key_variable(files: OrganizationFiles) -> str:
     if files.profile is None:
         if key is None:
             return "CLOUDTRUTH_API_KEY"
-        if SCHEMES[key.scheme].is_variable:
+        if is_variable(key):
             return key.name
     what, kind = "profile", "in cli.yml"
     if key is not None:

@@ -51,6 +51,7 @@ class Session:
         self.key_source: str | None = None
         self._shown_settings: set[str] = set()
         self._shown_findings: set[Finding] = set()
+        self._shown_files: set[str] = set()
 
     @property
     def command_line(self) -> MutableMapping[str, Any]:
@@ -225,7 +226,7 @@ class Session:
         `apply_options` are the options for suggested commands. Raises ConfigurationError.
         """
         sources = workflow.load_all(self.inputs._replace(apply_options=apply_options))
-        names = self._show_loaded(sources)
+        names = self.show_loaded(sources)
         self._warn_of_gone(sources)
         first, second, _ = DEFAULT_FILES
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
@@ -233,7 +234,7 @@ class Session:
             self.console.message("note", f"{second} is not read, because {first} exists")
         return sources
 
-    def _show_loaded(self, sources: Iterable[workflow.Source]) -> Collection[str]:
+    def show_loaded(self, sources: Iterable[workflow.Source]) -> Collection[str]:
         """Print the findings that are new, and with -v the names of the files; return these."""
         # Files of several organizations may have the same parents, so everything is shown once.
         names: dict[str, None] = {}
@@ -248,7 +249,9 @@ class Session:
         if self.console.verbosity > 0:
             self.warn(new)
             for name in names:
-                self.console.info(f"read {quote(name)}")
+                if name not in self._shown_files:
+                    self.console.info(f"read {quote(name)}")
+            self._shown_files.update(names)
         else:
             self.warn(finding for finding in new if finding.severity is not Severity.NOTE)
         return names

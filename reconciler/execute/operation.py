@@ -205,8 +205,7 @@ def _with_late_creates(outcome: Outcome, lost: int) -> Outcome:
     """Return the outcome, with a note if a lost request may still create a second webhook."""
     if lost < 1 or not isinstance(outcome, Applied) or not isinstance(outcome.operation, Create):
         return outcome
-    late = "sent twice: a duplicate may appear; plan again in a minute"
-    return outcome._replace(note="; ".join(filter(None, [outcome.note, late])))
+    return outcome.with_note("sent twice: a duplicate may appear; plan again in a minute")
 
 
 def _is_lost(errors: Sequence[ApiError]) -> bool:

@@ -49,7 +49,8 @@ class CheckResult(NamedTuple):
     """The state of one operation, the reason, and the webhook's id if the operation is done.
 
     `differing` is the difference between the webhook and the result of a create or an update.
-    `hidden` are the fields of a pending update that the server hides, if nothing else is left.
+    `hidden` are the fields of a pending update that are not known to be equal, if nothing else is
+    left.
     """
 
     state: OperationState
@@ -204,13 +205,16 @@ class Listing:
             return _done(live)
         # If only the rest is left, it may be sent, except if that removes what the plan does not
         # name.
-        if self._is_unchanged(operation, live) or (not differing and removed <= planned):
+        is_unchanged = planned == removed and self._is_unchanged(operation, live)
+        if is_unchanged or (not differing and removed <= planned):
             pending = CheckResult(OperationState.PENDING, differing=differing)
             return pending if is_visible else pending._replace(hidden=hidden)
         return _changed(operation, live)._replace(differing=differing)
 
     def hidden(self, operation: Create | Update, live: LiveWebhook) -> tuple[str, ...]:
-        """Return the fields that an operation sends and that the live webhook does not show."""
+        """Return the fields that an operation sends and that are not known to be equal."""
+        if "configuration" not in operation.sent_fields:
+            return ()
         comparison = compare(operation.after, live, self._secrets, self._evidence)
         return _hidden(operation, comparison)
 
@@ -231,14 +235,13 @@ class Listing:
         return tuple(sorted(names))
 
     def _is_unchanged(self, operation: Update | Delete, live: LiveWebhook) -> bool:
-        """Return whether a webhook is as the plan shows it, with the same secrets if known."""
+        """Return whether a webhook is as the plan shows it, with the same secrets if known.
+
+        What an update removes is not compared, see `_removals`.
+        """
         declared = operation.after if isinstance(operation, Update) else None
         if snapshot(live, declared) != operation.before:
             return False
-        if isinstance(operation, Update):
-            planned_removals, removals = _removals(operation, live)
-            if planned_removals != removals:
-                return False
         planned = self._planned.get(live.id)
         return planned is None or not self._has_other_secrets(planned, live)
 
@@ -301,7 +304,7 @@ def _without_webhook(operation: Operation) -> CheckResult:
 
 
 def _hidden(operation: Create | Update, comparison: Comparison) -> tuple[str, ...]:
-    """Return the fields that an operation sends and that the live webhook does not show."""
+    """Return the fields that an operation sends and that are not known to be equal."""
     return tuple(comparison.unread) if "configuration" in operation.sent_fields else ()
 
 

@@ -29,7 +29,7 @@ from typing import Final
 
 from reconciler.findings import Finding, Position, Related, error, note, warning
 from reconciler.kinds import EVENT_TYPES, KINDS
-from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Webhook
+from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, compare_live
 from reconciler.planning.names import Globs, lookalike_key
 from reconciler.planning.plan import Delete, Kept, Reason
@@ -422,7 +422,7 @@ class Match:
                 self._delete_duplicate(live, webhook, keeper)
             else:
                 different.append(live)
-        if not self._prunes(webhook.name):
+        if not self._prunes(self._scopes_of(webhook.name)):
             # Like any other webhook that no file declares.
             self._taken.difference_update(live.id for live in different)
         elif different:
@@ -431,11 +431,13 @@ class Match:
             kept = tuple(map(snapshot, different))
             self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, unapplied=True))
 
-    def _prunes(self, name: str) -> bool:
-        """Return whether a live webhook of this name is deleted if no file declares it."""
-        return self._prune and any(
-            scope.prune for scope, globs in self._scopes if globs.match(name)
-        )
+    def _scopes_of(self, name: str) -> list[FileScope]:
+        """Return the scopes of the files that a live webhook of this name is in."""
+        return [scope for scope, globs in self._scopes if globs.match(name)]
+
+    def _prunes(self, scopes: Iterable[FileScope]) -> bool:
+        """Return whether a live webhook in these scopes is deleted if no file declares it."""
+        return self._prune and any(scope.prune for scope in scopes)
 
     def _taken_names(self) -> Iterator[Finding]:
         """Yield an error for each name that an operation needs but another live webhook has.
@@ -535,13 +537,13 @@ class Match:
     def _classify_undeclared(self, live: LiveWebhook) -> None:
         """Count a webhook that is in scope; delete or keep it if no entry matches it."""
         # Guards compare the deletes with all webhooks in scope, whatever happens to them.
-        is_in_scope = any(globs.match(live.name) for _, globs in self._scopes)
-        if is_in_scope:
+        scopes = self._scopes_of(live.name)
+        if scopes:
             self.in_scope_count += 1
         if live.id in self._taken or self._keep_unknown(live, None):
             return
-        if not self._prunes(live.name):
-            reason = Reason.PRUNE_OFF if is_in_scope else Reason.OUT_OF_SCOPE
+        if not self._prunes(scopes):
+            reason = Reason.PRUNE_OFF if scopes else Reason.OUT_OF_SCOPE
             self.unmanaged.append(Kept((snapshot(live),), reason))
             return
         protecting = self._protecting_pattern(live)

@@ -212,12 +212,14 @@ def _unsent_secrets(
 
 
 def _unequal_secrets(
-    pairs: Iterable[Comparison], uses: Iterable[SecretUse], apply_options: Sequence[str] | None
+    pairs: Iterable[Comparison], uses: Sequence[SecretUse], apply_options: Sequence[str] | None
 ) -> Iterator[Finding]:
     """Warn about each reference whose value the server may show encrypted, or not have.
 
     It is not sent without a request: if the server encrypts, every apply would send it again.
     """
+    if not uses:
+        return  # most plans
     webhooks = {pair.live.id: pair.webhook for pair in pairs}
     groups: defaultdict[tuple[SecretRef, str], list[Webhook]] = defaultdict(list)
     for use in uses:
@@ -228,9 +230,7 @@ def _unequal_secrets(
             names += f" and {plural(len(users) - 1, 'more webhook')}"
         way = "increment the `version` of its reference to send the value"
         if apply_options is not None:
-            request = f"{reference.scheme}:{reference.name}"
-            command = ["webhooks", "apply", *apply_options, "--resend-secret", request]
-            way = f"`{shlex.join(command)}` sends the value"
+            way = f"`{_resend_command(apply_options, reference.argument)}` sends the value"
         yield warning(
             "secret-not-equal",
             f"the live {field} of {names} is not the value of {reference}: it is another value, or "
@@ -238,6 +238,10 @@ def _unequal_secrets(
             f"{way}; if the warning stays, it is stored encrypted",
             users[0].position,
         )
+
+
+def _resend_command(apply_options: Sequence[str], request: str) -> str:
+    return shlex.join(["webhooks", "apply", *apply_options, "--resend-secret", request])
 
 
 def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Snapshot, ...]:
@@ -353,9 +357,8 @@ def _malformed_secrets(pair: Comparison, options: PlanOptions) -> Iterator[Findi
                 hint = "increment the `version` of its reference"
             # An escape in the quotes of a shell is another name.
             elif webhook.name.isprintable():
-                words = [*options.apply_options, "--resend-secret", webhook.name]
-                resend = ["webhooks", "apply", *words]
-                hint = f"resend the secret: `{shlex.join(resend)}`"
+                command = _resend_command(options.apply_options, webhook.name)
+                hint = f"resend the secret: `{command}`"
             yield warning(
                 "live-secret-malformed",
                 f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",

@@ -212,5 +212,5 @@ def _names(webhook: Webhook, value: Value) -> set[str]:
     """Return the names that the command line accepts for a secret of a webhook."""
     names = {_ALL, webhook.name}
     if isinstance(value, SecretRef):
-        names |= {value.name, f"{value.scheme}:{value.name}", f"{value.scheme} {value.name}"}
+        names |= {value.name, value.argument, f"{value.scheme} {value.name}"}
     return names

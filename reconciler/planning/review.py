@@ -348,38 +348,34 @@ def values_apart(plan: Plan, hosts: Callable[[], Mapping[SecretRef, str]]) -> Pl
     operations: list[Operation] = []
     shown: list[tuple[OperationDigest, ...]] = []
     for operation, known in zip(plan.operations, plan.digests, strict=True):
-        reviewable = without_values(operation)
-        if reviewable is None:
+        parts = split_values(operation)
+        if parts is None:
             operations.append(operation)
             shown.append(known)
             continue
-        assert isinstance(operation, Update)
-        values = tuple(change for change in operation.fields if change not in reviewable.fields)
-        operations += [reviewable, replace(operation, fields=values)]
+        operations += parts
         # Without the configuration, nothing hidden is replaced and no unknown field removed.
-        shown += [digests(reviewable, hosts()), ()]
+        shown += [digests(parts[0], hosts()), ()]
     return plan._replace(operations=tuple(operations), digests=tuple(shown))
 
 
-def without_values(operation: Operation) -> Update | None:
-    """Return the part of an update that needs no configuration; None if nothing can be split."""
+def split_values(operation: Operation) -> tuple[Update, Update] | None:
+    """Return an update without the configuration, and one with the values that no review shows.
+
+    None if nothing can be split, or if more than such values makes the update send it.
+    """
     if not isinstance(operation, Update) or moves(operation):
         return None
     fields = [change for change in operation.fields if change.path[0] != "configuration"]
     values = [change for change in operation.fields if change.path[0] == "configuration"]
-    if not fields or not values or _needs_configuration(operation, fields, values):
-        return None
-    return replace(operation, fields=tuple(fields))
-
-
-def _needs_configuration(
-    operation: Update, fields: Iterable[FieldChange], values: Iterable[FieldChange]
-) -> bool:
-    """Return whether more than values that no review shows makes an update send it."""
+    reviewable = replace(operation, fields=tuple(fields))
     differences, _ = _differences(operation)
-    return any(change.path == ("type",) for change in fields) or any(
-        change.not_shown or change in differences for change in values
-    )
+    # Another type needs the configuration, too.
+    if not fields or not values or "configuration" in reviewable.sent_fields:
+        return None
+    if any(change.not_shown or change in differences for change in values):
+        return None
+    return reviewable, replace(operation, fields=tuple(values))
 
 
 def _why_not_reviewable(

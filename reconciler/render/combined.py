@@ -489,9 +489,9 @@ def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -
 
 
 def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
-    """Yield the differences that are not drift, or that no command resolves.
+    """Yield the differences that are not drift, or that may be none.
 
-    Each has a title, and the command that shows them as drift, if there is one.
+    Each has a title, and the command that the title introduces, if there is one.
     """
     kept_title = "Drift to resolve by hand:"
     merged_title = "Waiting to be applied, from merged pull requests:"
@@ -499,7 +499,8 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
     if report.unknown:
         title = "Differences that may be drift or file changes:"
     entries: dict[str, list[RunRow]] = {kept_title: [], title: [], merged_title: []}
-    for organization, drift, changes in _drifts(report):
+    drifts = list(_drifts(report))
+    for organization, drift, changes in drifts:
         names = (quote(organization.name),)
         entries[kept_title] += (RunRow(names, kept_row(kept)) for kept in drift.unapplied)
         entries[title] += (changes[index] for index in drift.not_applied)
@@ -508,13 +509,17 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
         if rows:
             yield title, "", _merged(rows, report.is_single)
     yield from _not_equal(report, view)
-    yield from _waiting(report, view)
+    yield from _waiting(report, drifts, view)
 
 
-def _waiting(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
+def _waiting(
+    report: DriftReport,
+    drifts: Iterable[tuple[_Organization, OrganizationDrift, list[RunRow]]],
+    view: View,
+) -> Iterator[tuple[str, str, list[RunRow]]]:
     """Yield the changes of each commit that may not be applied yet, as `drift_others` does."""
     waiting: dict[str, tuple[list[_Organization], list[RunRow]]] = {}
-    for organization, drift, changes in _drifts(report):
+    for organization, drift, changes in drifts:
         for index, commit in zip(drift.waiting, drift.commits, strict=True):
             organizations, rows = waiting.setdefault(commit, ([], []))
             if organization not in organizations:
@@ -534,9 +539,9 @@ def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list
     """Yield the secrets that may be encrypted, with the command that sends them."""
     requests: dict[str, None] = {}
     rows: list[RunRow] = []
-    for organization, drift, _ in _drifts(report):
-        for use in drift.not_equal:
-            requests[f"{use.reference.scheme}:{use.reference.name}"] = None
+    for organization in report.organizations:
+        for use in organization.value.not_equal if organization.value else ():
+            requests[use.reference.argument] = None
             unequal = sentence(f"is not the value of {quote(str(use.reference))}")
             row = Row(
                 sign="!",

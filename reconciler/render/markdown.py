@@ -241,7 +241,7 @@ def _parts(run: RunPlan, view: View) -> _Parts:
     if findings:
         head += ["", *findings]
     foot = ["", summary]
-    for line in words.outside_digest(run.plans, _quoted):
+    for _, line in words.outside_digest(run.plans, _quoted):
         foot += ["", line]
     if run.digest:
         foot += ["", f"Digest {_quoted(run.digest)}"]

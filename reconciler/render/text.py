@@ -111,9 +111,12 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
 
 def _outside_digest(run: RunPlan, view: View) -> list[str]:
     """Return what the digest does not cover, and which apply sends it."""
-    outside = [f"{line}." for line in words.outside_digest(run.plans)]
-    if outside and words.CHANGED in outside[-1] and view.apply_options is not None:
-        outside[-1] += " Only --yes, or an apply without a digest or plan file, sends these."
+    outside: list[str] = []
+    for reason, line in words.outside_digest(run.plans):
+        way = ""
+        if reason == words.CHANGED and view.apply_options is not None:
+            way = " Only --yes, or an apply without a digest or plan file, sends these."
+        outside.append(f"{line}.{way}")
     return outside
 
 

@@ -11,7 +11,7 @@ from reconciler.findings import Finding, Severity, plural, sort_key
 from reconciler.model import DeliveryError
 from reconciler.planning.guards import edits
 from reconciler.planning.plan import Attribution, Plan, Reason, SecretUse
-from reconciler.planning.review import moves, without_values
+from reconciler.planning.review import moves, split_values
 from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import command_line, prose, quote
@@ -248,20 +248,20 @@ def values_left_out(plans: Sequence[Plan]) -> str:
     return _with_organizations(webhooks, len(plans), quote)
 
 
-def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[str]:
-    """Yield a line for each reason why no digest covers operations."""
+def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[tuple[str, str]]:
+    """Yield each reason why no digest covers operations, with a line that has it."""
     groups: dict[str, dict[str, list[str]]] = {_MOVED: {}, CHANGED: {}}
     for plan in plans:
         # A plan that was not made for a review has no digests.
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
             reason = _MOVED if moves(operation) else CHANGED
-            if reason == _MOVED or not digests or without_values(operation) is not None:
+            if reason == _MOVED or not digests or split_values(operation) is not None:
                 webhooks = groups[reason]
                 webhooks.setdefault(shown(operation.name), []).append(plan.organization.name)
     for reason, webhooks in groups.items():
         if webhooks:
             names = _with_organizations(webhooks, len(plans), shown)
-            yield f"Not in the digest ({reason}): {names}"
+            yield reason, f"Not in the digest ({reason}): {names}"
 
 
 def _with_organizations(webhooks: Mapping[str, Sequence[str]], count: int, shown: _Quoting) -> str:

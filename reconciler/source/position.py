@@ -139,8 +139,9 @@ def _shown(document: Document, place: Place | Position) -> tuple[Position | None
         case Place(path=(str(key), int(index), *rest)) if key in document.items:
             position = document.items[key][index]
             # A field of a webhook of a parent may have been set by another layer.
-            is_known = not rest or position.file == document.file
-            return position if is_known else None, None
+            if rest and position.file != document.file:
+                return None, None
+            return position, None
         case _:
             return Position(file=place.file, line=1), None
 

@@ -398,7 +398,7 @@ def _resolved(pattern: str, directory: Path) -> Iterator[str]:
 def pattern(ref: SecretRef) -> str:
     """Return a pattern of `--allow-secret` that allows a reference."""
     # Spaces and commas separate patterns, and a glob in a name would allow others.
-    return re.sub(r"[\s,*?\[]", "?", f"{ref.scheme}:{ref.name}")
+    return re.sub(r"[\s,*?\[]", "?", ref.argument)
 
 
 def reference_in(data: object, file: str, *, versioned: bool = False) -> SecretRef | None:

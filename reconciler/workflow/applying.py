@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import (
@@ -239,7 +239,7 @@ def _prepared(
         )
     is_reviewed = approve or target.review is not None
     if is_reviewed and not values:
-        complete = values_apart(complete, partial(committed_hosts, gathered))
+        complete = values_apart(complete, cache(partial(committed_hosts, gathered)))
     # `complete` stays for the report, which lists also what is skipped.
     plan = complete
     skipped: dict[int, tuple[str, str]] = {}
@@ -269,24 +269,25 @@ def _require_reviewed(
     parts = [part for part in prepared if isinstance(part, _Ready)]
     if any(part.plan.operations for part in parts):
         return list(prepared)
-    return [
-        _not_reviewed(part) if isinstance(part, _Ready) and part.unreviewed else part
-        for part in prepared
-    ]
+    return [_or_not_reviewed(part) if isinstance(part, _Ready) else part for part in prepared]
 
 
-def _not_reviewed(part: _Ready) -> NotReviewedError:
+def _or_not_reviewed(part: _Ready) -> _Ready | NotReviewedError:
+    """Return the same, or the problem of an organization with operations that lack a review."""
+    unreviewed = part.unreviewed
+    if not unreviewed:
+        return part
     values = values_left_out([part.plan])
     command, hint = _plan_command(part.target), "see the reasons"
     # Another plan shows the same of them.
-    if command and len(part.plan.values) < len(part.unreviewed):
+    if command and len(part.plan.values) < len(unreviewed):
         hint += f", or run `{command}` and have the new plan reviewed"
     # `webhooks ci` has no such option.
     if values and command:
         hint += f"; --yes also sends: {values}"
     return NotReviewedError(
         "none of the remaining operations was reviewed; nothing was written",
-        differences=part.unreviewed,
+        differences=unreviewed,
         hint=hint,
     )
 
@@ -418,8 +419,10 @@ def _carry_out(
 def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:
     """Return whether no further organization is applied after this one."""
     code = exit_code_of(result)
+    report = result.value
     # What lacks a review was known and shown before the first write.
-    if code is ExitCode.OK or (result.value is not None and result.value.needs_review):
+    lacks_review = report is not None and report.problem is None and report.needs_review
+    if code is ExitCode.OK or lacks_review:
         return False
     return code is ExitCode.BUG or not keep_going
 
@@ -573,8 +576,7 @@ def _with_values(outcome: Outcome, digests: Sequence[OperationDigest]) -> Outcom
     names = values_sent(outcome.operation)
     if not names:
         return outcome
-    sent = f"also sent: {' and '.join(names)}, which differed from the live one"
-    return outcome._replace(note="; ".join(filter(None, [outcome.note, sent])))
+    return outcome.with_note(f"also sent: {' and '.join(names)}, which differed from the live one")
 
 
 def _placed(outcome: Outcome, declared: Loaded) -> Outcome:

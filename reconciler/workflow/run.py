@@ -10,7 +10,7 @@ and the others are still planned.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
@@ -314,12 +314,14 @@ def _with_own_resends(targets: Sequence[Target]) -> Sequence[Target]:
     return result
 
 
-def own_resends(requests: Iterable[str], target: Target, count: int) -> dict[str, str]:
+def own_resends(requests: Collection[str], target: Target, count: int) -> dict[str, str]:
     """Return the secrets and webhooks that one of `count` organizations resends, by request.
 
     A request may begin with the name of its organization, as in `Acme EU: Audit`; another one
     belongs to each organization that declares it.
     """
+    if not requests:
+        return {}  # most plans
     organizations = {target.source.name}
     if target.organization is not None:
         organizations.add(target.organization.name)

@@ -125,9 +125,9 @@ def _apply(
 
         def confirm(run_plan: workflow.RunPlan) -> bool:
             """Show the plan and, without --yes, ask. Raises NotConfirmedError for a no."""
-            _show_plan(session, progress, run_plan, yes=options["yes"])
+            values = values_left_out(run_plan.plans)
+            _show_plan(session, progress, run_plan, values, yes=options["yes"])
             if not options["yes"]:
-                values = values_left_out(run_plan.plans)
                 session.confirm(_question(run_plan), note=between("; --yes also sends: ", values))
                 for target in connected:
                     if target.connection is not None:  # an answer takes none of the run's time
@@ -148,9 +148,9 @@ def _apply(
 
 
 def _show_plan(
-    session: Session, progress: Progress, run_plan: workflow.RunPlan, *, yes: bool
+    session: Session, progress: Progress, run_plan: workflow.RunPlan, values: str, *, yes: bool
 ) -> None:
-    """Print what will be applied, to standard error."""
+    """Print what will be applied, to standard error; `values` are what --yes also sends."""
     console = session.console
     record_findings(session, run_plan)
     view = session.view(session.process.stderr)._replace(
@@ -165,7 +165,6 @@ def _show_plan(
         # With --yes, apply even if the plan cannot be displayed.
         shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
     # With --yes these are among the changes.
-    values = values_left_out(run_plan.plans)
     if values:
         shown += f"--yes also sends: {values}.\n"
     progress.phase("")
@@ -220,20 +219,20 @@ def _saved_targets(
 ) -> list[workflow.Target]:
     """Return the organizations of a saved plan, whose files the session uses from here on."""
     files = [document.file for document in saved.parsed.documents]
-    # As they were given: a folder may have another organization by now.
+    # As they were named: a folder may have another organization by now.
     values = dict(saved.values)
-    given = values.pop("file") or files
+    named = values.pop("file") or files
     values["organization"] = session.command_line.get("organization") or values["organization"]
     words = apply_options(
         session,
-        given,
+        named,
         SAVED_OPTIONS,
         only=saved.options.only,
         no_prune=not saved.options.prune,
         **values,
     )
     # Advice about other files names these, and so do suggested commands.
-    session.suggest(SUGGESTED_OPTIONS, given, organization=values["organization"])
+    session.suggest(SUGGESTED_OPTIONS, named, organization=values["organization"])
     paths = tuple(STDIN if file == STDIN_NAME else file for file in files)
     session.inputs = session.inputs._replace(paths=paths, parsed=saved.parsed)
     targets = []

@@ -129,8 +129,9 @@ def _print_comments(session: Session, report: DriftReport) -> None:
 
 def _print_missing_secrets(session: Session) -> None:
     """Print warnings about the edited files, and which secrets GitHub's workflows do not have."""
-    sources = session.load_all()  # prints warnings, which are errors in workflows
-    # Imported here, because it takes time, and is for repositories on GitHub.
+    sources = workflow.load_all(session.inputs)
+    session.show_loaded(sources)  # prints warnings, which are errors in workflows
+    # Imported here, because it takes time, and only --accept needs it.
     from reconciler.ci import workflows
 
     text = workflows.workflow_text(session.process.directory / workflows.CALLED)

@@ -29,7 +29,7 @@ from reconciler.source.files import (
     write_atomically,
 )
 from reconciler.source.new_references import SLACK_TOKEN, Tokens, declared_tokens, username
-from reconciler.source.schemes import ARGUMENT, SCHEMES, parse_reference
+from reconciler.source.schemes import ARGUMENT, is_variable, parse_reference
 from reconciler.source.secrets import references
 
 TOKEN: Final = Option(
@@ -223,9 +223,7 @@ def print_notes(session: Session, exported: Export) -> None:
         )
     for name, reason in exported.left_out:
         message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
-    names = [
-        use.name if SCHEMES[use.scheme].is_variable else str(use) for use in exported.references
-    ]
+    names = [use.name if is_variable(use) else str(use) for use in exported.references]
     if names:
         more = "; `webhooks validate FILE` lists all that are not set" if len(names) > 5 else ""
         before = "before you change a `configuration`, set its secrets"

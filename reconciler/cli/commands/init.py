@@ -363,7 +363,7 @@ def _ask_reference(
 
     Raises NotConfirmedError for Ctrl-D.
     """
-    question = f"{noun}: {ARGUMENT} [{default.scheme}:{default.name}] "
+    question = f"{noun}: {ARGUMENT} [{default.argument}] "
     while True:
         answer = session.console.ask(question)
         if answer is None:
