@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
 from reconciler.findings import Finding, has_errors, warning
-from reconciler.model import SecretRef
+from reconciler.model import Organization, Secret, SecretRef
 from reconciler.planning.plan import DeclaredElsewhere, FileState
 from reconciler.source.document import Document
 from reconciler.source.files import (
@@ -33,6 +33,7 @@ from reconciler.source.files import (
     files_below,
     is_glob,
     read,
+    read_regular,
 )
 from reconciler.source.history import (
     Commit,
@@ -51,7 +52,10 @@ _MAX_WORD: Final = 32
 """Windows limits a command line to 32,767 characters."""
 _MAX_LINE: Final = 40
 """Programs that write YAML break no lines in names of this length."""
-_ORGANIZATION: Final = re.compile(rb"""(?m)^["']?organization["']? *:""")
+_ORGANIZATION: Final = re.compile(
+    rb"""(?m)^["']?organization["']? *:\s*["']?(.*?)["']?\s*(?:#.*)?$"""
+)
+_VARIABLE: Final = re.compile(rb"""\benv["']? *: *["']?(\w+)""")
 
 
 class Owner(NamedTuple):
@@ -151,6 +155,30 @@ def beside(names: Collection[str], directory: Path) -> tuple[Document, ...]:
     """Return the files with webhooks beside files that were read, as they would be applied."""
     sources = _in_tree(_names_beside(names, directory), names, directory)
     return _with_webhooks(sources.files, sources.read_parent, Owner())
+
+
+def variables_elsewhere(
+    names: Collection[str],
+    directory: Path,
+    git: Git,
+    environ: Mapping[str, str],
+    organization: Organization | None = None,
+) -> dict[str, Secret | None]:
+    """Return the variables that files other than `names` refer to, with values that are set here.
+
+    These are the files of the repository, and those beside `names`, which git may not track yet,
+    without those of the `organization`.
+    """
+    texts = matching_lines(["env", "organization"], git, None)
+    for name in _names_beside(names, directory):
+        with suppress(NotReadableError):
+            texts[name] = read_regular(directory / name)
+    others = [text for name, text in texts.items() if name not in names]
+    if organization is not None:
+        same = {organization.id.encode(), organization.name.encode()}
+        others = [text for text in others if same.isdisjoint(_ORGANIZATION.findall(text))]
+    variables = {variable.decode() for text in others for variable in _VARIABLE.findall(text)}
+    return {name: Secret(environ[name]) if name in environ else None for name in variables}
 
 
 def _names_beside(names: Collection[str], directory: Path) -> frozenset[str]:

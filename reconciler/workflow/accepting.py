@@ -25,7 +25,7 @@ from reconciler.findings import Severity
 from reconciler.model import Desired, Secret
 from reconciler.planning.drift import names_of
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Attribution, Kept, Operation, Plan, webhook_key
+from reconciler.planning.plan import Attribution, Delete, Kept, Operation, Plan, webhook_key
 from reconciler.planning.review import mentions
 from reconciler.planning.run import (
     Drifted,
@@ -38,6 +38,7 @@ from reconciler.render.quote import command_line
 from reconciler.source import files
 from reconciler.source.accept import Proposal, propose
 from reconciler.source.document import Document
+from reconciler.source.elsewhere import variables_elsewhere
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.history import Git
 from reconciler.source.load import parse_files
@@ -213,9 +214,15 @@ def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:
     )
 
 
-def _variables(planned: Iterable[Planned]) -> dict[str, Secret | None]:
-    """Return the variables that the files use, with their values so far as they are known."""
+def _variables(planned: Sequence[Planned]) -> dict[str, Secret | None]:
+    """Return the variables of this and other files, with their values so far as they are known."""
     variables: dict[str, Secret | None] = {}
+    plans = [organization.plan for organization in planned if organization.plan is not None]
+    # Only a declaration that is added has new references.
+    if any(isinstance(change, Delete) for plan in plans for change in plan.operations):
+        inputs = planned[0].target.checked.inputs
+        names, directory = inputs.run_files, inputs.directory
+        variables = variables_elsewhere(names, directory, inputs.git, inputs.environ)
     for organization in planned:
         gathered = organization.gathered
         secrets = {} if gathered is None else gathered.secrets

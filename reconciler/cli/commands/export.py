@@ -20,6 +20,7 @@ from reconciler.planning.names import require_matches
 from reconciler.planning.readback import nonempty, plausible
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
+from reconciler.source.elsewhere import variables_elsewhere
 from reconciler.source.export import Export, export
 from reconciler.source.files import (
     STDIN,
@@ -81,7 +82,8 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
     require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
     tokens = with_visible(tokens, live)
     # Before the file is written: a misspelled username would leave its token assumed.
-    exported = export(live, only=only, tokens=_with_declared(tokens, sources, live))
+    in_files = _with_declared(tokens, sources, live, session.inputs, out or STDIN)
+    exported = export(live, only=only, tokens=in_files)
     require_usernames(tokens, exported)
     if path is None:
         console.result(exported.text, essential=True)
@@ -94,14 +96,12 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
 
 
 def _sources(session: Session, tokens: Tokens) -> Sequence[workflow.Source]:
-    """Return the files whose references hidden tokens have; none if `tokens` name all of them.
+    """Return the configuration files; hidden tokens have their references unless `tokens` has all.
 
     Raises ConfigurationError for files that the command line names.
     """
-    if tokens.shared is not None:
-        return ()
     inputs = session.inputs._replace(allow_literals=True)
-    if "file" in session.command_line:
+    if "file" in session.command_line and tokens.shared is None:
         return workflow.load_all(inputs)
     directory = session.process.directory
     paths = session.files or (default_path(directory),)
@@ -109,7 +109,7 @@ def _sources(session: Session, tokens: Tokens) -> Sequence[workflow.Source]:
         return ()
     sources, _ = workflow.validate_all(inputs)
     # They may be what an export is to replace.
-    if not sources:
+    if not sources and tokens.shared is None:
         session.console.message(
             "warning",
             "the configuration files are invalid, so their token references are not used: see "
@@ -123,26 +123,31 @@ def _may_exist(path: str, directory: Path) -> bool:
     return path == STDIN or is_glob(path, directory) or os.path.lexists(directory / path)
 
 
-def _with_declared(tokens: Tokens, sources: Sequence[workflow.Source], live: Live) -> Tokens:
-    """Return `tokens`, and for other usernames the references of declared webhooks.
+def _with_declared(
+    tokens: Tokens,
+    sources: Sequence[workflow.Source],
+    live: Live,
+    inputs: workflow.Inputs,
+    out: str,
+) -> Tokens:
+    """Return `tokens` with the variables of files, for other usernames with declared references.
 
     A new reference for a token that has one would replace the token at the next update.
     """
     known = (None, live.organization.id, live.organization.name)
-    webhooks = [
-        webhook
-        for source in sources
-        if source.files.organization in known
-        for webhook in source.checked.desired.webhooks
-    ]
-    declared = declared_tokens(webhooks)
-    unnamed = frozenset(declared.named.keys() - tokens.named.keys())
-    return tokens._replace(
-        named={**declared.named, **tokens.named},
-        declared=unnamed,
-        in_files={reference.name: None for reference in references(webhooks)},
-        uses=declared.uses,
+    own = [source.checked for source in sources if source.files.organization in known]
+    webhooks = [webhook for checked in own for webhook in checked.desired.webhooks]
+    names = {out, *(name for checked in own for name in checked.loaded.documents)}
+    in_files = variables_elsewhere(
+        names, inputs.directory, inputs.git, inputs.environ, live.organization
     )
+    in_files |= {reference.name: None for reference in references(webhooks)}
+    declared = declared_tokens(webhooks)
+    tokens = tokens._replace(in_files=in_files, uses=declared.uses)
+    if tokens.shared is not None:
+        return tokens
+    unnamed = frozenset(declared.named.keys() - tokens.named.keys())
+    return tokens._replace(named={**declared.named, **tokens.named}, declared=unnamed)
 
 
 def parse_tokens(values: Sequence[str]) -> Tokens:

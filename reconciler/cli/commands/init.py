@@ -32,9 +32,10 @@ from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
-from reconciler.source.elsewhere import beside
+from reconciler.source.elsewhere import beside, variables_elsewhere
 from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, FileKind, default_path, folders_of_overlays
+from reconciler.source.history import git_in
 from reconciler.source.new_references import SLACK_TOKEN, Tokens
 from reconciler.source.schemes import ARGUMENT, parse_reference
 from reconciler.source.writer import scalar
@@ -281,7 +282,12 @@ def _adopt(
 
     Raises NotConfirmedError.
     """
-    tokens = with_visible(tokens, live)
+    directory, environ = session.process.directory, session.process.environ
+    # A variable of another organization's file has the secret of that organization.
+    in_files = variables_elsewhere(
+        [target], directory, git_in(directory), environ, live.organization
+    )
+    tokens = with_visible(tokens, live)._replace(in_files=in_files)
     if session.console.interactive and not yes:
         count = plural(len(live.webhooks), "webhook")
         question = f"{quote(live.organization.name)} has {count}. Write to {target}? [Y/n] "
@@ -334,7 +340,8 @@ def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
         if token.username not in tokens.named and token.webhooks[0].id not in tokens.visible
     ]
     if len(asked) < 2:
-        return tokens._replace(shared=_ask_reference(session, "Slack token", SLACK_TOKEN))
+        default = next((token.reference for token in asked), SLACK_TOKEN)
+        return tokens._replace(shared=_ask_reference(session, "Slack token", default))
     hidden = [token for token in asked if token.username is not None]
     if hidden:
         number = sum(len(token.webhooks) for token in hidden)
