@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from enum import Enum
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -269,36 +270,47 @@ def _comment_text(outcomes: Sequence[Outcome], *, is_named: bool) -> str:
     return "".join(f"- {', '.join(names)}: {text}\n" for text, names in texts.items())
 
 
+class _State(Enum):
+    """What became of the reviewed operations of a webhook, in the order and words of a comment."""
+
+    APPLIED = "applied"
+    REPLACED = "replaced by a newer review, see its pull request"
+    DONE = "no longer pending"
+    LEFT = "left"
+
+
 def _outcome_text(review: MergedReview, link: str, *, by_digest: bool) -> str:
     """Return the outcome of a review as text."""
     # A change and the resends of a webhook are one operation for a reader.
     webhooks: dict[tuple[str | None, str], list[str]] = {}
     for operation in review.operations:
         webhooks.setdefault((operation.id, operation.name), []).append(operation.digest)
-    applied = f"of {plural(len(webhooks), 'reviewed operation')} applied"
-    replaced = "replaced by a newer review, see its pull request"
-    done, left = "no longer pending", "left"
-
-    def state(digests: Iterable[str]) -> str:
-        if not review.settled.keys() >= set(digests):
-            return left
-        if any(review.settled[digest] for digest in digests):
-            return applied
-        return done if review.replaced.isdisjoint(digests) else replaced
-
-    counts = Counter(map(state, webhooks.values()))
+    counts = Counter(_state(review, digests) for digests in webhooks.values())
     # Of a merge without an approved plan no operation is known.
-    if counts[applied] or (by_digest and not counts):
-        heading = f"**{'Partially applied' if counts[left] else 'Applied'}** by {link}"
-    elif counts[left]:
+    if counts[_State.APPLIED] or (by_digest and not counts):
+        heading = f"**{'Partially applied' if counts[_State.LEFT] else 'Applied'}** by {link}"
+    elif counts[_State.LEFT]:
         heading = f"**Not applied** according to {link}"
     else:
-        finished = "Replaced" if counts[replaced] else "Nothing left to apply"
+        finished = "Replaced" if counts[_State.REPLACED] else "Nothing left to apply"
         heading = f"**{finished}** according to {link}"
-    states = (applied, replaced, done, left)
-    counted = "; ".join(f"{counts[name]} {name}" for name in states if counts[name])
+    total = f" of {plural(len(webhooks), 'reviewed operation')}"
+    counted = [
+        f"{counts[state]}{total if state is _State.APPLIED else ''} {state.value}"
+        for state in _State
+        if counts[state]
+    ]
     how = " (this run applied a plan by its digest)" if by_digest else ""
-    return f"{heading}{': ' if counted else ''}{counted}{how}."
+    colon = ": " if counted else ""
+    return f"{heading}{colon}{'; '.join(counted)}{how}."
+
+
+def _state(review: MergedReview, digests: Collection[str]) -> _State:
+    if not review.settled.keys() >= set(digests):
+        return _State.LEFT
+    if any(review.settled[digest] for digest in digests):
+        return _State.APPLIED
+    return _State.DONE if review.replaced.isdisjoint(digests) else _State.REPLACED
 
 
 class Ended(NamedTuple):
