@@ -183,8 +183,9 @@ def _rate_limited(status: int, server: str, detail: str | None) -> RateLimitedEr
 
 
 # The request was rejected, or the status by definition precedes any processing.
-_REJECTIONS: Final = frozenset((400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422))
-_BEFORE_PROCESSING: Final = frozenset((402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451))
+_REJECTIONS: Final = frozenset(
+    (*range(400, 407), *range(409, 418), 421, 422, 424, 425, 426, 428, 431, 451)
+)
 
 
 def _failure_for(status: int) -> Failure:
@@ -194,7 +195,7 @@ def _failure_for(status: int) -> Failure:
     """
     if status == 429:
         return Failure.THROTTLED
-    if status in _REJECTIONS | _BEFORE_PROCESSING:
+    if status in _REJECTIONS:
         return Failure.REJECTED
     if 300 <= status < 400:
         return Failure.MOVED
@@ -250,27 +251,27 @@ def _rejection(
     """Return the error for a response. `document` is its JSON, None if it has none."""
     detail, fields = _error_messages(document, redact)
     is_json = document is not None
-    error: type[ApiError]
+    kind: type[ApiError]
     if status == 429:
         return _rate_limited(status, server, detail)
     if status in (401, 403):
-        error, message, hint = _denied(status, server, label, detail or "")
+        kind, message, hint = _denied(status, server, label, detail or "")
     elif status in (404, 410):
-        error, message, hint = _missing(status, server, label, is_json=is_json)
+        kind, message, hint = _missing(status, server, label, is_json=is_json)
     elif status == 409:
-        error = ConflictError
+        kind = ConflictError
         message = f"{server} reports a conflict with another change (HTTP 409)"
         hint = f"another process may be changing the same object; {RUN_AGAIN}"
     # A 408 does not show whether the request arrived, so it counts as a failure of the server.
     elif 400 <= status < 500 and status != 408:
-        error, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
+        kind, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
         hint = "fix the listed fields, then run again (with a saved plan: plan again first)"
     else:
-        error, message = ServerError, f"{server} failed (HTTP {status})"
+        kind, message = ServerError, f"{server} failed (HTTP {status})"
         hint = "the server has a problem: run again later"
-    if error in (PermissionDeniedError, InvalidRequestError) and not is_json:
+    if kind in (PermissionDeniedError, InvalidRequestError) and not is_json:
         hint = _NOT_THE_API
-    return error(message, hint=hint, status=status, detail=detail, fields=fields)
+    return kind(message, hint=hint, status=status, detail=detail, fields=fields)
 
 
 def _denied(status: int, server: str, label: str, detail: str) -> tuple[type[ApiError], str, str]:
@@ -349,10 +350,12 @@ def _texts_by_path(
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(value, str):
         yield path, value
-    elif depth < _MAX_DEPTH and isinstance(value, dict):
+    elif depth == _MAX_DEPTH:
+        return
+    elif isinstance(value, dict):
         for key, inner in value.items():
             yield from _texts_by_path(inner, (*path, key), depth + 1)
-    elif depth < _MAX_DEPTH and isinstance(value, list):
+    elif isinstance(value, list):
         for index, inner in enumerate(value):
             # A list of strings is about the field, a list of objects about its members.
             below = path if isinstance(inner, str) else (*path, str(index))

@@ -245,13 +245,14 @@ class GitHub:
             # The list of issues contains pull requests. Anyone can write a marker.
             if "pull_request" in row or text_at(row, "user", "login") != self.login:
                 continue
-            marker, updated = decode(body), text_at(row, "updated_at")
+            marker = decode(body)
+            if marker is None:
+                continue
             number, id_ = _number_at(row, "number"), 0
             if about := _ISSUE.search(text_at(row, "issue_url")):  # only comments have it
                 number, id_ = int(about[1]), _number_at(row, "id")
-            if marker is not None:
-                title = text_at(row, "title")
-                posts.append(Post(number, id_, body, marker, updated, title))
+            updated, title = text_at(row, "updated_at"), text_at(row, "title")
+            posts.append(Post(number, id_, body, marker, updated, title))
         return tuple(posts)
 
     def _pages(

@@ -246,6 +246,7 @@ def read_run(
     repository = environ.get("GITHUB_REPOSITORY", "")
     event = environ.get("GITHUB_EVENT_NAME", "")
     is_pull = event.startswith("pull_request")
+    requested = values.get("resend-secret", "").splitlines()
     queue = text_at(payload, "merge_group", "base_ref").removeprefix("refs/heads/")
     return Run(
         inputs=inputs,
@@ -262,7 +263,7 @@ def read_run(
         reviewing=_choice(values, "reviewed-plan", "require", "warn", "ignore"),
         expect_digest=digest,
         allow_deletes=_number("allow-deletes", values.get("allow-deletes", "")),
-        resend=tuple(filter(None, map(str.strip, values.get("resend-secret", "").splitlines()))),
+        resend=tuple(line.strip() for line in requested if line.strip()),
         repository=repository,
         branch=environ.get("GITHUB_REF_NAME", ""),
         applied_branch=values.get("branch", "").strip()
@@ -449,22 +450,21 @@ class JobResult:
 
         A report that cannot be shown is one line: the writes are not affected.
         """
+        renderer, failed = RENDERERS[format](), self.problems
         # Problems and a report get at most a third each, so that there is room for the plans.
-        renderer, parts, third = RENDERERS[format](), list[str](), View(limit=limit // 3)
-        failed = self.problems
-        parts += [
-            renderer.render_error(problem, View(limit=limit // 3 // len(failed)))
-            for problem in failed
+        third = limit // 3
+        above = [
+            renderer.render_error(problem, View(limit=third // len(failed))) for problem in failed
         ]
-        parts += self._shown_report(renderer, third)
-        place = len(parts)
+        above += self._shown_report(renderer, View(limit=third))
+        below: list[str] = []
         if self.heading:
-            parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
+            below.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
         if self.findings:
-            parts.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
-        room = limit - sum(len(part.encode("utf-8", "replace")) + 1 for part in parts)
+            below.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
+        room = limit - sum(len(part.encode("utf-8", "replace")) + 1 for part in (*above, *below))
         view = View(limit=room, apply_options=self.apply_options, connection=self.file_options)
-        parts[place:place] = self._shown_plans(renderer, view)
+        parts = [*above, *self._shown_plans(renderer, view), *below]
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))
 

@@ -396,7 +396,8 @@ def _installed_commit() -> str | None:
         return None
     commit = record.get("vcs_info", {}).get("commit_id")
     # Installed from a clone, pip records only the folder.
-    if commit is None and (url := urlsplit(record.get("url", ""))).scheme == "file":
+    url = urlsplit(record.get("url", ""))
+    if commit is None and url.scheme == "file":
         head = git_in(Path(unquote(url.path)))(["rev-parse", "HEAD"])
         commit = None if head is None else head.decode().strip()
     return commit if isinstance(commit, str) else None

@@ -130,7 +130,7 @@ def perform(operation: Operation, run: Apply) -> Outcome:
     try:
         outcome = _send_until_known(operation, run, errors)
     except ApiError as error:
-        if not _is_lost(errors):
+        if not _lost(errors):
             raise
         outcome = "whether it arrived is unknown"
         # Of a request that was not sent, the message would seem to be about the lost one.
@@ -138,7 +138,7 @@ def perform(operation: Operation, run: Apply) -> Outcome:
             outcome = f"{outcome}; then: {error.message}"
     if not isinstance(outcome, str):
         return outcome
-    if not _is_lost(errors):
+    if not _lost(errors):
         # A conflict and then a signal: the server accepted no request of this operation.
         return interrupted(operation)
     stopped = "; the run was interrupted" if run.ledger.stopping else ""
@@ -166,7 +166,7 @@ def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) 
     # A create is sent less often: each lost one may still appear later, and would be a duplicate.
     for _ in range(_SENDS[type(operation)]):
         try:
-            return _with_late_creates(_send(operation, run), _count_lost(errors))
+            return _with_late_creates(_send(operation, run), _lost(errors))
         except AmbiguousWriteError as error:
             run.ledger.record_lost(operation)
             errors.append(error)
@@ -177,7 +177,7 @@ def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) 
         outcome = _confirmed(operation, run, errors)
         if not isinstance(outcome, str):
             # One of the lost requests created the webhook that is live.
-            return _with_late_creates(outcome, _count_lost(errors) - 1)
+            return _with_late_creates(outcome, _lost(errors) - 1)
         # The name of a create is taken, and not by this run: sending it again changes nothing.
         if _has_conflict(errors) and isinstance(operation, Create):
             raise errors[-1]
@@ -191,13 +191,14 @@ def _confirmed(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> 
     try:
         return _confirm(operation, run, errors)
     except ApiError as error:
-        if _is_lost(errors):
+        if _lost(errors):
             raise
         # The conflict explains more than a read that failed after it.
         raise errors[-1] from error
 
 
-def _count_lost(errors: Sequence[ApiError]) -> int:
+def _lost(errors: Sequence[ApiError]) -> int:
+    """Return the number of requests without a response."""
     return sum(isinstance(error, AmbiguousWriteError) for error in errors)
 
 
@@ -208,12 +209,8 @@ def _with_late_creates(outcome: Outcome, lost: int) -> Outcome:
     return outcome.with_note("sent twice: a duplicate may appear; plan again in a minute")
 
 
-def _is_lost(errors: Sequence[ApiError]) -> bool:
-    return _count_lost(errors) > 0
-
-
 def _has_conflict(errors: Sequence[ApiError]) -> bool:
-    return not all(isinstance(error, AmbiguousWriteError) for error in errors)
+    return _lost(errors) < len(errors)
 
 
 def _is_conflict(operation: Operation, error: ApiError) -> bool:
@@ -272,13 +269,13 @@ def _send(operation: Operation, run: Apply) -> Outcome:
             return Applied(operation, id=before.id, note=note, already_made=True)
 
 
-def _is_live_duplicate(operation: Update | Delete, run: Apply) -> bool:
+def _is_live_duplicate(operation: Delete, run: Apply) -> bool:
     """Return whether a duplicate is still live, according to its row by id or to the listing.
 
     The webhook that stays is updated next. If the next plan showed the duplicate, they would
     differ, and no later run could choose one of them.
     """
-    if not isinstance(operation, Delete) or operation.kept_id is None:
+    if operation.kept_id is None:
         return False
     id_ = operation.before.id
     return run.api.get(id_) is not None or id_ in {row.id for row in run.api.list()}
@@ -385,10 +382,11 @@ def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Ou
     # The request may still be in progress on the server.
     run.pause(SPACING)
     live = run.api.get(operation.before.id)
-    if live is None and isinstance(operation, Update):
-        return _vanished(operation)
-    if live is None and _is_live_duplicate(operation, run):
-        return _UNSEEN[Delete]
+    if live is None:
+        if isinstance(operation, Update):
+            return _vanished(operation)
+        if _is_live_duplicate(operation, run):
+            return _UNSEEN[Delete]
     now = run.before.check_against(operation, live)
     match now.state:
         case OperationState.DONE:
@@ -408,11 +406,10 @@ def _find_created(
 
     Raises ApiError if a listing failed and no other listing shows it.
     """
-    lost = isinstance(errors[-1], AmbiguousWriteError)
+    waits = _WAITS if isinstance(errors[-1], AmbiguousWriteError) else (0.0,)
     failure: ApiError | None = None
-    for pause in _WAITS:
-        if lost:
-            run.pause(pause)
+    for seconds in waits:
+        run.pause(seconds)
         try:
             listing = Listing(run.plan, run.api.list(), run.secrets)
         except ApiError as error:
@@ -422,8 +419,6 @@ def _find_created(
             outcome = _created_in(listing, operation, run, errors)
             if outcome is not None:
                 return outcome
-        if not lost:
-            break
     if failure is not None:
         raise failure
     return None
@@ -434,7 +429,7 @@ def _created_in(
 ) -> Applied | Failed | None:
     """Return the outcome of a create according to a listing, None if it has no such webhook."""
     equal = run.new_equal(operation, listing)
-    if not _is_lost(errors):
+    if not _lost(errors):
         # No request of this run was accepted, so a hidden value is another user's.
         equal = [webhook for webhook in equal if not listing.hidden(operation, webhook)]
     if equal:

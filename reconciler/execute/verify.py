@@ -364,23 +364,23 @@ def _duplicates(listing: Listing, run: Apply) -> list[tuple[LiveWebhook, LiveWeb
     They are at most all but one of each name that was sent.
     """
     # Those of other declarations are not copies, although they may have the name.
-    pinned = {update.before.id for update in run.plan.updates} | run.plan.matched.keys()
+    paired = {update.before.id for update in run.plan.updates} | run.plan.matched.keys()
     duplicates: list[tuple[LiveWebhook, LiveWebhook]] = []
     for operation in sorted(run.ledger.sent.values(), key=lambda create: create.name):
-        duplicates += _copies(operation, listing, run, pinned)
+        duplicates += _copies(operation, listing, run, paired)
     return duplicates
 
 
 def _copies(
-    operation: Create, listing: Listing, run: Apply, pinned: Set[str]
+    operation: Create, listing: Listing, run: Apply, paired: Set[str]
 ) -> Iterator[tuple[LiveWebhook, LiveWebhook]]:
-    """Yield the duplicates of a create that are not `pinned`, each with the webhook that stays."""
-    named = [webhook for webhook in listing.named(operation.name) if webhook.id not in pinned]
+    """Yield the duplicates of a create that are not `paired`, each with the webhook that stays."""
+    named = [webhook for webhook in listing.named(operation.name) if webhook.id not in paired]
     if operation.name not in run.ledger.lost and any(map(hides_destination, named)):
         return  # this run created one of them, and the others may deliver elsewhere
     keeper = min(named, key=lambda webhook: webhook.id, default=None)
     for webhook in run.new_equal(operation, listing):
-        if keeper is not None and webhook.id not in pinned and webhook.id != keeper.id:
+        if keeper is not None and webhook.id not in paired and webhook.id != keeper.id:
             yield webhook, keeper
 
 

@@ -138,7 +138,7 @@ class Match:
         webhooks = chain.from_iterable(self._by_name.get(name, ()) for name in names)
         return [webhook for webhook in webhooks if webhook.id not in self._taken]
 
-    def _is_outside(self, entry: Webhook | Absent, live: LiveWebhook) -> bool:
+    def _refuse_outside(self, entry: Webhook | Absent, live: LiveWebhook) -> bool:
         """Return whether a live name is not in the scope of the entry's file; report it.
 
         A webhook that is adopted may have such a name.
@@ -207,14 +207,14 @@ class Match:
 
     def _drop_ignored(self) -> None:
         """Remove entries whose declared or live name is ignored (row 1)."""
-        self._webhooks = [entry for entry in self._webhooks if not self._is_ignored(entry)]
-        self._absent = [entry for entry in self._absent if not self._is_ignored(entry)]
+        self._webhooks = [entry for entry in self._webhooks if not self._ignore(entry)]
+        self._absent = [entry for entry in self._absent if not self._ignore(entry)]
         self._ignored_ids.update(
             webhook.id for webhook in self._live if self.ignore.match(webhook.name)
         )
         self._taken |= self._ignored_ids
 
-    def _is_ignored(self, entry: Webhook | Absent) -> bool:
+    def _ignore(self, entry: Webhook | Absent) -> bool:
         """Return whether `ignore` matches the declared or live name; warn if it is selected."""
         live = self._by_id.get(entry.id)
         names = [entry.name]
@@ -244,16 +244,16 @@ class Match:
         """
         gone: dict[str, list[Webhook]] = {}
         declared: list[Webhook] = []
-        numbers = Counter(entry.name for entry in self._entries())
-        copy = "copy it from `webhooks status -v`"
+        count_by_name = Counter(entry.name for entry in self._entries())
+        advice = "copy it from `webhooks status -v`"
         for webhook in self._webhooks:
             if self._is_gone(webhook):
                 gone.setdefault(webhook.name, []).append(webhook)
-                hint = f"it is matched by name; {copy}, or remove `id`"
+                hint = f"it is matched by name; {advice}, or remove `id`"
                 # Without `id`, two entries would declare one name.
-                if numbers[webhook.name] > 1:
+                if count_by_name[webhook.name] > 1:
                     hint = (
-                        f"other entries have this name: {copy}, after the apply if that creates "
+                        f"other entries have this name: {advice}, after the apply if that creates "
                         "the webhook, or remove the entry"
                     )
                 self._note_missing_id(webhook, hint)
@@ -262,8 +262,8 @@ class Match:
         for absent in self._absent:
             if self._is_gone(absent) and self._free(absent.name):
                 self._absent_without_match[absent.name] = absent
-                hint = f"nothing is deleted; {copy}"
-                if numbers[absent.name] == 1:
+                hint = f"nothing is deleted; {advice}"
+                if count_by_name[absent.name] == 1:
                     hint += ", or remove `id` to delete by name"
                 self._note_missing_id(absent, hint)
         self._webhooks = declared
@@ -380,7 +380,7 @@ class Match:
         if any(compare_live(keeper, other) is Reading.DIFFERENT for other in others):
             self._keep_ambiguous(known, webhook)
             return
-        if self._is_outside(webhook, keeper):
+        if self._refuse_outside(webhook, keeper):
             return
         self.pairs.append((webhook, keeper))
         for duplicate in others:
@@ -389,7 +389,7 @@ class Match:
     def _delete_absent(self, entry: Absent, live: LiveWebhook) -> None:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""
         position = entry.position
-        if self._is_outside(entry, live):
+        if self._refuse_outside(entry, live):
             return
         protecting = self._protecting_pattern(live)
         if protecting is None:
@@ -452,11 +452,10 @@ class Match:
         wanted += [(webhook, live.name) for webhook, live in renames]
         wanted += [(webhook, None) for webhook in self.new]
         for webhook, old in wanted:
-            for holder in self._by_name.get(webhook.name, ()):
-                other = renamed.get(holder.id)
-                if other is not None or old is not None:
-                    yield self._taken_error(webhook, old, holder, renamed)
-                    break
+            holders = self._by_name.get(webhook.name, ())
+            others = [holder for holder in holders if old is not None or holder.id in renamed]
+            if others:
+                yield self._taken_error(webhook, old, others[0], renamed)
 
     def _taken_error(
         self,

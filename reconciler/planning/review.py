@@ -309,10 +309,10 @@ def compare_with_review(
     values: set[int] = set()
     stale: list[Operation | Kept] = []
     for index, operation in enumerate(plan.operations):
-        digests = plan.digests[index]
-        needed = {shown.digest for shown in digests} - _reached_hosts(operation)
-        why = _why_not_reviewable(operation, digests, review)
-        if not (why or digests or allow_value_changes):
+        shown = plan.digests[index]
+        needed = {digest.digest for digest in shown} - _reached_hosts(operation)
+        why = _why_not_reviewable(operation, shown, review)
+        if not (why or shown or allow_value_changes):
             why = _only_a_value(operation)
             values.add(index)
         # Before the digests, which do not cover the values of secrets.
@@ -320,7 +320,7 @@ def compare_with_review(
             unreviewed[index] = f"{why}: {_increment(operation)}"
         elif needed <= approved:
             reviewed.add(index)
-        elif mentioned(digests[0].id, digests[0].name):
+        elif mentioned(shown[0].id, shown[0].name):
             stale.append(operation)
         else:
             unreviewed[index] = "not reviewed"
@@ -379,12 +379,12 @@ def split_values(operation: Operation) -> tuple[Update, Update] | None:
 
 
 def _why_not_reviewable(
-    operation: Operation, digests: Sequence[OperationDigest], review: Review
+    operation: Operation, shown: Sequence[OperationDigest], review: Review
 ) -> str:
     """Return why neither a review nor --yes covers an operation, else an empty text."""
     if moves(operation):
         return "the secret would be sent to a different host"
-    if digests or not isinstance(operation, Update):
+    if shown or not isinstance(operation, Update):
         return ""
     # Sending the configuration also removes and replaces live fields.
     removed = [change.path[-1] for change in operation.fields if isinstance(change, FieldRemoved)]

@@ -56,6 +56,11 @@ _ALSO_IN_FILES: Final = (
 _SECOND: Final = (
     "rename it back, or declare it under its live name (outside the scope with `adopt: true`)"
 )
+_GONE: Final = "{file} declares it, which is gone: restore it to keep the webhook"
+_ELSEWHERE: Final = {
+    FileState.NOT_SEARCHED: "git cannot read this repository, so a file may declare it",
+    FileState.NOT_READ: "{file} declares it, which was not read: add it with -f",
+}
 _UNDECLARABLE: Final = {
     Reason.ABSENT: "a file declares `state: absent` for it: remove that entry, or delete it",
     Reason.DUPLICATE: "it duplicates a declared webhook: declare both with `id`, or delete one",
@@ -106,7 +111,7 @@ def propose(
         numbers = (index, partners[index]) if index in partners else (index,)
         try:
             edits = proposer.edits([plan.operations[number] for number in numbers])
-            yield Proposal(numbers, {file: tuple(edits[file]) for file in edits})
+            yield Proposal(numbers, {file: tuple(changes) for file, changes in edits.items()})
         except NotEditableError as refusal:
             yield Proposal(numbers, refusal=str(refusal))
 
@@ -160,7 +165,7 @@ class _Proposer:
         """Return the edits that declare a webhook under its live name."""
         # A parent's entry would be renamed for every file that extends it.
         is_alone = len(self._declaring(webhook)) == len(self._entries(webhook)) == 1
-        if is_alone and webhook.file in self._scopes(live.name):
+        if is_alone and webhook.file in self._files_for(live.name):
             return {webhook.file: self._set(webhook, {("name",): live.name})}
         removed = self._remove(webhook)
         file, added = self._add(self._by_id[live.id])
@@ -243,14 +248,9 @@ class _Proposer:
     def _add(self, live: LiveWebhook) -> tuple[str, Edit]:
         """Return the only file whose scope has a live webhook, and the edit that declares it."""
         other = self._elsewhere.get(live.name)
-        if other is not None and other.state is FileState.NOT_SEARCHED:
-            raise NotEditableError("git cannot read this repository, so a file may declare it")
         if other is not None:
-            why = "which is gone: restore it to keep the webhook"
-            if other.state is FileState.NOT_READ:
-                why = "which was not read: add it with -f"
-            raise NotEditableError(f"{other.file} declares it, {why}")
-        files = self._scopes(live.name)
+            raise NotEditableError(_ELSEWHERE.get(other.state, _GONE).format(file=other.file))
+        files = self._files_for(live.name)
         chosen = files if len(files) == 1 else [file for file in files if file in self._named]
         if len(chosen) != 1:
             raise NotEditableError(
@@ -285,9 +285,9 @@ class _Proposer:
                 self._taken.setdefault(variable, secret if plausible(secret) else None)
                 yield f"set {scheme} {variable} to its {name}"
 
-    def _scopes(self, name: str) -> list[str]:
+    def _files_for(self, name: str) -> list[str]:
         """Return the files whose scope has a name."""
-        return [file for file, globs in self._globs if globs.match(name)]
+        return [file for file, globs in self._scopes if globs.match(name)]
 
     @cached_property
     def _declared_references(self) -> list[Mapping[str, object]]:
@@ -295,7 +295,7 @@ class _Proposer:
         return [reference.tree() for reference in references(self._desired.webhooks)]
 
     @cached_property
-    def _globs(self) -> list[tuple[str, Globs]]:
+    def _scopes(self) -> list[tuple[str, Globs]]:
         """The scope of each file."""
         return [(scope.file, Globs(scope.globs)) for scope in self._desired.policy.scopes]
 

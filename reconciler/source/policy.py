@@ -222,8 +222,9 @@ def _organization_document(desired: Desired, organization: Organization | None) 
         for scope in desired.policy.scopes
     ]
     data |= shared_settings(desired)
-    files = configurations(desired).values()
-    data["webhooks"] = [webhook for file in files for webhook in file["webhooks"]]
+    data["webhooks"] = []
+    for file in configurations(desired).values():
+        data["webhooks"] += file["webhooks"]
     return data
 
 

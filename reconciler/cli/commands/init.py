@@ -103,17 +103,17 @@ def run(
     targets = _targets(named, kept, default, github=github)
     target = targets[0]
     # The options that name the configuration in suggested commands.
-    file = ""
+    options = ""
     if targets != (default,):
-        file = github_setup.file_options(targets)
-    is_new = _is_new(directory, targets, default, file, github=github)
+        options = github_setup.file_options(targets)
+    is_new = _is_new(directory, targets, default, options, github=github)
     if is_new and not named:
         _require_no_declarations(directory, target, kept=kept if github else None)
     if github:
         github_setup.require_possible(directory, targets, commit)
     steps: list[str] = []
     if is_new:
-        steps = _write_configuration(session, target, file, tokens, yes=yes)
+        steps = _write_configuration(session, target, options, tokens, yes=yes)
     if github:
         github_setup.write_workflows(
             session, targets, branch=branch, policies=policy, commit=commit, yes=yes
@@ -124,7 +124,7 @@ def run(
             "run `webhooks init --github` again",
         ]
     else:
-        added = _added(targets, kept, file)
+        added = _added(targets, kept, options)
         steps.append(f"run `webhooks init{added} --github` to add GitHub workflows")
     session.console.info("Next:")
     for number, step in enumerate(steps, 1):
@@ -137,23 +137,22 @@ def _targets(
     """Return the paths of the configuration; workflows keep theirs if none is `named`."""
     # They are written into workflows.
     targets = tuple(path.replace(os.sep, "/") for path in named)
-    return targets or (kept if github else ()) or (default,)
+    if github:
+        targets = targets or kept
+    return targets or (default,)
 
 
-def _added(targets: tuple[str, ...], kept: tuple[str, ...], file: str) -> str:
+def _added(targets: tuple[str, ...], kept: tuple[str, ...], options: str) -> str:
     """Return the options with which workflows also read a new file, empty if they do already."""
     if not github_setup.not_covered(targets, kept):
         return ""
-    return github_setup.file_options((*kept, targets[0])) if kept else file
+    return github_setup.file_options((*kept, targets[0])) if kept else options
 
 
 def _is_new(
-    directory: Path, targets: tuple[str, ...], default: str, file: str, *, github: bool
+    directory: Path, targets: tuple[str, ...], default: str, options: str, *, github: bool
 ) -> bool:
-    """Return whether a file is written. Raises UsageError if that, or only that, is impossible.
-
-    `file` are the options that name the configuration in commands.
-    """
+    """Return whether a file is written. Raises UsageError if that, or only that, is impossible."""
     missing = [target for target in targets if not (directory / target).exists()]
     if len(targets) > 1:
         if not github:
@@ -169,12 +168,12 @@ def _is_new(
         return True
     # --github also updates the workflows of an existing file.
     if not github:
-        raise _already_exists(directory, targets[0], file)
+        raise _already_exists(directory, targets[0], options)
     return False
 
 
-def _already_exists(directory: Path, target: str, file: str) -> UsageError:
-    hint = f"compare it with `webhooks plan{file}`"
+def _already_exists(directory: Path, target: str, options: str) -> UsageError:
+    hint = f"compare it with `webhooks plan{options}`"
     if not (directory / target).is_dir():
         hint += "; to write it again, delete it first"
     return UsageError(f"{target} already exists", hint=hint)
@@ -196,12 +195,9 @@ def _require_writable(target: str, default: str) -> None:
 
 
 def _write_configuration(
-    session: Session, target: str, file: str, tokens: Tokens, *, yes: bool
+    session: Session, target: str, options: str, tokens: Tokens, *, yes: bool
 ) -> list[str]:
-    """Write an export, or the starter if there is nothing to export; return the next steps.
-
-    `file` are the options that name the configuration in commands.
-    """
+    """Write an export, or the starter if there is nothing to export; return the next steps."""
     # Without a key there is nothing to export, but a starter needs none.
     live = None
     with suppress(CredentialError), connected(session) as connection:
@@ -209,7 +205,7 @@ def _write_configuration(
     if live is not None:
         _require_no_declarations(session.process.directory, target, live.organization)
     if live is not None and live.webhooks:
-        return _adopt(session, live, target, file, tokens, yes=yes)
+        return _adopt(session, live, target, options, tokens, yes=yes)
     missing, text = "API key", _starter()
     if live is not None:
         missing = "live webhooks"
@@ -219,9 +215,9 @@ def _write_configuration(
     _write(session, target, text)
     return [
         f"review {target}, and check its `organization`",
-        f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{file}`; "
-        f"without an account: `webhooks plan{file} --local`",
-        f"run `webhooks apply{file}`",
+        f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{options}`; "
+        f"without an account: `webhooks plan{options} --local`",
+        f"run `webhooks apply{options}`",
     ]
 
 
@@ -276,7 +272,7 @@ def _write(session: Session, target: str, text: str) -> None:
 
 
 def _adopt(
-    session: Session, live: Live, target: str, file: str, tokens: Tokens, *, yes: bool
+    session: Session, live: Live, target: str, options: str, tokens: Tokens, *, yes: bool
 ) -> list[str]:
     """Write the live webhooks to a file, and print its plan; return the next steps.
 
@@ -300,7 +296,7 @@ def _adopt(
     exported = export(live, tokens=tokens)
     require_usernames(tokens, exported)
     _write(session, target, exported.text)
-    if file:
+    if options:
         # The new file is planned as if it was named on the command line.
         session.command_line["file"] = (target,)
         session.suggest(SUGGESTED_OPTIONS, (target,))
@@ -315,7 +311,7 @@ def _adopt(
     if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
     connection = session.words(CONNECTION_OPTIONS)
-    options = file + "".join(f" {shlex.quote(word)}" for word in connection)
+    options += "".join(f" {shlex.quote(word)}" for word in connection)
     steps.append(f"after an edit, run `webhooks plan{options}` and `webhooks apply{options}`")
     return steps
 

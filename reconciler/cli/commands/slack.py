@@ -70,8 +70,8 @@ def _manifest(session: Session, format: str, name: str, see_channels: bool) -> N
     console.info(f"\nCreate the app:\n\n  {link}\n\nThen:")
     for number, step in enumerate(_STEPS, start=1):
         first = f"  {number}. "
-        text = prose(step.format(app=name))
-        console.info(click.wrap_text(text, session.view().width, first, " " * len(first)))
+        line = prose(step.format(app=name))
+        console.info(click.wrap_text(line, session.view().width, first, " " * len(first)))
 
 
 def _app(name: str, *, see_channels: bool) -> dict[str, Any]:

@@ -91,9 +91,11 @@ def _show_missing(session: Session, gathered: Sequence[workflow.Gathered]) -> No
 
 def _summary(sources: Sequence[workflow.Source]) -> str:
     """Return the number of webhooks, and where they are declared."""
-    declared = [source.checked.desired for source in sources]
-    webhooks = sum(len(desired.webhooks) + len(desired.absent) for desired in declared)
-    files = [quote(file) for source in sources for file in source.checked.loaded.documents]
+    webhooks, files = 0, list[str]()
+    for source in sources:
+        desired, loaded, _ = source.checked
+        webhooks += len(desired.webhooks) + len(desired.absent)
+        files += map(quote, loaded.documents)
     where = ", ".join(files)
     if len(sources) > 1:
         where = f"{plural(len(files), 'file')} of {plural(len(sources), 'organization')}"
