@@ -48,7 +48,7 @@ OTHER_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Options of other tools, each with ours; the first one that the command has is suggested."""
 
-_PRINTING: Final = ("show", "schema", "completion", "help")
+_PRINTING: Final = ("show", "schema", "completion", "help", "slack")
 """The commands that share the module `printing`, in which each is a function of its name."""
 
 _NEVER_EMPTY: Final = {"FILE": "file name", "REV|PATH": "revision or path"}

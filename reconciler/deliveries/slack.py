@@ -22,13 +22,10 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.kinds import FIELDS
-from reconciler.kinds.slack import TOKEN, USE_A_BOT, non_bot_description
+from reconciler.kinds.slack import SCOPES, TOKEN, USE_A_BOT, non_bot_description
 from reconciler.model import Secret, Webhook
 from reconciler.render.quote import quote
 from reconciler.report import Check, Status, fail, ok, unknown, warn
-
-SCOPES: Final = ("chat:write", "chat:write.public", "chat:write.customize", "channels:read")
-"""The scopes of the app in the manifest. It works without the last one."""
 
 _MAX_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000

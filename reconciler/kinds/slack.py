@@ -8,6 +8,9 @@ from typing import Final
 from reconciler.kinds.base import Field, Kind
 from reconciler.model import Secret
 
+SCOPES: Final = ("chat:write", "chat:write.public", "chat:write.customize", "channels:read")
+"""The scopes of the app of our manifest, which works without the last one."""
+
 
 def non_bot_description(token: Secret) -> str | None:
     """Return a description of a token that is not a bot token, None for any other text."""

@@ -31,7 +31,7 @@ from reconciler.planning.tree import (
     write_json,
 )
 from reconciler.render import PLAIN, View
-from reconciler.render.combined import drift_commands, rename_note
+from reconciler.render.drift import drift_commands, rename_note
 from reconciler.render.outcomes import tally
 from reconciler.render.words import unblocking
 from reconciler.report import (

@@ -19,18 +19,15 @@ from reconciler.findings import Finding, note, plural
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
-    Block,
     Combined,
     Members,
     RunRow,
     combine,
     combine_reports,
-    drift_blocks,
-    drift_conclusion,
-    drift_others,
     problems,
     sections,
 )
+from reconciler.render.drift import Block, drift_blocks, drift_conclusion, drift_others
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import VERBS, FieldLine, Row, group_resends, position_text
 from reconciler.report import RunReport

@@ -16,16 +16,13 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, paint, words
 from reconciler.render.combined import (
-    Block,
     Combined,
     RunRow,
     combine,
     combine_reports,
-    drift_blocks,
-    drift_conclusion,
-    drift_others,
     sections,
 )
+from reconciler.render.drift import Block, drift_blocks, drift_conclusion, drift_others
 from reconciler.render.layout import (
     columns,
     flow,
