@@ -56,7 +56,7 @@ from reconciler.findings import Finding, plural, warning
 from reconciler.model import Desired, Webhook
 from reconciler.planning.plan import Reason, SecretChange, Update
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Resends, resends
+from reconciler.planning.resend import Resends, resends, resent_references
 from reconciler.planning.review import Review, compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.quote import quote
@@ -437,7 +437,11 @@ def _review_findings(run: Run, outcomes: Iterable[_Outcome]) -> list[Finding]:
 def _settled(run: Run, outcome: _Outcome) -> Settled:
     report, organization = outcome.report, outcome.organization
     by_digest = run.expect_digest is not None and report is not None and bool(report.applied)
-    return Settled(organization.subject, organization.reviews, outcome.reviews, by_digest)
+    live: dict[str, str] = {}
+    for applied in () if report is None else report.applied:
+        if applied.already_made and resent_references([applied.operation]):
+            live[applied.id or ""] = applied.note or ""
+    return Settled(organization.subject, organization.reviews, outcome.reviews, by_digest, live)
 
 
 def _needs_digest(outcome: _Outcome) -> bool:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from itertools import chain
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from reconciler.ci.github import GitHub, Pull
@@ -42,7 +43,8 @@ from reconciler.planning.resend import Resend
 from reconciler.planning.review import mentions
 from reconciler.planning.run import RunPlan
 from reconciler.render.markdown import code, code_block
-from reconciler.render.quote import quote
+from reconciler.render.quote import prose, quote
+from reconciler.render.words import shorten
 from reconciler.report import Applied, Report
 
 _MAX_RECORDED: Final = 800
@@ -65,11 +67,12 @@ class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
 class _Effects:
     """What a run did and left in an organization.
 
-    `applied` are digests. `differs` returns whether a webhook still differs, `written` whether an
-    apply by digest wrote it. `sent` are the fields that were sent, by the id of the webhook.
+    `applied` has digests, each with whether a run applied it. `differs` returns whether a webhook
+    still differs, `written` whether an apply by digest wrote it. `sent` are the fields that were
+    sent, by the id of the webhook.
     """
 
-    applied: frozenset[str]
+    applied: Mapping[str, bool]
     differs: _IsAbout
     written: _IsAbout
     sent: Mapping[_WebhookField, Value | None]
@@ -104,7 +107,7 @@ def settle(
 
 
 def _effects(report: Report, desired: Desired, *, by_digest: bool) -> _Effects:
-    applied: set[str] = set()
+    applied: dict[str, bool] = {}
     written: list[OperationDigest] = []
     left: list[OperationDigest] = []
     sent: dict[_WebhookField, Value | None] = {}
@@ -112,7 +115,9 @@ def _effects(report: Report, desired: Desired, *, by_digest: bool) -> _Effects:
         if not isinstance(outcome, Applied):
             left += digests
             continue
-        applied.update(digest.digest for digest in digests)
+        for digest in digests:
+            # No run sent a secret that was live before: it may be the old one.
+            applied[digest.digest] = digest.resent is None or not outcome.already_made
         sent |= _sent(outcome.operation)
         if by_digest:
             # Only its own digest settles a resend.
@@ -122,7 +127,7 @@ def _effects(report: Report, desired: Desired, *, by_digest: bool) -> _Effects:
         if kept.reason is not Reason.PROTECTED:
             left += [OperationDigest("", webhook.id, webhook.name) for webhook in kept.webhooks]
     return _Effects(
-        applied=frozenset(applied),
+        applied=applied,
         differs=mentions(left),
         written=mentions(written),
         sent=sent,
@@ -147,7 +152,7 @@ def _was_applied(
     """Return whether a settled operation was applied, None if it is pending."""
     digest = operation.digest
     if digest in effects.applied:
-        return True
+        return effects.applied[digest]
     if digest in review.replaced:
         return False
     resend = review.resends.get(digest)
@@ -176,12 +181,14 @@ class Settled(NamedTuple):
     """An organization of an apply: its reviews before the run and after it, newest first.
 
     Both are empty if it is not concerned, which means that none of its reviews is pending.
+    `live` are the secrets that were live before the run, by the id of the webhook.
     """
 
     subject: Subject
     before: Sequence[MergedReview] = ()
     after: Sequence[MergedReview] = ()
     by_digest: bool = False
+    live: Mapping[str, str] = MappingProxyType({})
 
 
 def record(run: Run, organizations: Sequence[Settled]) -> None:
@@ -242,7 +249,19 @@ def _outcome(
         outcome = outcome._replace(settled=tuple(settled[: _MAX_RECORDED // count]))
     if old == new:
         return outcome
-    return outcome._replace(text=_outcome_text(new, run.link, by_digest=organization.by_digest))
+    text = _outcome_text(new, run.link, by_digest=organization.by_digest)
+    for note, names in _unsent(new, organization.live).items():
+        text += f" Not sent to {shorten(names, 3)}: {code(prose(note))}."
+    return outcome._replace(text=text)
+
+
+def _unsent(review: MergedReview, live: Mapping[str, str]) -> Mapping[str, list[str]]:
+    """Return the webhooks of a review whose secrets were live before the run, by the reason."""
+    names: dict[str, list[str]] = {}
+    for id_, name in dict.fromkeys((item.id, item.webhook) for item in review.resends.values()):
+        if id_ in live:
+            names.setdefault(live[id_], []).append(code(quote(name)))
+    return names
 
 
 def _with_earlier_text(outcome: Outcome, earlier: Marker) -> Outcome:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from reconciler.ci.github import GitHub, Pull
@@ -24,6 +25,7 @@ from reconciler.ci.marker import (
     find_posts,
 )
 from reconciler.ci.organizations import (
+    by_environment,
     changed_since,
     check,
     concerned_by_change,
@@ -58,13 +60,16 @@ from reconciler.errors import (
 from reconciler.findings import Finding, note, plural, warning
 from reconciler.planning.plan import Attribution, Operation, Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Resend, resends
+from reconciler.planning.resend import Resend, resends, resent_references
 from reconciler.planning.review import Review, compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import View
 from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import quote
+from reconciler.render.words import shorten
+from reconciler.source.schemes import how_to_set, is_variable
+from reconciler.source.text import masked
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
 from reconciler.workflow.revisions import previous_at
@@ -135,7 +140,7 @@ def _told_apart(
     ]
     if not targets:
         return planned
-    comments = len(_parts_of(guarded(run, planned), run, pull, list(map(_subject, planned))))
+    comments = len(_parts_of(guarded(run, planned), run, pull, planned))
     known = bases(
         run,
         targets,
@@ -167,7 +172,7 @@ def _commented(
     # Merging a workflow starts the apply, too.
     workflows = triggering(run.workflow)
     is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
-    parts = _parts_of(plans, run, pull, list(map(_subject, planned)))
+    parts = _parts_of(plans, run, pull, planned)
     result = replace(result, plan=plans)
     try:
         notes = _comment(run, pull, parts, create=_is_shown(plans, is_touched))
@@ -247,12 +252,13 @@ def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
 
 
 def _parts_of(
-    result: RunPlan, run: Run, pull: Pull, subjects: Sequence[Subject]
+    result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]
 ) -> list[tuple[Marker, str]]:
     """Return the comments for the plans, each with its operations."""
+    subjects = tuple(map(_subject, planned))
     # Measured with the largest numbers, so that no marker is longer than expected.
     marker = run.marker(MarkerKind.PLAN)._replace(
-        digest=result.digest, part=_MAX_PARTS, total=_MAX_PARTS, subjects=tuple(subjects)
+        digest=result.digest, part=_MAX_PARTS, total=_MAX_PARTS, subjects=subjects
     )
     empty_size = len(encode(marker))
     # Nothing applies the other branch, so the comment must approve nothing.
@@ -272,7 +278,7 @@ def _parts_of(
         limit=MAX_COMMENT_LENGTH - empty_size,
         max_pages=_MAX_PARTS,
         extra=lambda members: len(encode(marker_for(members))) - empty_size,
-        foot=_foot(result, run, pull),
+        foot=_foot(result, run, pull, planned),
         connection=run.file_options,
     )
     return [
@@ -281,7 +287,7 @@ def _parts_of(
     ]
 
 
-def _foot(result: RunPlan, run: Run, pull: Pull) -> str:
+def _foot(result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]) -> str:
     """Return what merging the pull request does, and where the plan comes from."""
     effect = ""
     if run.applied_branch not in ("", pull.branch):
@@ -295,10 +301,28 @@ def _foot(result: RunPlan, run: Run, pull: Pull) -> str:
         # A changed configuration is sent as a whole.
         secrets = ", with the listed secrets," if any(plan.secrets for plan in result.plans) else ""
         effect = f"Merging applies exactly the changes shown here{secrets} and rejects any others. "
+        effect += _new_values(run, planned)
     # Operations without a digest differ only in values of secrets, which no review covers.
     elif any(plan.operations for plan in result.plans):
         effect = "Merging does not send these secrets: increment their `version`. "
     return f"{effect}Commit {pull.head[:12]} · [run]({run.url})"
+
+
+def _new_values(run: Run, planned: Sequence[Planned]) -> str:
+    """Return how to set the new values of rotated secrets, for which a merge is too late."""
+    steps: dict[str, None] = {}
+    for environment, indexes in by_environment(run, planned).items():
+        environ = {**run.inputs.environ, "WEBHOOKS_ENVIRONMENT": environment}
+        plans = [planned[index].plan for index in indexes]
+        operations = chain.from_iterable(plan.operations for plan in plans if plan is not None)
+        for reference in filter(is_variable, resent_references(operations)):
+            step = f"set {reference.name} where apply runs"
+            if environment:
+                step = how_to_set(masked(reference.name), environ)
+            steps[step] = None
+    if not steps:
+        return ""
+    return f"Before the merge, set the new value: {shorten(list(steps), 5)}. "
 
 
 def _shown(subject: Subject, plan: Plan, index: int) -> list[ShownOperation]:

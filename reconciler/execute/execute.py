@@ -33,6 +33,7 @@ from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, SecretValues
 from reconciler.planning.check import Listing, OperationState
 from reconciler.planning.plan import Delete, Operation, Plan, Update, stage
+from reconciler.planning.resend import resent_references
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import STALE, Applied, Outcome, Report, Skipped
 
@@ -130,7 +131,13 @@ def _check(run: Apply, reviewed: bool) -> None:
     for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)
         if now.state is OperationState.DONE:
-            done = Applied(operation, id=now.id, note=now.reason, already_made=True)
+            note = now.reason
+            # Whoever forgot to set a new value would revoke the old one, which is in use.
+            references = " and ".join(map(str, resent_references([operation])))
+            if references:
+                note = f"the value of {references} was already live: if it is not the new one, "
+                note += "set that, and increment `version`"
+            done = Applied(operation, id=now.id, note=note, already_made=True)
             run.ledger.finish(index, done)
         elif now.state is OperationState.STALE:
             changed.append((index, Skipped(operation, "changed", now.reason)))

@@ -132,6 +132,7 @@ def plan(
         *_rename_hints(creates, renamed, touched, desired, table.ignore),
         *new_notes(options.previous, desired, secrets),
         *_unequal_secrets(pairs, not_equal, options.apply_options),
+        *_equal_resends(pairs, secrets),
     ]
     unblocked = Plan(
         origin=live.origin,
@@ -225,19 +226,40 @@ def _unequal_secrets(
     for use in uses:
         groups[use.reference, use.field].append(webhooks[use.live_id or ""])
     for (reference, field), users in groups.items():
-        names = repr(users[0].name)
-        if len(users) > 1:
-            names += f" and {plural(len(users) - 1, 'more webhook')}"
         way = "increment the `version` of its reference to send the value"
         if apply_options is not None:
             way = f"`{_resend_command(apply_options, reference.argument)}` sends the value"
         yield warning(
             "secret-not-equal",
-            f"the live {field} of {names} is not the value of {reference}: it is another value, or "
-            "CloudTruth stores it encrypted",
+            f"the live {field} of {_named(users)} is not the value of {reference}: it is another "
+            "value, or CloudTruth stores it encrypted",
             f"{way}; if the warning stays, it is stored encrypted",
             users[0].position,
         )
+
+
+def _equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterator[Finding]:
+    """Yield a note for each reference that is resent although its value is live."""
+    groups: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
+    for pair in pairs:
+        for change in pair.fields:
+            if not isinstance(change, SecretChange) or not isinstance(change.after, SecretRef):
+                continue
+            value = secrets.get(change.after)
+            is_live = value is not None and value == pair.live.value(change.path[-1])
+            if change.not_shown and is_live and not change.after.is_literal:
+                groups[change.after].append(pair.webhook)
+    for reference, users in groups.items():
+        message = f"the value of {reference} is already live in {_named(users)}"
+        hint = "if it is not the new one, set that before apply; later, also increment `version`"
+        yield note("version-not-sent", message, hint, users[0].position)
+
+
+def _named(users: Sequence[Webhook]) -> str:
+    """Return the name of the first webhook, and the number of others."""
+    if len(users) == 1:
+        return repr(users[0].name)
+    return f"{users[0].name!r} and {plural(len(users) - 1, 'more webhook')}"
 
 
 def _resend_command(apply_options: Sequence[str], request: str) -> str:

@@ -53,6 +53,12 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
     return tuple(resent)
 
 
+def resent_references(operations: Iterable[Operation]) -> tuple[SecretRef, ...]:
+    """Return the references whose values operations resend, without secrets written in files."""
+    values = dict.fromkeys(resend.value for resend in resends(operations))
+    return tuple(value for value in values if isinstance(value, SecretRef) and not value.is_literal)
+
+
 def read_resend(tree: Mapping[str, Any]) -> Resend:
     """Return the resend from its plain data; the inverse of `plain`."""
     value = tree["value"]

@@ -11,6 +11,7 @@ from reconciler.findings import Finding, Severity, plural, sort_key
 from reconciler.model import DeliveryError
 from reconciler.planning.guards import edits
 from reconciler.planning.plan import Attribution, Plan, Reason, SecretUse
+from reconciler.planning.resend import resent_references
 from reconciler.planning.review import moves, split_values
 from reconciler.planning.run import Totals
 from reconciler.render import View
@@ -223,6 +224,10 @@ def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
     if missing:
         most = len(missing) if view.verbosity > 0 else 5
         yield f"Not set here, required by apply: {shorten(missing, most)}"
+    resent = map(str, resent_references(plan.operations))
+    new = [shown(reference) for reference in resent if reference in absent]
+    if new:
+        yield f"Set the new value before apply: {shorten(new, 5)}"
     if plan.failing:
         names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
         yield f"Failing deliveries: {names}; see `webhooks status --failing`"

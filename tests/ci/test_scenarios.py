@@ -497,6 +497,24 @@ def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
     assert len(read_back_world.writes()) == before + 1
 
 
+@pytest.mark.parametrize("read_back_world", ["plain"], indirect=True)
+def test_a_rotation_without_a_new_value_is_not_called_applied(read_back_world: World) -> None:
+    """Nobody revokes the old token: the plan has the step before the merge, the outcome a warning.
+
+    The same command names the environment of apply, not that of the plan.
+    """
+    here = read_back_world
+    here.put(workflows(here.setup))
+    here.merged(1, "Audit", version=2)
+    step = "gh secret set SLACK_BOT_TOKEN --env cloudtruth-production --repo acme/hooks"
+    assert f"Before the merge, set the new value: run `{step}`." in here.github.bodies(1)[0]
+    done = here.push()
+    outcome = here.github.bodies(1)[1]
+    assert "**Applied**" not in outcome
+    for text in (outcome, " ".join(done.stdout.split())):
+        assert "the value of env SLACK_BOT_TOKEN (version 2) was already live: if it is" in text
+
+
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_change_and_a_resend_are_one_operation(read_back_world: World) -> None:
     """The outcome counts what the plan showed: one update."""

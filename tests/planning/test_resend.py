@@ -120,6 +120,15 @@ def test_an_incremented_version_is_an_operation_for_every_live_value() -> None:
 
     same = plan(declaration, live(live_slack(token=OTHER_TOKEN)), secrets, options)
     assert len(same.operations) == 1
+    # If no new value was set, nothing is sent.
+    assert [note.message for note in same.notes] == [
+        f"the value of {BUMPED} is already live in 'Deploys'"
+    ]
+    for other in (
+        plan(declaration, live(live_slack()), secrets, options),
+        plan(declaration, MASKED, {}, options),
+    ):
+        assert other.notes == ()
     assert same.digest == plan(declaration, live(live_slack()), secrets, options).digest
     hidden = {plan(declaration, MASKED, values, options).digest for values in (secrets, {})}
     assert len(hidden - {same.digest}) == 1
