@@ -472,9 +472,10 @@ class Match:
             why = f"is renamed to {other.name!r} in this plan"
             hint = f"use two applies: the first with --only {shlex.quote(other.name)}"
             if self._is_exchanged(old, other, renamed):
+                temporary = f"{webhook.name}-temporary"
                 hint = (
-                    "use two applies: the first with a temporary name for this webhook, "
-                    f"such as `name: {webhook.name}-temporary`, the second with its name"
+                    f"first give this webhook a temporary name: `name: {temporary}`, applied with "
+                    f"--only {shlex.quote(temporary)}; then rename the others, and last this one"
                 )
         for entry, paired in ((webhook, old), (other, holder.name)):
             if entry is not None and entry.id is not None:  # possibly a wrong id

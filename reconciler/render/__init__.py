@@ -95,13 +95,13 @@ class Renderer(Protocol):
     def render_run_report(self, run: RunReport, view: View = PLAIN) -> str:
         """Render the report of a run: equal outcomes once, with the organizations, and totals."""
 
+    def render_drift(self, report: DriftReport, view: View = PLAIN) -> str:
+        """Render what changed live, how to revert or accept it, and the edits as a diff."""
+
     def render_statuses(
         self, statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN
     ) -> str:
         """Render the live webhooks of each organization, and the differences from the files."""
-
-    def render_drift(self, report: DriftReport, view: View = PLAIN) -> str:
-        """Render what changed live, how to revert or accept it, and the edits as a diff."""
 
     def render_checks(self, checklist: Checklist, view: View = PLAIN) -> str:
         """Render each check, and the fix for a failed one."""

@@ -524,11 +524,18 @@ def _renames(entries: Sequence[_Entry]) -> Iterator[Finding]:
                 )
             # The rename and the other entry would claim the same live webhook.
             if old in holders:
+                later = f"use two applies: first rename, then declare {was} again"
+                # Without its entry in the first apply, its webhook would be deleted.
+                if holders[old].previously:
+                    later = (
+                        f"first apply with {was} under its live name, then rename it; to exchange "
+                        "names, give one of them a temporary name in an apply before these"
+                    )
                 yield error(
                     "previously-declared",
                     f"{was} is a previous name of {now}, but is also declared",
-                    f"if the rename to {now} is done, remove {was} from `previously`; if not, use "
-                    f"two applies: first rename, then declare {was} again",
+                    f"if the rename to {now} is done, remove {was} from `previously`; if not, "
+                    f"{later}",
                     place,
                     related("declared here", holders[old].place.at("name")),
                 )

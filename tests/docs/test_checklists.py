@@ -149,11 +149,15 @@ def test_a_new_command_works(copy: ProgramCopy) -> None:
 
 @pytest.mark.slow
 def test_a_new_output_works(copy: ProgramCopy) -> None:
-    """The new format can be selected, and shows plans, reports and failures."""
+    """The new format can be selected, and shows plans, reports and drift."""
     secrets = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-abcdef", "PAGER_PASSWORD": "example"}
     file = ("-f", "examples/webhooks.yaml", "--local", "--format", "brief")
-    for command, shown in ((("plan",), "3 planned\n"), (("apply", "--yes"), "3 applied\n")):
-        done = copy.webhooks(*command, *file, **secrets)
+    for command, shown in (
+        ("plan", "3 planned\n"),
+        ("apply --yes", "3 applied\n"),
+        ("drift", "0 drifted\n"),
+    ):
+        done = copy.webhooks(*command.split(), *file, **secrets)
         assert (done.returncode, done.stdout) == (0, shown), done.stderr
     assert "|markdown|brief]" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
-from reconciler.planning.run import RunPlan
+from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View
 from reconciler.report import RunReport
 
@@ -27,3 +27,8 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Render the number of applied operations."""
     return f"{sum(len(report.outcomes) for report in run.reports)} applied\n"
+
+
+def render_drift(report: DriftReport, view: View = PLAIN) -> str:
+    """Render the number of drifted webhooks."""
+    return f"{sum(len(drift.drifted) for drift in report.drifts)} drifted\n"
