@@ -192,7 +192,7 @@ class Setup:
 
 
 def _in_repository(names: Iterable[str]) -> list[str]:
-    """Return the normalized paths inside the repository, sorted; pushes change no others."""
+    """Return the paths inside the repository, sorted; pushes change no others."""
     return sorted(name for name in names if not name.startswith(("/", "..")))
 
 

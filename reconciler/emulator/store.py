@@ -146,9 +146,9 @@ class Store:
         self._insert("memberships", id=self.new_id(), **values)
 
     def user_of_key(self, key: str | None) -> User | None:
-        """Return the owner of a key, in the organization that it targets; without one, the first.
+        """Return the owner of a key in the organization that it targets, None if no user has it.
 
-        A key that no user has is None.
+        Without a key, return the first user.
         """
         digest = None if key is None else _digest(key)
         condition = "m.organization = u.organization AND (? IS NULL OR u.key = ?) ORDER BY u.seq"

@@ -60,7 +60,7 @@ def resent_references(operations: Iterable[Operation]) -> tuple[SecretRef, ...]:
 
 
 def read_resend(tree: Mapping[str, Any]) -> Resend:
-    """Return the resend from its plain data; the inverse of `plain`."""
+    """Return the resend from its plain data; the inverse of `tree.plain`."""
     value = tree["value"]
     if isinstance(value, dict):
         (scheme,) = value.keys() - {"version"}

@@ -35,7 +35,10 @@ Tree = dict[str, Any]
 
 
 def head(kind: str) -> Tree:
-    """Return the first keys of every document but that of `render`, which has its own version."""
+    """Return the first keys of every document but that of `render`, which has its own version.
+
+    Our documents are recognized by this text, so order and spacing of the keys matter.
+    """
     return {"format_version": FORMAT_VERSION, "kind": kind, "tool_version": __version__}
 
 

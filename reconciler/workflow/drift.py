@@ -1,6 +1,6 @@
 """Drift: what changed live.
 
-    base_of -> plan_all (with the previous configuration) -> compared -> find_drift
+    base_of -> plan_all (with the previous configuration) -> compared -> `accepting.find_drift`
 
 An operation is drift if the previous configuration plans it, too, and if no earlier change that may
 not be applied yet explains it: the webhook was changed live. Everything else is never edited. So
