@@ -196,14 +196,17 @@ class RunReport(NamedTuple):
     """The report of an apply of several organizations, in the order of the files.
 
     `digest` is that of the run's plan. If a signal ended the run early, `stopped` is its exit code.
-    `plan_command` plans with the same options again; empty if no command does. `confirmed` is the
-    number of changes of each organization that were confirmed, empty if the run ended before.
+    `plan_command` plans with the same options again; empty if no command does. `finish_command`
+    applies what is left if the same command would not, because its `--base` names another commit by
+    then. `confirmed` is the number of changes of each organization that were confirmed, empty if
+    the run ended before.
     """
 
     organizations: tuple[OrganizationResult[Report], ...]
     digest: str = ""
     stopped: ExitCode | None = None
     plan_command: str = ""
+    finish_command: str = ""
     confirmed: tuple[int, ...] = ()
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from typing import Final
 
 from reconciler.errors import RUN_AGAIN, ExitCode, InvalidRequestError, StalePlanError
@@ -15,6 +16,7 @@ from reconciler.render.words import numbers, problem_title, shorten, summary
 from reconciler.report import (
     NOT_CONVERGED,
     OUTCOMES,
+    STALE,
     Applied,
     Failed,
     Outcome,
@@ -27,6 +29,7 @@ from reconciler.report import (
     state_of,
 )
 
+_FINISH: Final = "run this command to finish"
 _PLAN_AGAIN: Final = "plan again and run the command that the plan prints"
 _NEEDS_REVIEW: Final = (
     "skipped operations need a review: see the reasons, or have a new plan reviewed"
@@ -103,14 +106,18 @@ def conclusion(run: RunReport) -> list[str]:
     # A run of several shows for each organization only what is not as declared.
     if run.is_single:
         (report,) = run.reports
-        return [_verification(report), *_exit(run.exit_code, _meaning(report))]
-    finish = f"{RUN_AGAIN} to finish"
+        return [_verification(report), *_exit(run.exit_code, _meaning(report, _finish(run)))]
+    # Whoever applies by digest expects changes.
+    if _needs_plan(run) and run.exit_code is ExitCode.OK and not run.digest:
+        return [_NOTHING_EXPECTED]
+    return [*_read_back_in_all(run), *_exit(run.exit_code, _meaning_of_run(run, _finish(run)))]
+
+
+def _finish(run: RunReport) -> str:
+    """Return how to apply what is left."""
     if _needs_plan(run):
-        finish = _PLAN_AGAIN
-        # Whoever applies by digest expects changes.
-        if run.exit_code is ExitCode.OK and not run.digest:
-            return [_NOTHING_EXPECTED]
-    return [*_read_back_in_all(run), *_exit(run.exit_code, _meaning_of_run(run, finish))]
+        return _PLAN_AGAIN
+    return _FINISH if run.finish_command else f"{RUN_AGAIN} to finish"
 
 
 def totals(run: RunReport) -> list[str]:
@@ -126,9 +133,11 @@ def totals(run: RunReport) -> list[str]:
 
 
 def _needs_plan(run: RunReport) -> bool:
-    """Return whether the same command would be refused in an organization."""
+    """Return whether the same command would be refused, or overwrite an edit that no plan showed."""
     is_stale = any(isinstance(result.problem, StalePlanError) for result in run.organizations)
-    return is_stale or any(report.needs_plan for report in run.reports)
+    outcomes = chain.from_iterable(report.outcomes for report in run.reports)
+    is_changed = any(isinstance(skip, Skipped) and skip.code in STALE for skip in outcomes)
+    return is_stale or is_changed or any(report.needs_plan for report in run.reports)
 
 
 def _exit(code: ExitCode, meaning: str) -> list[str]:
@@ -141,7 +150,10 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     """Return the meaning of the exit code of several organizations, empty if they show it."""
     if run.stopped is not None:
         return f"stopped by a signal; {finish}"
-    if run.exit_code is not ExitCode.PARTIAL:
+    # A digest covers all organizations, so nothing was started.
+    if run.plan_command and not run.confirmed:
+        return "nothing was written; to apply the other organizations now, plan them"
+    if run.exit_code is not ExitCode.PARTIAL and not next_command(run):
         return ""
     left = [result for result in run.organizations if exit_code_of(result) is not ExitCode.OK]
     if all(result.value is not None and result.value.needs_review for result in left):
@@ -149,7 +161,7 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     # The same command would have the same problems: a guard, a key, a file, an ambiguous name.
     failed = [quote(result.name) for result in filter(_needs_step, left)]
     if failed:
-        finish = f"resolve the problem of {shorten(failed, 3)}, then {finish}"
+        finish = f"resolve the problem of {', '.join(failed)}, then {finish}"
     return f"incomplete; {finish}"
 
 
@@ -215,13 +227,9 @@ def _read_back(hidden: int) -> str:
     return f"{text}."
 
 
-def _meaning(report: Report) -> str:
-    """Return the meaning of an exit code other than 0, and the next step."""
-    code, again = report.exit_code, RUN_AGAIN
-    # After an apply by digest or number of deletes, the same command would be refused.
-    finish = f"{RUN_AGAIN} to finish"
-    if report.needs_plan:
-        again = finish = _PLAN_AGAIN
+def _meaning(report: Report, finish: str) -> str:
+    """Return the meaning of an exit code other than 0, and the next step: how to `finish`."""
+    code = report.exit_code
     to_edit = _to_edit(report)
     if to_edit:
         finish = f"follow the help of {shorten(to_edit, 3)}, then {finish}"
@@ -240,7 +248,7 @@ def _meaning(report: Report) -> str:
         return f"incomplete; {finish}"
     if report.problem or tally(report)["failed"]:
         return "failed, see above"
-    return f"the live webhooks changed since the plan; {again}"
+    return f"the live webhooks changed since the plan; {_PLAN_AGAIN}"
 
 
 def _meaning_of_outcomes(report: Report) -> str:
@@ -257,13 +265,15 @@ def _meaning_of_outcomes(report: Report) -> str:
 
 
 def next_command(run: RunReport) -> str:
-    """Return the command that plans what is left; empty if there is none, or the same applies."""
+    """Return the command that plans or applies what is left; empty if the same one does, if any."""
     # What is left of a complete apply is for a person.
     is_complete = run.is_single and run.reports[0].complete
-    is_useful = _needs_plan(run) or any(report.needs_review for report in run.reports)
-    if run.exit_code is ExitCode.OK or is_complete or not is_useful:
+    if run.exit_code is ExitCode.OK or is_complete:
         return ""
-    return prose(run.plan_command)
+    needs_review = any(report.needs_review for report in run.reports)
+    if _needs_plan(run) or needs_review or not run.confirmed:
+        return prose(run.plan_command)
+    return prose(run.finish_command)
 
 
 def not_as_declared(run: RunReport) -> dict[str, list[str]]:

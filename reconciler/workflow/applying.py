@@ -68,6 +68,7 @@ from reconciler.workflow.revisions import NOT_SENT
 from reconciler.workflow.run import Planned, Target, plan_all
 
 _ALLOW_DELETES: Final = "--allow-deletes"
+_ORGANIZATION: Final = "--organization"
 
 _Reasons: TypeAlias = Mapping[int, tuple[str, str]]
 _Withhold: TypeAlias = Callable[[Plan, Live, Gathered], _Reasons]
@@ -181,7 +182,9 @@ def apply_all(
     if expect_digest is not None:
         # The digest covers all organizations, so one without a plan stops the others.
         if complete.problems:
-            return RunReport(tuple(_as_reports(complete)), digest)
+            others = [part.result.name for part in planned if part.plan and part.plan.operations]
+            command = _plan_command(targets[0], organizations=others) if others else ""
+            return RunReport(tuple(_as_reports(complete)), digest, plan_command=command)
         _require_digest(digest, expect_digest, planned)
     approve = expect_digest is not None
     # First all of them: nothing is written while another organization may stop the run.
@@ -212,9 +215,12 @@ def _to_apply(planned: Planned, ready: _Ready | ReconcilerError) -> Organization
 
 
 def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
-    """Yield the problems of a run; the other organizations were not started."""
+    """Yield the problems of a run; the other organizations were not started, or are unchanged."""
     for result in run.organizations:
-        yield OrganizationResult(result.name, result.files, problem=result.problem)
+        plan = result.value
+        is_unchanged = plan is not None and not plan.operations and not plan.notes
+        report = Report(plan) if plan is not None and is_unchanged else None
+        yield OrganizationResult(result.name, result.files, report, result.problem)
 
 
 def _prepared(
@@ -292,10 +298,11 @@ def _or_not_reviewed(part: _Ready) -> _Ready | NotReviewedError:
     )
 
 
-def _plan_command(target: Target, deletes: int = 0) -> str:
+def _plan_command(target: Target, deletes: int = 0, organizations: Sequence[str] = ()) -> str:
     """Return the command that shows the plan; it allows the number of `deletes`, if any.
 
-    Empty if no command is suggested, as on GitHub, where a comment has the plan.
+    Empty if no command is suggested, as on GitHub, where a comment has the plan. It is limited to
+    `organizations` if there are any.
     """
     if target.checked.inputs.apply_options is None:
         return ""
@@ -304,6 +311,11 @@ def _plan_command(target: Target, deletes: int = 0) -> str:
         number = options.index(_ALLOW_DELETES)
         # The number of this run may be that of another plan, which would block the shown one.
         options[number : number + 2] = [_ALLOW_DELETES, str(deletes)] if deletes else []
+    # Those of this run may be globs, which also match the others.
+    while organizations and _ORGANIZATION in options:
+        number = options.index(_ORGANIZATION)
+        del options[number : number + 2]
+    options += [word for name in organizations for word in (_ORGANIZATION, name)]
     return shlex.join(["webhooks", "plan", *options])
 
 
@@ -410,10 +422,15 @@ def _carry_out(
         stopped = None
     target = parts[0][1].target
     command = _plan_command(target)
+    finish = ""
+    # After a commit, --base HEAD is another revision, and what is left of a rotation is not sent.
+    options = target.checked.inputs.apply_options or ()
+    if "--base" in options and not reviewed:
+        finish = shlex.join(["webhooks", "apply", *options])
     confirmed = tuple(
         len(result.value.operations) if result.value else 0 for result in run.organizations
     )
-    return RunReport(tuple(results), digest, stopped, command, confirmed)
+    return RunReport(tuple(results), digest, stopped, command, finish, confirmed)
 
 
 def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:

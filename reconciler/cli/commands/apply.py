@@ -57,8 +57,8 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     """PATH is a file or a directory, as for `plan`, or a saved plan. Shows the plan and asks for
     confirmation. Checks files, organization, listing, secrets and guards before the first write.
     Deletes come last (except duplicates), and only if everything else succeeded. If a run is
-    incomplete, run the same command again; get new values of --allow-deletes and --expect-digest
-    from `webhooks plan` with the same options.
+    incomplete, run the command that it prints, else the same; get new values of --allow-deletes and
+    --expect-digest from `webhooks plan`.
 
     Examples:
         # plan, confirm, apply
