@@ -239,16 +239,18 @@ def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
     # An organization that was renamed has the same key.
     keys = {source.files.api_key for source in sources if source.files.api_key is not None}
     before = organizations_before(run, run.base_commit) or {}
-    return [
-        warning(
-            "organization-removed",
-            f"{quote(name)} is no longer declared: its webhooks stay live, and merged plans that "
-            "are not applied yet are dropped",
-            "to delete the webhooks as well, do that first, as in docs/organizations.md",
-        )
-        for name, (files, _) in before.items()
-        if name is not None and name not in now and files.api_key not in keys
-    ]
+    findings = []
+    for name, (files, desired) in before.items():
+        if name is None or name in now or files.api_key in keys:
+            continue
+        effect = "its webhooks stay live, and merged plans that are not applied yet are dropped"
+        hint = "to delete the webhooks as well, do that first, as in docs/organizations.md"
+        if not desired.webhooks:
+            effect = "its deletes that are not applied yet are dropped"
+            hint = "merge this only after they are applied"
+        message = f"{quote(name)} is no longer declared: {effect}"
+        findings.append(warning("organization-removed", message, hint))
+    return findings
 
 
 def _parts_of(

@@ -133,7 +133,7 @@ def totals(run: RunReport) -> list[str]:
 
 
 def _needs_plan(run: RunReport) -> bool:
-    """Return whether the same command would be refused, or overwrite an edit that no plan showed."""
+    """Return whether the same command would be refused, or overwrite an edit that no plan shows."""
     is_stale = any(isinstance(result.problem, StalePlanError) for result in run.organizations)
     outcomes = chain.from_iterable(report.outcomes for report in run.reports)
     is_changed = any(isinstance(skip, Skipped) and skip.code in STALE for skip in outcomes)

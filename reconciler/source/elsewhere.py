@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
-from reconciler.findings import Finding, has_errors, warning
+from reconciler.findings import Finding, has_errors, note, warning
 from reconciler.model import Organization, Secret, SecretRef
 from reconciler.planning.plan import DeclaredElsewhere, FileState
 from reconciler.source.document import Document
@@ -379,16 +379,28 @@ def organizations_gone(
         if not is_read or os.path.lexists(directory / name):
             continue
         with suppress(NotReadableError):  # a link or a submodule
-            organization = parse(before.read_file(name).raw, name).data.get("organization")
+            document = parse(before.read_file(name).raw, name)
+            organization = document.data.get("organization")
             if isinstance(organization, str) and organization not in declared:
                 restore = shlex.join(["git", "checkout", revision, "--", name])
+                message = f"{name} of {revision} is gone, so organization {in_quotes(organization)}"
+                if _declares_only_absent(document):
+                    message += " is left out: its deletes that are not applied yet are dropped"
+                    hint = f"if all are applied, ignore this, else restore it: `{restore}`"
+                    yield note("organization-removed", message, hint)
+                    continue
                 yield warning(
                     "organization-removed",
-                    f"{name} of {revision} is gone, so organization {in_quotes(organization)} is "
-                    "left out: its webhooks stay live",
+                    f"{message} is left out: its webhooks stay live",
                     f"restore it: `{restore}`; to delete the webhooks as well, do that first, as "
                     "in docs/organizations.md",
                 )
+
+
+def _declares_only_absent(document: Document) -> bool:
+    """Return whether a file only deletes webhooks, as the last one of an organization."""
+    inherits = "extends" in document.data
+    return bool(document.written) and not inherits and not _declared_names(document)
 
 
 def _removed(
