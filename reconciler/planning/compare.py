@@ -283,9 +283,13 @@ def _secret_change(
     differs: tuple[str, ...] = ()
     if wanted is not None:
         new_host = wanted.origin()
-        # On different hosts the rest of the URL says nothing; parts of a hidden one are not known.
-        if old_host == new_host and not change.hidden:
+        # On different hosts the rest of the URL says nothing.
+        if old_host == new_host:
             differs = live_value.differing_parts(wanted)
+        # Of a hidden URL, only a shown port is known.
+        if change.hidden:
+            shown = differs if cause is SecretCause.DIFFERS else ()
+            differs = tuple(part for part in shown if part == "port")
     moved = None not in (old_host, new_host) and old_host != new_host
     return change._replace(before=live_value.shown_url(), moved=moved, differs=differs)
 

@@ -4,7 +4,8 @@ CloudTruth does not publish how it shows values that it stores encrypted: plain,
 or not at all. These are all secrets and the channel of Slack. A secret is *readable* only with
 evidence, a channel if it can be one; everything else is neither equal nor different. So a masked
 token never looks like a change. A secret that is shown, but not known to be the real value, is
-reported if it does not equal the declared one.
+reported if it does not equal the declared one. The scheme, host and port that a masked URL shows
+are compared.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ _MASKED: Final = re.compile(
     rf"|{_ENCRYPTED.pattern}",
     re.DOTALL,
 )
+_WITH_PORT: Final = re.compile(r"[^/]*//[^/?#]*:[0-9]+(?:[/?#].*)?", re.DOTALL)
 _EMPTY: Final = re.compile(r"\s*")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f-]{32,}")
 """Ciphertext that looks like the name of a channel."""
@@ -211,6 +213,8 @@ def secret_reading(
     wanted = declared_secret(declared, secrets)
     if wanted == live:
         return Reading.SAME
+    if wanted is not None and field.is_url and _shows_other_host(live, wanted):
+        return Reading.DIFFERENT
     if not plausible(live):
         return Reading.UNKNOWN
     if wanted is None and field.secret_pattern is None:
@@ -219,6 +223,18 @@ def secret_reading(
         # Without a pattern, ciphertext of an unknown form looks like any other value.
         return Reading.NOT_EQUAL if field.secret_pattern is None else Reading.UNKNOWN
     return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT
+
+
+def _shows_other_host(live: Secret, wanted: Secret) -> bool:
+    """Return whether a URL, even with a mask, shows another scheme, host or port."""
+    shown, declared = live.origin(), wanted.origin()
+    if shown is None or declared is None:
+        return False
+    if shown == declared:
+        # The mask of a path may begin right after the host.
+        return live.matches(_WITH_PORT) and "port" in live.differing_parts(wanted)
+    # A mask may have the form of a host, as in `https://xxxxxxxx/`.
+    return plausible(shown.partition("://")[2])
 
 
 def gather_evidence(

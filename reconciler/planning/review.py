@@ -383,7 +383,7 @@ def _why_not_reviewable(
 ) -> str:
     """Return why neither a review nor --yes covers an operation, else an empty text."""
     if moves(operation):
-        return "the secret would be sent to a different host"
+        return "the secret would be sent to a different scheme or host"
     if shown or not isinstance(operation, Update):
         return ""
     # Sending the configuration also removes and replaces live fields.

@@ -28,6 +28,8 @@ from reconciler.render.rows import (
 from reconciler.render.words import (
     apply_command,
     between,
+    hidden_values,
+    in_compared_fields,
     organization_counts,
 )
 
@@ -297,9 +299,11 @@ def _drift_count(report: DriftReport) -> str:
     unequal = sum(len(drift.not_equal) for drift in report.drifts)
     if unequal:
         return f"Possibly drift: {plural(unequal, 'secret')} may differ."
+    plans = [drift.plan for drift in report.drifts]
+    text = f"No drift{next(filter(None, map(in_compared_fields, plans)), '')}"
     if any(drift.waiting for drift in report.drifts):
-        return "No drift, if the last file change is not applied yet."
-    return "No drift."
+        text += ", if the last file change is not applied yet"
+    return f"{text}.{hidden_values(plans)}"
 
 
 def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:

@@ -67,10 +67,13 @@ def summary(plan: Plan) -> str:
     text = "No changes. 1 webhook matches"
     if number != 1:
         text = f"No changes. {number} webhooks match"
-    text += f"{in_compared_fields(plan)}."
-    if plan.unreadable:
-        text += f" {plural(len(plan.unreadable), 'hidden value')} cannot be compared."
-    return text
+    return f"{text}{in_compared_fields(plan)}.{hidden_values([plan])}"
+
+
+def hidden_values(plans: Iterable[Plan]) -> str:
+    """Return a sentence with the number of values that cannot be read back; empty without any."""
+    number = sum(len(plan.unreadable) for plan in plans)
+    return f" {plural(number, 'hidden value')} cannot be compared." if number else ""
 
 
 def in_compared_fields(plan: Plan) -> str:
@@ -237,7 +240,7 @@ def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
             yield form.format(labels.count(label))
 
 
-_MOVED: Final = "a secret would go to another host: increment `version`, plan with --base"
+_MOVED: Final = "a secret would go to another scheme or host: increment `version`, plan with --base"
 CHANGED: Final = "only a secret's value differs"
 """Why no digest covers an operation."""
 

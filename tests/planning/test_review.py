@@ -268,14 +268,18 @@ def test_a_change_of_only_a_value_replaces_no_hidden_field_unseen() -> None:
 @pytest.mark.parametrize(
     ("reference", "edit"), [(HOOK, " (`url: {file: hooks/pager, version: 2}`)"), (LITERAL, "")]
 )
-def test_another_host_behind_a_reference_is_not_reviewed(reference: SecretRef, edit: str) -> None:
+@pytest.mark.parametrize("url", [f"{OLD}/ct", f"{OLD}/***"])
+def test_another_host_behind_a_reference_is_not_reviewed(
+    reference: SecretRef, edit: str, url: str
+) -> None:
     """The new host is not visible in the commit, even if the rest of the webhook was reviewed."""
     declared = desired(generic(url=reference, verify=False))
-    found = live(live_generic(verify=True))
+    found = live(live_generic(verify=True, url=url))
     review = approve_all(make_plan(declared, found, secrets={}))
     moved = make_plan(declared, found, secrets={reference: MOVED[HOOK]})
     (why,) = compare_with_review(moved, review, allow_value_changes=True).unreviewed.values()
-    assert why == f"the secret would be sent to a different host: increment `version`{edit}"
+    end = f"increment `version`{edit}"
+    assert why == f"the secret would be sent to a different scheme or host: {end}"
     same = {reference: Secret(f"{OLD}/another")}
     assert classify(make_plan(declared, found, secrets=same), review)[0] == ["Pager"]
 
