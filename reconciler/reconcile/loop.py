@@ -119,7 +119,7 @@ class _Reconciler:
         self._bases, self._suspensions = _Bases(applies=schedule.apply), Suspensions()
         # By declared name: the failures since the last success, and when it is tried again.
         self._failures: dict[str, tuple[int, float]] = {}
-        # By declared name, which may be an id: the real name, for the log and the metrics.
+        # By declared id: the name, for the log and the metrics.
         self._names: dict[str, str] = {}
 
     def round(self, sources: Sequence[Source]) -> Round:
@@ -146,7 +146,8 @@ class _Reconciler:
         tried: list[Any] = []
         for target, organization in zip(targets, result.organizations, strict=True):
             declared = target.source.name
-            if target.organization is not None:
+            # The key may also belong to an organization that the file does not name.
+            if target.organization is not None and target.organization.id == declared:
                 self._names[declared] = target.organization.name
             if declared not in waiting:
                 self._record_failure(declared, organization.problem)

@@ -94,6 +94,22 @@ def test_the_series_are_those_of_the_organizations_of_the_files() -> None:
         assert not [name for name in names if "Globex" in name]
 
 
+def test_an_organization_with_the_key_of_another_has_a_series() -> None:
+    """An alert names the organization of the file, not that of the key."""
+    world = World(variant=Variant())
+    world.key = lambda name: world.keys["Acme"]
+    files = {
+        name: configuration(organization=name)["webhooks.yaml"] for name in ("Acme", "Globex")
+    }
+    world.repository.commit(files)
+    process = Process(world, "first", every=60.0)
+    process.paths = tuple(files)
+    metrics = Metrics(process.clock, 60.0, 600.0)
+    with serve(metrics, "127.0.0.1", 0) as port:
+        metrics.record(process.next_rounds(1)[0])
+        assert "webhooks_last_success_timestamp_seconds Globex" in samples(port)
+
+
 @pytest.mark.parametrize("apply", [False, True])
 def test_a_declaration_that_is_not_applied_is_no_success(apply: bool) -> None:
     """It has a number, and the time of the last success stays."""
