@@ -18,6 +18,8 @@ import yaml
 
 from reconciler.cli.console import Console
 from reconciler.cli.main import program
+from reconciler.model import SecretRef
+from reconciler.source.schemes import refusal
 from tests.cli.conftest import make_process
 from tests.folders import ROOT
 
@@ -151,8 +153,18 @@ def test_pods_are_restricted() -> None:
             "capabilities": {"drop": ["ALL"]},
         }
         assert pod_container["resources"]["limits"]["memory"]
-    assert container()["volumeMounts"] == [{"name": "git", "mountPath": "/git", "readOnly": True}]
+    assert all(mount["readOnly"] for mount in container()["volumeMounts"])
     assert container()["envFrom"] == [{"secretRef": {"name": "webhooks"}}]
+
+
+def test_files_may_refer_to_the_mounted_secrets() -> None:
+    """Each is a link to a hidden folder of the volume, which Kubernetes replaces with an update."""
+    (allowed,) = (entry["value"].split() for entry in container()["env"])
+    (path,) = (m["mountPath"] for m in container()["volumeMounts"] if m["name"] == "secrets")
+    for name, is_allowed in (("SLACK_BOT_TOKEN", True), ("CLOUDTRUTH_API_KEY", False)):
+        for target in (None, Path(path, "..2026_11_30_12_00_00.1234", name)):
+            refused = refusal(SecretRef("file", f"{path}/{name}"), allowed, target=target)
+            assert (refused is None) is is_allowed
 
 
 def test_git_sync_and_the_reconciler_agree() -> None:
@@ -221,3 +233,11 @@ def test_both_services_share_a_user_and_a_clone() -> None:
     assert "WEBHOOKS_API_KEY_FILE=%d/api-key" in text
     assert "--repository %S/webhooks/clone" in text
     assert reconcile["Restart"] == "always"
+    assert "webhooks-fetch.service" in reconcile["Wants"]
+
+
+def test_only_systemd_reads_the_files_of_root() -> None:
+    """The services run as another user, who reads only their copies."""
+    settings = [setting for path in UNITS for setting in unit(path)]
+    names = {name for name, value in settings if "/etc/webhooks" in value}
+    assert names == {"LoadCredential", "EnvironmentFile"}

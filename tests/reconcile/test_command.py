@@ -230,7 +230,8 @@ def test_a_plan_shows_the_rotation_that_apply_would_send(site: Site) -> None:
     expect(site.shell(*plan), 2, "~ beta", "Plan: 0 to create, 1 to update")
     git(site.folder, "clone", "-q", ".", "other")
     expect(site.shell(*plan, "--repository", "other"), 0, "note: Acme: no commit is known")
-    expect(rounds(site), 143, "Acme: update beta (token resent")
+    sent = "Acme: env TOK (version 2): sent with its value at the start of this process"
+    expect(rounds(site), 143, "Acme: update beta (token resent", sent)
     done = site.shell(*plan)
     expect(done, 0, "No changes")
     assert "note:" not in done.err

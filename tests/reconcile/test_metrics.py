@@ -98,9 +98,7 @@ def test_an_organization_with_the_key_of_another_has_a_series() -> None:
     """An alert names the organization of the file, not that of the key."""
     world = World(variant=Variant())
     world.key = lambda name: world.keys["Acme"]
-    files = {
-        name: configuration(organization=name)["webhooks.yaml"] for name in ("Acme", "Globex")
-    }
+    files = {name: configuration(organization=name)["webhooks.yaml"] for name in ("Acme", "Globex")}
     world.repository.commit(files)
     process = Process(world, "first", every=60.0)
     process.paths = tuple(files)

@@ -15,6 +15,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
 from reconciler.planning.plan import Plan
+from reconciler.planning.resend import resent_references
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.reconcile.loop import Round, Schedule, rounds
 from reconciler.render import RENDERERS
@@ -24,6 +25,7 @@ from reconciler.render.rows import one_line
 from reconciler.render.words import summary
 from reconciler.report import OUTCOMES, Applied, Report, state_of
 from reconciler.source.history import commit_at, git_in
+from reconciler.source.schemes import is_variable
 
 _DURATION: Final = re.compile(r"(\d{1,6})([smh])")
 _ADDRESS: Final = re.compile(r"(?:([^:]+|\[[0-9A-Fa-f:.]+\]):)?([0-9]{1,5})")
@@ -200,6 +202,13 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
                 if not isinstance(outcome, Applied):
                     text += f": {prose(outcome.message)}"
                 yield text
+            # After an update of its source, a variable still has the value before the rotation.
+            applied = [part.operation for part in report.outcomes if isinstance(part, Applied)]
+            for reference in filter(is_variable, resent_references(applied)):
+                text = (
+                    "sent with its value at the start of this process; if you set it later, restart"
+                )
+                yield f"{reference}: {text} and increment `version`"
             yield from map(one_line, report.plan.unapplied)
             yield from _not_equal(report.plan)
             state = state_of(organization)
