@@ -94,7 +94,10 @@ def check_server(
             return
         # Any response shows that the server can be reached; some do not publish their schema.
         yield ok("http", f"the server responds (HTTP {problem.status})")
-        yield unknown("schema", "the server publishes no description of its API")
+        missing = "the server publishes no description of its API"
+        if problem.status >= 500:
+            missing = f"not checked: HTTP {problem.status}"
+        yield unknown("schema", missing)
     else:
         yield ok("http", "the server responds")
         yield from _compare_schema(description)

@@ -97,7 +97,8 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
                 entry = _entry(place, webhook)
                 by_name[entry.name].append(entry)
                 yield from _name_findings(entry, scope)
-    yield from _twice(by_name, {file for file, data in files.items() if "organization" in data})
+    organizations = {file: data.get("organization") for file, data in files.items()}
+    yield from _twice(by_name, {file: str(name) for file, name in organizations.items() if name})
     yield from _lookalikes(by_name)
     yield from _renames([entry for entries in by_name.values() for entry in entries])
 
@@ -450,11 +451,11 @@ def _different(
 
 
 def _twice(
-    by_name: Mapping[str, list[_Entry]], with_organization: Collection[str]
+    by_name: Mapping[str, list[_Entry]], organizations: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Yield the entries that declare the webhook of an earlier one.
 
-    The files `with_organization` name theirs; another file may lack it by mistake.
+    `organizations` are those that files name; another file may lack it by mistake.
 
     An id that is the name of another entry is ambiguous, too. If only one of two entries with the
     same name has an id, the other one may match its webhook.
@@ -468,19 +469,29 @@ def _twice(
             if other is entry and (entry.id is None) is not (entries[0].id is None):
                 field, identity, other = "name", name, entries[0]
             if other is not entry:
-                hint = "remove one of the two, or pin each to its own webhook with `id`"
-                files = {entry.place.file, other.place.file}
-                if len(files) > 1 and not files.issubset(with_organization):
-                    hint += (
-                        "; if the files are for different organizations, set `organization` in each"
-                    )
                 yield error(
                     "declared-twice",
                     f"{in_quotes(identity)} is declared twice",
-                    hint,
+                    _twice_hint(other.place.file, entry.place.file, organizations),
                     entry.place.at(field),
                     related("also declared here", other.place.at("name")),
                 )
+
+
+def _twice_hint(first: str, second: str, organizations: Mapping[str, str]) -> str:
+    """Return how to resolve that two files, or one, declare a webhook twice."""
+    hint = "remove one of the two, or pin each to its own webhook with `id`"
+    names = [organizations.get(first), organizations.get(second)]
+    if first == second:
+        return hint
+    if None in names:
+        return f"{hint}; if the files are for different organizations, set `organization` in each"
+    if names[0] != names[1]:
+        return hint
+    return (
+        f"{in_quotes(first)} and {in_quotes(second)} set organization {in_quotes(str(names[0]))}: "
+        f"if one is a copy, correct its `organization`; else {hint}"
+    )
 
 
 def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:

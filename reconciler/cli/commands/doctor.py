@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shlex
 import ssl
 import sys
@@ -30,6 +31,7 @@ from reconciler.workflow.inputs import OrganizationFiles, organizations
 from reconciler.workflow.run import call_all
 
 _MAX_NAMES: Final = 10
+_COUNT: Final = re.compile(r"\b(\d+) (webhook|error)s?\b")
 _EMPTY: Final = "CI passes a secret that is missing, or not available to the job, as an empty value"
 
 
@@ -202,10 +204,7 @@ def _source(setting: Setting[str] | Setting[float] | Setting[Secret]) -> str:
 def _secrets(gathered: workflow.Gathered) -> Check:
     missing = sorted(gathered.missing_references, key=str)
     if not missing:
-        count = len(gathered.references)
-        if not count:
-            return ok("secrets", "none declared")
-        return ok("secrets", f"all {count} available")
+        return ok("secrets", "all available" if gathered.references else "none declared")
     shown = [quote(str(reference)) for reference in missing if not is_file(reference)]
     # Paths are private, so files are only counted.
     files = len(missing) - len(shown)
@@ -347,14 +346,15 @@ def _together(diagnoses: Sequence[_Diagnosis]) -> tuple[Section, ...]:
     """
     if len(diagnoses) == 1:
         return diagnoses[0].sections
-    groups: dict[str, dict[Check, dict[str, str | None]]] = {}
+    groups: dict[str, dict[Check, dict[str, Check]]] = {}
     for diagnosis in diagnoses:
         for section in diagnosis.sections:
             checks = groups.setdefault(section.name, {})
             for check in section.checks:
-                # Equal but for the private part, which has the organization's own names.
-                members = checks.setdefault(check._replace(private=None), {})
-                members[quote(diagnosis.name)] = check.private
+                # Equal but for numbers, and the private part, which has the organization's names.
+                detail = _COUNT.sub(r"{} \2", check.detail)
+                members = checks.setdefault(check._replace(private=None, detail=detail), {})
+                members[quote(diagnosis.name)] = check
     # An organization without a connection has no sections of the server.
     order = [
         section.name for section in max((diagnosis.sections for diagnosis in diagnoses), key=len)
@@ -362,18 +362,24 @@ def _together(diagnoses: Sequence[_Diagnosis]) -> tuple[Section, ...]:
     return tuple(Section(name, _in_order(groups[name], len(diagnoses))) for name in order)
 
 
-def _in_order(checks: dict[Check, dict[str, str | None]], count: int) -> tuple[Check, ...]:
+def _in_order(checks: dict[Check, dict[str, Check]], count: int) -> tuple[Check, ...]:
     """Return combined checks; those with the same name are next to each other."""
     names = list(dict.fromkeys(check.name for check in checks))
     combined = [_combined(check, members, count) for check, members in checks.items()]
     return tuple(sorted(combined, key=lambda check: names.index(check.name)))
 
 
-def _combined(check: Check, members: dict[str, str | None], count: int) -> Check:
-    """Return the check of some of `count` organizations, whose names have private details."""
+def _combined(check: Check, members: dict[str, Check], count: int) -> Check:
+    """Return the check of some of `count` organizations: numbers added, with private details."""
+    counts = [_COUNT.findall(member.detail) for member in members.values()]
+    totals = [sum(int(number) for number, _ in column) for column in zip(*counts, strict=True)]
+    nouns = [noun for _, noun in counts[0]]
     detail = check.detail
-    texts = list(dict.fromkeys(text for text in members.values() if text is not None))
+    for total, noun in zip(totals, nouns, strict=True):
+        detail = detail.replace(f"{{}} {noun}", plural(total, noun), 1)
+    private = {name: member.private for name, member in members.items()}
+    texts = list(dict.fromkeys(text for text in private.values() if text is not None))
     if len(members) < count:
         detail += f", in {len(members)} of {count} organizations"
-        texts = [name if text is None else f"{name}: {text}" for name, text in members.items()]
+        texts = [name if text is None else f"{name}: {text}" for name, text in private.items()]
     return check._replace(detail=detail, private=shorten(texts, _MAX_NAMES) or None)
