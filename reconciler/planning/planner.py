@@ -133,6 +133,7 @@ def plan(
         *new_notes(options.previous, desired, secrets),
         *_unequal_secrets(pairs, not_equal, options.apply_options),
         *_equal_resends(pairs, secrets),
+        *_older_versions(desired, pairs, uses),
     ]
     unblocked = Plan(
         origin=live.origin,
@@ -255,11 +256,44 @@ def _equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterat
         yield note("version-not-sent", message, hint, users[0].position)
 
 
+def _older_versions(
+    desired: Desired, pairs: Iterable[Comparison], sent: Iterable[SecretUse]
+) -> Iterator[Finding]:
+    """Yield a note for each reference that webhooks have with different versions.
+
+    It names those that do not have the newest one, and to which nothing is sent. A note, because a
+    rotation may be gradual.
+    """
+    newest: dict[tuple[str, str], SecretRef] = {}
+    for webhook in desired.webhooks:
+        for _, reference in webhook.references:
+            known = newest.get(reference[:2], reference._replace(version=0))
+            if (reference.version or 0) > (known.version or 0):
+                newest[reference[:2]] = reference
+    if not newest:
+        return  # most plans
+    sent_fields = {(use.live_id, use.field) for use in sent}
+    groups: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
+    for pair in pairs:
+        for name, reference in pair.webhook.references:
+            latest = newest.get(reference[:2], reference)
+            is_sent = (pair.live.id, name) in sent_fields
+            if reference != latest and name in pair.unread and not is_sent:
+                groups[latest].append(pair.webhook)
+    for reference, users in groups.items():
+        secret, version = reference._replace(version=None), reference.version
+        where = f"not in {_named(users)}: it is not resent there"
+        message = f"{secret} has version {version}, but {where}"
+        hint = f"to send the new value there, too, set `version: {version}`"
+        yield note("older-version", message, hint, users[0].position)
+
+
 def _named(users: Sequence[Webhook]) -> str:
-    """Return the name of the first webhook, and the number of others."""
-    if len(users) == 1:
-        return repr(users[0].name)
-    return f"{users[0].name!r} and {plural(len(users) - 1, 'more webhook')}"
+    """Return the names of the first webhooks, and the number of others."""
+    names = ", ".join(repr(webhook.name) for webhook in users[:3])
+    if len(users) <= 3:
+        return names
+    return f"{names} and {plural(len(users) - 3, 'more webhook')}"
 
 
 def _resend_command(apply_options: Sequence[str], request: str) -> str:
