@@ -471,6 +471,10 @@ class JobResult:
     def _shown_report(self, renderer: Renderer, view: View) -> list[str]:
         if self.report is None or not self.report.reports:
             return []
+        # If nothing was applied, the offered plans are all that there is.
+        is_empty = not any(report.plan.operations for report in self.report.reports)
+        if is_empty and self.remaining.plans:
+            return []
         try:
             return [renderer.render_run_report(self.report, view)]
         except Exception as problem:  # the writes must be reported, whatever a name contains

@@ -62,7 +62,11 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Render the outcomes of a run: equal ones once, and the totals last."""
-    title = outcomes.applied(run) if outcomes.has_changes(run) else "no changes"
+    title = "no changes"
+    for summary in outcomes.totals(run):
+        title = _states(summary)
+    if outcomes.has_changes(run):
+        title = outcomes.applied(run)
     head = [_heading([result.name for result in run.organizations], title)]
     for problem in outcomes.report_problems(run):
         head += ["", f"**Problem**: {code(problem)}"]
@@ -218,13 +222,10 @@ class _Parts(NamedTuple):
 def _parts(run: RunPlan, view: View) -> _Parts:
     combined = combine(run, view)
     plan = combined.plan
-    title = "no changes"
-    if any(plan.operations for plan in run.plans):
-        title = words.counts(*run.plans)
-    head = [_heading([result.name for result in run.organizations], title)]
     findings = [_finding("BLOCKED", finding) for finding in plan.blocked]
     after = list(_notes(combined, view))
     summary = words.run_summary(run.totals)
+    head, title = list[str](), "no changes"
     if run.is_single:
         if plan.counts.live:
             head += ["", words.scope(plan)]
@@ -235,6 +236,10 @@ def _parts(run: RunPlan, view: View) -> _Parts:
         for problem in problems(run.organizations):
             reason = note(problem.code, problem.message, problem.hint)
             findings += [_finding("not planned", reason), *_findings(problem.findings)]
+        title = _states(summary)
+    if any(plan.operations for plan in run.plans):
+        title = words.counts(*run.plans)
+    head = [_heading([result.name for result in run.organizations], title), *head]
     if findings:
         head += ["", *findings]
     foot = ["", summary]
@@ -311,6 +316,13 @@ def _heading(organizations: Sequence[str], title: str) -> str:
     if len(organizations) == 1:
         about = _quoted(organizations[0])
     return f"### CloudTruth webhooks for {about}: {title}"
+
+
+def _states(summary: str) -> str:
+    """Return the title of a run of several organizations without a change, from its summary."""
+    if summary.endswith("No changes."):
+        return "no changes"
+    return summary.partition(": ")[2].rstrip(".")
 
 
 def _plan_row(row: Row) -> str:
