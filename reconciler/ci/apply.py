@@ -26,9 +26,9 @@ from reconciler.ci.organizations import (
 )
 from reconciler.ci.outcomes import Ended, Settled, UnreviewedRotationError, conclude, record, settle
 from reconciler.ci.reviews import (
+    NO_PLAN,
     NO_TOKEN,
     MergedReview,
-    NotApproved,
     contained_pulls,
     pending_review,
     pushed_commits,
@@ -60,8 +60,9 @@ from reconciler.planning.resend import Resends, resends, resent_references
 from reconciler.planning.review import Review, compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.quote import quote
+from reconciler.render.rows import one_line
 from reconciler.render.words import shorten
-from reconciler.report import Applied, Report, RunReport, Skipped, exit_code_of
+from reconciler.report import Applied, Outcome, Report, RunReport, Skipped, exit_code_of
 from reconciler.workflow import Source, Target, apply_all, gather, plan_all, previous
 from reconciler.workflow.revisions import changed_fields
 from reconciler.workflow.run import identify, own_resends
@@ -376,7 +377,7 @@ def _with_applied(
     Nothing else tells later runs that the files of its merge are those that are live.
     """
     newest, *others = reviews
-    is_empty = not newest.operations and newest.problem in (None, NotApproved.NO_COMMENT)
+    is_empty = not newest.operations and newest.problem in (None, *NO_PLAN)
     if is_empty and newest.pull.merge_commit in pushed:
         newest = replace(newest, is_applied=True)
     return (newest, *others)
@@ -510,11 +511,9 @@ def _require_repair(outcomes: Iterable[_Outcome], plans: RunPlan) -> None:
 
 def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
     """Return the result; it fails if reviewed operations were applied, and others are left."""
-    report, rotated = outcome.result.value, outcome.rotated
-    if isinstance(outcome.result.problem, NotReviewedError) and outcome.report is not None:
-        refused = {skipped.operation.name for skipped in outcome.report.outcomes}
-        # If nothing else is left, the command sends all; to increment `version` again sends none.
-        report = outcome.report if refused <= set(rotated) else report
+    refusal, report, rotated = outcome.result.problem, outcome.result.value, outcome.rotated
+    if isinstance(refusal, NotReviewedError) and rotated:
+        report = outcome.report
     if report is None or not (rotated or report.needs_review):
         return outcome.result
     problem = _review_problem(report, rotated)
@@ -523,7 +522,25 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
     if report.writes:
         written = ExitCode.PARTIAL
     problem.exit_code = report.exit_code or written
-    return outcome.result._replace(problem=problem)
+    result = outcome.result._replace(problem=problem)
+    if refusal is None:
+        return result._replace(value=_explained(report, rotated))
+    known = [one_line(item.operation) for item in report.outcomes if item.operation.name in rotated]
+    problem.differences = tuple(
+        text for text in refusal.differences if not text.startswith(tuple(known))
+    )
+    return result
+
+
+def _explained(report: Report, rotated: Collection[str]) -> Report:
+    """Return a report whose reasons do not ask to increment what the push incremented."""
+    outcomes: list[Outcome] = []
+    for outcome in report.outcomes:
+        if isinstance(outcome, Skipped) and outcome.operation.name in rotated:
+            why = "a push changed its reference or `version` without an approved plan"
+            outcome = outcome._replace(message=why)
+        outcomes.append(outcome)
+    return report._replace(outcomes=tuple(outcomes))
 
 
 def _review_problem(report: Report, rotated: Sequence[str]) -> NotReviewedError:
@@ -533,7 +550,7 @@ def _review_problem(report: Report, rotated: Sequence[str]) -> NotReviewedError:
         return UnreviewedRotationError(
             f"a push changed a reference or `version` of {names} without an approved plan, "
             "so this run did not send the secret, and no later plan approves it",
-            hint="increment its `version` in a pull request",
+            hint="increment its `version` again in a pull request",
         )
     left = plural(len(report.outcomes) - len(report.applied), "operation")
     message = f"{left} not applied for lack of a review"

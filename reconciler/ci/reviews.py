@@ -52,10 +52,19 @@ class NotApproved(StrEnum):
     """Why a merged pull request approves nothing in an organization, as shown to the user."""
 
     NO_COMMENT = "it has no plan comment from this workflow"
+    OTHER_SETUP = "its plan is for other files or another label"
     EDITED = "its plan comment was edited after the merge"
     INCOMPLETE = "its last plan failed or was not completed"
     FAILED = "the plan of this organization failed"
     OTHER_ORGANIZATION = "its plan is for another organization or server"
+
+
+NO_PLAN: Final = (NotApproved.NO_COMMENT, NotApproved.OTHER_SETUP)
+"""The reasons of a pull request that has no plan of these files."""
+_OUTDATED: Final = (
+    "added or renamed files outdate the plans of open pull requests: plan those again with "
+    "`gh pr update-branch NUMBER`"
+)
 
 
 @frozen
@@ -217,16 +226,22 @@ def _plan_marker(run: Run, pull: Pull, subject: Subject) -> Marker:
     exist any more, these files were moved. Then the result has their names.
     """
     here = run.marker(MarkerKind.PLAN)
-    plans = [post.marker for post in pull.comments if post.marker.kind is MarkerKind.PLAN]
-    if any(marker.is_same_setup(here) for marker in plans):
+    if find_posts(pull.comments, here):
         return here
-    for marker in plans:
-        if not any(planned.is_same(subject) for planned in marker.subjects):
-            continue
+    for marker in _plans_about(pull, subject):
         exist = any((run.inputs.directory / name).exists() for name in marker.file.split(", "))
         if not exist and set("*?[").isdisjoint(marker.file):  # a glob is not looked up
             return here._replace(label=marker.label, file=marker.file)
     return here
+
+
+def _plans_about(pull: Pull, subject: Subject) -> list[Marker]:
+    """Return the plans of a pull request, of any setup, that are about an organization."""
+    return [
+        post.marker
+        for post in pull.comments
+        if post.marker.kind is MarkerKind.PLAN and any(map(subject.is_same, post.marker.subjects))
+    ]
 
 
 def _outcomes(pull: Pull, plan: Marker, subject: Subject) -> list[Outcome]:
@@ -285,7 +300,8 @@ def _approving(parts: Iterable[Post]) -> list[Marker]:
 def _why_not(pull: Pull, parts: Sequence[Post], subject: Subject) -> NotApproved | None:
     """Return why the comments of a plan approve nothing, if they do."""
     if not parts:
-        return NotApproved.NO_COMMENT
+        is_planned = bool(_plans_about(pull, subject))
+        return NotApproved.OTHER_SETUP if is_planned else NotApproved.NO_COMMENT
     # First: an edit may also have changed the number of parts.
     if pull.merged_at and any(part.updated > pull.merged_at for part in parts):
         return NotApproved.EDITED
@@ -310,16 +326,18 @@ def _other_organization(plan: Marker, subject: Subject) -> NotApproved | None:
 def unapproved(reviews: Sequence[MergedReview]) -> list[Finding]:
     """Return a note for each pull request that has a plan, but approves nothing.
 
-    Most pull requests without a plan do not change the configuration: only the newest is named.
+    Most pull requests without a plan do not change the configuration, and those of other files were
+    applied: only the newest is named.
     """
-    return [
-        note(
-            "no-review",
-            f"pull request {review.pull.number} has no approved plan: {review.problem}",
-        )
-        for index, review in enumerate(reviews)
-        if review.problem and (index == 0 or review.problem is not NotApproved.NO_COMMENT)
-    ]
+    findings: list[Finding] = []
+    for index, review in enumerate(reviews):
+        if review.problem is not None and (index == 0 or review.problem not in NO_PLAN):
+            why = f"pull request {review.pull.number} has no approved plan: {review.problem}"
+            hint = None
+            if review.problem is NotApproved.OTHER_SETUP:
+                hint = _OUTDATED
+            findings.append(note("no-review", why, hint))
+    return findings
 
 
 def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:

@@ -187,10 +187,23 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
 # Reviews that do not count.
 
 
-@pytest.mark.parametrize("edit", ["later", "digest", "deleted", "forged"])
-def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
-    """The comment was edited after the merge, damaged, deleted, or written by another user."""
-    here.propose(1, "Audit", "Deploys")
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        ("later", "its plan comment was edited after the merge"),
+        ("digest", "it has no plan comment"),
+        ("deleted", "it has no plan comment"),
+        ("forged", "it has no plan comment"),
+        ("label", "its plan is for other files or another label"),
+    ],
+)
+def test_a_changed_review_approves_nothing(here: World, edit: str, why: str) -> None:
+    """The comment was edited after the merge, damaged, deleted, or written by another user.
+
+    Or the plan was made before files were added, which changes the label by default.
+    """
+    here.propose(1, "Audit", "Deploys", plan=False)
+    here.pull(1, WEBHOOKS_LABEL="x" if edit == "label" else "")
     comment = here.github.comments[0]
     if edit == "digest":
         here.github.edit(comment, comment["body"].replace('"v":4', '"v":4,'))
@@ -203,7 +216,8 @@ def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
         here.github.edit(comment, comment["body"] + "one more line")
     rejected = here.push()
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
-    assert "pull request 1 has no approved plan" in rejected.stdout
+    assert f"pull request 1 has no approved plan: {why}" in rejected.stdout
+    assert ("gh pr update-branch NUMBER" in here.github.bodies(1)[-1]) == (edit == "label")
     assert set(here.live()) == {"Audit"}
     assert here.follow(here.github.bodies(1)[-1]).code == 0
     assert set(here.live()) == {"Audit", "Deploys"}
@@ -643,11 +657,17 @@ def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others:
     here.declare("Audit", *others, version=2)
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     rejected = here.push(before=before)
-    reason = "not-reviewed" if others else "rotation-not-reviewed"
+    reason = "rotation-not-reviewed"
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, reason)
     assert here.token("Audit") == SLACK
     (issue,) = here.github.issues
-    assert "rotation-not-reviewed" in issue["title"]
+    assert reason in issue["title"]
+    assert issue["body"].count(f"### Failed: `{reason}`") == 1
+    # To increment the version is what the push did.
+    assert ("version: 3}" in issue["body"], "create Deploys" in issue["body"]) == (
+        False,
+        bool(others),
+    )
     if not others:
         here.push()  # an unrelated push does not close the issue
         assert issue["state"] == "open"
