@@ -403,6 +403,12 @@ def _installed_commit() -> str | None:
     return commit if isinstance(commit, str) else None
 
 
+def has_branch(git: Git, name: str) -> bool:
+    """Return whether a branch exists here or, as far as git knows, in `origin`."""
+    references = (f"refs/heads/{name}", f"refs/remotes/origin/{name}")
+    return any(git(["rev-parse", "--verify", "--quiet", reference]) for reference in references)
+
+
 def default_branch(git: Git) -> str:
     """Return the branch that is applied; empty if git does not know the default branch."""
 

@@ -97,10 +97,15 @@ def _setup(
     if commit is not None:
         settings = {**settings, "package": package, "lock": lock}
     policies = policies or tuple(filter(None, settings.get("policy", "").split(r"\n")))
-    # What existing workflows apply stays, whatever is checked out here.
     if branch is None:
         git = git_in(session.process.directory)
-        branch = settings.get("branch") or workflows.default_branch(git)
+        default = workflows.default_branch(git)
+        # What existing workflows apply stays, whatever is checked out here.
+        branch = settings.get("branch") or default
+        if default not in ("", branch) and not workflows.has_branch(git, branch):
+            text = f"the workflows apply pushes to {branch}, which is no branch here or of origin"
+            command = shlex.join(["webhooks", "init", "--github", "--branch", default])
+            session.console.message("warning", f"{text}; if it was renamed, run `{command}`")
     if not branch:
         branch = "main"
         text = "no branch found in git: the workflows apply pushes to main; see --branch"
