@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
@@ -171,7 +172,20 @@ def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
         parts = judged([planned[index] for index in indexes], run.allow_deletes)
         for index, part in zip(indexes, parts, strict=True):
             results[index] = part.result
+            if part.plan is not None:
+                blocked = tuple(map(_in_pull_request, part.plan.blocked))
+                results[index] = part.result._replace(value=part.plan._replace(blocked=blocked))
     return RunPlan(tuple(results))
+
+
+def _in_pull_request(finding: Finding) -> Finding:
+    """Return the finding of a guard with an edit in place of the option of the command line."""
+    edit = "declare the webhooks `state: absent`"
+    if finding.rule == "too-many-deletes":
+        edit = "raise limits.max_deletes"
+    hint = re.sub(r"add --allow-deletes \d+, or ", "", finding.hint or "")
+    hint = re.sub(r"add --allow-deletes \d+", f"{edit} in this pull request", hint)
+    return finding._replace(hint=hint)
 
 
 def matrix(run: Run) -> JobResult:

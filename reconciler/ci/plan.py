@@ -298,7 +298,6 @@ def _foot(result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]) -> 
     elif any(plan.blocked for plan in result.plans):
         where = " in a blocked organization" if len(result.plans) > 1 else ""
         effect = f"Until this is fixed, merging applies nothing{where}. "
-        effect += "After a merge, apply comments with the command that allows this plan once. "
     elif result.digest:
         # A changed configuration is sent as a whole.
         secrets = ", with the listed secrets," if any(plan.secrets for plan in result.plans) else ""

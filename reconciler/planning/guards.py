@@ -226,9 +226,7 @@ def _edits(plan: Plan, connection: Sequence[str]) -> Iterator[tuple[str, str, Pl
         only = [word for glob in globs for word in ("--only", glob)]
         numbers = plan.counts._replace(any_declared=True, any_declared_live=True)
         yield (
-            # An export names its organization; then files that name none need the option.
-            "declare undeclared webhooks (then use -f FILE -f undeclared.yaml "
-            f"--organization {shlex.quote(plan.organization.name)})",
+            "declare undeclared webhooks (then copy its entries into your file)",
             shlex.join(["webhooks", "export", *connection, *only, "-o", "undeclared.yaml"]),
             without._replace(counts=numbers),
         )

@@ -465,9 +465,10 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
         'ignore: ["hook-0", ',
         "webhooks export -f ./webhooks.yaml --only hook-0 ",
         "limits: {max_deletes: 8}",
-        "apply comments with the command that allows this plan once",
+        "if this is intended, set limits.max_deletes in the file",
     ):
         assert edit in comment
+    assert not any(option in comment for option in ("--allow-deletes", "--organization"))
     here.squash(2)
     blocked = here.push()
     assert (blocked.code, len(here.live())) == (5, 9)
