@@ -11,6 +11,7 @@ import json
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
@@ -33,7 +34,7 @@ from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, plural
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
-from reconciler.source.files import file_matcher
+from reconciler.source.files import file_matcher, is_glob, similar_path
 from reconciler.source.history import Commit, NoBaseError
 from reconciler.source.lint import Rules
 from reconciler.source.load import load_parsed
@@ -71,18 +72,42 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
             )
     # Comments show what was sent, and nothing is applied from a terminal: no command is suggested.
     inputs = inputs._replace(apply_options=None)
+    try:
+        loaded = load_all(inputs)
+    except ConfigurationError as problem:
+        problem.hint = _renamed(run) or problem.hint
+        raise
     sources = tuple(
         source._replace(
             checked=source.checked._replace(
                 inputs=source.files.inputs._replace(strict=False, policy_base=inputs.policy_base)
             )
         )
-        for source in load_all(inputs)
+        for source in loaded
     )
     _require_environments(run, sources)
     if len(sources) == 1:  # with several, a wrong secret is the problem of its organization
         gather(sources[0].checked, writing=writing)
     return sources
+
+
+def _renamed(run: Run) -> str | None:
+    """Return how the workflows read the new name of a missing file, None if it is not known."""
+    directory = run.inputs.directory
+    names: list[str] = []
+    for path in run.paths:
+        name: str | None = path
+        if not (is_glob(path, directory) or (directory / path).exists()):
+            name = similar_path(directory / path, directory)
+        if name is None:
+            return None
+        names.append(name)
+    if tuple(names) == run.paths:
+        return None
+    command = shlex.join(
+        ["webhooks", "init", "--github", *(word for name in names for word in ("-f", name))]
+    )
+    return f"if it was renamed, run `{command}`, and merge the workflows"
 
 
 def _require_environments(run: Run, sources: Iterable[Source]) -> None:

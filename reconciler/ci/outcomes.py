@@ -371,10 +371,14 @@ def _with_command(run: Run, ended: Ended) -> Ended:
     if result.report is None:
         command = run.rerun_command
     problems = _problems(result)
-    # A re-run of the same commit cannot fix its files.
-    if any(problem.code == ConfigurationError.code for problem in problems):
-        command = _validate_command(run)
     lead = "then run"
+    # A re-run of the same commit cannot fix its files.
+    invalid = [problem for problem in problems if problem.code == ConfigurationError.code]
+    if invalid:
+        command, lead = _validate_command(run), "to check, run"
+    # The workflows name a file that was renamed: to check it would fail, too.
+    if any(problem.hint for problem in invalid):
+        command = None
     if ended.offered.plans:
         # After the merge no pull request is left in which a new plan could be reviewed.
         lead = "open a new pull request, or apply this plan"
@@ -484,7 +488,11 @@ def _failure_text(run: Run, ended: Ended) -> str:
     head = "" if result.problems else f"### Failed: `{result.reason}`\n\n"
     end = f"\nThis is not retried automatically. See {run.link}."
     if ended.command is not None:
-        doing = "apply the plan above" if ended.offered.plans else "continue"
+        doing = "continue"
+        if ended.offered.plans:
+            doing = "apply the plan above"
+        elif result.reason == ConfigurationError.code:
+            doing = "check"
         end += f" To {doing}:\n\n{code_block(ended.command)}\n"
     # The command must be complete: the report gets what room is left.
     room = MAX_COMMENT_LENGTH - len(head) - len(end)

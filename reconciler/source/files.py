@@ -376,8 +376,19 @@ def _below(directory: Path) -> Iterator[PurePath]:
 def suggestion(missing: Path, directory: Path) -> str | None:
     """Return a hint with a similar file name beside `missing`, None without one.
 
+    For the default file, it may be a folder around `directory`.
+    """
+    similar = similar_path(missing, directory)
+    if similar is not None:
+        return f"did you mean `-f {similar}`?"
+    return _folder_around(directory) if missing == directory / DEFAULT_FILE else None
+
+
+def similar_path(missing: Path, directory: Path) -> str | None:
+    """Return the path of a file with a similar name beside `missing`, None without one.
+
     It is no file that others extend, whose webhooks alone are not those of any organization. For
-    the default file, it may be the folder of the organizations, or a folder around `directory`.
+    the default file, it may be the folder of the organizations.
     """
     try:
         beside = sorted(missing.parent.iterdir())
@@ -392,9 +403,9 @@ def suggestion(missing: Path, directory: Path) -> str | None:
     # One of several organizations is not what a user without -f wants.
     if is_default and applied and (similar is None or missing.parent / similar in applied):
         similar = os.path.commonpath([path.parent for path in applied])
-    if similar is not None:
-        return f"did you mean `-f {display_name(missing.parent / similar, directory=directory)}`?"
-    return _folder_around(directory) if is_default else None
+    if similar is None:
+        return None
+    return display_name(missing.parent / similar, directory=directory)
 
 
 def folders_of_overlays(names: Iterable[str], directory: Path) -> Iterator[tuple[str, str]]:

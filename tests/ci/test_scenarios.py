@@ -270,7 +270,8 @@ def test_a_job_that_fails_before_its_command_has_one_issue(
     assert not ran.exists()
     (issue,) = here.github.issues[150:]
     assert issue["title"].endswith("(not-run)")
-    assert "runs/8 failed or was cancelled before" in issue["body"]
+    assert f"runs/8 failed or was cancelled before `webhooks ci {name}` reported" in issue["body"]
+    assert "if an input was malformed, start a new run" in issue["body"]
     assert (here.push() if name == "apply" else here.drift()).code == 0
     assert issue["state"] == "closed"
 
@@ -435,19 +436,20 @@ def test_a_guard_removed_in_a_renamed_file_gets_a_comment(here: World) -> None:
     assert here.push().outputs["result"] == "converged"
 
 
-def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
-    """Nothing is deleted because a file is missing; the report names the missing file."""
+@pytest.mark.parametrize("new", [None, "hooks.yaml"])
+def test_a_removed_file_fails_the_plan_and_the_apply(here: World, new: str | None) -> None:
+    """Nothing is deleted because a file is missing; the report has the command that helps."""
     here.topic(1)
-    here.git("rm", "-q", "webhooks.yaml")
+    here.git(*(["rm", "-q", here.file] if new is None else ["mv", here.file, new]))
     here.commit("removed")
     assert here.pull(1).code == 3
     here.squash(1)
     assert here.push().code == 3
     assert here.live() == {"Audit": "general"}
-    assert (
-        "webhooks validate --strict --allow-secret env:SLACK_BOT_TOKEN -f webhooks.yaml"
-        in here.github.bodies(1)[-1]
-    )
+    report = here.github.bodies(1)[-1]
+    check = "To check:\n\n```sh\nwebhooks validate --strict --allow-secret env:SLACK_BOT_TOKEN -f w"
+    assert (check in report) == (new is None)
+    assert ("run `webhooks init --github -f hooks.yaml`, and" in report) == (new is not None)
 
 
 def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
