@@ -168,7 +168,7 @@ class _Proposer:
         if is_alone and webhook.file in self._files_for(live.name):
             return {webhook.file: self._set(webhook, {("name",): live.name})}
         removed = self._remove(webhook)
-        file, added = self._add(self._by_id[live.id])
+        file, added = self._add(self._by_id[live.id], webhook.references)
         if file == webhook.file:
             return {file: [removed, added]}
         return {webhook.file: [removed], file: [added]}
@@ -245,8 +245,13 @@ class _Proposer:
             excluded = (Item({"name": webhook.name, "exclude": True}),)
         return ChangeItems(("webhooks",), removed, excluded)
 
-    def _add(self, live: LiveWebhook) -> tuple[str, Edit]:
-        """Return the only file whose scope has a live webhook, and the edit that declares it."""
+    def _add(
+        self, live: LiveWebhook, declared: Sequence[tuple[str, SecretRef]] = ()
+    ) -> tuple[str, Edit]:
+        """Return the only file whose scope has a live webhook, and the edit that declares it.
+
+        `declared` are the references of a webhook that was renamed live.
+        """
         other = self._elsewhere.get(live.name)
         if other is not None:
             raise NotEditableError(_ELSEWHERE.get(other.state, _GONE).format(file=other.file))
@@ -261,13 +266,19 @@ class _Proposer:
             why = self._export.reasons.get(live.id, "others have the same name")
             raise NotEditableError(f"no file can declare it: {why}")
         entry, document = dict(declaration.data), self._loaded.documents[chosen[0]]
-        comments = [*self._new_references(live, entry["configuration"]), declaration.comment]
+        entry["configuration"] = configuration = dict(entry["configuration"])
+        for field, reference in declared:
+            shown, value = live.value(field), self._taken.get(reference.name)
+            # A secret that was changed as well needs another reference.
+            if field in configuration and (value in (None, shown) or not plausible(shown)):
+                configuration[field] = reference.tree()
+        comments = [*self._new_references(live, configuration), declaration.comment]
         entry["configuration"] = _without_default_references(entry, document)
         # An overlay must mark what no file below it declares.
         if document.layers:
             entry = {"name": entry.pop("name"), "add": True, **entry}
         assumed = declaration.assumed
-        if assumed is not None and assumed.tree() in self._declared_references:
+        if assumed is not None and not declared and assumed.tree() in self._declared_references:
             comments.insert(0, f"CloudTruth hides its token: check that it is {assumed}")
         item = Item(entry, "; ".join(filter(None, comments)))
         return chosen[0], ChangeItems(("webhooks",), added=(item,))
