@@ -35,6 +35,10 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "YAML tags (`!`) are not supported",
         "put the text in quotes if the `!` is part of it; write a secret as `{env: NAME}`",
     ),
+    "typographic-quote": (
+        "this starts with a typographic quote, which does not quote text in YAML",
+        """write " instead; if it is part of the text, put the text in '...'""",
+    ),
     "too-deep": (f"nested more than {MAX_DEPTH} levels deep", "use fewer levels"),
     "unknown-alias": ("undefined YAML alias", 'quote it if it is text, as in `"*_deleted"`'),
     "alias-expansion": (

@@ -37,13 +37,6 @@ _NON_ASCII_CHECKS: Final[tuple[_Check, ...]] = (
         "the character {character} is not allowed in the file",
         "delete it, and save the file as UTF-8",
     ),
-    _check(
-        "typographic-quote",
-        # Where a value starts, outside of comments and of text in ASCII quotes.
-        r"""(?m)^[^#"'\n]*?(?:[:\[{,]|^ *-) *([\u2018-\u201f\u00ab])""",
-        "{character} is a typographic quote, which does not quote text in YAML",
-        """write " instead; if it is part of the text, put the text in '...'""",
-    ),
 )
 """Rules that only text outside of ASCII can violate; most files are ASCII."""
 

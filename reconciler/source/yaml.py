@@ -42,6 +42,7 @@ _WORDS: Final[Mapping[str, Any]] = {
 }
 """The scalars that are not text; the empty one is an empty value."""
 
+_TYPOGRAPHIC_QUOTES: Final = frozenset("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab")
 _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
@@ -216,6 +217,8 @@ class _Reader:
     def _scalar(self, event: Any) -> Any:
         value: Any = event.value
         if not event.style:
+            if value[:1] in _TYPOGRAPHIC_QUOTES:
+                raise self._error("typographic-quote", event)
             if value[:1] not in _NUMERIC:
                 value = _WORDS.get(value, value)
             elif _NUMBER.fullmatch(value):
