@@ -6,6 +6,7 @@ One organization is a run with one element.
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
@@ -34,6 +35,7 @@ from reconciler.planning.plan import (
     Operation,
     OperationDigest,
     Plan,
+    Reason,
     Update,
 )
 from reconciler.planning.planner import PlanOptions
@@ -191,6 +193,7 @@ def apply_all(
     prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
     prepared = _require_reviewed(prepared)
     ready = _judged(planned, prepared, allow_deletes, keep_going=keep_going)
+    ready = _without_moves(planned, ready)
     to_apply = RunPlan(tuple(map(_to_apply, planned, ready)), digest)
     if to_apply.problems and not keep_going:
         return RunReport(tuple(_as_reports(to_apply)), digest)
@@ -218,8 +221,10 @@ def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
     """Yield the problems of a run; the other organizations were not started, or are unchanged."""
     for result in run.organizations:
         plan = result.value
-        is_unchanged = plan is not None and not plan.operations and not plan.notes
-        report = Report(plan) if plan is not None and is_unchanged else None
+        report = None
+        # With notes, something lacks a review.
+        if plan is not None and not (plan.operations or plan.unapplied or plan.notes):
+            report = Report(plan)
         yield OrganizationResult(result.name, result.files, report, result.problem)
 
 
@@ -358,6 +363,44 @@ def _judged(
                 continue
         judged.append(part)
     return judged
+
+
+def _without_moves(
+    planned: Sequence[Planned], ready: Sequence[_Ready | ReconcilerError]
+) -> list[_Ready | ReconcilerError]:
+    """Return the same, without deletes of webhooks that may move to one that is not applied.
+
+    Its own files declare them, so until it is applied, they would be live nowhere.
+    """
+    awaited: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for organization, part in zip(planned, ready, strict=True):
+        if not isinstance(part, _Ready):
+            for webhook in organization.target.checked.desired.webhooks:
+                file = webhook.position.file if webhook.position else webhook.file
+                awaited[webhook.name][file] = organization.result.name
+    return [_without_moved(part, awaited) if isinstance(part, _Ready) else part for part in ready]
+
+
+def _without_moved(part: _Ready, awaited: Mapping[str, Mapping[str, str]]) -> _Ready:
+    """Return the same without the deletes of webhooks that others declare.
+
+    `awaited` has their organizations by name and file.
+    """
+    loaded, skipped = part.target.checked.loaded, dict(part.skipped)
+    for index, operation in enumerate(part.complete.operations):
+        if not isinstance(operation, Delete) or operation.reason is Reason.DUPLICATE:
+            continue
+        for file, organization in awaited.get(operation.name, {}).items():
+            # What a shared file declares did not move.
+            if file not in loaded.documents and file not in loaded.parents:
+                reason = f"{organization} declares it, but is not applied: it would be live nowhere"
+                skipped.setdefault(index, ("after-failure", reason))
+    if len(skipped) == len(part.skipped):
+        return part
+    applied = [index for index in range(len(part.complete.operations)) if index not in skipped]
+    plan = part.complete.select(applied)
+    plan = plan._replace(notes=part.plan.notes, values=part.plan.values, blocked=part.plan.blocked)
+    return part._replace(plan=plan, skipped=skipped)
 
 
 def _require_digest(digest: str, expected: str, planned: Sequence[Planned]) -> None:
