@@ -26,6 +26,7 @@ from reconciler.planning.plan import (
     OperationDigest,
     Plan,
     Reason,
+    SecretCause,
     SecretChange,
     SetChange,
     Snapshot,
@@ -91,6 +92,10 @@ def attribution_of(
     match operation, earlier_operation:
         case Update(), Update():
             now, then = dict(_differences(operation)), dict(_differences(earlier_operation))
+            # The new value is that of the earlier version, too, so its difference proves nothing.
+            for change in operation.fields:
+                if isinstance(change, SecretChange) and change.cause is SecretCause.VERSION_CHANGED:
+                    then.pop(change.path, None)
             if now.keys().isdisjoint(then):
                 return Attribution.THIS_CHANGE
             if now.items() <= then.items():

@@ -410,6 +410,11 @@ def _sent_references(operation: Operation) -> Iterator[tuple[SecretChange, Secre
                 yield change, change.after
 
 
+def only_values_differ(operation: Operation) -> bool:
+    """Return whether only the values of secrets differ: rotated here, or changed live."""
+    return not digests(operation, {})
+
+
 def _only_a_value(operation: Operation) -> str:
     """Return why an operation without a digest is not reviewed, with the secrets to check."""
     names = {str(reference._replace(version=None)) for _, reference in _sent_references(operation)}

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 from reconciler.findings import plural
 from reconciler.planning.plan import Create, Delete, Operation, Plan
 from reconciler.planning.planner import declare_previously
+from reconciler.planning.review import only_values_differ
 from reconciler.planning.run import (
     Drifted,
     DriftReport,
@@ -289,10 +290,21 @@ def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list
 
 def _drift_count(report: DriftReport) -> str:
     """Return the number of webhooks that changed live, or of changes that may be drift."""
-    unapplied = sum(len(drift.unapplied) for drift in report.drifts)
-    number = len(list(report.webhooks)) + unapplied
-    if number:
-        return f"Drift: {plural(number, 'live webhook')} changed."
+    changed = rotated = 0
+    for drift in report.drifts:
+        # Only a rename has two operations, and they are no value.
+        changes = [drift.plan.operations[webhook.operations[0]] for webhook in drift.drifted]
+        values = sum(map(only_values_differ, changes))
+        rotated += values
+        changed += len(changes) - values + len(drift.unapplied)
+    counts = []
+    if changed:
+        counts.append(f"Drift: {plural(changed, 'live webhook')} changed.")
+    if rotated:
+        webhooks = plural(rotated, "live webhook")
+        counts.append(f"Drift, or rotated here: a secret of {webhooks} differs.")
+    if counts:
+        return " ".join(counts)
     overdue = sum(drift.overdue for drift in report.drifts)
     if overdue:
         return f"Drift, unless still to be applied: {plural(overdue, 'file change')}."

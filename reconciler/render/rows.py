@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Position, plural
@@ -35,7 +34,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import destination
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import REASONS
+from reconciler.render.words import REASONS, attribution
 from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skipped, Unconfirmed
 
 _DONE: Final = {Create: "created", Update: "updated", Delete: "deleted"}
@@ -198,11 +197,11 @@ def _operation_row(operation: Operation, known: _Destinations) -> Row:
             row = _delete_row(operation)
     if operation.attribution is None:
         return row
-    attribution = _in_parentheses(operation.attribution)
-    row = row._replace(why=f"{row.why} {attribution}")
+    label = _in_parentheses(attribution(operation))
+    row = row._replace(why=f"{row.why} {label}")
     # Text shows the details in place of the reason, which has the label already.
     if row.details:
-        row = row._replace(details=(*row.details, attribution))
+        row = row._replace(details=(*row.details, label))
     return row
 
 
@@ -396,7 +395,7 @@ def _last_run(webhook: Snapshot) -> str:
     return f", last run {quote(webhook.last_run[:10])}"
 
 
-def _in_parentheses(value: StrEnum) -> str:
+def _in_parentheses(value: str) -> str:
     return f"({value.replace('-', ' ')})"
 
 

@@ -10,9 +10,9 @@ from reconciler.errors import BlockedError, ReconcilerError
 from reconciler.findings import Finding, Severity, plural, sort_key
 from reconciler.model import DeliveryError
 from reconciler.planning.guards import edits
-from reconciler.planning.plan import Attribution, Plan, Reason, SecretUse
+from reconciler.planning.plan import Attribution, Operation, Plan, Reason, SecretUse
 from reconciler.planning.resend import resent_references
-from reconciler.planning.review import moves, split_values
+from reconciler.planning.review import moves, only_values_differ, split_values
 from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import command_line, prose, quote
@@ -209,7 +209,9 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
     return lines
 
 
+_DRIFT_OR_ROTATED: Final = "drift-or-rotated-here"
 _LABELS: Final = {
+    _DRIFT_OR_ROTATED: "Drift, or rotated here: {}. Only the value of a secret differs",
     Attribution.DRIFT: "Drift: {}; `webhooks drift` shows how to accept it",
     Attribution.PARTLY_DRIFT: "Partly drift: {}. Changed live and in the files; an apply "
     "overwrites the live change",
@@ -234,10 +236,17 @@ def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
     if plan.failing:
         names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
         yield f"Failing deliveries: {names}; see `webhooks status --failing`"
-    labels = [operation.attribution for operation in plan.operations]
+    labels = Counter(map(attribution, plan.operations))
     for label, form in _LABELS.items():
-        if label in labels:
-            yield form.format(labels.count(label))
+        if labels[label]:
+            yield form.format(labels[label])
+
+
+def attribution(operation: Operation) -> str:
+    """Return the label of an operation; empty without one."""
+    if operation.attribution is Attribution.DRIFT and only_values_differ(operation):
+        return _DRIFT_OR_ROTATED
+    return operation.attribution or ""
 
 
 _MOVED: Final = "a secret would go to another scheme or host: increment `version`, plan with --base"

@@ -375,9 +375,12 @@ def _plain_url(live: LiveWebhook, change: SecretChange) -> str:
     """Return the live value of a field that the file declares as a plain URL."""
     name = change.path[-1]
     if isinstance(change.after, SecretRef):
-        raise NotEditableError(f"its {name} differs, which is a secret: no file may contain it")
-    secret = live.value(name)
-    url = public_url(secret) if isinstance(secret, Secret) else None
+        secret = change.after._replace(version=None)
+        raise NotEditableError(
+            f"its {name} differs: rotated here, or changed live (then correct {secret})"
+        )
+    shown = live.value(name)
+    url = public_url(shown) if isinstance(shown, Secret) else None
     if url is None:
         raise NotEditableError(f"the live {name} may contain a credential: use a reference")
     return url
