@@ -396,8 +396,8 @@ def _rotated(run: Run, organization: _Reviewed, report: Report | None) -> tuple[
         for review in organization.reviews
         for resend in review.resends.values()
     }
-    unsent = changed_fields(before, gather(target.checked, target.key), report.plan)
     resent = Resends(target.checked.desired, before)
+    unsent = changed_fields(resent, gather(target.checked, target.key), report.plan)
     unsent += _skipped_resends(report, resent)
     names = {
         webhook.name

@@ -496,7 +496,10 @@ def _failure_text(run: Run, ended: Ended) -> str:
         end += f" To {doing}:\n\n{code_block(ended.command)}\n"
     # The command must be complete: the report gets what room is left.
     room = MAX_COMMENT_LENGTH - len(head) - len(end)
-    return head + result.render("markdown", room) + end
+    text = result.render("markdown", room)
+    if ended.command is not None:
+        text = text.replace(ended.command, "the command below")
+    return head + text + end
 
 
 def _newest_merged(run: Run, github: GitHub) -> Pull | None:

@@ -306,6 +306,8 @@ def _foot(result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]) -> 
     # Operations without a digest differ only in values of secrets, which no review covers.
     elif any(plan.operations for plan in result.plans):
         effect = "Merging does not send these secrets: increment their `version`. "
+    if result.problems:
+        effect += "Once the problem is solved, re-run this check. "
     return f"{effect}Commit {pull.head[:12]} · [run]({run.url})"
 
 

@@ -420,8 +420,8 @@ def _only_a_value(operation: Operation) -> str:
     names = {str(reference._replace(version=None)) for _, reference in _sent_references(operation)}
     return (
         "only the value of a secret differs, which a review cannot show; check it first: to keep "
-        f"the live value, correct or remove {' and '.join(sorted(names))} here and run again; to "
-        "replace the live one"
+        f"the live value, correct or remove {' and '.join(sorted(names))} where apply runs, and "
+        "repeat it; to replace the live one"
     )
 
 

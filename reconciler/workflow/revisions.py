@@ -212,7 +212,8 @@ def _changed_since(
     changed: list[tuple[Webhook, str]] = []
     with suppress(ConfigurationError):  # not in git, or not valid there
         earlier = previous_at(commit.id, gathered.checked).desired
-        changed = changed_fields(earlier, gathered, plan)
+        resends = Resends(gathered.checked.desired, earlier)
+        changed = changed_fields(resends, gathered, plan)
     return changed, _declared_change(changed), ["--base", commit.id]
 
 
@@ -270,13 +271,12 @@ def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple
     ]
 
 
-def changed_fields(before: Desired, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
-    """Return each field that is not as in `before` and that cannot be compared.
+def changed_fields(resends: Resends, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
+    """Return each field that `resends` sends and that cannot be compared.
 
     They are secrets, by reference and version, and plain fields that the server hides, as webhook
     and field, without those that the plan sends.
     """
-    resends = Resends(gathered.checked.desired, before)
     not_shown = plan.fields_not_shown
     changed: list[tuple[Webhook, str]] = []
     for webhook in _unsent_webhooks(plan):

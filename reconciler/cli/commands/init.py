@@ -118,7 +118,7 @@ def run(
         github_setup.write_workflows(
             session, targets, branch=branch, policies=policy, commit=commit, yes=yes
         )
-        steps += [
+        steps[-1:] = [  # a merge applies
             "commit the workflows, and open a pull request with a change",
             "after you change secrets, organizations or environments in the files, "
             "run `webhooks init --github` again",
