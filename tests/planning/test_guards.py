@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from reconciler.findings import Position, Severity
-from reconciler.model import Desired, FileScope, Pattern, Policy, Secret, SecretRef, Webhook
-from reconciler.planning.guards import guard_all, max_later_deletes, relaxed
+from reconciler.model import Absent, Desired, FileScope, Pattern, Policy, Secret, SecretRef, Webhook
+from reconciler.planning.guards import edits, guard_all, max_later_deletes, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan
 from tests.goldens import rows
@@ -24,6 +24,7 @@ from tests.planning.builders import (
     slack,
 )
 
+WAYS = ["keep", "ignore", "declare", "raise"]
 ELSEWHERE = {
     "NOT_READ": DeclaredElsewhere("a.yaml", ("w0", "other"), FileState.NOT_READ),
     "REMOVED": DeclaredElsewhere("b.yaml", ("w0",), FileState.REMOVED),
@@ -45,6 +46,38 @@ def test_a_guard_blocks_a_plan(
     blocks = blocking_guards(**{**numbers, "elsewhere": elsewhere})
     shown = [(each.severity, f"{each.rule}: {each.message}", each.hint) for each in blocks]
     assert shown == ([(Severity.ERROR, message, hint)] if message else [])
+
+
+@pytest.mark.parametrize(
+    ("absent", "names", "unknown", "counts", "expected"),
+    [
+        *rows(Path(__file__).with_name("unblocking.yaml")),
+        (0, [f"u{n}" for n in range(25)], [], {"in_scope": 99}, WAYS),
+        (0, [f"u{n}" for n in range(26)], [], {"in_scope": 99}, ["keep", "raise"]),
+        (0, ["u" * 256, *"abcdef"], [], {}, WAYS),
+        (0, ["u" * 257, *"abcdef"], [], {}, ["keep", "raise"]),
+        (0, ["", *"abcdef"], [], {}, ["keep", "raise"]),
+    ],
+)
+def test_edits_unblock_a_plan(
+    absent: int, names: list[str], unknown: list[str], counts: dict[str, Any], expected: list[str]
+) -> None:
+    """Only edits that unblock the plan are offered, and none with a name that no glob can have."""
+    gone = [f"a{n}" for n in range(absent)]
+    files = desired(absent=tuple(Absent(name=name) for name in gone))
+    listed = [live_slack(name, f"id-{n}") for n, name in enumerate([*gone, *names])]
+    kept = [live_slack(name, f"new-{name}", events=("new_event",)) for name in unknown]
+    numbers = {"in_scope": 20, "any_declared": True, "any_declared_live": True, **counts}
+    plan = make_plan(files, *listed, *kept)
+    plan = plan._replace(counts=plan.counts._replace(**{"max_deletes": None, **numbers}))
+    assert [purpose.split()[0] for purpose, _ in edits(plan, ())] == expected
+
+
+def test_reading_another_file_unblocks_what_it_declares() -> None:
+    """The other deletes count as before."""
+    for deletes, is_offered in ((6, True), (7, False)):
+        plan = counted(deletes, elsewhere=(ELSEWHERE["NOT_READ"],))
+        assert ("read the other files, too" in dict(edits(plan, ()))) is is_offered
 
 
 TOGETHER = (
