@@ -7,7 +7,7 @@ What the files change, completely or in part, and what waits to be applied must 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,7 +23,6 @@ from reconciler.planning.plan import (
     DeliveryState,
     FieldRemoved,
     Operation,
-    OperationDigest,
     Plan,
     Reason,
     SecretCause,
@@ -40,24 +39,15 @@ from reconciler.planning.readback import snapshot
 
 def with_attributions(
     operations: Iterable[Operation],
-    operation_digests: Iterable[Sequence[OperationDigest]],
     renamed: Mapping[str, Snapshot],
     earlier_plan: Plan,
 ) -> tuple[Operation, ...]:
     """Label each operation: it is drift if the plan of the previous configuration has it, too."""
     earlier = by_webhook(earlier_plan)
-    drifting = {
-        _identity(operation, digests)
-        for operation, digests in zip(earlier_plan.operations, earlier_plan.digests, strict=True)
-        # Of a live rename, the earlier create stands for both of its operations.
-        if earlier[webhook_key(operation)] is operation
-    }
     labeled: list[Operation] = []
     label_by_id: dict[str, Attribution] = {}
-    for operation, digests in zip(operations, operation_digests, strict=True):
+    for operation in operations:
         label = attribution_of(operation, earlier, renamed)
-        if _identity(operation, digests) in drifting:
-            label = Attribution.DRIFT
         # A rename is one change. Its create precedes its delete.
         if isinstance(operation, Create):
             if operation.name in renamed and label is not Attribution.THIS_CHANGE:
@@ -101,8 +91,9 @@ def attribution_of(
             if now.items() <= then.items():
                 return Attribution.DRIFT
             return Attribution.PARTLY_DRIFT
-        case Create(), Create():
-            if operation.after == earlier_operation.after:
+        case Create(after=declared), Create(after=earlier_declared):
+            # A former name changes nothing that is created.
+            if replace(declared, previously=earlier_declared.previously) == earlier_declared:
                 return Attribution.DRIFT
             return Attribution.PARTLY_DRIFT
         # The files no longer declare what was changed live, or no longer with its id.
@@ -133,13 +124,6 @@ def _differences(update: Update) -> Iterator[tuple[tuple[str, ...], Value | None
                 yield path, fields[name].normalize(after)
             case ValueChange(path=path, after=after) | SecretChange(path=path, after=after):
                 yield path, after
-
-
-def _identity(operation: Operation, digests: Sequence[OperationDigest]) -> Hashable:
-    """Return what two plans have in common that make the same change."""
-    # A digest does not cover the values of secrets, so it may lack a field that is sent.
-    fields = operation.fields if isinstance(operation, Update) else ()
-    return webhook_key(operation), digests, tuple(change.path for change in fields)
 
 
 def still_renamed(

@@ -120,7 +120,7 @@ def plan(
         digests(operation, options.committed_hosts) for operation in operations
     )
     if earlier is not None:
-        operations = with_attributions(operations, operation_digests, renamed, earlier)
+        operations = with_attributions(operations, renamed, earlier)
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     uses = tuple(_sent_secrets(operations, hosts))

@@ -231,16 +231,19 @@ def test_a_change_of_only_a_value_needs_a_review_unless_allowed() -> None:
 
 def test_a_value_is_apart_where_the_rest_needs_no_configuration() -> None:
     """The rest has the digests of a plan that was made without the values."""
-    found = live(live_slack("A", events=("project_created",), token=OTHER_TOKEN, note="by hand"))
-    declared = desired(slack("A"), slack("B"))
+    found = live(
+        live_slack("A", events=("project_created",), token=OTHER_TOKEN, note="by hand"),
+        live_slack("0", "id-0", events=("project_created",)),
+    )
+    declared = desired(slack("0"), slack("A"), slack("B"))
     result = values_apart(make_plan(declared, found), dict)
-    events, value, create = result.operations
-    assert (create.name, len(result.digests)) == ("B", 3)
+    first, events, value, create = result.operations
+    assert (first.name, create.name, len(result.digests)) == ("0", "B", 4)
     assert isinstance(events, Update)
     assert isinstance(value, Update)
     assert (events.sent_fields, value.sent_fields) == ({"event_types"}, {"configuration"})
     without = make_plan(declared, found, secrets={}).digests
-    assert result.digests == (without[0], (), without[1])
+    assert result.digests == (*without[:2], (), without[2])
     # With another difference of the configuration, all of it is sent, and the plan shows that.
     moved = make_plan(desired(slack("A", channel="#new")), found)
     assert values_apart(moved, dict) == moved
