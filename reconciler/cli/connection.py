@@ -303,7 +303,7 @@ class Progress(Watcher):
         text = "Interrupted: no write is in flight, stopping."
         if in_flight:
             text = (
-                f"Interrupted. Waiting up to {GRACE:g} s for: {in_flight}.\n"
+                f"Interrupted. Waiting up to {GRACE:g} s for: {self._organization}{in_flight}.\n"
                 "Press Ctrl-C again to stop immediately; "
                 "writes in flight are then reported as unconfirmed."
             )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeAlias
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import BlockedError, ReconcilerError
 from reconciler.findings import Finding
 from reconciler.model import Organization
 from reconciler.planning.plan import Kept, Plan, SecretUse, Snapshot
@@ -268,19 +268,24 @@ def _findings(
 def problems(results: Sequence[OrganizationResult[Any]]) -> list[ReconcilerError]:
     """Return the problems of organizations, equal ones once; the message names all of them."""
     # Exceptions are equal only if they are the same object, and each organization has its own.
-    groups: dict[Hashable, tuple[ReconcilerError, list[str]]] = {}
+    groups: dict[Hashable, tuple[ReconcilerError, list[str], list[str]]] = {}
     for result in results:
         problem = result.problem
         if problem is not None:
             # All that the error shows, so that equal entries look the same.
             key = (problem.code, problem.message, problem.hint, problem.findings)
             files = between(" (", ", ".join(map(quote, result.files)), ")")
-            groups.setdefault(key, (problem, []))[1].append(f"{quote(result.name)}{files}")
+            _, names, labels = groups.setdefault(key, (problem, [], []))
+            names.append(quote(result.name))
+            labels.append(f"{quote(result.name)}{files}")
     shown = []
-    for problem, names in groups.values():
+    for problem, names, labels in groups.values():
         # A copy, because JSON shows the problem of each organization without names.
         error = copy(problem)
-        error.message = f"{', '.join(names)}: {problem.message}"
+        error.message = f"{', '.join(labels)}: {problem.message}"
+        # The findings of guards have no position, which would show the organization.
+        if isinstance(problem, BlockedError):
+            error.findings = _findings([(name, problem.findings) for name in names], len(names))
         shown.append(error)
     return shown
 

@@ -368,7 +368,14 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
         # Elsewhere, what this run refuses may be accepted.
         limited = sorted(names) if refused else []
         only = chain.from_iterable(("--only", escape(name)) for name in limited)
-        command = apply_command(view, *only, "--accept", *report.base, command="drift")
+        # What drifts in other organizations, or in those that failed, was not shown.
+        edited = [
+            organization
+            for organization in report.organizations
+            if organization.value and any(webhook.files for webhook in organization.value.drifted)
+        ]
+        paths = _file_options(report, edited)
+        command = apply_command(view, *paths, *only, "--accept", *report.base, command="drift")
     if not command:
         return f"{way}.", ""
     return f"{way}, or run:", command

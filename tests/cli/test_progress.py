@@ -20,13 +20,18 @@ def progress(err: io.StringIO) -> Progress:
 
 
 def test_a_signal_between_writes_prints_that_none_is_in_flight() -> None:
-    """Confirmed operations are no longer in flight; test_signals.py has one that is."""
+    """Confirmed operations are no longer in flight; others are named with the organization."""
     err = io.StringIO()
     with progress(err) as shown:
         shown.starting(CREATE)
         shown.finished(Applied(operation=CREATE, id="1"))
         shown.interrupted()
     assert err.getvalue().endswith("\nInterrupted: no write is in flight, stopping.\n")
+    with progress(err) as shown:
+        shown.applying("Globex", 2, 3)
+        shown.starting(CREATE)
+        shown.interrupted()
+    assert " s for: Globex (2 of 3): creating " in err.getvalue()
 
 
 def test_a_long_wait_is_reported_once(shell: Shell, file: File, cloud: MakeCloud) -> None:

@@ -117,12 +117,15 @@ def _why_unedited(report: DriftReport) -> str:
 def _print_comments(session: Session, report: DriftReport) -> None:
     """Print what to check in the new declarations, with at most five of their names."""
     names: defaultdict[str, list[str]] = defaultdict(list)
-    for drift in report.drifts:
-        for webhook in drift.drifted:
-            if webhook.comment:
+    for organization in report.organizations:
+        drift = organization.value
+        for webhook in drift.drifted if drift else ():
+            if drift and webhook.comment:
                 # Of a webhook that was renamed live, the last one has its live name.
-                operation = drift.plan.operations[webhook.operations[-1]]
-                names[webhook.comment].append(quote(operation.name))
+                name = quote(drift.plan.operations[webhook.operations[-1]].name)
+                if not report.is_single:
+                    name += f" in {quote(organization.name)}"
+                names[webhook.comment].append(name)
     for comment, webhooks in names.items():
         session.console.message("warning", f"{shorten(webhooks, 5)}: {prose(comment)}")
 
