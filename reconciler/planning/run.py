@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from reconciler.errors import BlockedError, ExitCode, ReconcilerError
+from reconciler.errors import BlockedError, ExitCode, NotReviewedError, ReconcilerError
 from reconciler.planning.plan import Kept, Plan, SecretUse, digest_of
 
 _T = TypeVar("_T")
@@ -90,12 +90,17 @@ class RunPlan(NamedTuple):
         changed = [plan for plan in applicable if plan.operations]
         # An apply has no plan of an organization that a guard blocks, but this problem.
         stopped = sum(isinstance(result.problem, BlockedError) for result in self.problems)
+        # Nothing of these is applied, so the result calls them failed, too.
+        unreviewed = sum(
+            not plan.operations and any(note.rule == NotReviewedError.code for note in plan.notes)
+            for plan in applicable
+        )
         return Totals(
             organizations=len(self.organizations),
             to_change=len(changed),
             blocked=len(plans) - len(applicable) + stopped,
-            failed=len(self.problems) - stopped,
-            unchanged=len(applicable) - len(changed),
+            failed=len(self.problems) - stopped + unreviewed,
+            unchanged=len(applicable) - len(changed) - unreviewed,
             create=sum(len(plan.creates) for plan in plans),
             update=sum(len(plan.updates) for plan in plans),
             delete=sum(len(plan.deletes) for plan in plans),

@@ -213,7 +213,7 @@ def _read_back_in_all(run: RunReport) -> list[str]:
     written = [report for report in run.reports if report.writes]
     missing = [quote(report.plan.organization.name) for report in written if not report.verified]
     if missing:
-        names = shorten(missing, 3)
+        names = ", ".join(missing)
         return [f"Not read back after the last write: {names}; run plan to see the live webhooks."]
     if not written:
         return []
