@@ -525,11 +525,17 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
     result = outcome.result._replace(problem=problem)
     if refusal is None:
         return result._replace(value=_explained(report, rotated))
-    known = [one_line(item.operation) for item in report.outcomes if item.operation.name in rotated]
-    problem.differences = tuple(
-        text for text in refusal.differences if not text.startswith(tuple(known))
-    )
+    problem.differences = _other_reasons(refusal, report, rotated)
     return result
+
+
+def _other_reasons(
+    refusal: ReconcilerError, report: Report, rotated: Collection[str]
+) -> tuple[str, ...]:
+    """Return the reasons of a refusal, without those that ask for what the push did."""
+    known = [item.operation for item in report.outcomes if item.operation.name in rotated]
+    lines = tuple(map(one_line, known))
+    return tuple(text for text in refusal.differences if not text.startswith(lines))
 
 
 def _explained(report: Report, rotated: Collection[str]) -> Report:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from reconciler.ci.github import Pull
 from reconciler.ci.marker import Subject
@@ -44,9 +44,6 @@ from reconciler.workflow import Planned, Source, gather, load_all
 from reconciler.workflow.inputs import OrganizationFiles, organizations
 from reconciler.workflow.revisions import parsed_at
 from reconciler.workflow.run import judged
-
-_MAX_JOBS: Final = 256
-"""The maximum number of jobs in a matrix on GitHub."""
 
 
 def validate(run: Run) -> JobResult:
@@ -94,15 +91,11 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
 def _renamed(run: Run) -> str | None:
     """Return how the workflows read the new name of a missing file, None if it is not known."""
     directory = run.inputs.directory
-    names: list[str] = []
-    for path in run.paths:
-        name: str | None = path
+    names = list(run.paths)
+    for index, path in enumerate(names):
         if not (is_glob(path, directory) or (directory / path).exists()):
-            name = similar_path(directory / path, directory)
-        if name is None:
-            return None
-        names.append(name)
-    if tuple(names) == run.paths:
+            names[index] = similar_path(directory / path, directory) or path
+    if names == [*run.paths]:
         return None
     command = shlex.join(
         ["webhooks", "init", "--github", *(word for name in names for word in ("-f", name))]
@@ -205,11 +198,12 @@ def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
 
 def _in_pull_request(finding: Finding) -> Finding:
     """Return the finding of a guard with an edit in place of the option of the command line."""
-    edit = "declare the webhooks `state: absent`"
+    edit = "declare the webhooks `state: absent` in this pull request"
     if finding.rule == "too-many-deletes":
-        edit = "raise limits.max_deletes"
+        edit = "raise limits.max_deletes in this pull request"
+    # Some have an edit already, as the other choice.
     hint = re.sub(r"add --allow-deletes \d+, or ", "", finding.hint or "")
-    hint = re.sub(r"add --allow-deletes \d+", f"{edit} in this pull request", hint)
+    hint = re.sub(r"add --allow-deletes \d+", edit, hint)
     return finding._replace(hint=hint)
 
 
@@ -223,9 +217,6 @@ def matrix(run: Run) -> JobResult:
         names = [_required_environment(run)]
     else:
         names = _concerned_environments(run)
-    if len(names) > _MAX_JOBS:
-        message = f"{len(names)} environments exceed the limit of {_MAX_JOBS} jobs in a matrix"
-        raise UsageError(message, hint="let several organizations use one environment")
     findings: list[Finding] = []
     if run.github is not None:
         with reporting(findings, "could not close an issue"):

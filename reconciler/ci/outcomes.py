@@ -382,9 +382,9 @@ def _with_command(run: Run, ended: Ended) -> Ended:
     if ended.offered.plans:
         # After the merge no pull request is left in which a new plan could be reviewed.
         lead = "open a new pull request, or apply this plan"
+    if command is None:
+        return ended._replace(command=None)
     for problem in dict.fromkeys(problems):
-        if command is None:
-            continue
         # On GitHub no user typed a command that could be run again.
         hint = problem.hint or ""
         if RUN_AGAIN in hint and not ended.offered.plans:

@@ -52,7 +52,10 @@ class NotApproved(StrEnum):
     """Why a merged pull request approves nothing in an organization, as shown to the user."""
 
     NO_COMMENT = "it has no plan comment from this workflow"
-    OTHER_SETUP = "its plan is for other files or another label"
+    OTHER_SETUP = (
+        "its plan is for other files or another label; if files were added or renamed, open pull "
+        "requests must be planned again: `gh pr update-branch NUMBER`"
+    )
     EDITED = "its plan comment was edited after the merge"
     INCOMPLETE = "its last plan failed or was not completed"
     FAILED = "the plan of this organization failed"
@@ -61,10 +64,6 @@ class NotApproved(StrEnum):
 
 NO_PLAN: Final = (NotApproved.NO_COMMENT, NotApproved.OTHER_SETUP)
 """The reasons of a pull request that has no plan of these files."""
-_OUTDATED: Final = (
-    "added or renamed files outdate the plans of open pull requests: plan those again with "
-    "`gh pr update-branch NUMBER`"
-)
 
 
 @frozen
@@ -329,15 +328,14 @@ def unapproved(reviews: Sequence[MergedReview]) -> list[Finding]:
     Most pull requests without a plan do not change the configuration, and those of other files were
     applied: only the newest is named.
     """
-    findings: list[Finding] = []
-    for index, review in enumerate(reviews):
-        if review.problem is not None and (index == 0 or review.problem not in NO_PLAN):
-            why = f"pull request {review.pull.number} has no approved plan: {review.problem}"
-            hint = None
-            if review.problem is NotApproved.OTHER_SETUP:
-                hint = _OUTDATED
-            findings.append(note("no-review", why, hint))
-    return findings
+    return [
+        note(
+            "no-review",
+            f"pull request {review.pull.number} has no approved plan: {review.problem}",
+        )
+        for index, review in enumerate(reviews)
+        if review.problem and (index == 0 or review.problem not in NO_PLAN)
+    ]
 
 
 def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:
