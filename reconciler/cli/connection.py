@@ -304,7 +304,7 @@ class Progress(Watcher):
         if in_flight:
             text = (
                 f"Interrupted. Waiting up to {GRACE:g} s for: {self._organization}{in_flight}.\n"
-                "Press Ctrl-C again to stop immediately; "
+                "Interrupt again to stop immediately; "
                 "writes in flight are then reported as unconfirmed."
             )
         self._console.write_stderr(text)

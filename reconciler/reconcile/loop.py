@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
+from math import ceil, inf
 from typing import Any, Final, NamedTuple
 
 from reconciler.errors import (
@@ -19,7 +20,7 @@ from reconciler.errors import (
     ExitCode,
     ReconcilerError,
 )
-from reconciler.model import Desired, Live, Organization, Webhook
+from reconciler.model import Desired, Live, Organization, SecretValues, Webhook
 from reconciler.planning.plan import Create, Plan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.run import OrganizationResult, RunPlan
@@ -36,6 +37,8 @@ from reconciler.workflow.run import Target, identify, plan_all
 
 _LONGEST_WAIT: Final = 3600.0
 """The maximum number of seconds after which a failed organization is tried again."""
+_LONGEST_FIRST_WAIT: Final = 15.0
+"""The maximum interval in seconds until there is a clone with a commit."""
 
 _NO_BASE: Final = (
     "{name}: no commit is known that this clone applied, so secrets whose `version` changes before "
@@ -67,8 +70,8 @@ class Round(NamedTuple):
     """The result of a round.
 
     At most one of `run` and `problem` is set. `waiting` are the organizations that were left out
-    because they failed before, with the seconds until they are tried again. `notes` are for the
-    log.
+    because they failed before, with the seconds until the round that tries them again. `notes` are
+    for the log.
     """
 
     commit: str = ""
@@ -92,6 +95,7 @@ def rounds(schedule: Schedule) -> Iterator[Round]:
     """
     reconciler = _Reconciler(schedule)
     clock, every = schedule.clock, schedule.every
+    wait = _LONGEST_FIRST_WAIT
     while True:
         schedule.begin()
         # The log names the commit also if its files are invalid.
@@ -100,6 +104,7 @@ def rounds(schedule: Schedule) -> Iterator[Round]:
             inputs = schedule.read()
             assert inputs.commit is not None
             commit = inputs.commit.id
+            wait = inf
             result = reconciler.round(load_all(inputs))
         except ReconcilerError as problem:
             # The clone or the files: the next commit may be good.
@@ -108,7 +113,8 @@ def rounds(schedule: Schedule) -> Iterator[Round]:
         if every is None or result.stopped is not None:
             return
         # A round that is longer than the interval must not keep the server busy all the time.
-        clock.sleep(max(began + every - clock.monotonic(), every / 10))
+        interval = min(every, wait)
+        clock.sleep(max(began + interval - clock.monotonic(), interval / 10))
 
 
 class _Reconciler:
@@ -126,7 +132,11 @@ class _Reconciler:
         """Plan or apply the organizations, except those that failed a short time before."""
         _require_organizations(sources)
         waiting = self._waiting({source.name for source in sources})
-        shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
+        every = self._schedule.every or 1.0
+        shown = {
+            self._names.get(name, name): ceil(seconds / every) * every
+            for name, seconds in waiting.items()
+        }
         if len(waiting) == len(sources):
             return Round(waiting=shown)
         options = PlanOptions(prune=self._schedule.prune)
@@ -173,10 +183,12 @@ class _Reconciler:
     def _apply(self, targets: Sequence[Target]) -> Round:
         """Apply the targets, except what is withheld, and remember what was written."""
         clock, bases, suspensions = self._clock, self._bases, self._suspensions
+        secrets: dict[str, SecretValues] = {}
 
         def withhold(plan: Plan, live: Live, gathered: Gathered) -> Mapping[int, tuple[str, str]]:
             base = bases.get(plan.organization, gathered.checked)
-            suspended = suspensions.reasons(plan, clock.monotonic())
+            secrets[plan.organization.id] = gathered.secrets
+            suspended = suspensions.reasons(plan, gathered.secrets, clock.monotonic())
             earlier = None if base is None else base.applied
             return withheld(plan, live, gathered, earlier=earlier, suspended=suspended)
 
@@ -190,7 +202,8 @@ class _Reconciler:
         )
         for target, organization in zip(targets, report.organizations, strict=True):
             if organization.value is not None:
-                suspensions.record(organization.value, clock.monotonic())
+                values = secrets[organization.value.plan.organization.id]
+                suspensions.record(organization.value, values, clock.monotonic())
                 bases.advance(target.checked, organization.value)
         # All connections of a run have one handler of signals.
         connections = (target.connection for target in targets)

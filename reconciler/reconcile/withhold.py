@@ -14,6 +14,7 @@ from reconciler.model import (
     Desired,
     Live,
     LiveWebhook,
+    Secret,
     SecretValues,
     Webhook,
     declared_secret,
@@ -21,6 +22,7 @@ from reconciler.model import (
 from reconciler.planning.compare import compare
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
+    Attribution,
     Create,
     Delete,
     Operation,
@@ -37,7 +39,8 @@ from reconciler.workflow.inputs import Gathered
 
 _HOUR: Final = 3600.0
 _MAX_WRITES: Final = 3
-"""The maximum number of writes of one declaration of a webhook within an hour."""
+"""The maximum number of writes of one declaration of a webhook within an hour, without the first
+write of a commit."""
 
 _WITHHELD: Final = "withheld"
 """The code of an operation that needs a person to decide."""
@@ -47,8 +50,12 @@ _Reasons: TypeAlias = dict[int, tuple[str, str]]
 
 
 class _History(NamedTuple):
-    """When a declaration was written within the last hour, and until when it is suspended."""
+    """When a declaration was written within the last hour, and until when it is suspended.
 
+    `values` are those of its secrets.
+    """
+
+    values: tuple[Secret | None, ...] = ()
     writes: tuple[float, ...] = ()
     until: float = 0.0
     reason: str = ""
@@ -60,27 +67,28 @@ class Suspensions:
     def __init__(self) -> None:
         self._histories: dict[Hashable, _History] = {}
 
-    def reasons(self, plan: Plan, now: float) -> _Reasons:
+    def reasons(self, plan: Plan, secrets: SecretValues, now: float) -> _Reasons:
         """Return why operations are suspended, by index."""
         reasons: _Reasons = {}
         for index, operation in enumerate(plan.operations):
-            history = self._histories.get(_key(plan, operation), _History())
+            _, history = self._history(plan, operation, secrets)
             if now < history.until:
                 minutes = max(1, round((history.until - now) / 60))
                 reasons[index] = SUSPENDED, f"suspended for {minutes} min: {history.reason}"
         return reasons
 
-    def record(self, report: Report, now: float) -> None:
+    def record(self, report: Report, secrets: SecretValues, now: float) -> None:
         """Count the writes of an apply, and suspend what does not converge."""
         for outcome in report.outcomes:
             deviates = isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED
             # A rejected write changed nothing, no listing showed an unconfirmed one, and what was
             # done already needed none: none of them is a write that something else undoes.
             is_write = isinstance(outcome, Applied) and not outcome.already_made
-            if not (deviates or is_write):
+            # Nor is one that applies a commit.
+            is_new = outcome.operation.attribution is Attribution.THIS_CHANGE
+            if not deviates and (is_new or not is_write):
                 continue
-            key = _key(report.plan, outcome.operation)
-            before = self._histories.get(key, _History())
+            key, before = self._history(report.plan, outcome.operation, secrets)
             self._histories[key] = _with_write(before, now, deviates=deviates)
         # Histories without effect go, so that memory does not grow with each declaration.
         self._histories = {
@@ -89,17 +97,31 @@ class Suspensions:
             if now < max(history.until, history.writes[-1] + _HOUR)
         }
 
+    def _history(
+        self, plan: Plan, operation: Operation, secrets: SecretValues
+    ) -> tuple[Hashable, _History]:
+        """Return the key and the history of a write; one of other secrets is no repetition."""
+        values: tuple[Secret | None, ...] = ()
+        if not isinstance(operation, Delete):
+            values = tuple(secrets.get(reference) for _, reference in operation.after.references)
+        key = _key(plan, operation)
+        history = self._histories.get(key)
+        if history is None or history.values != values:
+            history = _History(values)
+        return key, history
+
 
 def _with_write(history: _History, now: float, *, deviates: bool) -> _History:
     """Return the history with a write, and whether what does not converge is now suspended."""
     writes = (*(time for time in history.writes if now - time < _HOUR), now)
     # The next round would send the same value, and the server would change it again.
     if deviates:
-        return _History(writes, now + _HOUR, "CloudTruth stored other values than were sent")
+        reason = "CloudTruth stored other values than were sent"
+        return history._replace(writes=writes, until=now + _HOUR, reason=reason)
     if len(writes) >= _MAX_WRITES:
-        reason = f"written {_MAX_WRITES} times within an hour, and different again"
-        return _History(writes, now + _HOUR, reason)
-    return _History(writes)
+        reason = f"reverted {_MAX_WRITES} times within an hour: find out what changes it"
+        return history._replace(writes=writes, until=now + _HOUR, reason=reason)
+    return history._replace(writes=writes)
 
 
 def _key(plan: Plan, operation: Operation) -> Hashable:
@@ -149,13 +171,14 @@ def withheld(
                 _WITHHELD,
                 f"{quote(webhook.name)} is not declared and has the same type, destination and "
                 f"events; if a script renamed it, rename it back to {quote(operation.name)}, "
-                "else declare it",
+                "declare it, or list it in `previously`",
             )
             # Without the create, its delete would leave no webhook that sends there.
             for other, delete in operations:
                 if isinstance(delete, Delete) and delete.before.id == webhook.id:
                     reasons[other] = _WITHHELD, "it may be a declared webhook that a script renamed"
-    reasons |= suspended
+    # What a person must decide is not hidden by what only takes time.
+    reasons = {**suspended, **reasons}
     return reasons | _dependents(operations, reasons)
 
 

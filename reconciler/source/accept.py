@@ -50,8 +50,8 @@ _Value: TypeAlias = "str | bool | frozenset[str]"
 """A plain value, or a set of events."""
 
 _ALSO_IN_FILES: Final = (
-    "the files also change this webhook: first apply or undo that change; if it is applied and "
-    "committed, use --base HEAD"
+    "the files also change this webhook, which a revert applies, too: first apply or undo that "
+    "change; if it is applied and committed, use --base HEAD"
 )
 _SECOND: Final = (
     "rename it back, or declare it under its live name (outside the scope with `adopt: true`)"

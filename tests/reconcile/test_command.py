@@ -126,7 +126,14 @@ def _set_aside(site: Site) -> None:
     site.folder.rename(site.folder.parent / "aside")
 
 
+def _empty(site: Site) -> None:
+    _set_aside(site)
+    site.folder.mkdir()
+
+
 def _restore(site: Site) -> None:
+    if site.folder.exists():
+        site.folder.rmdir()
     (site.folder.parent / "aside").rename(site.folder)
 
 
@@ -153,11 +160,12 @@ ALL = (ALPHA, BETA, GAMMA)
          _commit(*ALL), "there is no file webhooks.yaml in commit"),
         ("HEAD", _commit(ALPHA, organization="Globex"), _commit(*ALL), "'Globex'"),
         ("HEAD", _commit(head="scope: ['*']\n"), _commit(*ALL), "blocked"),
-        ("HEAD", _set_aside, _restore, "no commit HEAD"),
+        ("HEAD", _set_aside, _restore, "no folder in "),
+        ("HEAD", _empty, _restore, "no repository that git can read in "),
         ("HEAD", _half_deleted, _commit(*ALL), "Acme: unchanged"),
     ],
     ids=["not-fetched", "invalid", "no-organization", "no-file", "other-organization", "guard",
-         "removed", "half-deleted"],
+         "removed", "empty", "half-deleted"],
 )  # fmt: skip
 def test_a_bad_commit_or_clone_is_reported_until_it_is_good(
     site: Site, rev: str, bad: Action, good: Action, text: str
@@ -172,6 +180,20 @@ def test_a_bad_commit_or_clone_is_reported_until_it_is_good(
     assert names == [before]
     is_new = good not in (_branch, _restore)
     assert site.names() == ["alpha", "beta", "gamma"][: 2 + is_new]
+
+
+def test_the_first_commit_is_soon_read(site: Site) -> None:
+    """A clone may appear after the start of the process; from then on the interval counts."""
+    times: list[float] = []
+
+    def look(site: Site) -> None:
+        times.append(clock.monotonic() - began)
+
+    clock = Steps(site, look, _branch, look)
+    began = clock.monotonic()
+    line = "reconcile --rev origin/main --every 1h"
+    expect(site.shell(*line.split(), clock=clock), 143, "no commit", "Plan: 2 to create")
+    assert times[0] < 30 < 3600 < times[1] < 3700
 
 
 GIT = """\

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from reconciler.errors import ExitCode, Terminated
+from reconciler.model import Secret
+from reconciler.planning.plan import Attribution, Create
 from reconciler.planning.run import RunPlan
 from reconciler.reconcile.loop import Round
 from reconciler.reconcile.withhold import Suspensions
@@ -87,13 +90,22 @@ def test_a_value_that_the_server_normalizes_is_written_once_an_hour() -> None:
 
 
 def test_only_writes_count_against_a_script_that_undoes_them() -> None:
-    """What was done already, three times within an hour, suspends nothing."""
+    """What was done already, a commit or another secret, three times an hour, suspends nothing."""
     plan, suspensions = make_plan(desired(builders.slack())), Suspensions()
-    done = Applied(plan.operations[0], already_made=True)
-    for outcome, suspended in ((done, 0), (done._replace(already_made=False), 1)):
-        for _ in range(3):
-            suspensions.record(Report(plan, (outcome,)), 0.0)
-        assert len(suspensions.reasons(plan, 1.0)) == suspended
+    (operation,) = plan.operations
+    assert isinstance(operation, Create)
+    ((_, reference),) = operation.after.references
+    new = replace(operation, attribution=Attribution.THIS_CHANGE)
+    for outcome, values, suspended in (
+        (Applied(operation, already_made=True), "aaa", 0),
+        (Applied(new), "aaa", 0),
+        (Applied(operation), "abc", 0),
+        (Applied(operation), "ccc", 1),
+    ):
+        for value in values:
+            secrets = {reference: Secret(value)}
+            suspensions.record(Report(plan, (outcome,)), secrets, 0.0)
+        assert len(suspensions.reasons(plan, secrets, 1.0)) == suspended
 
 
 @pytest.mark.parametrize(
@@ -122,8 +134,13 @@ class Normalizing(Variant):
 
 
 def test_a_renamed_webhook_is_not_created_again(world: World) -> None:
-    """Create and delete are withheld while an undeclared webhook has the type and destination."""
+    """Create and delete are withheld while an undeclared webhook has the type and destination, also
+    if the webhook is suspended."""
     process = reconciled(world)
+    for number in range(2):
+        world.emulator.configure("alpha", channel=f"#{number}")
+        assert outcomes(process.next_rounds(1)[0]) == {"alpha": "applied"}
+    world.emulator.configure("alpha", channel="#a")
     rename(world, "alpha", "renamed by a script")
     for result in process.next_rounds(3):
         found = outcomes(result)
@@ -322,7 +339,8 @@ def test_an_outage_backs_off_up_to_an_hour(world: World) -> None:
         process.next_rounds(1)
     tries = len([entry for entry in world.emulator.log[before:] if entry.path.endswith("me/")])
     assert len(world.emulator.log) - before < 80, tries
-    assert any(result.waiting for _, result in process.rounds)
+    waits = [wait for _, result in process.rounds for wait in result.waiting.values()]
+    assert min(waits) == 5 * MINUTE, "that of the next round"
     world.emulator.faults = Script()
     recovered = world.scheduler.now
     while outcomes_or_none(process.next_rounds(1)[0]) != {"alpha": "applied"}:
@@ -542,7 +560,7 @@ def test_a_script_a_merge_and_an_outage(world: World) -> None:
     assert len(times) == 6, "after an hour, three more"
     results = [outcomes_or_none(result) or {} for _, result in process.rounds]
     reasons = {text for result in results for text in result.values()}
-    assert any("written 3 times within an hour" in text for text in reasons)
+    assert any("reverted 3 times within an hour" in text for text in reasons)
     world.scheduler.sleep(65 * MINUTE)
     process.state.killed = True
     assert channels(world) == {"alpha": "#merged", "beta": "#b"}

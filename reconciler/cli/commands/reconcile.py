@@ -73,8 +73,9 @@ def run(
         webhooks reconcile --rev origin/main --every 5m --apply
     """
     interval = None if every is None else _interval(every)
-    if apply and interval is None:
-        raise UsageError("--apply needs --every", hint="add --every 5m, or use `webhooks apply`")
+    if interval is None and (apply or metrics_address):
+        option = "--apply" if apply else "--metrics-address"
+        raise UsageError(f"{option} needs --every", hint="add --every 5m")
     # Not resolved here: the link of git-sync names another worktree in each round.
     directory = session.process.directory / repository
     schedule = Schedule(
@@ -145,10 +146,16 @@ def _inputs_at(session: Session, directory: Path, rev: str) -> workflow.Inputs:
     git = git_in(real)
     commit = commit_at(rev, real, git)
     if commit is None:
-        raise ConfigurationError(
-            f"no commit {quote(rev)} in {quote(str(directory))}",
-            hint="fetch it; for a clone of another user, add it to git's `safe.directory`",
-        )
+        missing, hint = f"no commit {quote(rev)}", "fetch it"
+        if not real.is_dir():
+            missing, hint = "no folder", "clone the repository there, or correct --repository"
+        elif git(["rev-parse", "--git-dir"]) is None:
+            missing = "no repository that git can read"
+            hint = "clone it there; if another user did, add it to git's `safe.directory`"
+        where = quote(str(directory))
+        if directory.is_symlink():
+            where += f", a link to {quote(str(real))}"
+        raise ConfigurationError(f"{missing} in {where}", hint=hint)
     return session.inputs._replace(directory=real, git=git, commit=commit)
 
 
@@ -187,7 +194,7 @@ def _lines(result: Round) -> Iterator[str]:
     if result.problem is not None:
         yield "nothing was written: see the error"
     for name, seconds in result.waiting.items():
-        yield f"{quote(name)}: failed before, tried again in {seconds:.0f} s"
+        yield f"{quote(name)}: failed before, next try in {seconds:.0f} s"
     for organization in result.organizations:
         for line in _organization_lines(organization):
             yield f"{quote(organization.name)}: {line}"
@@ -231,4 +238,4 @@ def _not_equal(plan: Plan) -> Iterator[str]:
     """Yield a line for each secret that may have to be sent, which no round does by itself."""
     for use in plan.not_equal:
         unequal = f"{use.field} of {use.webhook} is not the value of {use.reference}"
-        yield f"{prose(unequal)}, but possibly encrypted"
+        yield f"{prose(unequal)}, but possibly encrypted; to send it, increment `version`"
