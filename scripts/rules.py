@@ -18,7 +18,8 @@ _HEAD: Final = """\
 
 Every finding names a rule, as in `error[unknown-key]`; `webhooks help RULE` prints its section. An
 error stops the run before anything is written; a warning only with `--strict`. Notes about files
-are printed by `validate`, else with `-v`. Text and Markdown show the first 100 findings, GitHub 10, JSON all.
+are printed by `validate`, else with `-v`. Text and Markdown show the first 100 findings, GitHub 10,
+JSON all.
 """
 
 
