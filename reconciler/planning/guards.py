@@ -72,10 +72,16 @@ def _guarded(plans: Sequence[Plan], total: int, later_deletes: int) -> list[tupl
     """Return what blocks each plan without permission; hints name `total` as the number of it."""
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
-    together: tuple[Finding, ...] = ()
+    together: list[Finding] = []
     if len(plans) > 1 or later_deletes:
-        together = tuple(_too_many_together(unlimited, total, later_deletes))
-    return [(*_guard(plan, total), *(together if plan in unlimited else ())) for plan in plans]
+        together = [*_too_many_together(unlimited, total, later_deletes)]
+    blocked: list[tuple[Finding, ...]] = []
+    for plan in plans:
+        findings = [*_guard(plan, total)]
+        if plan in unlimited:
+            findings += together
+        blocked.append(tuple(findings))
+    return blocked
 
 
 def max_later_deletes(max_deletes: int | None, plan: Plan | None = None) -> int:
@@ -279,11 +285,11 @@ def relaxed(previous: Desired | None, now: Desired) -> Iterator[Finding]:
     # For a new file, any environment is the first one.
     is_new = previous.organization is None and not previous.webhooks
     if previous.environment != now.environment and not is_new:
-        environments = [
+        old_name, new_name = (
             "the workflow's default" if name is None else repr(name)
             for name in (previous.environment, now.environment)
-        ]
-        message = f"the GitHub environment changes from {environments[0]} to {environments[1]}"
+        )
+        message = f"the GitHub environment changes from {old_name} to {new_name}"
         yield warning("changed-environment", message)
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
@@ -295,9 +301,8 @@ def _relaxed_limit(before: int | None, now: int | None) -> Iterator[Finding]:
     if before == now or is_lower:
         return
     # Without a limit in the files, the number of webhooks decides, which may permit more.
-    limits = ["the built-in limit" if number is None else number for number in (before, now)]
-    message = f"limits.max_deletes changes from {limits[0]} to {limits[1]}"
-    yield warning("relaxed-limits", message)
+    old, new = ("the built-in limit" if limit is None else limit for limit in (before, now))
+    yield warning("relaxed-limits", f"limits.max_deletes changes from {old} to {new}")
 
 
 def _lost(before: Iterable[Pattern], now: Iterable[Pattern]) -> list[str]:
@@ -328,15 +333,19 @@ def new_notes(previous: Desired | None, now: Desired, secrets: SecretValues) -> 
         if origin not in known:
             yield international_host(repr(webhook.name), origin, webhook.position)
     before = {
-        (webhook.name, finding.rule)
-        for webhook in previous.webhooks
-        for _, finding in transport_notes(webhook.configuration, FIELDS[webhook.type], secrets)
+        (webhook.name, finding.rule) for webhook, finding in _connection_notes(previous, secrets)
     }
-    for webhook in now.webhooks:
+    for webhook, finding in _connection_notes(now, secrets):
+        if (webhook.name, finding.rule) not in before:
+            message = f"{webhook.name!r}: {finding.message}"
+            yield finding._replace(message=message, position=webhook.position)
+
+
+def _connection_notes(desired: Desired, secrets: SecretValues) -> Iterator[tuple[Webhook, Finding]]:
+    """Yield the notes about the connection to each webhook's destination."""
+    for webhook in desired.webhooks:
         for _, finding in transport_notes(webhook.configuration, FIELDS[webhook.type], secrets):
-            if (webhook.name, finding.rule) not in before:
-                message = f"{webhook.name!r}: {finding.message}"
-                yield finding._replace(message=message, position=webhook.position)
+            yield webhook, finding
 
 
 def _international_hosts(desired: Desired) -> dict[str, Webhook]:

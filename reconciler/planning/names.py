@@ -16,7 +16,6 @@ from reconciler.findings import Finding, Place, Position, note, warning
 from reconciler.kinds import Field
 from reconciler.model import (
     Organization,
-    Pattern,
     Policy,
     SecretRef,
     SecretValues,
@@ -73,6 +72,10 @@ class Globs:
             if index.match(text, name):
                 yield from (glob for glob in index.globs[text] if _matcher(glob)(name))
 
+    def used_by(self, names: Iterable[str]) -> Set[str]:
+        """Return the globs that match at least one of `names`."""
+        return set().union(*map(self.matching, names))
+
     def _candidates(self, name: str) -> Iterator[tuple[_Index, str]]:
         """Yield the parts of a name by which globs are found."""
         for length in self._starts.lengths:
@@ -118,14 +121,13 @@ def missed_organization(
 
     `declared` is its name or id in the files; one of the `selected` names, ids or globs must match.
     """
-    names = (organization.id, organization.name)
+    names = {organization.id, organization.name}
     if declared is not None and declared not in names:
         return declared
-    # Exact names first: a name may contain characters of globs.
-    is_selected = any(name in selected for name in names) or Globs(selected).match(
-        organization.name
-    )
-    return None if not selected or is_selected else selected[0]
+    # An exact name counts, too: it may contain characters of globs.
+    if not selected or not names.isdisjoint(selected) or Globs(selected).match(organization.name):
+        return None
+    return selected[0]
 
 
 ONLY_MATCHES_NOTHING: Final = "only-matches-nothing"
@@ -137,8 +139,7 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
 
     `searched` is the kind of name, as in `live webhook`.
     """
-    globs = Globs(only)
-    used = {glob for name in names for glob in globs.matching(name)}
+    used = Globs(only).used_by(names)
     for glob in dict.fromkeys(only):  # one that is given twice has one warning
         if glob not in used:
             yield warning(
@@ -168,21 +169,13 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     """
     listed = [("protect", pattern) for pattern in policy.protect]
     listed += [("ignore", pattern) for pattern in policy.ignore]
-    used = _used_globs([pattern for _, pattern in listed], names, deletes=deletes)
+    wildcards = {pattern.glob for _, pattern in listed if _SPECIAL.search(pattern.glob)}
+    used = Globs(wildcards).used_by(names) if deletes else wildcards
     hint = "correct it, or remove it if the webhook is gone; `webhooks status` lists names"
     for key, pattern in listed:
         if pattern.glob not in used and pattern.glob not in names:
             message = f"`{key}` lists {pattern.glob!r}, which matches no declared or live webhook"
             yield note("unused-pattern", message, hint, pattern.position)
-
-
-def _used_globs(patterns: Iterable[Pattern], names: Set[str], *, deletes: bool) -> Set[str]:
-    """Return the globs with wildcards that match one of `names`, all of these without deletes."""
-    wildcards = {pattern.glob for pattern in patterns if _SPECIAL.search(pattern.glob)}
-    if not deletes:
-        return wildcards
-    globs = Globs(wildcards)
-    return {glob for name in names for glob in globs.matching(name)}
 
 
 _LATIN: Final = str.maketrans(
@@ -213,9 +206,10 @@ def lookalike_key(name: str) -> str:
         name = unicodedata.normalize("NFKC", name).translate(_SMALL_ONLY)
         # Folding may give letters that are not normalized.
         name = unicodedata.normalize("NFKC", name.casefold())
-        name = "".join(
+        shown = [
             char for char in name if char not in _HIDDEN and unicodedata.category(char) != "Cf"
-        ).translate(_LATIN)
+        ]
+        name = "".join(shown).translate(_LATIN)
     return " ".join(name.casefold().split())
 
 

@@ -121,7 +121,9 @@ class RunPlan(NamedTuple):
         """Return the exit code of `--detailed-exitcode`."""
         # A secret that may differ is sent by no plan, so nothing else would show a rotation.
         differs = any(plan.operations or plan.unapplied or plan.not_equal for plan in self.plans)
-        return ExitCode.CHANGES if differs and self.exit_code is ExitCode.OK else self.exit_code
+        if differs and self.exit_code is ExitCode.OK:
+            return ExitCode.CHANGES
+        return self.exit_code
 
 
 def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
