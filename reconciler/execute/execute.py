@@ -63,7 +63,7 @@ def execute(
     """
     if not plan.operations:
         return Report(plan=plan, verified=True, stopped=stop.requested())
-    _require(plan, secrets)
+    _require_secrets(plan, secrets)
     ledger = Ledger(plan, stop, watcher)
     report = Report(plan)
     try:
@@ -98,7 +98,7 @@ def execute(
     return report._replace(outcomes=outcomes, writes=ledger.writes, stopped=stop.requested())
 
 
-def _require(plan: Plan, secrets: SecretValues) -> None:
+def _require_secrets(plan: Plan, secrets: SecretValues) -> None:
     missing = {str(use.reference) for use in plan.secrets if use.reference not in secrets}
     if missing:
         raise UnresolvedSecretsError(
@@ -119,7 +119,7 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
     needed |= {delete.kept_id for delete in plan.deletes if delete.kept_id is not None}
     missed = sorted(needed - {webhook.id for webhook in listing})
     unlisted = workers.run([partial(api.get, id_) for id_ in missed])
-    return (*listing, *(webhook for webhook in unlisted if webhook is not None))
+    return (*listing, *filter(None, unlisted))
 
 
 def _check(run: Apply, reviewed: bool) -> None:

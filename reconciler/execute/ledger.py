@@ -41,8 +41,7 @@ class Ledger:
 
     `writes` is the number of requests that may have changed something. `sent` are the creates for
     which a request was sent, with any result, by name, `lost` the names of those whose response was
-    lost. `closed` means that the report is complete,
-    so that later outcomes are not reported.
+    lost. `closed` means that the report is complete, so that later outcomes are not reported.
     """
 
     def __init__(self, plan: Plan, stop: Stop, watcher: Watcher) -> None:
@@ -173,15 +172,11 @@ def unconfirmed(operation: Operation, message: str) -> Unconfirmed:
 
 def failed(operation: Operation, error: ApiError) -> Failed:
     """Return the outcome of a failed operation, with the server's message."""
-    general = (((), error.detail),) if error.detail else ()
+    message = error.message
     # A 429 precedes any processing, which its own message rarely says.
-    unchanged = "; nothing was changed" if isinstance(error, RateLimitedError) else ""
-    return Failed(
-        operation,
-        code=error.code,
-        message=f"{error.message}{unchanged}",
-        hint=error.hint,
-        fields=tuple(
-            FieldMessage(path=path, message=text) for path, text in (*general, *error.fields)
-        ),
-    )
+    if isinstance(error, RateLimitedError):
+        message += "; nothing was changed"
+    fields = [FieldMessage(path, text) for path, text in error.fields]
+    if error.detail:
+        fields.insert(0, FieldMessage((), error.detail))
+    return Failed(operation, error.code, message, error.hint, tuple(fields))

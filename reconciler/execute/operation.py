@@ -223,9 +223,7 @@ def _is_conflict(operation: Operation, error: ApiError) -> bool:
 
 def _attempts(errors: Sequence[ApiError]) -> str:
     """Return the results of the attempts of one write, as in `HTTP 500 (3 attempts)`."""
-    results = [
-        "no response" if error.status is None else f"HTTP {error.status}" for error in errors
-    ]
+    results = [f"HTTP {error.status}" if error.status else "no response" for error in errors]
     return f"{', '.join(dict.fromkeys(results))} ({plural(len(results), 'attempt')})"
 
 
@@ -322,8 +320,7 @@ def stored_differently(operation: Create | Update, differing: Sequence[FieldChan
     if all(isinstance(change, FieldRemoved) for change in differing):
         hint = (
             "CloudTruth keeps a field that is no longer declared: delete the webhook with "
-            "`state: absent`, "
-            "then declare it again"
+            "`state: absent`, then declare it again"
         )
     return Failed(
         operation,

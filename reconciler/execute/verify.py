@@ -55,8 +55,8 @@ _Duplicates = Sequence[tuple[LiveWebhook, LiveWebhook]]
 class _LastListing(NamedTuple):
     """The last listing, and what it does not show as expected.
 
-    `extra` are duplicates, `waiting` operations. `settled`
-    means that they were still there after all pauses; a signal ends the verification earlier.
+    `extra` are duplicates, `waiting` operations. `settled` means that they were still there after
+    all pauses; a signal ends the verification earlier.
     """
 
     listing: Listing
@@ -72,21 +72,20 @@ def verify(run: Apply) -> Report:
     """
     tried: dict[str, RemovedDuplicate] = {}
     left: set[str] = set()
-    verified, problem, hidden = True, None, 0
+    report = Report(run.plan, verified=True)
     try:
         last = _last_listing(run, tried)
         for index, outcome in last.waiting:
             run.ledger.correct(index, _final_outcome(outcome, last, run))
-        hidden = _hidden(last.listing, run)
+        report = report._replace(hidden=_hidden(last.listing, run))
         left = {gone.id for gone, _ in last.extra if last.settled or run.api.get(gone.id)}
         if left:
-            problem = f"duplicates still exist: {', '.join(sorted(left))}"
+            report = report._replace(problem=f"duplicates still exist: {', '.join(sorted(left))}")
     except ApiError as error:
-        verified, problem = False, f"final verification failed: {error}"
+        problem = f"final verification failed: {error}"
+        report = report._replace(verified=False, problem=problem)
     removed = tuple(duplicate for id_, duplicate in tried.items() if id_ not in left)
-    return Report(
-        run.plan, duplicates_removed=removed, verified=verified, hidden=hidden, problem=problem
-    )
+    return report._replace(duplicates_removed=removed)
 
 
 def _hidden(listing: Listing, run: Apply) -> int:
@@ -95,7 +94,7 @@ def _hidden(listing: Listing, run: Apply) -> int:
     for _, outcome in run.ledger.recorded():
         operation = outcome.operation
         if isinstance(outcome, Applied | Unconfirmed) and not isinstance(operation, Delete):
-            webhook = listing.by_id.get(_id(outcome) or "")
+            webhook = listing.by_id.get(_webhook_id(outcome) or "")
             if webhook is not None:
                 hidden += len(listing.hidden(operation, webhook))
     return hidden
@@ -117,7 +116,8 @@ def _last_listing(run: Apply, tried: dict[str, RemovedDuplicate]) -> _LastListin
             if settled or run.ledger.stopping:
                 raise
         else:
-            extra, waiting = _duplicates(listing, run), _record_shown(listing, run)
+            extra = _duplicates(listing, run)
+            waiting = _record_shown(listing, run)
             # Another listing must follow, which shows whether they are gone.
             if remaining and _remove_all(extra, listing, run, tried, repeat=pauses > 0):
                 pauses = _PAUSES  # the listing may lag behind these deletes, too
@@ -150,15 +150,14 @@ def _remove_all(
 def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Apply) -> None:
     """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
     for index, outcome in run.ledger.recorded():
-        operation = outcome.operation
-        if not isinstance(outcome, Applied) or not isinstance(operation, Create):
+        create = outcome.operation
+        if not isinstance(create, Create) or _webhook_id(outcome) != gone.id:
             continue
-        if outcome.id == gone.id:
-            if listing.check_against(operation, kept).differing:
-                run.ledger.correct(index, name_conflict(operation, kept.id))
-            else:
-                note = "an equal webhook is kept"
-                run.ledger.correct(index, confirm_created(operation, kept, note, run))
+        if listing.check_against(create, kept).differing:
+            run.ledger.correct(index, name_conflict(create, kept.id))
+        else:
+            note = "an equal webhook is kept"
+            run.ledger.correct(index, confirm_created(create, kept, note, run))
 
 
 def _record_shown(listing: Listing, run: Apply) -> _Waiting:
@@ -202,7 +201,7 @@ def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, r
 def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Apply) -> Applied | Failed:
     """Return the outcome of an operation that a listing shows as done."""
     operation = outcome.operation
-    id_ = _id(outcome) if webhook is None else webhook.id
+    id_ = _webhook_id(outcome) if webhook is None else webhook.id
     if isinstance(outcome, Applied) and outcome.id == id_:
         return outcome
     note = "confirmed by the final verification"
@@ -212,7 +211,7 @@ def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Apply) -> Appl
     return Applied(operation, id=id_, note=note)
 
 
-def _id(outcome: Outcome) -> str | None:
+def _webhook_id(outcome: Outcome) -> str | None:
     """Return the id of the webhook of an operation, None for a create whose id is not known."""
     if not isinstance(outcome.operation, Create):
         return outcome.operation.before.id
@@ -223,7 +222,7 @@ def _id(outcome: Outcome) -> str | None:
 
 def _listed(outcome: Outcome, listing: Listing, run: Apply) -> LiveWebhook | None:
     """Return the webhook of an operation as the listing shows it."""
-    id_ = _id(outcome)
+    id_ = _webhook_id(outcome)
     if id_ in listing.by_id:
         return listing.by_id[id_]
     if not isinstance(outcome.operation, Create):
@@ -245,26 +244,27 @@ def _others(outcome: Applied, listing: Listing, run: Apply) -> list[LiveWebhook]
         return []
     # Several declarations may have one name; what this run created for them is no conflict.
     created = {
-        applied.id
-        for _, applied in run.ledger.recorded()
-        if isinstance(applied, Applied) and isinstance(applied.operation, Create)
+        _webhook_id(recorded)
+        for _, recorded in run.ledger.recorded()
+        if isinstance(recorded.operation, Create)
     }
     return [webhook for webhook in others if webhook.id not in created]
 
 
 def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
     """Return the outcome of an operation that the last listing does not show as done."""
-    operation, listed = outcome.operation, _listed(outcome, last.listing, run)
     if isinstance(outcome, Unconfirmed):
         return outcome
     if isinstance(outcome, Skipped):
         return _record_missing(outcome, run) if last.settled else outcome
+    listed = _listed(outcome, last.listing, run)
     if isinstance(outcome, Failed):
         return _final_failure(outcome, listed, last)
     if outcome.id is None:
         return outcome
     # The webhook by its id shows what is wrong: the write, or only the listing.
     live = run.api.get(outcome.id)
+    operation = outcome.operation
     if not isinstance(operation, Delete):
         return _final_write(outcome, operation, live, listed, last, run)
     if live is not None:
@@ -334,7 +334,9 @@ def _contradicted(operation: Operation, message: str, hint: str = _ASK) -> Faile
 def _record_missing(outcome: Applied | Skipped, run: Apply) -> Failed:
     """Count the write to a webhook that is listed, but has no row by id; return its failure."""
     run.ledger.count_write()  # its request was sent, and may have changed something
-    message = f"the listing shows it, but CloudTruth has no webhook with its id {_id(outcome)}"
+    message = (
+        f"the listing shows it, but CloudTruth has no webhook with its id {_webhook_id(outcome)}"
+    )
     return _contradicted(outcome.operation, message)
 
 
