@@ -18,7 +18,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count as attempts
+from itertools import chain
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -134,28 +134,7 @@ class Client:
                 if error.status != 405:
                     raise
             self._uses_put = True
-        # PUT replaces everything, so it needs secrets that PATCH would not send.
-        if draft.configuration is None:
-            kind = KINDS.get(draft.type)
-            names = ", ".join(sorted(kind.secret_fields)) if kind is not None else "all of them"
-            raise InvalidRequestError(
-                "this server only accepts complete webhooks (PUT), which include the secret fields "
-                f"({names}), but some of these are not set",
-                method="PUT",
-                path=path,
-                status=405,
-                hint="set the secret references of this webhook, then apply again",
-            )
-        if draft.unplanned:
-            raise InvalidRequestError(
-                "this server only accepts complete webhooks (PUT): the update would also replace "
-                f"or remove fields that the plan does not name: {', '.join(draft.unplanned)}",
-                method="PUT",
-                path=path,
-                status=405,
-                hint=f"plan with `--resend-secret {shlex.quote(draft.name)}`, which names what is "
-                "sent and removed; without a secret, change another field of its configuration",
-            )
+        _require_complete(draft, path)
         organization = self._organization or self.organization()
         return self._send("PUT", path, draft, wire.full_body(draft, organization.id), id)
 
@@ -215,6 +194,32 @@ class Client:
         return self._checked(self._learned(wire.written_webhook(data, draft)))
 
 
+def _require_complete(draft: Draft, path: str) -> None:
+    """Raise InvalidRequestError if an update by PUT cannot be sent, or changes what is not planned.
+
+    PUT replaces everything, so it needs secrets that PATCH would not send.
+    """
+    if draft.configuration is None:
+        names = "all of them"
+        if draft.type in KINDS:
+            names = ", ".join(sorted(KINDS[draft.type].secret_fields))
+        problem = f", which include the secret fields ({names}), but some of these are not set"
+        hint = "set the secret references of this webhook, then apply again"
+    elif draft.unplanned:
+        problem = (
+            ": the update would also replace or remove fields that the plan does not name: "
+            f"{', '.join(draft.unplanned)}"
+        )
+        hint = (
+            f"plan with `--resend-secret {shlex.quote(draft.name)}`, which names what is sent and "
+            "removed; without a secret, change another field of its configuration"
+        )
+    else:
+        return
+    message = f"this server only accepts complete webhooks (PUT){problem}"
+    raise InvalidRequestError(message, method="PUT", path=path, status=405, hint=hint)
+
+
 def _path(id: str) -> str:
     return f"{_WEBHOOKS}{quote(id, safe='')}/"
 
@@ -228,7 +233,8 @@ def connect(*, server_url: str, key: Secret | None, workers: Workers, network: N
 
     Raises UsageError for an unsafe URL, CredentialError for a malformed key.
     """
-    origin, credential = Origin.parse(server_url), None if key is None else Credential.api_key(key)
+    origin = Origin.parse(server_url)
+    credential = None if key is None else Credential.api_key(key)
     return Client(Transport(origin=origin, credential=credential, network=network), workers)
 
 
@@ -320,12 +326,16 @@ def read_all(
     # Half of the time stays for what follows the listing: an apply needs it for its writes.
     reserve = pace.left() / 2
     before = None
-    for attempt in attempts(1):
+    attempt = 0
+    while True:
+        attempt += 1
         pages = _pages(read, workers, path)
-        problem = _problem(pages, key)
+        rows = tuple(chain.from_iterable(page.rows for page in pages))
+        ids = list(map(key, rows))
+        problem = _problem(pages, ids)
         if problem is None:
-            break
-        shape = [(page.total, page.more, [key(row) for row in page.rows]) for page in pages]
+            return rows
+        shape = (ids, [(page.total, page.more, len(page.rows)) for page in pages])
         # The same problem with the same rows is no change by another process.
         if shape == before:
             server = transport.origin.address
@@ -342,7 +352,6 @@ def read_all(
                 "another process is changing this organization; run again after it finishes, "
                 "or allow more time with --deadline",
             )
-    return tuple(row for page in pages for row in page.rows)
 
 
 def _pages(read: Callable[[int], _Page[_T]], workers: Workers, path: str) -> Sequence[_Page[_T]]:
@@ -379,8 +388,8 @@ def _incomplete(path: str, message: str, hint: str = WRONG_SERVER_HINT) -> Incom
     return IncompleteListingError(message, method="GET", path=path, hint=hint)
 
 
-def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None:
-    """Return why pages are not a complete listing, None if they are."""
+def _problem(pages: Sequence[_Page[_T]], ids: Sequence[str]) -> str | None:
+    """Return why pages with rows of these ids are not a complete listing, None if they are."""
     for page in pages:
         if page.problem is not None:
             return page.problem
@@ -391,10 +400,6 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
         return "its pages have different sizes"
     if pages[-1].more:
         return "its last page links to another page"
-    return _row_problem(count, [key(row) for page in pages for row in page.rows])
-
-
-def _row_problem(count: int | None, ids: Sequence[str]) -> str | None:
     # A row that moved to another page between two requests comes twice, or not at all.
     if len(set(ids)) != len(ids):
         return "it has duplicate rows"

@@ -409,4 +409,6 @@ def _address(url: str) -> str | None:
     if not host:
         return None
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}")
+    if port is not None:
+        shown += f":{port}"
+    return f"{parts.scheme}://{shown}"

@@ -32,7 +32,7 @@ from reconciler.errors import (
     RateLimitedError,
     ServerError,
 )
-from reconciler.kinds import KINDS
+from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Secret
 
 _MAX_MESSAGE: Final = 500  # maximum length of a message from the server, in characters
@@ -41,9 +41,7 @@ _MAX_FIELDS: Final = 50
 _MAX_DEPTH: Final = 8
 _WHOLE: Final = frozenset({"__all__", "non_field_errors", "detail", "message"})
 _SECRET_FIELDS: Final = frozenset().union(*(kind.secret_fields for kind in KINDS.values()))
-_SHOWN_FIELDS: Final = (
-    frozenset(field.name for kind in KINDS.values() for field in kind.fields) - _SECRET_FIELDS
-)
+_SHOWN_FIELDS: Final = frozenset[str]().union(*FIELDS.values()) - _SECRET_FIELDS
 _NOT_SHOWN: Final = "rejected (CloudTruth's text may quote the value, so it is not shown)"
 # Those of Django REST Framework's messages. A list, because a password may be a word, too.
 _HARMLESS_WORDS: Final = frozenset(
@@ -218,8 +216,8 @@ def _success(
         return body
     kind = headers.get("content-type", "")
     if not _is_json(kind):
-        plain = re.match(_MEDIA_TYPE, kind)
-        shown = plain.group() if plain else "no content type"
+        media_type = re.match(_MEDIA_TYPE, kind)
+        shown = media_type.group() if media_type else "no content type"
         return _unexpected(status, f"{returned} without JSON ({shown}, {len(body)} bytes)")
     try:
         document = decode(body)

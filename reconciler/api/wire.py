@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -37,7 +38,7 @@ from reconciler.model import (
 from reconciler.ports import Draft
 
 _ID: Final = re.compile(r"(?!\.{1,2}\Z)[\x21-\x7e]{1,255}")
-_SHOWN_FIELDS: Final = {
+_PLAIN_FIELDS: Final = {
     kind.type: frozenset(field.name for field in kind.fields if not field.secret)
     for kind in KINDS.values()
 }
@@ -83,14 +84,13 @@ def live_webhook(row: Any) -> LiveWebhook:
 
 def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
     """Parse the response to a write. Only its id is required; other fields default to `draft`."""
-    name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
     # Some servers return less than they store; the next read shows the rest.
     filled = {**row}
-    if not isinstance(name, str):
+    if not isinstance(row.get("name"), str):
         filled["name"] = draft.name
-    if not isinstance(kind, str):
+    if not isinstance(row.get("type"), str):
         filled["type"] = draft.type
-    if not _is_string_list(events):
+    if not _is_string_list(row.get("event_types")):
         filled["event_types"] = list(draft.event_types)
     return live_webhook(filled)
 
@@ -155,15 +155,16 @@ def secret_values(draft: Draft) -> tuple[str, ...]:
 def _configuration(value: Any, kind: str, id_: str) -> Mapping[str, LiveValue] | Unknown:
     if not isinstance(value, dict) or not value:
         return UNKNOWN
-    # Only fields that are known not to be secret stay plain.
-    shown = _SHOWN_FIELDS.get(kind, frozenset())
+    plain_fields = _PLAIN_FIELDS.get(kind, frozenset())
     what = f"webhook {id_} with a configuration"
-    return {
-        key: _shared(inner)
-        if key in shown and not isinstance(inner, (dict, list))
-        else wrapped(inner, what)
-        for key, inner in value.items()
-    }
+    configuration: dict[str, LiveValue] = {}
+    for key, inner in value.items():
+        # Only fields that are known not to be secret stay plain.
+        if key in plain_fields and not isinstance(inner, (dict, list)):
+            configuration[key] = _shared(inner)
+        else:
+            configuration[key] = wrapped(inner, what)
+    return configuration
 
 
 def _shared(value: Any) -> Any:
@@ -315,12 +316,14 @@ def _without_secrets(
     `phrases`, by their first characters. URLs keep only their scheme and host.
     """
     text = re.sub(_URL_IN_TEXT, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
-    forms = {form for value in values for form in _forms(value)}
-    parts = {part for form in forms for part in _parts(form)}
     # Whole and in parts, both in the same text: what one secret hides may be a part of another
     # one, whose rest would no longer be recognized.
+    forms = set(chain.from_iterable(map(_forms, values)))
+    parts = set(chain.from_iterable(map(_parts, forms)))
+    in_text: set[str] = set()
     # Thousands of webhooks may have such phrases: only those that may be in the text are searched.
-    in_text = {phrase for part in _parts(text) for phrase in phrases.get(part, ())}
+    for part in _parts(text):
+        in_text.update(phrases.get(part, ()))
     characters = list(_with_hidden(text, (*forms, *in_text)))
     runs = [run for run in _runs(text, windows) if not _WORDS.fullmatch(text[run])]
     for run in (*_runs(text, parts), *runs):
