@@ -123,9 +123,10 @@ def _violations(definition: str, data: Any, at: DataPath = ()) -> list[Finding]:
         rejections = [rejection for rejection in rejections if rejection.keyword != "required"]
     # If the type of a value is wrong, its other errors follow from that.
     rejections.sort(key=lambda rejection: rejection.keyword != "type")
-    return [
-        finding for rejection in rejections for finding in _EXPLAINERS[rejection.keyword](rejection)
-    ]
+    findings: list[Finding] = []
+    for rejection in rejections:
+        findings += _EXPLAINERS[rejection.keyword](rejection)
+    return findings
 
 
 def _named(path: DataPath) -> str:
@@ -158,11 +159,10 @@ def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
 def _unknown(rejected: _Rejection) -> list[str]:
     """Return the keys of a mapping that its schema does not define."""
     known = rejected.schema.get("properties", {})
-    return [
-        key
-        for key in rejected.value
-        if key not in known and not (key.startswith("x-") and _is_file(known))
-    ]
+    unknown = [key for key in rejected.value if key not in known]
+    if _is_file(known):
+        return [key for key in unknown if not key.startswith("x-")]
+    return unknown
 
 
 def _is_file(keys: Collection[str]) -> bool:
@@ -258,12 +258,8 @@ def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
     # Not by `isinstance`, because a bool is an int.
     form = next(noun for cls, noun, _ in _TYPES.values() if cls is type(value))
     if expected == "string" and not isinstance(value, (dict, list)):
-        yield error(
-            "not-text",
-            f"{name} must be text, but YAML reads this as {form}",
-            "put it in quotes",
-            place,
-        )
+        message = f"{name} must be text, but YAML reads this as {form}"
+        yield error("not-text", message, "put it in quotes", place)
         return
     _, noun, hint = _TYPES[expected]
     yield error("wrong-type", f"{name} must be {noun}, not {form}", hint, place)
@@ -351,12 +347,8 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
     value, path = rejected.value, rejected.path
     names = [branch["$ref"].rpartition("/")[2] for branch in rejected.limit if "$ref" in branch]
     if not names and isinstance(value, str):
-        yield error(
-            "unknown-event",
-            quoted("unknown event", value),
-            did_you_mean(value[:80], EVENT_TYPES) or EVENTS,
-            Place("", path),
-        )
+        hint = did_you_mean(value[:80], EVENT_TYPES) or EVENTS
+        yield error("unknown-event", quoted("unknown event", value), hint, Place("", path))
     elif not names:
         yield from _wrong_type(rejected._replace(limit="string"))
     elif names[0] in _REFERENCES.values():

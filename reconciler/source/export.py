@@ -226,26 +226,23 @@ def _webhook_comments(
         notes: list[str] = []
         if "id" in entry:
             notes.append("`id` because other live webhooks have this name")
-        if any(
-            compare_live(other, webhook) is not Reading.DIFFERENT for other in earlier[webhook.name]
-        ):
+        same_name = earlier[webhook.name]
+        if any(compare_live(other, webhook) is not Reading.DIFFERENT for other in same_name):
             notes.append(
                 "it looks the same as one above, and either may be the original: before you remove "
                 "one, compare their last runs (`webhooks status -v`)"
             )
         notes += _secret_notes(webhook, entry["configuration"], noted)
-        known = FIELDS[webhook.type]
-        strange = [
-            name
-            for name, value in _shown(webhook).items()
-            if name not in known and not is_unset(value)
-        ]
+        known = FIELDS[webhook.type].keys()
+        is_set = {name for name, value in _shown(webhook).items() if not is_unset(value)}
+        strange = sorted(is_set - known)
         if strange:
-            names = ", ".join(sorted(strange))
-            notes.append(f"not supported in files, removed by the next update: {names}")
+            notes.append(
+                f"not supported in files, removed by the next update: {', '.join(strange)}"
+            )
         comments[webhook.id] = "; ".join(notes)
-        earlier[webhook.name].append(webhook)
-        noted.update(known.keys() - entry["configuration"].keys())  # note a missing field once
+        same_name.append(webhook)
+        noted.update(known - entry["configuration"].keys())  # note a missing field once
     return comments
 
 
@@ -258,7 +255,8 @@ def _slack_tokens(
         reference = references.slack_token(webhook)
         if reference is not None:
             is_hidden = references.hidden_token(webhook) is not None
-            groups[reference, username(webhook) if is_hidden else None].append(webhook)
+            user = username(webhook) if is_hidden else None
+            groups[reference, user].append(webhook)
     tokens = [_SlackToken(*key, tuple(group)) for key, group in groups.items()]
     return tuple(sorted(tokens, key=lambda token: len(token.webhooks), reverse=True))
 
@@ -303,7 +301,8 @@ def _commented(entries: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, s
 def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:
     """Return why a file cannot contain the declarations, by id: the first error of each."""
     # The line of a position is the index of an entry.
-    ids, positions = list(entries), [Position(file="", line=line) for line in range(len(entries))]
+    positions = [Position(file="", line=index) for index in range(len(entries))]
+    ids = list(entries)
     data = {"webhooks": list(entries.values())}
     document = Document(file="", text="", data=data, items={"webhooks": positions})
     reasons: dict[str, str] = {}
@@ -372,7 +371,9 @@ def _defaults(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     defaults = _usual([{key: entry[key] for key in ("type", "event_types")} for entry in entries])
     type_ = defaults.get("type")
     shared = _usual([entry["configuration"] for entry in entries if entry["type"] == type_])
-    return {**defaults, "configuration": shared} if shared else defaults
+    if shared:
+        defaults["configuration"] = shared
+    return defaults
 
 
 def _usual(data: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -348,13 +348,11 @@ def _glob_matches(named: str, directory: Path) -> list[Path]:
     for name in glob.glob(named, root_dir=directory, recursive=True):
         match = Path(name)
         # Links to directories are followed only in the part before the first wildcard.
-        matched_parts = (match, *match.parents)[: len(match.parts) - fixed]
-        is_linked = any(
-            os.path.islink(directory / part) and os.path.isdir(directory / part)
-            for part in matched_parts
-        )
-        is_yaml = match.suffix.lower() in _SUFFIXES
-        if (is_yaml or os.path.isdir(directory / match)) and not is_linked:
+        below_fixed = (match, *match.parents)[: len(match.parts) - fixed]
+        links = [part for part in below_fixed if os.path.islink(directory / part)]
+        if any(os.path.isdir(directory / link) for link in links):
+            continue
+        if match.suffix.lower() in _SUFFIXES or os.path.isdir(directory / match):
             matches.append(match)
     return matches
 
@@ -438,10 +436,10 @@ def _folder_around(directory: Path) -> str | None:
 
 
 def _layers(directory: Path) -> tuple[set[Path], list[Path]]:
-    """Return the files that others in a folder, or one below, extend.
+    """Return the files that others in a folder, or one below, extend, and those of organizations.
 
-    Return also those of the others that name an organization. Nothing is parsed, as files that
-    have nothing to do with this program may be there.
+    The latter extend a file and name an organization. Nothing is parsed, as files that have nothing
+    to do with this program may be there.
     """
     extended: set[Path] = set()
     applied: list[Path] = []

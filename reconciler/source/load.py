@@ -284,13 +284,12 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
         data["organization"] = desired.organization
     data |= {"prune": scope.prune, "scope": list(scope.globs)}
     data |= shared_settings(desired, scope.file)
-    entries: list[Webhook | Absent] = [
-        *(webhook for webhook in desired.webhooks if webhook.file == scope.file),
-        *(entry for entry in desired.absent if entry.file == scope.file),
-    ]
     # Positions are looked up by index, so the order must be that of the file.
+    entries: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
     entries.sort(key=lambda entry: entry.index)
-    data["webhooks"] = [_entry(entry, desired.literals) for entry in entries]
+    data["webhooks"] = [
+        _entry(entry, desired.literals) for entry in entries if entry.file == scope.file
+    ]
     return data
 
 
@@ -333,9 +332,11 @@ def _entry(entry: Webhook | Absent, literals: Mapping[SecretRef, Secret]) -> dic
 
 def _value(field: Field, value: Value, literals: Mapping[SecretRef, Secret]) -> Any:
     """Return the value of a field as plain data, without secrets."""
-    if not isinstance(value, SecretRef):
-        return with_ascii_host(value) if field.is_url and isinstance(value, str) else value
-    if field.is_url and value in literals:
+    if isinstance(value, SecretRef):
         # A policy for hosts must see that of every URL in the file.
-        return literals[value].shown_url()
-    return value.tree()
+        if field.is_url and value in literals:
+            return literals[value].shown_url()
+        return value.tree()
+    if field.is_url and isinstance(value, str):
+        return with_ascii_host(value)
+    return value

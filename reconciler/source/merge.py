@@ -97,17 +97,15 @@ class Layers(NamedTuple):
 
     def find(self, entry: Any) -> int | None:
         """Return the number of the webhook that an entry of the next layer changes, if any."""
-        numbers: Sequence[int] = ()
-        match entry:
-            case {"name": str(name)}:
-                numbers = self.numbers.get(name, ())
-        if len(numbers) > 1:  # webhooks with the same name have ids
-            numbers = [
-                number
-                for number in numbers
-                if mapping(self.webhooks[number].data).get("id") == entry.get("id")
-            ]
-        return next(iter(numbers), None)
+        values = mapping(entry)
+        name = values.get("name")
+        numbers = self.numbers.get(name, ()) if isinstance(name, str) else ()
+        for number in numbers:
+            # Webhooks with the same name have ids.
+            webhook = mapping(self.webhooks[number].data)
+            if len(numbers) == 1 or webhook.get("id") == values.get("id"):
+                return number
+        return None
 
 
 def merge(layers: Sequence[Layer], directory: str) -> Layers:
@@ -144,23 +142,21 @@ def _with_layer(below: Layers, layer: Layer, directory: str) -> Layers:
         if isinstance(name, str):
             numbers[name] = (*numbers.get(name, ()), len(webhooks))
         # Merging into an empty mapping drops REMOVED, which only overlays have.
-        is_overlay = layer.ancestors and mapping(entry)
-        webhooks.append(
-            MergedWebhook(_merge_mappings({}, entry) if is_overlay else entry, (source,))
-        )
+        if layer.ancestors and mapping(entry):
+            entry = _merge_mappings({}, entry)
+        webhooks.append(MergedWebhook(entry, (source,)))
     return Layers((*below.layers, layer), root, tuple(webhooks), numbers)
 
 
 def _with_types(below: Layers, root: _Values) -> list[MergedWebhook]:
     """Return the webhooks below, without the configuration of a type that `defaults` change."""
-    if not _retyped(_default_type(below.root), _default_type(root)):
-        return list(below.webhooks)
-    return [
-        webhook
-        if "type" in mapping(webhook.data)
-        else webhook._replace(data=_without(webhook.data, "configuration"))
-        for webhook in below.webhooks
-    ]
+    webhooks = list(below.webhooks)
+    if _retyped(_default_type(below.root), _default_type(root)):
+        for number, webhook in enumerate(webhooks):
+            if "type" not in mapping(webhook.data):
+                data = _without(webhook.data, "configuration")
+                webhooks[number] = webhook._replace(data=data)
+    return webhooks
 
 
 def _merge_entries(

@@ -7,7 +7,7 @@ it is correct wherever it is used, and an error is reported at its line.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 from typing import Any, Final
 
 from reconciler.findings import Finding, Place, error, note, related, warning
@@ -109,14 +109,12 @@ def _conflicts(layers: Sequence[Layer], below: Callable[[Layer], Layers]) -> Ite
     if not any(_added(layer) for layer in layers):
         return
     # What a layer extends does not have these names.
-    declared = {
-        layer: {
-            name: entry
-            for name, entry in layer.named.items()
-            if below(layer).find(entry.data) is None
+    declared: dict[Layer, dict[str, Entry]] = {}
+    for layer in layers:
+        merged = below(layer)
+        declared[layer] = {
+            name: entry for name, entry in layer.named.items() if merged.find(entry.data) is None
         }
-        for layer in layers
-    }
     for earlier, later in combinations(layers, 2):
         # The check of the later file against what it extends reports these.
         if earlier in later.ancestors:
@@ -165,7 +163,7 @@ def _added(layer: Layer) -> set[str]:
 def _root_findings(layer: Layer, below: Layers, parents: Mapping[str, Layer]) -> Iterator[Finding]:
     root = {key: value for key, value in layer.values.items() if key != "webhooks"}
     yield from _removals(layer.file, (), root, below.root, below)
-    ignored = [glob for parent in layer.ancestors for glob in texts(parent.values.get("ignore"))]
+    ignored = chain.from_iterable(texts(parent.values.get("ignore")) for parent in layer.ancestors)
     for key, known in (("ignore", set(ignored)), ("protect", set(parents))):
         globs = texts(layer.values.get(key))
         if globs and known.issuperset(globs):
@@ -255,11 +253,10 @@ class _Entries:
         self._suggestions = _MAX_SUGGESTIONS
         self._changed: dict[int, Entry] = {}
         # The webhooks that the file extends, by their former names.
-        self._renamed = {
-            name: webhook
-            for webhook in below.webhooks
-            for name in texts(mapping(webhook.data).get("previously"))
-        }
+        self._renamed: dict[str, MergedWebhook] = {}
+        for webhook in below.webhooks:
+            former = texts(mapping(webhook.data).get("previously"))
+            self._renamed |= dict.fromkeys(former, webhook)
         relaxed = set(texts(layer.values.get("unprotect")))
         self._protected = {glob: by for glob, by in parents.items() if glob not in relaxed}
         self._protecting = Globs(self._protected)

@@ -92,12 +92,10 @@ def check_policies(
             findings.append(
                 error("policy", _message(parts, rejected), f"required by policy {name}", place)
             )
-    findings = add_positions(loaded.files, findings)
-    return loaded._replace(
-        desired=None if findings else loaded.desired,
-        findings=tuple(sorted((*loaded.findings, *findings), key=sort_key)),
-        policies=digests,
-    )
+    if findings:
+        findings = [*loaded.findings, *add_positions(loaded.files, findings)]
+        loaded = loaded._replace(desired=None, findings=tuple(sorted(findings, key=sort_key)))
+    return loaded._replace(policies=digests)
 
 
 def _policy(name: str, read: Callable[[str], bytes]) -> tuple[_Parts, str]:
@@ -156,14 +154,13 @@ def _parts(schema: Any) -> _Parts:
         if not isinstance(part, dict):
             continue
         for keyword, value in part.items():
+            below = (*path, keyword)
             if keyword in _MAPS and isinstance(value, dict):
-                waiting.extend(((*path, keyword, key), inner) for key, inner in value.items())
+                waiting.extend(((*below, key), inner) for key, inner in value.items())
             elif keyword in _SCHEMAS and isinstance(value, list):
-                waiting.extend(
-                    ((*path, keyword, str(index)), inner) for index, inner in enumerate(value)
-                )
+                waiting.extend(((*below, str(index)), inner) for index, inner in enumerate(value))
             elif keyword in _SCHEMAS:
-                waiting.append(((*path, keyword), value))
+                waiting.append((below, value))
     return parts
 
 
@@ -176,12 +173,9 @@ def _check_parts(name: str, parts: _Parts) -> None:
         known = _KEYWORDS if path else _KEYWORDS | {"$id", "$schema"}
         for keyword in part:
             if keyword not in known and not keyword.startswith("x-"):
-                raise _unusable(
-                    name,
-                    f"has the unknown keyword `{keyword}`",
-                    did_you_mean(keyword, known)
-                    or "use keywords of JSON Schema 2020-12, or name an annotation `x-...`",
-                )
+                hint = "use keywords of JSON Schema 2020-12, or name an annotation `x-...`"
+                hint = did_you_mean(keyword, known) or hint
+                raise _unusable(name, f"has the unknown keyword `{keyword}`", hint)
         reference = part.get("$ref")
         if not isinstance(reference, str):
             continue

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
 from reconciler.errors import ConfigurationError, StalePlanError
-from reconciler.findings import Position, error
+from reconciler.findings import Finding, Position, error
 from reconciler.model import Desired
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import OperationDigest
@@ -75,19 +76,21 @@ def save_run(
     """
     # Also those that the plan does not send, because the whole configuration is saved.
     for files in loaded:
+        assert files.desired is not None, "a plan of invalid files"
         _refuse_literals(files.desired)
     # Allowed deletes are not saved: the plan is blocked until they are allowed again.
     blocked = iter(guard_all(run.plans))
-    judged = tuple(
-        result._replace(value=result.value and result.value._replace(blocked=next(blocked)))
-        for result in run.organizations
-    )
+    judged = []
+    for result in run.organizations:
+        if result.value is not None:
+            result = result._replace(value=result.value._replace(blocked=next(blocked)))
+        judged.append(result)
     extra = [
         {"policies": dict(files.policies), "configuration": list(_configuration(files))}
         for files in loaded
     ]
     tree = {
-        **run_tree(RunPlan(judged), extra),
+        **run_tree(RunPlan(tuple(judged)), extra),
         "options": {
             "only": list(options.only),
             "prune": options.prune,
@@ -169,17 +172,15 @@ def _check_schema(tree: Mapping[str, Any], file: str) -> None:
 
 def _review(tree: Mapping[str, Any], file: str) -> Review:
     """Return the review of an organization in a plan document that conforms to its schema."""
-    operations = {
-        OperationDigest(digest, operation["id"], operation["name"])
-        for operation in tree["operations"]
-        for digest in operation["digests"]
-    }
-    replaced = {
-        (operation["id"], change["path"][-1])
-        for operation in tree["operations"]
-        for change in operation.get("fields", ())
-        if change["change"] == "resent"
-    }
+    operations: set[OperationDigest] = set()
+    replaced: set[tuple[str, str]] = set()
+    for operation in tree["operations"]:
+        id_ = operation["id"]
+        for digest in operation["digests"]:
+            operations.add(OperationDigest(digest, id_, operation["name"]))
+        for change in operation.get("fields", ()):
+            if change["change"] == "resent":
+                replaced.add((id_, change["path"][-1]))
     review = Review(
         origin=tree["origin"],
         organization=tree["organization"]["id"],
@@ -207,18 +208,15 @@ def _refuse_edited(file: str) -> NoReturn:
     raise StalePlanError(f"{file} was changed after it was saved", hint=_AGAIN)
 
 
-def _refuse_literals(desired: Desired | None) -> None:
-    findings = tuple(
-        error(
-            "literal-in-plan",
-            f"{field} of webhook {json.dumps(webhook.name)} is a literal value in the file",
-            f"keep it in a variable or a file: {REFERENCE}",
-            webhook.position,
-        )
-        for webhook in (desired.webhooks if desired is not None else ())
-        for field, ref in webhook.references
-        if ref.is_literal
-    )
+def _refuse_literals(desired: Desired) -> None:
+    findings: list[Finding] = []
+    hint = f"keep it in a variable or a file: {REFERENCE}"
+    for webhook in desired.webhooks:
+        for field, ref in webhook.references:
+            if ref.is_literal:
+                where = f"{field} of webhook {json.dumps(webhook.name)}"
+                message = f"{where} is a literal value in the file"
+                findings.append(error("literal-in-plan", message, hint, webhook.position))
     if findings:
         raise ConfigurationError(
             "the plan cannot be saved: files contain secrets as text", findings=findings
@@ -238,13 +236,17 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
             "file": document.file,
             "content": {**root, "webhooks": webhooks},
             "lines": [
-                position.line
-                if position.file == document.file
-                else {"file": position.file, "line": position.line}
-                for key in LISTED
-                for position in document.positions(key)
+                _line(position, document.file)
+                for position in chain.from_iterable(map(document.positions, LISTED))
             ],
         }
+
+
+def _line(position: Position, file: str) -> int | dict[str, Any]:
+    """Return a line of `file`, or of one that it extends."""
+    if position.file == file:
+        return position.line
+    return {"file": position.file, "line": position.line}
 
 
 def _to_document(saved: Mapping[str, Any]) -> Document:

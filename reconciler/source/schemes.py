@@ -188,15 +188,12 @@ def _forbidden_file(path: str) -> str | None:
     if path.startswith("/var/run/"):
         path = path.removeprefix("/var")
     parts = path.split("/")
-    is_forbidden = (
-        f"{path}/".startswith(tuple(f"{folder}/" for folder in _FORBIDDEN_FOLDERS))
-        or not _FORBIDDEN_PARTS.isdisjoint(parts)
-        or any(
-            folder in (".config", "roaming") and program in _CREDENTIAL_FOLDERS
-            for folder, program in pairwise(parts)
-        )
-    )
-    return "system files and credentials of other programs" if is_forbidden else None
+    owner = "system files and credentials of other programs"
+    forbidden_folders = tuple(f"{folder}/" for folder in _FORBIDDEN_FOLDERS)
+    if f"{path}/".startswith(forbidden_folders) or not _FORBIDDEN_PARTS.isdisjoint(parts):
+        return owner
+    programs = {program for folder, program in pairwise(parts) if folder in (".config", "roaming")}
+    return None if _CREDENTIAL_FOLDERS.isdisjoint(programs) else owner
 
 
 def _read_file(name: str, machine: Machine, check: _Check) -> str:
@@ -364,7 +361,8 @@ def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tup
     for line in lines:
         # An organization's name may have colons and spaces, so it ends only before a reference.
         prefix = re.match(rf"(?!(?:{KEYS}):)(.+?):\s+(?=(?:{KEYS}):)", line)
-        for pattern in re.split(r"[\s,]+", line[prefix.end() if prefix else 0 :].strip()):
+        rest = line if prefix is None else line[prefix.end() :]
+        for pattern in re.split(r"[\s,]+", rest.strip()):
             if re.match(rf"(?:{KEYS}):.", pattern) is None:
                 raise UsageError(
                     f"--allow-secret takes {ARGUMENT} (globs allowed), not '{pattern}'",
@@ -372,7 +370,9 @@ def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tup
                 )
             if prefix is None or prefix[1] == organization:
                 patterns.append(pattern)
-    return tuple(patterns) or ((_NOTHING,) if lines else ())
+    if lines and not patterns:
+        return (_NOTHING,)
+    return tuple(patterns)
 
 
 def _resolved(pattern: str, directory: Path) -> Iterator[str]:

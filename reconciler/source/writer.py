@@ -62,9 +62,13 @@ def _mapping(data: Mapping[str, Any], comment: _Comment, path: DataPath) -> Iter
         if not (is_section and value) and _fits(key, value, comment, inner_path):
             yield f"{key}: {inline(value)}{note}"
             continue
-        is_list = isinstance(value, list)
-        yield f"{key}:{note if is_list and not is_section else ''}"
-        for line in (_list if is_list else _mapping)(value, comment, inner_path):
+        if isinstance(value, list):
+            lines = _list(value, comment, inner_path)
+        else:
+            lines = _mapping(value, comment, inner_path)
+            note = ""
+        yield f"{key}:{note}"
+        for line in lines:
             yield f"  {line}".rstrip()
 
 
@@ -211,8 +215,9 @@ def unified_diff(name: str, before: bytes, after: bytes) -> str:
     old, new = (text.decode("utf-8").splitlines(keepends=True) for text in (before, after))
     lines = []
     for line in difflib.unified_diff(old, new, _in_patch(f"a/{name}"), _in_patch(f"b/{name}")):
-        missing_end = not line.endswith("\n")
-        lines.append(f"{line}\n\\ No newline at end of file\n" if missing_end else line)
+        lines.append(line)
+        if not line.endswith("\n"):
+            lines.append("\n\\ No newline at end of file\n")
     return "".join(lines)
 
 

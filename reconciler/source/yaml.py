@@ -279,11 +279,9 @@ class _Reader:
 
     def _error(self, rule: str, event: Any = None) -> _Stopped:
         """Record an error at an event, else at the first line; it makes the data unusable."""
-        position = (
-            Position(self._file, 1)
-            if event is None
-            else _position(self._file, event.start_mark, event.end_mark)
-        )
+        position = Position(self._file, 1)
+        if event is not None:
+            position = _position(self._file, event.start_mark, event.end_mark)
         self.findings.append(fault(rule, position))
         return _Stopped()
 
@@ -366,8 +364,10 @@ def nodes(text: str) -> list[Node]:
                 node = _node(event, anchors)
                 if stack:
                     stack[-1].items.append(node)
-                is_collection = isinstance(event, yaml.CollectionStartEvent)
-                (stack if is_collection else ended).append(node)
+                if isinstance(event, yaml.CollectionStartEvent):
+                    stack.append(node)
+                else:
+                    ended.append(node)
             event = parser.get_event()
     except yaml.YAMLError:
         return []
