@@ -98,8 +98,8 @@ class Process(NamedTuple):
             signal.signal(signal.SIGHUP, _terminate)
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                redirected = sys.platform == "win32" and not stream.isatty()
-                encoding = "utf-8" if redirected else None
+                is_redirected = sys.platform == "win32" and not stream.isatty()
+                encoding = "utf-8" if is_redirected else None
                 stream.reconfigure(encoding=encoding, errors="backslashreplace")
         # A program that is started without a stream has None in its place.
         return cls(
@@ -205,7 +205,7 @@ class Console:
         With `--quiet` only an `essential` one: a requested document, or a failure.
         """
         if essential or self.verbosity >= 0:
-            self._write(self.process.stdout, text if text.endswith("\n") else f"{text}\n")
+            self._write_lines(self.process.stdout, text)
 
     def info(self, text: str) -> None:
         """Write a message to standard error, unless the run is quiet."""
@@ -249,7 +249,7 @@ class Console:
 
     def write_stderr(self, text: str) -> None:
         """Write lines to standard error, even if the run is quiet."""
-        self._write(self.process.stderr, text if text.endswith("\n") else f"{text}\n")
+        self._write_lines(self.process.stderr, text)
 
     def status(self, text: str) -> None:
         """Replace the status line until the next output; empty text clears it."""
@@ -295,6 +295,9 @@ class Console:
         for secret in self._secrets:  # first, because a secret may contain a token
             text = secret.redact(text)
         return _TOKENS.sub("***", text)
+
+    def _write_lines(self, stream: TextIO, text: str) -> None:
+        self._write(stream, text.removesuffix("\n") + "\n")
 
     def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
         text = self.redact(text)

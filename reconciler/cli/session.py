@@ -103,9 +103,10 @@ class Session:
 
         profile = key = None
         if files is not None and not self.local:
+            declared = files.key()
             if files.profile:
                 profile = Setting(value=files.profile, source=f"profile in {files.paths[0]}")
-            if (declared := files.key()) is not None:
+            if declared is not None:
                 key = Setting(value=declared, source=f"api_key in {files.paths[0]}")
         settings = resolve(
             self.command_line,
@@ -176,13 +177,17 @@ class Session:
         words: list[str] = []
         for option in options:
             value = values.get(option.name or "")
+            # Not by its truth: `--allow-deletes 0` is one of the options.
             if value in (None, "", ()) or value is False or not isinstance(option, click.Option):
                 continue
+            name = option.opts[0]
             if option.is_flag:
-                words.append(option.opts[0])
-                continue
-            for item in value if option.multiple else (value,):
-                words += [option.opts[0], f"{item:g}" if isinstance(item, float) else str(item)]
+                words.append(name)
+            elif option.multiple:
+                for item in value:
+                    words += [name, item]
+            else:
+                words += [name, f"{value:g}" if isinstance(value, float) else str(value)]
         return tuple(words)
 
     def suggest(
@@ -228,8 +233,8 @@ class Session:
         sources = workflow.load_all(self.inputs._replace(apply_options=apply_options))
         names = self.show_loaded(sources)
         self._warn_of_gone(sources)
-        first, second, _ = DEFAULT_FILES
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
+        first, second, _ = DEFAULT_FILES
         if not self.files and first in names and os.path.lexists(self.process.directory / second):
             self.console.message("note", f"{second} is not read, because {first} exists")
         return sources

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from reconciler.render import PLAIN, View, paint
@@ -58,7 +59,10 @@ def flow(atoms: Iterable[Atom], view: View, *, start: str, indent: int = 2) -> l
 
 def paragraphs(texts: Iterable[str], view: View) -> list[str]:
     """Return each sentence as wrapped lines."""
-    return [line for text in texts for line in flow(sentence(text), view, start="")]
+    lines: list[str] = []
+    for text in texts:
+        lines += flow(sentence(text), view, start="")
+    return lines
 
 
 def message_lines(start: str, text: str, view: View, indent: int = 2) -> list[str]:
@@ -107,17 +111,16 @@ def lay_out(rows: Sequence[Row], view: View, *, cut: bool = False) -> list[str]:
 
 
 def _columns_of(rows: Sequence[Row], width: int) -> _Columns:
-    fields = [field for row in rows for field in row.fields]
     names = (_indent(row) + 2 + columns(row.name) for row in rows)
-    what = 2 + _widest(names, _INDENT + 2 + max(12, width // 3))
-    if fields:
+    what = 2 + widest(names, _INDENT + 2 + max(12, width // 3))
+    labels = [columns(field.label) for field in chain.from_iterable(row.fields for row in rows)]
+    if labels:
         # A long label is rare, and must not push all values to the right.
-        labels = (columns(field.label) for field in fields)
-        what = max(what, _FIELDS + _widest(labels, 20) + 2)
-    details = what + 2 + _widest((columns(row.what) for row in rows), max(12, width // 4))
+        what = max(what, _FIELDS + widest(labels, 20) + 2)
+    details = what + 2 + widest((columns(row.what) for row in rows), max(12, width // 4))
     room = width - max((columns(row.place) for row in rows), default=0) - 2 - details
     # Only the rows that fit are aligned; the others are wrapped.
-    place = details + _widest((columns(" ".join(row.pieces)) for row in rows), room) + 2
+    place = details + widest((columns(" ".join(row.pieces)) for row in rows), room) + 2
     # Below a wide first column, continued lines would be too narrow: they start further left.
     if what <= width // 2:
         return _Columns(what, details, place, row_indent=what, field_indent=what)
@@ -165,7 +168,7 @@ def _indent(row: Row) -> int:
     return _INDENT
 
 
-def _widest(sizes: Iterable[int], most: int) -> int:
+def widest(sizes: Iterable[int], most: int) -> int:
     """Return the widest size up to `most`, so that an outlier does not widen the column."""
     return max((size for size in sizes if size <= most), default=0)
 

@@ -70,7 +70,8 @@ def applied(run: RunReport) -> str:
     # Without a report, all that an organization was to change is left.
     for result, number in zip(run.organizations, run.confirmed, strict=False):
         if result.value is None:
-            counted["not_started" if result.problem is None else OUTCOMES[Failed]] += number
+            state = "not_started" if result.problem is None else OUTCOMES[Failed]
+            counted[state] += number
     outcomes = numbers((number, name.replace("_", " ")) for name, number in counted.items())
     done = sum(len(report.applied) for report in run.reports)
     total = plural(counted.total(), "change")
@@ -175,14 +176,14 @@ def _needs_step(result: OrganizationResult[Report]) -> bool:
 
 def _to_edit(report: Report) -> list[str]:
     """Return the webhooks that the same files cannot change: their values were not accepted."""
-    return [
-        quote(outcome.operation.name)
-        for outcome in report.outcomes
-        if isinstance(outcome, Failed)
-        and outcome.code in _NOT_ACCEPTED
-        and outcome.hint
-        and RUN_AGAIN not in outcome.hint
-    ]
+    names = []
+    for outcome in report.outcomes:
+        if not isinstance(outcome, Failed) or outcome.code not in _NOT_ACCEPTED:
+            continue
+        # With this help, the same request may succeed.
+        if outcome.hint and RUN_AGAIN not in outcome.hint:
+            names.append(quote(outcome.operation.name))
+    return names
 
 
 def _lacking(report: Report) -> str:

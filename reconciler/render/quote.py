@@ -31,10 +31,10 @@ _COLON_COMMAND: Final = re.compile(r"(?:(?<=^)|(?<=\s)):(?=:)")
 # of a Buildkite group at the start of a line.
 _FIRST: Final = ('"', " ", "(", "--- ", "+++ ", "~~~ ")
 
-CONNECTING: Final = frozenset(
+_CONNECTING: Final = frozenset(
     ("plan", "apply", "status", "drift", "check", "doctor", "export", "init")
 )
-READING: Final = CONNECTING - {"init"} | {"validate", "render"}
+_READING: Final = _CONNECTING - {"init"} | {"validate", "render"}
 """The commands that connect, and those that read files, as suggested commands do."""
 
 
@@ -81,9 +81,9 @@ def with_options(text: str, options: Sequence[str]) -> str:
             return match[0]
         # Its path may be a saved plan.
         has_path = rest.startswith(" ") and not rest.startswith(" -")
-        if command in READING and not has_path and "-f" not in words:
+        if command in _READING and not has_path and "-f" not in words:
             added += of_files
-        if command in CONNECTING and names.isdisjoint(words):
+        if command in _CONNECTING and names.isdisjoint(words):
             added += of_server
         shown = command_line(added)
         return f"`webhooks {command}{shown and ' '}{shown}{rest}`"

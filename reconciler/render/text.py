@@ -163,15 +163,13 @@ def _tables(entries: Iterable[RunRow], view: View) -> Iterator[list[str]]:
 
 def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     """Render what drifted, with both ways out, what is not applied yet, and the edits as a diff."""
-    drifted = [
-        RunRow(block.organizations, row)
-        for block in drift_blocks(report, view)
-        for row in _with_ways(block)
-    ]
+    drifted: list[RunRow] = []
+    for block in drift_blocks(report, view):
+        drifted += [RunRow(block.organizations, row) for row in _with_ways(block)]
     parts = [*_tables(drifted, view)]
     for title, command, entries in drift_others(report, view):
         lines = paragraphs([title], view) + _command(command)
-        parts.append([*lines, *(line for table in _tables(entries, view) for line in table)])
+        parts.append([*lines, *chain.from_iterable(_tables(entries, view))])
     texts, command = drift_conclusion(report, view)
     parts.append(paragraphs(texts, view) + _command(command))
     if not report.accepted:
@@ -256,10 +254,10 @@ def _notes(combined: Combined, view: View) -> Iterable[Sequence[str]]:
     for references, places in combined.secrets:
         atoms: list[Atom] = []
         for reference, names in references:
-            # Another reference may follow the names.
-            end = "" if reference == references[-1][0] else ";"
             atoms.append(Atom(f"{reference} in" if names else reference))
-            atoms += _listed(names, end)
+            # Another reference may follow the names.
+            is_last = reference == references[-1][0]
+            atoms += _listed(names, "" if is_last else ";")
         first, *others = _listed(places)
         atoms += [Atom(f"-> {first.text}", gap="  "), *others]
         lines += flow(atoms, view, start="  ", indent=6)
@@ -375,5 +373,7 @@ def _window(line: str, start: int, room: int) -> tuple[str, str, int]:
 def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
     """Return items as the atoms of a list; `end` follows the last one."""
     shown = [*items]
-    last = shown[-1:]
-    return [*(Atom(f"{item},") for item in shown[:-1]), *(Atom(f"{item}{end}") for item in last)]
+    if not shown:
+        return []
+    *others, last = shown
+    return [*(Atom(f"{item},") for item in others), Atom(f"{last}{end}")]

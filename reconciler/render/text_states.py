@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from reconciler.findings import plural
@@ -18,6 +18,7 @@ from reconciler.render.layout import (
     lay_out,
     message_lines,
     paragraphs,
+    widest,
 )
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
@@ -69,19 +70,14 @@ def _status(status: LiveStatus, view: View) -> str:
     if not view.failing_only:
         # A failed delivery needs someone at once; drift may wait.
         shown = sorted(status.webhooks, key=lambda webhook: not webhook.is_failing)
-    width = _destination_width(shown)
+    # Aligned by hand, because the layout wraps the words of a row as one text.
+    destinations = (columns(quote(webhook.webhook.destination)) for webhook in shown)
+    width = widest(destinations, _MAX_DESTINATION)
     rows = [_status_row(webhook, width, view) for webhook in shown]
     title = f"CloudTruth webhooks for {quote(status.organization.name)}"
     # With -v everything is shown, and on a narrow screen a cut row would only have the name.
     lines = lay_out(rows, view, cut=view.verbosity <= 0 and view.width >= _MIN_CUT)
     return joined([title], lines or ["  none"], end)
-
-
-def _destination_width(shown: Iterable[WebhookStatus]) -> int:
-    """Return the width of the longest destination, of those that are aligned."""
-    # Aligned by hand, because the layout wraps the words of a row as one text.
-    widths = (columns(quote(webhook.webhook.destination)) for webhook in shown)
-    return max((size for size in widths if size <= _MAX_DESTINATION), default=0)
 
 
 def _status_row(status: WebhookStatus, width: int, view: View) -> Row:
@@ -167,8 +163,8 @@ def _drift(status: LiveStatus) -> str:
         return f"No drift{words.in_compared_fields(plan)}.{edited}"
     counts = []
     for state, number in status.drift.items():
-        is_plural = state is ManagementStatus.DIFFERS and number > 1
-        counts.append(f"{number} {'differ' if is_plural else state}")
+        verb = "differ" if number > 1 and state is ManagementStatus.DIFFERS else state
+        counts.append(f"{number} {verb}")
     # Without a previous configuration, a difference may be a file change.
     title = "Differences"
     if None not in labels:

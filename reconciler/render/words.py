@@ -64,9 +64,8 @@ def summary(plan: Plan) -> str:
         if number:
             text += f"; {number} unchanged"
         return f"{text}."
-    text = "No changes. 1 webhook matches"
-    if number != 1:
-        text = f"No changes. {number} webhooks match"
+    verb = "matches" if number == 1 else "match"
+    text = f"No changes. {plural(number, 'webhook')} {verb}"
     return f"{text}{in_compared_fields(plan)}.{hidden_values([plan])}"
 
 
@@ -197,15 +196,14 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
             reference = f" ({shown(str(use.reference))})" if names else ""
             fields = groups.setdefault(title, {})
             fields.setdefault((use.field, reference), []).append(use.webhook)
+    separator = "; " if names else ", "
     lines = []
     for title, fields in groups.items():
         listed = []
         for (field, reference), webhooks in fields.items():
-            who = plural(len(webhooks), "webhook")
-            if names:
-                who = ", ".join(map(shown, webhooks))
+            who = ", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook")
             listed.append(f"{shown(field)} of {who}{reference}")
-        lines.append(f"{title}: {('; ' if names else ', ').join(listed)}")
+        lines.append(f"{title}: {separator.join(listed)}")
     return lines
 
 
@@ -356,11 +354,9 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
         # Text with escaped characters cannot be copied.
         if prose(shown) == shown:
             yield purpose, text
-    number = plan.counted_deletes
-    # --allow-deletes takes the number of all deletes of a run.
-    if total is not None:
-        number = total
     if view.apply_options is not None:
+        # --allow-deletes takes the number of all deletes of a run.
+        number = plan.counted_deletes if total is None else total
         purpose = "override the guards once"
         if number:
             purpose = f"allow {plural(number, 'delete')} once"
@@ -374,14 +370,22 @@ def apply_command(view: View, *option: str, command: str = "apply") -> str:
 
     Empty if a command cannot show a name or path. Another `command` has the same options.
     """
-    options = view.apply_options or ()
-    # Without the option of this name, and the value after it.
-    others = [
-        word
-        for index, word in enumerate(options)
-        if word not in option[:1] and (index == 0 or options[index - 1] not in option[:1])
-    ]
     words = ["webhooks", command]
     if view.plan_file is not None:
         words.append(view.plan_file)
-    return command_line([*words, *others, *option])
+    options = list(view.apply_options or ())
+    if option:
+        options = without_option(option[0], options)
+    return command_line([*words, *options, *option])
+
+
+def without_option(name: str, options: Iterable[str]) -> list[str]:
+    """Return the words of a command line without this option, and without the values after it."""
+    words = iter(options)
+    others: list[str] = []
+    for word in words:
+        if word == name:
+            next(words)
+        else:
+            others.append(word)
+    return others

@@ -14,11 +14,13 @@ from reconciler.errors import (
 from reconciler.findings import Finding, Place, Position, has_errors, note, sort_key
 from reconciler.kinds import KINDS
 from reconciler.model import (
+    Absent,
     Desired,
     Live,
     LiveWebhook,
     Organization,
     SecretRef,
+    Webhook,
 )
 from reconciler.planning import planner
 from reconciler.planning.guards import guard_all
@@ -29,7 +31,7 @@ from reconciler.planning.review import Review
 from reconciler.planning.run import RunPlan
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
-from reconciler.render.words import shorten
+from reconciler.render.words import shorten, without_option
 from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import default_path
@@ -107,10 +109,8 @@ def _with_positions(plan: Plan, loaded: Loaded) -> Plan:
         if isinstance(operation, Update):
             webhook = operation.after
             document = loaded.documents[webhook.file]
-            written = [
-                document.written_at(("webhooks", webhook.index, *change.path))
-                for change in operation.fields
-            ]
+            path = ("webhooks", webhook.index)
+            written = [document.written_at((*path, *change.path)) for change in operation.fields]
             here = webhook.position.file if webhook.position is not None else None
             if here not in {place.file for place in written}:
                 places[number] = written[0]
@@ -192,7 +192,7 @@ def _command_with(
 ) -> str:
     """Return the command that also reads the files that were not read."""
     inputs = checked.inputs
-    options = _without_paths(inputs.apply_options or ())
+    options = without_option("-f", inputs.apply_options or ())
     if checked.desired.organization is None and "--organization" not in options:
         # Another file may name it; files that do not are then refused without the option.
         options += ["--organization", organization.name]
@@ -200,17 +200,6 @@ def _command_with(
     names = [*(inputs.paths or (default_path(inputs.directory),)), *others]
     file_options = [word for name in names for word in ("-f", name)]
     return shlex.join(["webhooks", "plan", *file_options, *options])
-
-
-def _without_paths(options: Iterable[str]) -> list[str]:
-    words = iter(options)
-    others: list[str] = []
-    for word in words:
-        if word == "-f":
-            next(words)  # its path
-        else:
-            others.append(word)
-    return others
 
 
 def _removed(other: DeclaredElsewhere) -> Finding:
@@ -243,10 +232,10 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
     listing = reader.list()
     # A declared id must not look deleted because of a listing that moved while it was read.
     listed = {webhook.id for webhook in listing}
-    pinned = {webhook.id for webhook in desired.webhooks if webhook.id is not None}
-    pinned |= {webhook.id for webhook in desired.absent if webhook.id is not None}
+    entries: tuple[Webhook | Absent, ...] = (*desired.webhooks, *desired.absent)
+    pinned = {entry.id for entry in entries if entry.id is not None}
     read = [reader.get(id_) for id_ in sorted(pinned - listed)]
-    return (*listing, *(webhook for webhook in read if webhook is not None))
+    return (*listing, *filter(None, read))
 
 
 def _check_organization(

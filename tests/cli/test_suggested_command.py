@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from reconciler.cli.main import program
-from reconciler.render.quote import CONNECTING, READING, with_options
+from reconciler.render.quote import _CONNECTING, _READING, with_options
 from tests.cli.conftest import SECRETS, File, Shell, expect
 from tests.folders import ROOT
 
@@ -62,9 +62,9 @@ def test_every_suggested_command_is_completed() -> None:
     accepted: dict[str, set[str | None]] = {}
     for name in set(commands.commands) - {"ci", "reconcile", "slack"}:
         accepted[name] = {parameter.name for parameter in commands.load(name).params}
-    assert {name for name, options in accepted.items() if "local" in options} == CONNECTING
+    assert {name for name, options in accepted.items() if "local" in options} == _CONNECTING
     reads = {name for name, options in accepted.items() if "file" in options}
-    assert reads - {"init"} == READING
+    assert reads - {"init"} == _READING
     bare = re.compile(rf"(?<!`)\bwebhooks ({'|'.join(accepted)})\b(?!`)")
     messages = [
         f"{path.name}: {text.value}"

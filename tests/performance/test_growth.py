@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from reconciler.api.wire import live_webhook
-from reconciler.cli.commands.render import provenance
+from reconciler.cli.commands.render import _provenance
 from reconciler.model import Desired, Live, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
@@ -140,7 +140,7 @@ def _undeclared(count: int) -> Plan:
 def _commented(count: int) -> str:
     found = loaded(count)
     (data,) = configurations(desired(count)).values()
-    values = provenance(found, "webhooks.yaml", data)
+    values = _provenance(found, "webhooks.yaml", data)
     return yaml_text(data, lambda path: str(values.get(path, "")))
 
 

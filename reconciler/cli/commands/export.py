@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.findings import plural
-from reconciler.model import Live, Secret, SecretRef
+from reconciler.model import Live, Secret, SecretRef, Webhook
 from reconciler.planning.names import require_matches
 from reconciler.planning.readback import nonempty, plausible
 from reconciler.render.quote import prose, quote
@@ -135,9 +136,12 @@ def _with_declared(
     A new reference for a token that has one would replace the token at the next update.
     """
     known = (None, live.organization.id, live.organization.name)
-    own = [source.checked for source in sources if source.files.organization in known]
-    webhooks = [webhook for checked in own for webhook in checked.desired.webhooks]
-    names = {out, *(name for checked in own for name in checked.loaded.documents)}
+    webhooks: list[Webhook] = []
+    names = {out}
+    for source in sources:
+        if source.files.organization in known:
+            webhooks += source.checked.desired.webhooks
+            names |= source.checked.loaded.documents.keys()
     in_files = variables_elsewhere(
         names, inputs.directory, inputs.git, inputs.environ, live.organization
     )
@@ -156,17 +160,16 @@ def parse_tokens(values: Sequence[str]) -> Tokens:
     named: dict[str, SecretRef] = {}
     for value in values:
         match = _NAMED.fullmatch(value)
-        username = None if match is None else match["username"]
-        reference = parse_reference(value if match is None else match["reference"])
-        if username is not None:
-            named[username] = reference
-        elif shared is None:
-            shared = reference
-        else:
+        if match is not None:
+            named[match["username"]] = parse_reference(match["reference"])
+            continue
+        reference = parse_reference(value)
+        if shared is not None:
             raise UsageError(
                 "--token gives two references for all hidden tokens",
                 hint="add the username to each: --token USERNAME=env:NAME",
             )
+        shared = reference
     return Tokens(shared, named)
 
 
@@ -175,40 +178,36 @@ def with_visible(tokens: Tokens, live: Live) -> Tokens:
 
     Raises UsageError unless equal tokens have one reference, and different ones different ones.
     """
-    webhooks = [
-        webhook
-        for webhook in live.webhooks
-        if webhook.type == "slack" and plausible(webhook.value("token"))
-    ]
-    values = Secret.groups(nonempty(webhook.value("token")) or Secret("") for webhook in webhooks)
+    slack = [webhook for webhook in live.webhooks if webhook.type == "slack"]
+    webhooks = [webhook for webhook in slack if plausible(webhook.value("token"))]
+    secrets = (nonempty(webhook.value("token")) or Secret("") for webhook in webhooks)
+    # Equal tokens have the same number.
+    numbers = dict(zip((webhook.id for webhook in webhooks), Secret.groups(secrets), strict=True))
     chosen = {
-        (value, tokens.named[username(webhook)])
-        for webhook, value in zip(webhooks, values, strict=True)
+        (numbers[webhook.id], tokens.named[username(webhook)])
+        for webhook in webhooks
         if username(webhook) in tokens.named
     }
-    by_value = dict(chosen)
-    if not len(by_value) == len(set(by_value.values())) == len(chosen):
+    references = dict(chosen)
+    # A token or a reference that is in two pairs is in `references` only once.
+    if not len(references) == len(set(references.values())) == len(chosen):
         raise UsageError(
             "--token gives different tokens one reference, or equal ones several",
             hint="CloudTruth shows these tokens: give each one reference, or edit the file later",
         )
-    visible = {
-        webhook.id: by_value[value]
-        for webhook, value in zip(webhooks, values, strict=True)
-        if value in by_value
-    }
+    visible = {id_: references[number] for id_, number in numbers.items() if number in references}
     return tokens._replace(visible=visible)
 
 
 def require_usernames(tokens: Tokens, exported: Export) -> None:
     """Raise UsageError for a username of `--token` that no exported Slack webhook has."""
-    known = {username(webhook) for token in exported.tokens for webhook in token.webhooks}
+    webhooks = chain.from_iterable(token.webhooks for token in exported.tokens)
+    known = set(map(username, webhooks))
     unknown = sorted(tokens.named.keys() - known)
     if unknown:
-        names = shorten([quote(name) for name in sorted(known)], 10)
+        hint = f"usernames: {shorten([*map(quote, sorted(known))], 10)}" if known else None
         raise UsageError(
-            f"--token: no Slack webhook has the username {quote(unknown[0])}",
-            hint=f"usernames: {names}" if known else None,
+            f"--token: no Slack webhook has the username {quote(unknown[0])}", hint=hint
         )
 
 

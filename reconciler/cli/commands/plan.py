@@ -42,9 +42,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     if STDIN in ctx.obj.options.get("file", ()):  # it is the user's terminal
         return []
     with suppress(ReconcilerError):
-        desired = workflow.load(Session(ctx.obj).inputs).desired
-        names = {webhook.name for webhook in desired.webhooks}
-        names |= {webhook.name for webhook in desired.absent}
+        names = workflow.load(Session(ctx.obj).inputs).desired.names
         fitting = (name for name in sorted(names) if name.startswith(incomplete))
         return [name for name in fitting if re.fullmatch(_NEEDS_NO_QUOTES, name)]
     return []
@@ -83,19 +81,19 @@ def load_targets(
     `words` are the options of suggested commands. Raises UsageError if `output` is one of the
     inputs.
     """
+    base = options["base"]
+    planner_options = workflow.PlanOptions(
+        only=options["only"],
+        prune=not options["no_prune"],
+        allow_deletes=options["allow_deletes"],
+        resend=options["resend_secret"],
+        base=base[0] if is_revision(base, session.process.directory) else None,
+    )
     targets = []
     for source in session.load_all(words):
-        checked, base = source.checked, options["base"]
-        check_output(output, checked)
-        planner_options = workflow.PlanOptions(
-            only=options["only"],
-            prune=not options["no_prune"],
-            allow_deletes=options["allow_deletes"],
-            resend=options["resend_secret"],
-            previous=workflow.previous(base, checked) if base else None,
-            base=base[0] if is_revision(base, checked.inputs.directory) else None,
-        )
-        targets.append(workflow.Target(source, options=planner_options))
+        check_output(output, source.checked)
+        previous = workflow.previous(base, source.checked) if base else None
+        targets.append(workflow.Target(source, options=planner_options._replace(previous=previous)))
     return targets
 
 
@@ -104,7 +102,8 @@ def check_output(output: Path | None, checked: workflow.Checked) -> None:
     if output is None:
         return
     # A link to an input is that input.
-    directory, real = checked.inputs.directory, Path(os.path.realpath(output))
+    real = Path(os.path.realpath(output))
+    directory = checked.inputs.directory
     why = None
     secret_files = [directory / path for path in paths(references(checked.desired.webhooks))]
     if str(real) in map(os.path.realpath, secret_files):
@@ -131,10 +130,9 @@ def apply_options(
     hashes, so the options stay valid after a commit.
     """
     # A saved plan has the names of its files, and the default needs no option.
-    named = list(files)
-    if named == [DEFAULT_FILE]:
-        named = []
-    arguments = tuple(STDIN if name == STDIN_NAME else name for name in named)
+    arguments = tuple(STDIN if name == STDIN_NAME else name for name in files)
+    if arguments == (DEFAULT_FILE,):
+        arguments = ()
     values = {"base": _base(session), **saved, "file": arguments}
     return session.words((*FILE_OPTIONS, *CONNECTION_OPTIONS, *options), **values)
 

@@ -45,7 +45,7 @@ def run(session: Session, format: str, origin: bool) -> None:
     }
     # Of each value, by its path; nothing without --origin.
     written = {
-        file: provenance(source.checked.loaded, file, data) if origin else {}
+        file: _provenance(source.checked.loaded, file, data) if origin else {}
         for file, (data, source) in files.items()
     }
     shown = {file: data for file, (data, _) in files.items()}
@@ -104,7 +104,7 @@ def _line(position: Position) -> Tree:
     return {"file": position.file, "line": position.line}
 
 
-def provenance(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath, _Provenance]:
+def _provenance(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath, _Provenance]:
     """Return the provenance of each value in the rendered data of a file, by its path."""
     document = loaded.documents[file]
     sources = {
