@@ -556,7 +556,7 @@ def _review_problem(report: Report, rotated: Sequence[str]) -> NotReviewedError:
         return UnreviewedRotationError(
             f"a push changed a reference or `version` of {names} without an approved plan, "
             "so this run did not send the secret, and no later plan approves it",
-            hint="increment its `version` again in a pull request",
+            hint="to have it reviewed, increment its `version` again",
         )
     left = plural(len(report.outcomes) - len(report.applied), "operation")
     message = f"{left} not applied for lack of a review"

@@ -191,16 +191,16 @@ def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
         for index, part in zip(indexes, parts, strict=True):
             results[index] = part.result
             if part.plan is not None:
-                blocked = tuple(map(_in_pull_request, part.plan.blocked))
+                blocked = tuple(map(_without_option, part.plan.blocked))
                 results[index] = part.result._replace(value=part.plan._replace(blocked=blocked))
     return RunPlan(tuple(results))
 
 
-def _in_pull_request(finding: Finding) -> Finding:
+def _without_option(finding: Finding) -> Finding:
     """Return the finding of a guard with an edit in place of the option of the command line."""
-    edit = "declare the webhooks `state: absent` in this pull request"
+    edit = "declare the webhooks `state: absent`"
     if finding.rule == "too-many-deletes":
-        edit = "raise limits.max_deletes in this pull request"
+        edit = "raise limits.max_deletes"
     # Some have an edit already, as the other choice.
     hint = re.sub(r"add --allow-deletes \d+, or ", "", finding.hint or "")
     hint = re.sub(r"add --allow-deletes \d+", edit, hint)
