@@ -40,6 +40,7 @@ from tests.execute.world import (
     run,
     slack,
 )
+from tests.planning.builders import desired, make_plan
 from tests.ports import InlineWorkers
 from tests.waiting import TIMEOUT
 
@@ -165,6 +166,15 @@ def test_an_operation_done_by_another_process_is_applied() -> None:
         ("9", "it is already applied"),
         ("3", "it is already deleted"),
     ]
+
+
+def test_a_resend_of_the_live_value_needs_no_write() -> None:
+    """Whoever forgot the new value reads that the old one stays."""
+    api = memory(row("a", "1"))
+    report = run(api, make_plan(desired(slack("a")), *api.rows.values(), resend=("*",)))
+    note = "the value of env SLACK_BOT_TOKEN was already live: if it is not the new one, set that, "
+    assert [each.note for each in report.applied] == [f"{note}and increment `version`"]
+    assert api.writes() == []
 
 
 def test_a_reviewed_plan_is_rejected_completely() -> None:

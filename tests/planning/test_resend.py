@@ -141,6 +141,8 @@ def test_a_changed_literal_is_sent_with_the_same_reference() -> None:
     before = now._replace(literals={reference: Secret("old")})
 
     assert len(make_plan(now, MASKED, secrets={}, previous=before).operations) == 1
+    sent = make_plan(now, live_slack(token="new"), secrets=now.literals, previous=before)
+    assert (len(sent.operations), sent.notes) == (1, ())
     for previous in (now, desired(slack("Other"))):
         assert make_plan(now, MASKED, secrets={}, previous=previous).operations == ()
 
