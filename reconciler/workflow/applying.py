@@ -51,7 +51,7 @@ from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
 from reconciler.render.quote import prose
 from reconciler.render.rows import one_line
-from reconciler.render.words import values_left_out
+from reconciler.render.words import values_left_out, without_option
 from reconciler.report import (
     NOT_REVIEWED,
     Applied,
@@ -309,19 +309,18 @@ def _plan_command(target: Target, deletes: int = 0, organizations: Sequence[str]
     Empty if no command is suggested, as on GitHub, where a comment has the plan. It is limited to
     `organizations` if there are any.
     """
-    if target.checked.inputs.apply_options is None:
+    options = target.checked.inputs.apply_options
+    if options is None:
         return ""
-    options = list(target.checked.inputs.apply_options)
-    if _ALLOW_DELETES in options:
-        number = options.index(_ALLOW_DELETES)
-        # The number of this run may be that of another plan, which would block the shown one.
-        options[number : number + 2] = [_ALLOW_DELETES, str(deletes)] if deletes else []
-    # Those of this run may be globs, which also match the others.
-    while organizations and _ORGANIZATION in options:
-        number = options.index(_ORGANIZATION)
-        del options[number : number + 2]
-    options += [word for name in organizations for word in (_ORGANIZATION, name)]
-    return shlex.join(["webhooks", "plan", *options])
+    # The number of this run may be that of another plan, which would block the shown one.
+    words = without_option(_ALLOW_DELETES, options)
+    if deletes and len(words) < len(options):
+        words += [_ALLOW_DELETES, str(deletes)]
+    if organizations:
+        # Those of this run may be globs, which also match the others.
+        words = without_option(_ORGANIZATION, words)
+        words += [word for name in organizations for word in (_ORGANIZATION, name)]
+    return shlex.join(["webhooks", "plan", *words])
 
 
 def _judged(
