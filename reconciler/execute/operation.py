@@ -147,14 +147,14 @@ def perform(operation: Operation, run: Apply) -> Outcome:
 
 def _not_seen(operation: Update | Delete, now: CheckResult) -> str:
     """Return what is known of an operation of which nothing, or no more, can be seen."""
-    if isinstance(operation, Delete) or not now.hidden:
+    if isinstance(operation, Delete) or not now.unread:
         return _UNSEEN[type(operation)]
     # The next plan has a resend only with the same options, and no other hidden value.
     again = "the same options send it again"
     if not any(change.not_shown for change in operation.fields):
         again = f"--resend-secret {shlex.quote(operation.name)} sends it again"
-    names = ", ".join(now.hidden)
-    return f"whether it arrived cannot be seen: CloudTruth hides {names}; {again}"
+    names = ", ".join(now.unread)
+    return f"whether it arrived is unknown: {names} cannot be compared; {again}"
 
 
 def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) -> Outcome | str:
@@ -428,7 +428,7 @@ def _created_in(
     equal = run.new_equal(operation, listing)
     if not _lost(errors):
         # No request of this run was accepted, so a hidden value is another user's.
-        equal = [webhook for webhook in equal if not listing.hidden(operation, webhook)]
+        equal = [webhook for webhook in equal if not listing.unread(operation, webhook)]
     if equal:
         return confirm_created(operation, equal[0], f"{_attempts(errors)}; it is live", run)
     others = run.new(operation, listing)
@@ -445,7 +445,7 @@ def confirm_created(
     If the server hides a value, the listing does not prove that the webhook has the sent one, so
     its configuration is sent once.
     """
-    if run.before.hidden(operation, webhook):
+    if run.before.unread(operation, webhook):
         values = draft(operation.after, run.secrets)
         try:
             run.api.update(webhook.id, values, frozenset({"configuration"}))

@@ -96,7 +96,7 @@ def _hidden(listing: Listing, run: Apply) -> int:
         if isinstance(outcome, Applied | Unconfirmed) and not isinstance(operation, Delete):
             webhook = listing.by_id.get(_webhook_id(outcome) or "")
             if webhook is not None:
-                hidden += len(listing.hidden(operation, webhook))
+                hidden += len(listing.unread(operation, webhook))
     return hidden
 
 

@@ -49,7 +49,7 @@ class CheckResult(NamedTuple):
     """The state of one operation, the reason, and the webhook's id if the operation is done.
 
     `differing` is the difference between the webhook and the result of a create or an update.
-    `hidden` are the fields of a pending update that are not known to be equal, if nothing else is
+    `unread` are the fields of a pending update that are not known to be equal, if nothing else is
     left.
     """
 
@@ -57,7 +57,7 @@ class CheckResult(NamedTuple):
     reason: str = ""
     id: str | None = None
     differing: tuple[FieldChange, ...] = ()
-    hidden: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 _PENDING = CheckResult(OperationState.PENDING)
@@ -184,39 +184,39 @@ class Listing:
             return _PENDING if self._is_unchanged(operation, live) else _changed(operation, live)
         comparison = compare(operation.after, live, self._secrets, self._evidence)
         differing = _counted(operation, comparison.fields)
-        hidden = _hidden(operation, comparison)
+        unread = _unread(operation, comparison)
         if isinstance(operation, Create):
-            if differing or hidden:
+            if differing or unread:
                 return _APPEARED._replace(differing=differing)
             return _done(live)
-        return self._check_update(operation, live, differing, hidden)
+        return self._check_update(operation, live, differing, unread)
 
     def _check_update(
         self,
         operation: Update,
         live: LiveWebhook,
         differing: tuple[FieldChange, ...],
-        hidden: tuple[str, ...],
+        unread: tuple[str, ...],
     ) -> CheckResult:
-        """Check an update; `differing` and `hidden` are the fields that may not be as declared."""
+        """Check an update; `differing` and `unread` are the fields that may not be as declared."""
         planned, removed = _removals(operation, live)
         is_visible = bool(differing) or not planned.isdisjoint(removed)
-        if not is_visible and not hidden:
+        if not is_visible and not unread:
             return _done(live)
         # If only the rest is left, it may be sent, except if that removes what the plan does not
         # name.
         is_unchanged = planned == removed and self._is_unchanged(operation, live)
         if is_unchanged or (not differing and removed <= planned):
             pending = CheckResult(OperationState.PENDING, differing=differing)
-            return pending if is_visible else pending._replace(hidden=hidden)
+            return pending if is_visible else pending._replace(unread=unread)
         return _changed(operation, live)._replace(differing=differing)
 
-    def hidden(self, operation: Create | Update, live: LiveWebhook) -> tuple[str, ...]:
+    def unread(self, operation: Create | Update, live: LiveWebhook) -> tuple[str, ...]:
         """Return the fields that an operation sends and that are not known to be equal."""
         if "configuration" not in operation.sent_fields:
             return ()
         comparison = compare(operation.after, live, self._secrets, self._evidence)
-        return _hidden(operation, comparison)
+        return _unread(operation, comparison)
 
     def unplanned(self, operation: Update) -> tuple[str, ...]:
         """Return the fields that sending the configuration would change, if the plan sends none.
@@ -303,7 +303,7 @@ def _without_webhook(operation: Operation) -> CheckResult:
             return CheckResult(OperationState.DONE, "it is already deleted", before.id)
 
 
-def _hidden(operation: Create | Update, comparison: Comparison) -> tuple[str, ...]:
+def _unread(operation: Create | Update, comparison: Comparison) -> tuple[str, ...]:
     """Return the fields that an operation sends and that are not known to be equal."""
     return tuple(comparison.unread) if "configuration" in operation.sent_fields else ()
 

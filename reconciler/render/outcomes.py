@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Final
 
@@ -206,16 +206,25 @@ def _verification(report: Report) -> str:
         return "Nothing was written."
     if report.verified:
         return _read_back(report.hidden)
-    return "Not read back after the last write: run plan to see the live webhooks."
+    return f"Not read back after the last write{_see_live([report])}."
+
+
+def _see_live(reports: Iterable[Report]) -> str:
+    """Return how to see what was not read back, empty if a plan shows no difference."""
+    for report in reports:
+        for update in report.plan.updates:
+            if any(change.not_shown for change in update.fields):
+                return ""
+    return ": run plan to see the live webhooks"
 
 
 def _read_back_in_all(run: RunReport) -> list[str]:
     """Return whether what was written in several organizations was read back."""
     written = [report for report in run.reports if report.writes]
-    missing = [quote(report.plan.organization.name) for report in written if not report.verified]
+    missing = [report for report in written if not report.verified]
     if missing:
-        names = ", ".join(missing)
-        return [f"Not read back after the last write: {names}; run plan to see the live webhooks."]
+        names = ", ".join(quote(report.plan.organization.name) for report in missing)
+        return [f"Not read back after the last write in {names}{_see_live(missing)}."]
     if not written:
         return []
     return [_read_back(sum(report.hidden for report in written))]

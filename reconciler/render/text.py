@@ -113,6 +113,9 @@ def _outside_digest(run: RunPlan, view: View) -> list[str]:
         way = ""
         if reason == words.CHANGED and view.apply_options is not None:
             way = " Only --yes, or an apply without a digest or plan file, sends these."
+            command = words.apply_command(view, "--yes")
+            if view.plan_file is not None and command:
+                way = f" Only `{command}` sends these."
         outside.append(f"{line}.{way}")
     return outside
 

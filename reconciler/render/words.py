@@ -61,9 +61,8 @@ def summary(plan: Plan) -> str:
         text = f"Plan: {counts(plan)}"
         if plan.counts.in_scope:
             text += f" of {plan.counts.in_scope} in scope"
-        if number:
-            text += f"; {number} unchanged"
-        return f"{text}."
+        others = numbers([(number, "unchanged"), (len(plan.left_out), "not applied")])
+        return f"{text}{between('; ', others)}."
     verb = "matches" if number == 1 else "match"
     text = f"No changes. {plural(number, 'webhook')} {verb}"
     return f"{text}{in_compared_fields(plan)}.{hidden_values([plan])}"
@@ -178,6 +177,9 @@ def remaining_counts(plan: Plan, view: View, shown: _Quoting = quote) -> list[st
     return lines + not_compared(plan, names=view.verbosity > 0, shown=shown)
 
 
+_HIDDEN: Final = "Cannot be read back"
+
+
 def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[str]:
     """Return one line for each reason why a plan cannot compare fields, with their number by field.
 
@@ -185,7 +187,7 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
     """
     groups: dict[str, dict[tuple[str, str], list[str]]] = {}
     for webhook, field in plan.unreadable:
-        fields = groups.setdefault("Cannot be read back", {})
+        fields = groups.setdefault(_HIDDEN, {})
         fields.setdefault((field, ""), []).append(webhook)
     secrets = {
         "Not compared, value not set here": plan.not_compared,
@@ -203,7 +205,10 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
         for (field, reference), webhooks in fields.items():
             who = ", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook")
             listed.append(f"{shown(field)} of {who}{reference}")
-        lines.append(f"{title}: {separator.join(listed)}")
+        text = f"{title}: {separator.join(listed)}"
+        if names and title == _HIDDEN:
+            text += "; after a rotation, increment `version`, or pass --resend-secret"
+        lines.append(text)
     return lines
 
 

@@ -141,15 +141,15 @@ def _read_variable(name: str, machine: Machine, check: _Check) -> str:
     return value
 
 
-def how_to_set(name: str, environ: Mapping[str, str]) -> str:
-    """Return the step that sets a variable, on GitHub for the job's environment.
+def how_to_set(name: str, environ: Mapping[str, str], verb: str = "set") -> str:
+    """Return the step that sets or corrects a variable, on GitHub for the job's environment.
 
     The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT, and GitHub sets
     GITHUB_REPOSITORY.
     """
     environment = environ.get("WEBHOOKS_ENVIRONMENT")
     if not environment or not name.isidentifier():
-        return f"set {name} in the environment of this command"
+        return f"{verb} {name} in the environment of this command"
     words = ["gh", "secret", "set", name, "--env", environment]
     repository = environ.get("GITHUB_REPOSITORY")
     if repository:

@@ -472,7 +472,8 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         wrong = [reference for reference, finding in unfit if finding.rule in _WRONG_VALUE]
         # No edit of the files helps against such a value of a variable.
         if rules <= _WRONG_VALUE and all(map(is_variable, wrong)):
-            steps = dict.fromkeys(how_to_set(masked(ref.name), inputs.environ) for ref in wrong)
+            names = dict.fromkeys(masked(ref.name) for ref in wrong)
+            steps = [how_to_set(name, inputs.environ, "correct") for name in names]
             raise UnresolvedSecretsError(message, findings=invalid, hint="; ".join(steps))
         raise ConfigurationError(message, findings=invalid)
     return Gathered(

@@ -194,7 +194,10 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
             break
         changed, what, options = _changed_since(commit, gathered, plan)
         if changed:
-            return [_not_sent(f"{who} {what}", changed, options, until, inputs.apply_options)]
+            hidden = any((webhook.id, field) in plan.fields_not_shown for webhook, field in changed)
+            why = "CloudTruth does not show" if hidden else "without the value, it is not known"
+            reason = f"{why} whether it was already sent, so this note stays {until}"
+            return [_not_sent(f"{who} {what}", changed, options, reason, inputs.apply_options)]
     return []
 
 
@@ -231,16 +234,13 @@ def _not_sent(
     what: str,
     changed: Sequence[tuple[Webhook, str]],
     options: Sequence[str],
-    until: str,
+    reason: str,
     apply_options: tuple[str, ...],
 ) -> Finding:
-    """Return the note about fields that are changed, which stays `until` a commit."""
+    """Return the note about fields that are changed, and the `reason` that it stays."""
     distinct = {(webhook.file, webhook.index): repr(webhook.name) for webhook, _ in changed}
     names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
-    message = (
-        f"{what} for {names}, but this plan does not send the secret; CloudTruth does not show "
-        f"whether it was already sent, so this note stays {until}"
-    )
+    message = f"{what} for {names}, but this plan does not send the secret; {reason}"
     command = apply_command(View(apply_options=apply_options), *options)
     hint = "if it was sent, ignore this"
     if command:

@@ -245,7 +245,7 @@ def kept_by_another_run(api: Memory) -> None:
 
 BY_HAND = appear(masked(row("a", "1", "#new")))
 COPIED = appear(masked(row("a", "a-copy")))
-CANNOT_BE_SEEN = "whether it arrived cannot be seen: CloudTruth hides token; "
+CANNOT_BE_SEEN = "whether it arrived is unknown: token cannot be compared; "
 UPDATES = [Fault(call="update", nth=nth, error=AmbiguousWriteError) for nth in (1, 2, 3)]
 HIDDEN_VALUES = {
     "by hand before the first write": ([Fault(call="list", interfere=BY_HAND)], "applied", 1),

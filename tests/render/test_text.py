@@ -12,8 +12,10 @@ from reconciler.model import Secret, SecretRef, Webhook
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns
+from reconciler.render.outcomes import conclusion
 from reconciler.render.rows import plan_rows
 from reconciler.render.text import render_findings
+from reconciler.report import Applied, Report, RunReport
 from tests.planning.builders import desired, generic, live_generic, make_plan
 from tests.render.cases import plan, render_plan, slack
 
@@ -91,3 +93,15 @@ def test_abbreviated_events_are_the_same_events(left_out: str) -> None:
     found = {event for member in members for event in expand(member)}
     assert found == {*EVENT_TYPES} - {left_out}
     assert len(members) == 6
+
+
+@pytest.mark.parametrize(("resend", "advises"), [((), True), (("*",), False)])
+def test_a_plan_is_suggested_only_if_it_shows_what_was_written(
+    resend: tuple[str, ...], advises: bool
+) -> None:
+    """No plan shows whether a hidden value arrived."""
+    declared = desired(generic(token=SecretRef("env", "T"), verify=True))
+    planned = make_plan(declared, live_generic(token="***", verify=False), resend=resend)
+    report = Report(planned, (Applied(planned.updates[0], id="id-1"),), writes=1)
+    for run in (RunReport.of(report), RunReport(RunReport.of(report).organizations * 2)):
+        assert ("run plan" in " ".join(conclusion(run))) == advises

@@ -19,7 +19,7 @@ from reconciler.findings import plural
 from reconciler.model import Live, Secret, SecretRef, Webhook
 from reconciler.planning.names import require_matches
 from reconciler.planning.readback import nonempty, plausible
-from reconciler.render.quote import prose, quote
+from reconciler.render.quote import command_line, prose, quote
 from reconciler.render.words import shorten
 from reconciler.source.elsewhere import variables_elsewhere
 from reconciler.source.export import Export, export
@@ -93,7 +93,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
         console.result(
             f"{plural(len(exported.declarations), 'webhook')} written to {quote(str(out))}."
         )
-    print_notes(session, exported)
+    print_notes(session, exported, out or STDIN)
 
 
 def _sources(session: Session, tokens: Tokens) -> Sequence[workflow.Source]:
@@ -211,8 +211,8 @@ def require_usernames(tokens: Tokens, exported: Export) -> None:
         )
 
 
-def print_notes(session: Session, exported: Export) -> None:
-    """Print what an export assumes and leaves out, and at most five of its references."""
+def print_notes(session: Session, exported: Export, file: str) -> None:
+    """Print what an export to a file assumes and leaves out, and at most five of its references."""
     message = session.console.message
     for assumption in exported.unassigned:
         message("warning", f"CloudTruth hides tokens; assumed {prose(assumption)}")
@@ -229,6 +229,9 @@ def print_notes(session: Session, exported: Export) -> None:
         message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
     names = [use.name if is_variable(use) else str(use) for use in exported.references]
     if names:
-        more = "; `webhooks validate FILE` lists all that are not set" if len(names) > 5 else ""
+        more = ""
+        command = command_line(["webhooks", "validate", file])
+        if len(names) > 5 and command and file != STDIN:
+            more = f"; `{command}` lists all that are not set"
         before = "before you change a `configuration`, set its secrets"
         message("note", f"{before}: {shorten(names, 5)}{more}")

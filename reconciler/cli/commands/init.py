@@ -300,7 +300,7 @@ def _adopt(
         # The new file is planned as if it was named on the command line.
         session.command_line["file"] = (target,)
         session.suggest(SUGGESTED_OPTIONS, (target,))
-    print_notes(session, exported)
+    print_notes(session, exported, target)
     steps = [f"review {target}, and commit it"]
     if exported.assumptions:
         what = f"the references of hidden tokens at the top of {target}"
