@@ -132,11 +132,7 @@ class _Reconciler:
         """Plan or apply the organizations, except those that failed a short time before."""
         _require_organizations(sources)
         waiting = self._waiting({source.name for source in sources})
-        every = self._schedule.every or 1.0
-        shown = {
-            self._names.get(name, name): ceil(seconds / every) * every
-            for name, seconds in waiting.items()
-        }
+        shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
         if len(waiting) == len(sources):
             return Round(waiting=shown)
         options = PlanOptions(prune=self._schedule.prune)
@@ -169,13 +165,13 @@ class _Reconciler:
         return result._replace(run=run._replace(organizations=tuple(tried)), waiting=shown)
 
     def _waiting(self, names: Set[str]) -> dict[str, float]:
-        """Return the organizations that are left out, with the seconds until they are not.
+        """Return the organizations that are left out, with the seconds until their next round.
 
         An organization whose server is away does not delay the others.
         """
-        now = self._clock.monotonic()
+        now, every = self._clock.monotonic(), self._schedule.every or 1.0
         return {
-            name: until - now
+            name: ceil((until - now) / every) * every
             for name, (_, until) in self._failures.items()
             if until > now and name in names
         }
