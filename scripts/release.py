@@ -44,8 +44,8 @@ SENTENCES: Final = {
     ),
     "docs/ci.md": (
         (
-            "replace `COMMIT` with the commit of cloudtruth-webhooks that you reviewed:",
-            "replace the version with the one that you reviewed:",
+            "`COMMIT` is the commit of cloudtruth-webhooks that you reviewed:",
+            "the version is the one that you reviewed:",
         ),
     ),
 }
