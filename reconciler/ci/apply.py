@@ -437,9 +437,10 @@ def _review_findings(run: Run, outcomes: Iterable[_Outcome]) -> list[Finding]:
 
 def _settled(run: Run, outcome: _Outcome) -> Settled:
     report, organization = outcome.report, outcome.organization
-    by_digest = run.expect_digest is not None and report is not None and bool(report.applied)
+    done = report.applied if report is not None else ()
+    by_digest = run.expect_digest is not None and bool(done)
     live: dict[str, str] = {}
-    for applied in () if report is None else report.applied:
+    for applied in done:
         if applied.already_made and resent_references([applied.operation]):
             live[applied.id or ""] = applied.note or ""
     return Settled(organization.subject, organization.reviews, outcome.reviews, by_digest, live)
