@@ -148,20 +148,18 @@ def _compare_schema(description: Any) -> Iterator[Check]:
     ):
         # The description is not trusted: an enum should be a list, properties a mapping.
         theirs = set(map(str, described)) if isinstance(described, list | dict) else set()
-        differences = (("new", theirs - ours), ("missing", ours - theirs))
-        shown = "; ".join(
-            f"{title}: {shorten([*map(quote, sorted(names))], 10)}"
-            for title, names in differences
-            if names
-        )
+        differences = []
+        for title, names in (("new", theirs - ours), ("missing", ours - theirs)):
+            if names:
+                differences.append(f"{title}: {shorten([*map(quote, sorted(names))], 10)}")
         if not theirs:
             yield unknown("schema", f"the server's API description does not list {what}")
-        elif not shown:
+        elif not differences:
             yield ok("schema", f"{what}: all known to this version")
         else:
             fix = "upgrade webhooks if a newer version is available; "
             fix += f"do not declare {what} that are missing"
-            yield warn("schema", f"{what}: {shown}", fix=fix)
+            yield warn("schema", f"{what}: {'; '.join(differences)}", fix=fix)
 
 
 def _inner(value: Any, *keys: str) -> Any:
@@ -222,7 +220,8 @@ def _read_back(api: Client) -> Iterator[Check]:
         counted = ", ".join(
             f"{form} ({plural(count, 'webhook')})" for form, count in forms.most_common()
         )
-        field, limit = FIELDS[type_][name], ""
+        field = FIELDS[type_][name]
+        limit = ""
         if forms.keys() != {_SHOWN}:
             limit = "; a change made elsewhere cannot be detected"
         elif field.secret and field.secret_pattern is None:

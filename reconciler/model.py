@@ -407,25 +407,21 @@ def _differing_parts(one: str, other: str) -> tuple[str, ...]:
     """
     if origin_of(one) is None or origin_of(other) is None:
         return ()
-    parts = []
-    first, second = urlsplit(one), urlsplit(other)
-    for name, values in (
-        ("user", (first.netloc.rpartition("@")[0], second.netloc.rpartition("@")[0])),
-        ("port", (_port(first.netloc), _port(second.netloc))),
-        ("path", (first.path, second.path)),
-        ("query", (first.query, second.query)),
-        ("fragment", (first.fragment, second.fragment)),
-    ):
-        if values[0] != values[1]:
-            parts.append(name)
-    return tuple(parts)
+    parts, others = _parts(one), _parts(other)
+    return tuple(name for name in parts if parts[name] != others[name])
 
 
-def _port(authority: str) -> str:
-    match = _AUTHORITY.fullmatch(authority)
-    if match is None:
-        return ""
-    return match[2] or ""
+def _parts(url: str) -> dict[str, str | None]:
+    """Return the parts of a URL that has an origin, except scheme and host, by name."""
+    parts = urlsplit(url)
+    authority = _AUTHORITY.fullmatch(parts.netloc)
+    return {
+        "user": parts.netloc.rpartition("@")[0],
+        "port": authority and authority[2],
+        "path": parts.path,
+        "query": parts.query,
+        "fragment": parts.fragment,
+    }
 
 
 def is_international(origin: str) -> bool:

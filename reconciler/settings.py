@@ -96,9 +96,10 @@ def resolve(
     `file_profile` is a profile that the configuration files name. Raises UsageError and
     CredentialError, the latter also for a key that does not belong to the server.
     """
+    # The values of the profile, once it is known.
     values: Mapping[str, Setting[str]] = {}
 
-    def find(name: str, variable: str, default: str, key: str | None = None) -> Setting[str]:
+    def find(name: str, variable: str, default: str, key: str = "") -> Setting[str]:
         """Return a setting from the argument, the environment or the profile, in this order."""
         argument = arguments.get(name)
         if argument is not None:
@@ -108,18 +109,18 @@ def resolve(
             return Setting(value=text, source=variable)
         return values.get(key or name) or Setting(value=default, source="default")
 
-    profile, key, is_of_file = Setting(value="", source=""), None, False
+    profile, key = Setting(value="", source=""), None
     server, key_hint = Setting(value=LOCAL_SERVER, source="--local"), ""
     if not local:
         profile = find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
         # An option is about this run, so it is stronger than a file.
         if file_profile is not None and profile.source != "--profile":
-            profile, is_of_file = file_profile, True
-        values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
+            profile = file_profile
+        values = _inherited(profile, _read_profiles(environ, platform))
         key_text = find("api_key", "CLOUDTRUTH_API_KEY", "")
         key = _key(key_text, arguments.get("api_key_file"), environ, directory)
         server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER))
-        has_own_server = is_of_file and server.source.startswith(_PROFILE)
+        has_own_server = profile is file_profile and server.source.startswith(_PROFILE)
         key_hint = _key_hint(environ, has_own_server=has_own_server)
         if has_own_server:
             _require_own_key(key, server, profile, values.get("api_key"))
@@ -135,8 +136,7 @@ def profile_key(name: str, environ: Mapping[str, str], platform: str) -> Secret 
 
     Raises UsageError and CredentialError.
     """
-    profiles = _read_profiles(_profile_file(environ, platform))
-    values = _inherited(Setting(value=name, source=""), profiles)
+    values = _inherited(Setting(value=name, source=""), _read_profiles(environ, platform))
     text = values.get("api_key", Setting(value="", source=""))
     key = _key(text, None, {}, Path())
     return None if key is None else key.value
@@ -299,12 +299,15 @@ def _inherited(
             return inherited
 
 
-def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
+def _read_profiles(environ: Mapping[str, str], platform: str) -> dict[str, dict[str, str]]:
     """Return the values that each profile sets, all as text.
 
     An empty text is not set, except for an API key: the profile then has none, not that of the
     profile from which it inherits.
     """
+    file = _profile_file(environ, platform)
+    if file is None:
+        return {}
     import yaml
 
     # A key or a name such as `1e5` or `on` must stay text.
@@ -313,8 +316,6 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
 
     Loader.add_implicit_resolver(_NULL, re.compile(r"(?:~|null|Null|NULL)?$"), ["~", "n", "N", ""])
     Loader.add_constructor(_NULL, lambda loader, node: None)
-    if file is None:
-        return {}
     try:
         tree = yaml.load(read_regular(file, limit=1024 * 1024), Loader=Loader)  # noqa: S506 - only creates text
         # An empty file has no profiles; any other tree that is no mapping fails below.

@@ -70,12 +70,12 @@ def cases(webhooks: Iterable[Webhook], secrets: SecretValues, plan: Plan, live: 
     updated = {
         (update.after.file, update.after.index): by_id[update.before.id] for update in plan.updates
     }
+    name = live.organization.name
     cases = []
     for webhook in webhooks:
         key = (webhook.file, webhook.index)
         # Neither has a webhook that is not live yet: it had no delivery.
         live_webhook = updated.get(key) or matched.get(key)
-        name = live.organization.name
         cases.append(Case(webhook, secrets, live_webhook, key in updated, name))
     return cases
 
@@ -129,9 +129,11 @@ def _failure(name: str, live: LiveWebhook, organization: str | None = None) -> C
     # The error is CloudTruth's own text, which may be any.
     error = live.last_error
     detail, fix = quote(delivery_error(error)), "fix the receiver, or the destination in the file"
-    known = slack.cause(error.code or "") if error is not None and live.type == "slack" else None
-    if known is not None:
-        detail, fix = f"{detail}: {known[0]}", known[1]
+    if error is not None and live.type == "slack":
+        known = slack.cause(error.code or "")
+        if known is not None:
+            meaning, fix = known
+            detail = f"{detail}: {meaning}"
     return fail(name, detail, fix=f"{fix}, then {_next_proof(live, organization)}")
 
 
@@ -142,15 +144,16 @@ def look_up(
 
     Without `connect`, only the form of the tokens is checked.
     """
-    tokens = [token for token in (case.token for case in cases) if token is not None]
-    # A secret does not reveal its value as a key, so equal ones are numbered.
-    numbers = Secret.groups(tokens)
-    distinct = dict(zip(numbers, tokens, strict=True))
+    tokens = {number: case.token for number, case in enumerate(cases) if case.token is not None}
+    # A secret does not reveal its value as a key, so equal ones have the same group.
+    groups = Secret.groups(tokens.values())
+    distinct = dict(zip(groups, tokens.values(), strict=True))
     calls = [partial(slack.look_up, token, connect) for token in distinct.values()]
     apps = dict(zip(distinct, workers.run(calls), strict=True))
-    # Both lists are in the order of the cases, so the next number is that of the next token.
-    left = iter(numbers)
-    return [case if case.token is None else case._replace(app=apps[next(left)]) for case in cases]
+    result = list(cases)
+    for number, group in zip(tokens, groups, strict=True):
+        result[number] = result[number]._replace(app=apps[group])
+    return result
 
 
 def post(cases: Iterable[Case], connect: Callable[[Secret], Transport]) -> tuple[Section, ...]:

@@ -259,11 +259,13 @@ def plan_all(
 
     planned: list[Planned] = []
     for target, gathered, result in zip(targets, ready, call_all(targets, plan_one), strict=True):
-        values = None if isinstance(gathered, ReconcilerError) else gathered
+        part = Planned(target, None if isinstance(gathered, ReconcilerError) else gathered)
         if isinstance(result, ReconcilerError):
-            planned.append(Planned(target, values, problem=result))
+            part = part._replace(problem=result)
         else:
-            planned.append(Planned(target, values, *result))
+            plan, live = result
+            part = part._replace(plan=plan, live=live)
+        planned.append(part)
     _require_distinct(
         (part.target, part.plan.origin, part.plan.organization)
         for part in planned
@@ -304,13 +306,14 @@ def _with_own_resends(targets: Sequence[Target]) -> Sequence[Target]:
     somewhere = set[str]().union(*names_by_request)
     result = []
     for target, names in zip(targets, names_by_request, strict=True):
-        # What no organization has stays, and is an error of each.
-        resend = tuple(
+        resend = [
             names.get(request, request)
             for request in target.options.resend
+            # What no organization has stays, and is an error of each.
             if request in names or request not in somewhere
-        )
-        result.append(target._replace(options=target.options._replace(resend=resend)))
+        ]
+        options = target.options._replace(resend=tuple(resend))
+        result.append(target._replace(options=options))
     return result
 
 
@@ -377,14 +380,11 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
 
 def _organizations_of(targets: Sequence[Target]) -> tuple[Organization | ReconcilerError, ...]:
     """Return the organization of each key, up to eight at once, or why it is not known."""
-    return tuple(
-        call_all(
-            targets,
-            lambda number, connection: (
-                targets[number].organization or connection.api.organization()
-            ),
-        )
-    )
+
+    def read(number: int, connection: Connection) -> Organization:
+        return targets[number].organization or connection.api.organization()
+
+    return tuple(call_all(targets, read))
 
 
 def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from reconciler import workflow
@@ -37,18 +38,14 @@ def run(session: Session, format: str, origin: bool) -> None:
         # show which events a webhook gets
         webhooks render --format json
     """
-    sources = workflow.load_all(session.inputs)
-    files = {
-        file: (data, source)
-        for source in sources
-        for file, data in configurations(source.checked.desired).items()
-    }
-    # Of each value, by its path; nothing without --origin.
-    written = {
-        file: _provenance(source.checked.loaded, file, data) if origin else {}
-        for file, (data, source) in files.items()
-    }
-    shown = {file: data for file, (data, _) in files.items()}
+    shown: dict[str, Tree] = {}
+    written: dict[str, dict[DataPath, _Provenance]] = {}
+    for source in workflow.load_all(session.inputs):
+        checked = source.checked
+        for file, data in configurations(checked.desired).items():
+            shown[file] = data
+            # Of each value, by its path; nothing without --origin.
+            written[file] = _provenance(checked.loaded, file, data) if origin else {}
     if format == "yaml":
         session.console.result(_yaml(shown, written), essential=True)
         return
@@ -112,7 +109,7 @@ def _provenance(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[Data
         path: tuple(document.sources(path)) if holds(document.data, path[:1]) else ()
         for path in _paths(data, ())
     }
-    known = positions(loaded.files, {place for places in sources.values() for place in places})
+    known = positions(loaded.files, set(chain.from_iterable(sources.values())))
     result: dict[DataPath, _Provenance] = {}
     for path, places in sources.items():
         written = [known[place] for place in places]
