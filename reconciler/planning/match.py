@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Final
+from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, Related, error, note, warning
 from reconciler.kinds import EVENT_TYPES, KINDS
@@ -36,6 +36,9 @@ from reconciler.planning.plan import Delete, Kept, Reason
 from reconciler.planning.readback import Evidence, Reading, hides_destination, snapshot
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
+
+_ByName: TypeAlias = Mapping[str, Sequence[LiveWebhook]]
+"""Live webhooks by name."""
 
 
 def unknown_type_or_event(live: LiveWebhook) -> tuple[Reason, str] | None:
@@ -79,7 +82,7 @@ class Match:
         self.findings: list[Finding] = []
         self._policy = desired.policy
         self._prune = prune
-        self._only = Globs(only) if only else None
+        self._only = Globs(only or ("*",))
         self.ignore = Globs(pattern.glob for pattern in self._policy.ignore)
         self._protect = Globs(pattern.glob for pattern in self._policy.protect)
         self._scopes = [(scope, Globs(scope.globs)) for scope in self._policy.scopes]
@@ -110,7 +113,7 @@ class Match:
                 self._classify_same_name(entry)
         for absent in self._absent:
             self._classify(absent)
-        self.findings.extend(self._taken_names())
+        self.findings += _taken_names(self.pairs, self.new, self._by_name)
         self._classify_unmatched()
 
     def _entries(self) -> list[Webhook | Absent]:
@@ -124,7 +127,7 @@ class Match:
         It only filters the result. Entries that it does not select are still matched with their
         live webhooks, so that these are neither matched by other entries nor pruned.
         """
-        return self._only is None or any(map(self._only.match, names))
+        return any(map(self._only.match, names))
 
     def _is_selected(self, entry: Webhook | Absent) -> bool:
         """Return whether an entry is selected by one of its names."""
@@ -230,11 +233,11 @@ class Match:
             self.findings.append(
                 warning("ignored-and-declared", message, hint, entry.position, related)
             )
-        if live is not None:  # no pattern may match the name of a pinned webhook
-            self._ignored_ids.add(live.id)
         # The webhook with a former name would not be renamed, so it must not be deleted.
-        former = self._free(*_former_names(entry))
-        self._ignored_ids.update(webhook.id for webhook in former)
+        webhooks = self._free(*_former_names(entry))
+        if live is not None:  # no pattern may match the name of a pinned webhook
+            webhooks.append(live)
+        self._ignored_ids.update(webhook.id for webhook in webhooks)
         return True
 
     def _drop_missing_ids(self) -> None:
@@ -417,7 +420,8 @@ class Match:
         for live in others:
             if self._keep_unknown(live, webhook.position):
                 continue
-            keeper = _first_equal(live, pinned)
+            equal = (pin for pin in pinned if compare_live(pin, live) is not Reading.DIFFERENT)
+            keeper = next(equal, None)
             if keeper is not None:
                 self._delete_duplicate(live, webhook, keeper)
             else:
@@ -438,71 +442,6 @@ class Match:
     def _prunes(self, scopes: Iterable[FileScope]) -> bool:
         """Return whether a live webhook in these scopes is deleted if no file declares it."""
         return self._prune and any(scope.prune for scope in scopes)
-
-    def _taken_names(self) -> Iterator[Finding]:
-        """Yield an error for each name that an operation needs but another live webhook has.
-
-        No operation of a plan frees a name for another one: deletes come last, and renames are not
-        ordered. A create may use the name of a webhook that is deleted afterwards, but not of one
-        that is renamed: if the rename failed, two webhooks would have the name.
-        """
-        renames = [(webhook, live) for webhook, live in self.pairs if webhook.name != live.name]
-        renamed = {live.id: webhook for webhook, live in renames}
-        wanted: list[tuple[Webhook, str | None]] = []
-        wanted += [(webhook, live.name) for webhook, live in renames]
-        wanted += [(webhook, None) for webhook in self.new]
-        for webhook, old in wanted:
-            holders = self._by_name.get(webhook.name, ())
-            others = [holder for holder in holders if old is not None or holder.id in renamed]
-            if others:
-                yield self._taken_error(webhook, old, others[0], renamed)
-
-    def _taken_error(
-        self,
-        webhook: Webhook,
-        old: str | None,
-        holder: LiveWebhook,
-        renamed: Mapping[str, Webhook],
-    ) -> Finding:
-        """Return the error about a name that `holder` has; `old` is the former name of a rename."""
-        other = renamed.get(holder.id)
-        why = "is still live"
-        hint = "delete or rename that one in an earlier apply, or choose another name"
-        if other is not None:
-            why = f"is renamed to {other.name!r} in this plan"
-            hint = f"use two applies: the first with --only {shlex.quote(other.name)}"
-            if self._is_exchanged(old, other, renamed):
-                temporary = f"{webhook.name}-temporary"
-                hint = (
-                    f"first give this webhook a temporary name: `name: {temporary}`, applied with "
-                    f"--only {shlex.quote(temporary)}; then rename the others, and last this one"
-                )
-        for entry, paired in ((webhook, old), (other, holder.name)):
-            if entry is not None and entry.id is not None:  # possibly a wrong id
-                check = f"check the `id` of {entry.name!r}, which is the id of {paired!r}"
-                hint = f"{check}; if the rename is intended, {hint}"
-                break
-        verb = "cannot create"
-        if old is not None:
-            verb = f"{old!r} cannot be renamed to"
-        message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
-        return error("name-taken", message, hint, webhook.position)
-
-    def _is_exchanged(
-        self, old: str | None, other: Webhook, renamed: Mapping[str, Webhook]
-    ) -> bool:
-        """Return whether the renames that start with `other` end at the name `old`.
-
-        No order of applies frees one of these names.
-        """
-        name = other.name
-        for _ in renamed:  # a chain has at most one link for each rename
-            if name == old:
-                return True
-            holders = self._by_name.get(name, ())
-            following = (renamed[holder.id].name for holder in holders if holder.id in renamed)
-            name = next(following, "")
-        return False
 
     def _classify_unmatched(self) -> None:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""
@@ -559,6 +498,78 @@ class Match:
             self.deletes.append(Delete(before=snapshot(live), reason=Reason.NOT_DECLARED))
 
 
+def _taken_names(
+    pairs: Iterable[tuple[Webhook, LiveWebhook]], new: Iterable[Webhook], by_name: _ByName
+) -> Iterator[Finding]:
+    """Yield an error for each name that an operation needs but another live webhook has.
+
+    No operation of a plan frees a name for another one: deletes come last, and renames are not
+    ordered. A create may use the name of a webhook that is deleted afterwards, but not of one
+    that is renamed: if the rename failed, two webhooks would have the name.
+    """
+    renames = [(webhook, live) for webhook, live in pairs if webhook.name != live.name]
+    renamed = {live.id: webhook for webhook, live in renames}
+    for webhook, live in renames:
+        holders = by_name.get(webhook.name)
+        if holders:
+            yield _taken_error(webhook, live.name, holders[0], renamed, by_name)
+    for webhook in new:
+        for holder in by_name.get(webhook.name, ()):
+            if holder.id in renamed:
+                yield _taken_error(webhook, None, holder, renamed, by_name)
+                break
+
+
+def _taken_error(
+    webhook: Webhook,
+    old: str | None,
+    holder: LiveWebhook,
+    renamed: Mapping[str, Webhook],
+    by_name: _ByName,
+) -> Finding:
+    """Return the error about a name that `holder` has; `old` is the former name of a rename."""
+    other = renamed.get(holder.id)
+    why = "is still live"
+    hint = "delete or rename that one in an earlier apply, or choose another name"
+    entry, paired = webhook, old
+    if other is not None:
+        why = f"is renamed to {other.name!r} in this plan"
+        hint = f"use two applies: the first with --only {shlex.quote(other.name)}"
+        if _is_exchanged(old, other, renamed, by_name):
+            temporary = f"{webhook.name}-temporary"
+            hint = (
+                f"first give this webhook a temporary name: `name: {temporary}`, applied with "
+                f"--only {shlex.quote(temporary)}; then rename the others, and last this one"
+            )
+        if webhook.id is None:
+            entry, paired = other, holder.name
+    if entry.id is not None:  # possibly a wrong id
+        check = f"check the `id` of {entry.name!r}, which is the id of {paired!r}"
+        hint = f"{check}; if the rename is intended, {hint}"
+    verb = "cannot create"
+    if old is not None:
+        verb = f"{old!r} cannot be renamed to"
+    message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
+    return error("name-taken", message, hint, webhook.position)
+
+
+def _is_exchanged(
+    old: str | None, other: Webhook, renamed: Mapping[str, Webhook], by_name: _ByName
+) -> bool:
+    """Return whether the renames that start with `other` end at the name `old`.
+
+    No order of applies frees one of these names.
+    """
+    name = other.name
+    for _ in renamed:  # a chain has at most one link for each rename
+        if name == old:
+            return True
+        holders = by_name.get(name, ())
+        following = (renamed[holder.id].name for holder in holders if holder.id in renamed)
+        name = next(following, "")
+    return False
+
+
 def _first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
     """Return the first pattern that matches `name`, to show where it was written."""
     return next((pattern for pattern in patterns if Globs((pattern.glob,)).match(name)), None)
@@ -573,12 +584,4 @@ def _identical(entry: Webhook, candidates: Iterable[LiveWebhook]) -> LiveWebhook
     for live in candidates:
         if not hides_destination(live) and not compare(entry, live, {}, Evidence()).fields:
             return live
-    return None
-
-
-def _first_equal(live: LiveWebhook, pinned: Iterable[LiveWebhook]) -> LiveWebhook | None:
-    """Return the first of the pinned webhooks that does not differ from `live`."""
-    for keeper in pinned:
-        if compare_live(keeper, live) is not Reading.DIFFERENT:
-            return keeper
     return None
