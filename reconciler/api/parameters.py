@@ -149,5 +149,4 @@ def _rows(reply: Reply) -> list[dict[str, Any]]:
 def _value_id(values: Any) -> str | None:
     """Return the id of one of a parameter's values, which are an object by environment."""
     rows = values.values() if isinstance(values, dict) else ()
-    ids = (wire.usable_id(row) for row in rows)
-    return next((id_ for id_ in ids if id_ is not None), None)
+    return next(filter(None, map(wire.usable_id, rows)), None)

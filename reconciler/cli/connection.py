@@ -118,20 +118,18 @@ def _connecting(
         )
 
         def connect(files: OrganizationFiles | None) -> tuple[workflow.Connection, str | None]:
-            if files is None:
-                settings, declared = session.settings, None
-            else:
-                settings, declared = session.settings_of(files), files.organization
-            # `doctor` connects without a key, too, to check the network and the API schema.
+            settings = session.settings if files is None else session.settings_of(files)
             adapter = None
             key = settings.key and settings.key.value
             if local is not None:
                 adapter, key_of = local
-                key = key_of(declared)
-            elif needs_key:
-                key = settings.require_key()
-            if key is not None and local is None:  # the emulator's key is public
-                session.console.hide([key])
+                key = key_of(None if files is None else files.organization)
+            else:
+                # `doctor` connects without a key, too, to check the network and the API schema.
+                if needs_key:
+                    key = settings.require_key()
+                # The emulator's key is public, so only others are hidden.
+                session.console.hide(filter(None, [key]))
             connection = connector(
                 key,
                 server_url=settings.server_url.value,

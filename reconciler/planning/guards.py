@@ -72,15 +72,13 @@ def _guarded(plans: Sequence[Plan], total: int, later_deletes: int) -> list[tupl
     """Return what blocks each plan without permission; hints name `total` as the number of it."""
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
-    together: list[Finding] = []
+    together: tuple[Finding, ...] = ()
     if len(plans) > 1 or later_deletes:
-        together = [*_too_many_together(unlimited, total, later_deletes)]
-    blocked: list[tuple[Finding, ...]] = []
+        together = tuple(_too_many_together(unlimited, total, later_deletes))
+    blocked = []
     for plan in plans:
-        findings = [*_guard(plan, total)]
-        if plan in unlimited:
-            findings += together
-        blocked.append(tuple(findings))
+        others = together if plan in unlimited else ()
+        blocked.append((*_guard(plan, total), *others))
     return blocked
 
 

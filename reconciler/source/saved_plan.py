@@ -76,7 +76,7 @@ def save_run(
     """
     # Also those that the plan does not send, because the whole configuration is saved.
     for files in loaded:
-        assert files.desired is not None, "a plan of invalid files"
+        assert files.desired is not None
         _refuse_literals(files.desired)
     # Allowed deletes are not saved: the plan is blocked until they are allowed again.
     blocked = iter(guard_all(run.plans))
@@ -214,8 +214,8 @@ def _refuse_literals(desired: Desired) -> None:
     for webhook in desired.webhooks:
         for field, ref in webhook.references:
             if ref.is_literal:
-                where = f"{field} of webhook {json.dumps(webhook.name)}"
-                message = f"{where} is a literal value in the file"
+                name = json.dumps(webhook.name)
+                message = f"{field} of webhook {name} is a literal value in the file"
                 findings.append(error("literal-in-plan", message, hint, webhook.position))
     if findings:
         raise ConfigurationError(

@@ -177,20 +177,15 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
         # Without a declared organization, the requirement on the key is checked with the plan.
         if matching or target.source.files.organization is None:
             chosen.append(target)
+    missing = [pattern for pattern in patterns if pattern not in matched]
     # Files that name no organization may belong to any: their key decides later.
-    if None not in declared:
-        _require_matched(targets, [pattern for pattern in patterns if pattern not in matched])
-    return tuple(chosen)
-
-
-def _require_matched(targets: Iterable[Target], missing: Sequence[str]) -> None:
-    """Raise UsageError if a pattern is missing in all organizations."""
-    if missing:
+    if missing and None not in declared:
         known = ", ".join(target.source.name for target in targets)
         raise UsageError(
             f"--organization {in_quotes(missing[0])} matches no organization of the files",
             hint=f"use a name, an id or a glob of: {known}",
         )
+    return tuple(chosen)
 
 
 def _accepts_any(targets: Sequence[Target]) -> bool:
@@ -259,13 +254,11 @@ def plan_all(
 
     planned: list[Planned] = []
     for target, gathered, result in zip(targets, ready, call_all(targets, plan_one), strict=True):
-        part = Planned(target, None if isinstance(gathered, ReconcilerError) else gathered)
+        values = None if isinstance(gathered, ReconcilerError) else gathered
         if isinstance(result, ReconcilerError):
-            part = part._replace(problem=result)
+            planned.append(Planned(target, values, problem=result))
         else:
-            plan, live = result
-            part = part._replace(plan=plan, live=live)
-        planned.append(part)
+            planned.append(Planned(target, values, *result))
     _require_distinct(
         (part.target, part.plan.origin, part.plan.organization)
         for part in planned

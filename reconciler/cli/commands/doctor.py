@@ -108,23 +108,19 @@ def _diagnose(
     session: Session, organization: OrganizationFiles, words: tuple[str, ...]
 ) -> tuple[workflow.Target, _Diagnosis]:
     """Return an organization and what its settings and files show, without a request."""
-    settings = _settings(session, organization)
+    settings: Settings | ReconcilerError
     key = None
-    if isinstance(settings, Settings) and settings.key is not None:
-        key = settings.key.value
+    try:
+        settings = session.settings_of(organization)
+        key = settings.key and settings.key.value
+    except ReconcilerError as problem:
+        settings = problem
     files, loaded = _files_section(organization.inputs, key, words)
     # Invalid files do not prevent the checks of the connection.
     checked = workflow.Checked(loaded.desired or Desired(), loaded, organization.inputs)
     target = workflow.Target(workflow.Source(organization, checked))
     is_valid = isinstance(settings, Settings)
     return target, _Diagnosis(target.source.name, is_valid, _settings_section(settings), files)
-
-
-def _settings(session: Session, organization: OrganizationFiles) -> Settings | ReconcilerError:
-    try:
-        return session.settings_of(organization)
-    except ReconcilerError as problem:
-        return problem
 
 
 # The checks that need no network
