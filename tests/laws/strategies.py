@@ -122,12 +122,14 @@ def declarations(draw: st.DrawFn) -> Desired:
 
 
 def masked(live: Live) -> Live:
-    """Return the same organization on a server that masks its secrets."""
+    """Return the same organization on a server that masks secrets, but shows hosts."""
 
     def mask(webhook: LiveWebhook) -> LiveWebhook:
         assert not isinstance(webhook.configuration, Unknown)
         shown = {
-            name: Secret("*****") if isinstance(value, Secret) and name != "url" else value
+            name: Secret(value.shown_url() if name == "url" else "*****")
+            if isinstance(value, Secret)
+            else value
             for name, value in webhook.configuration.items()
         }
         return replace(webhook, configuration=shown)
