@@ -373,8 +373,8 @@ class SecretUse(NamedTuple):
 
     `webhook` is the name of the webhook, which others may have too, and `live_id` its id if it is
     live. `field` is the configuration field, `destination` a channel, or the scheme and host of a
-    URL. If these are not known, because the secret is the URL, it is only the reference, and
-    `is_resolved` is false.
+    URL. If these are not known, because the secret is the URL, it is only the reference, or the
+    live destination if the secret is not sent, and `is_resolved` is false.
     """
 
     reference: SecretRef
@@ -487,7 +487,8 @@ class Plan(NamedTuple):
 
         They are returned as (webhook, field).
         """
-        shown = {(use.live_id or "", use.field) for use in self.not_equal}
+        uses = (*self.not_equal, *self.not_compared)
+        shown = {(use.live_id or "", use.field) for use in uses}
         for update in self.updates:
             shown.update((update.before.id, change.path[-1]) for change in update.fields)
         return tuple(

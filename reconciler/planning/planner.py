@@ -43,6 +43,7 @@ from reconciler.planning.readback import (
     Reading,
     destination,
     gather_evidence,
+    plausible,
     snapshot,
 )
 from reconciler.planning.resend import Resend, Resends
@@ -194,7 +195,9 @@ def _not_shown(pairs: Iterable[Comparison]) -> Iterator[tuple[str, str, str]]:
     """Yield the declared fields that cannot be compared, as (webhook, field, id)."""
     for pair in pairs:
         for name, reading in pair.unread.items():
-            if reading in (Reading.UNKNOWN, Reading.NOT_EQUAL):
+            is_shown = reading not in (Reading.UNKNOWN, Reading.NOT_EQUAL)
+            # Of a masked URL, only the host could be compared.
+            if not is_shown or not plausible(pair.live.value(name)):
                 yield pair.webhook.name, name, pair.live.id
 
 
@@ -210,7 +213,10 @@ def _unsent_secrets(
             if pair.unread[name] is reading and (pair.live.id, name) not in sent_fields
         ]
         if names:  # few webhooks have any, and a destination takes time
-            yield from _secret_uses(pair.webhook, pair.live.id, names, hosts)
+            for use in _secret_uses(pair.webhook, pair.live.id, names, hosts):
+                # A URL that is not known here delivers to the live host.
+                where = use.destination if use.is_resolved else destination(pair.live)
+                yield use._replace(destination=where)
 
 
 def _unequal_secrets(

@@ -216,7 +216,8 @@ def secret_reading(
     if wanted is not None and field.is_url and _shows_other_host(live, wanted):
         return Reading.DIFFERENT
     if not plausible(live):
-        return Reading.UNKNOWN
+        can_compare_host = wanted is None and field.is_url and _shown_origin(live) is not None
+        return Reading.UNAVAILABLE if can_compare_host else Reading.UNKNOWN
     if wanted is None and field.secret_pattern is None:
         return Reading.UNAVAILABLE  # any text may be the real value
     if not evidence.reads(kind, field, live):
@@ -227,14 +228,22 @@ def secret_reading(
 
 def _shows_other_host(live: Secret, wanted: Secret) -> bool:
     """Return whether a URL, even with a mask, shows another scheme, host or port."""
-    shown, declared = live.origin(), wanted.origin()
+    shown, declared = _shown_origin(live), wanted.origin()
     if shown is None or declared is None:
         return False
     if shown == declared:
         # The mask of a path may begin right after the host.
         return live.matches(_WITH_PORT) and "port" in live.differing_parts(wanted)
+    return True
+
+
+def _shown_origin(live: Secret) -> str | None:
+    """Return the scheme and host that a URL, even with a mask, shows; None if it shows none."""
+    origin = live.origin()
     # A mask may have the form of a host, as in `https://xxxxxxxx/`.
-    return plausible(shown.partition("://")[2])
+    if origin is None or not plausible(origin.partition("://")[2]):
+        return None
+    return origin
 
 
 def gather_evidence(

@@ -195,7 +195,10 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
     }
     for title, uses in secrets.items():
         for use in uses:
-            reference = f" ({shown(str(use.reference))})" if names else ""
+            reference = ""
+            if names:
+                live = "" if use.is_resolved else f", live {shown(use.destination)}"
+                reference = f" ({shown(str(use.reference))}{live})"
             fields = groups.setdefault(title, {})
             fields.setdefault((use.field, reference), []).append(use.webhook)
     separator = "; " if names else ", "
