@@ -73,17 +73,19 @@ def translate(problem: BaseException) -> ReconcilerError:
 
 def _usage(problem: click.ClickException) -> UsageError:
     context = getattr(problem, "ctx", None)
-    command, parameters = "webhooks", list[click.Parameter]()
+    command = "webhooks"
+    parameters: list[click.Parameter] = []
     if context is not None:
         command, parameters = context.command_path, context.command.params
     # Some messages of click have several lines, as with a list of choices.
-    message, hint = " ".join(problem.format_message().split()), ""
+    message = " ".join(problem.format_message().split())
+    hint = ""
     match problem:
         case click.NoSuchOption(message=message):
             hint = _option_hint(problem, parameters)
         case click.exceptions.NoSuchCommand(command_name=name, message=message):
             hint = _COMMANDS.get(name, "")
-            similar = _close(name, problem.possibilities or ())
+            similar = _similar(name, problem)
             if similar and not hint:
                 hint = f"did you mean `{command} {similar[0]}`?"
     return UsageError(message.removesuffix("."), hint=hint or f"see `{command} --help`")
@@ -100,21 +102,21 @@ def _option_hint(problem: click.NoSuchOption, parameters: Sequence[click.Paramet
         return ADVICE[long]
     # What another tool means by the option is a better guess than a similar spelling.
     others = OTHER_TOOLS.get(long) or OTHER_TOOLS.get(name)
-    for suggestion in others or _close(name, problem.possibilities or ()):
+    for suggestion in others or _similar(name, problem):
         if suggestion.partition(" ")[0] in known:
             return f"did you mean `{suggestion}`?"
     return ""
 
 
-def _close(name: str, similar: Sequence[str]) -> list[str]:
+def _similar(name: str, problem: click.NoSuchOption | click.exceptions.NoSuchCommand) -> list[str]:
     """Return those of click's suggestions for a name that are likely meant: typos and prefixes."""
     word = name.lstrip("-")
-    close = []
-    for suggestion in similar:
+    similar = []
+    for suggestion in problem.possibilities or ():
         other = suggestion.lstrip("-")
         if other.startswith(word) or SequenceMatcher(None, word, other).ratio() >= 0.75:
-            close.append(suggestion)
-    return close
+            similar.append(suggestion)
+    return similar
 
 
 def _bug(problem: BaseException) -> InternalError:

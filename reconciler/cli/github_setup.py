@@ -158,10 +158,11 @@ def _organizations(
         )
     keys = {organization.key for organization in organizations}
     if len(keys) < len(organizations):
-        text = "several organizations use one API key, but each needs its own: set `api_key: "
-        session.console.message(
-            "warning", f"{text}{{env: NAME}}` in their files, and run this again"
+        text = (
+            "several organizations use one API key, but each needs its own: set "
+            "`api_key: {env: NAME}` in their files, and run this again"
         )
+        session.console.message("warning", text)
     directory = session.process.directory
     others = [document.file for document in beside(documents | parents, directory)]
     # For those that the workflows read until now, there is another warning.
@@ -218,7 +219,8 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
     """
     directory, console = session.process.directory, session.console
     texts: dict[str, str] = {}
-    changed, edited = False, list[str]()
+    edited: list[str] = []
+    differs = False
     removed = not_covered(workflows.configured_files(directory), setup.files)
     for name, text in workflows.workflows(setup).items():
         path = directory / name
@@ -229,20 +231,22 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
             if text == old:
                 console.info(f"kept {name}, which is up to date")
                 continue
-            changed = True
+            differs = True
             if workflows.is_edited(old):
                 edited.append(name)
             lines = unified_diff(old.splitlines(), text.splitlines(), name, name, lineterm="")
             console.result("\n".join(lines))
         texts[name] = text
     if removed:
-        text = (
-            f"{', '.join(removed)}: the workflows read this no longer, so it is neither planned, "
+        names = ", ".join(removed)
+        warning = (
+            f"{names}: the workflows read this no longer, so it is neither planned, applied nor "
+            "checked; to keep it, name it with -f, too"
         )
-        console.message("warning", f"{text}applied nor checked; to keep it, name it with -f, too")
+        console.message("warning", warning)
         if yes:
             raise NotConfirmedError(
-                f"this would remove {', '.join(removed)} from the workflows: none was written",
+                f"this would remove {names} from the workflows: none was written",
                 hint="name all files with -f, or run the command without --yes",
             )
     if edited:
@@ -253,7 +257,7 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
                 "these workflows were edited, or are from an earlier version; none was written",
                 hint="read the difference, and run the command without --yes",
             )
-    if changed and not yes:
+    if differs and not yes:
         session.confirm("Write these workflows?", consequence="no workflow was written")
     # Only after the question, so that a refusal leaves all of them as they were.
     for name, text in texts.items():
@@ -266,12 +270,13 @@ def _instructions(setup: workflows.Setup) -> str:
     used = {name: names for name, names in setup.environments.items() if name not in unused_names}
     applies = ", ".join(used)
     commands = "\n".join(f"  {line}" for line in setup.commands)
-    many, checks = "", []
+    over_limit = ""
+    checks: list[str] = []
     for name, secrets in {setup.plan_environment: setup.keys, **used}.items():
         checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
         # GitHub refuses the next one, after a user has set a hundred of them.
         if len(secrets) > _MAX_SECRETS:
-            many += (
+            over_limit += (
                 f"\n{name} needs {len(secrets)} secrets, more than GitHub's limit of "
                 f"{_MAX_SECRETS}: give\n"
                 "some of its organizations another environment with `github: {environment: NAME}`."
@@ -279,10 +284,11 @@ def _instructions(setup: workflows.Setup) -> str:
     missing = "\n".join(checks)
     unused = ""
     if unused_names:
+        names = ", ".join(unused_names)
         unused = (
-            f"\nNo file names {', '.join(unused_names)} any more: remove it from `environments`\n"
+            f"\nNo file names {names} any more: remove it from `environments`\n"
+            f"in {workflows.CALLER}, and delete it in GitHub."
         )
-        unused += f"in {workflows.CALLER}, and delete it in GitHub."
     return f"""\
 The workflows install {setup.settings.get("package", setup.package)}
 Environments: {setup.plan_environment}, {applies}.
@@ -291,7 +297,7 @@ and add required reviewers: this is the security boundary. The commands below on
 create the environments and set the secrets:
 {commands}
 You can set a webhook's secret later: apply needs it only to create the
-webhook or to change its `configuration`.{many}
+webhook or to change its `configuration`.{over_limit}
 To see which names are missing:
 {missing}{unused}
 Each step is explained in {workflows.GUIDE}"""
