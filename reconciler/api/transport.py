@@ -238,7 +238,7 @@ class Transport:
                 delay: float | None = self.pace.delay(throttled, outcome.retry_after)
                 throttled += 1
             else:
-                delay = self._delay_to_repeat(call, outcome, failures, sent)
+                delay = self._delay_to_repeat(call, outcome, action, failures, sent)
                 failures += 1
             if outcome.failure is Failure.NOT_SENT:
                 self._shared.not_connected(str(self.origin), gave_up=delay is None)
@@ -247,8 +247,9 @@ class Transport:
             if delay is None:
                 raise self._error(call, outcome, action, sends)
             self._observe(Pause(seconds=delay, error=outcome.error))
+            status = outcome.error.status if action is Action.WAIT else None
             # For all workers: what failed here would probably fail for them, too.
-            self.pace.pause(delay, outcome.error.status if action is Action.WAIT else None)
+            self.pace.pause(delay, status)
 
     def deadline_in(self, seconds: float) -> None:
         """Set the deadline of the run, in seconds from now."""
@@ -370,13 +371,12 @@ class Transport:
             )
 
     def _delay_to_repeat(
-        self, call: Call, failed: FailedAttempt, failures: int, sent: float
+        self, call: Call, failed: FailedAttempt, action: Action, failures: int, sent: float
     ) -> float | None:
         """Charge a failed attempt; return the delay before the next one, None if it was the last.
 
         `failures` counts earlier failures; `sent` is the monotonic time of this attempt.
         """
-        action = failed.failure.value[call.writes]
         if action is Action.REPORT:
             return None
         delay = None
