@@ -40,7 +40,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
-from reconciler.planning.review import mentions
+from reconciler.planning.review import mentions, only_values_differ
 from reconciler.source import files
 from reconciler.source.history import Commit, NoBaseError, commit_of, last_change, tracked
 from reconciler.source.schemes import paths
@@ -85,7 +85,8 @@ class Base(NamedTuple):
     explains at least in part; `OLDEST^..NEWEST` if several do."""
     overdue: Collection[str] = ()
     """From `compared`: those of `commits` that may just as well be drift. An earlier change than
-    the last one explains them, or no webhook of that name was declared before the change."""
+    the last one explains them, no webhook of that name was declared before the change, or only a
+    secret's value differs."""
 
 
 def base_of(checked: Checked) -> Base:
@@ -210,7 +211,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
             for key in explained:
                 # It is drift only if the newest change of the webhook is applied.
                 commits[key] = commit if newest[key] == commit else f"{commit}^..{newest[key]}"
-            overdue.update(explained if commit != newest_change else _undeclared(before, desired))
+            overdue.update(explained if commit != newest_change else _doubtful(before, desired))
             if not (desired.policy.scopes and may_be_drift(plan)):
                 break
     except NoBaseError as problem:
@@ -241,11 +242,17 @@ def _explained(before: Plan, after: Plan) -> list[str]:
     ]
 
 
-def _undeclared(plan: Plan, desired: Desired) -> Iterator[str]:
-    """Yield the ids of the live webhooks that a configuration does not declare by live name."""
+def _doubtful(plan: Plan, desired: Desired) -> Iterator[str]:
+    """Yield the ids of the live webhooks whose difference is no sign that a change waits.
+
+    The configuration before the change does not declare them by live name, or only secrets differ:
+    then the change of a reference or version may be applied, and the secret changed afterwards.
+    """
     declared = {webhook.name for webhook in desired.webhooks}
     for operation in plan.operations:
-        if not isinstance(operation, Create) and operation.before.name not in declared:
+        if isinstance(operation, Create):
+            continue
+        if operation.before.name not in declared or only_values_differ(operation):
             yield operation.before.id
 
 
