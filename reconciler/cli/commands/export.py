@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from glob import glob
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -137,7 +138,11 @@ def _with_declared(
     """
     known = (None, live.organization.id, live.organization.name)
     webhooks: list[Webhook] = []
-    names = {out}
+    # The new file may be beside those that are named; the shell may write to any folder here.
+    folders = [*inputs.paths, *map(os.path.dirname, inputs.paths)]
+    if out == STDIN:
+        folders += glob("*/", root_dir=inputs.directory)
+    names = {out, *(os.path.join(folder, STDIN) for folder in folders)}
     for source in sources:
         if source.files.organization in known:
             webhooks += source.checked.desired.webhooks
