@@ -185,6 +185,8 @@ def drift_commands(
     if webhook.commit:
         base = ("--base", webhook.commit.rpartition("..")[2])
     accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
+    if only_values_differ(operations[0]):
+        accept = ""  # whatever the base
     return _ways(webhook, revert, accept)
 
 
