@@ -99,7 +99,7 @@ class Match:
         self._taken = {entry.id for entry in self._entries() if entry.id in self._by_id}
         self._ignored_ids: set[str] = set()
         self._absent_without_match: dict[str, Absent] = {}
-        self.any_declared = any(map(self._is_selected, self._entries()))
+        self.any_declared = any(map(self.is_selected, self._entries()))
         self._match_entries()
 
     def _match_entries(self) -> None:
@@ -129,8 +129,8 @@ class Match:
         """
         return any(map(self._only.match, names))
 
-    def _is_selected(self, entry: Webhook | Absent) -> bool:
-        """Return whether an entry is selected by one of its names."""
+    def is_selected(self, entry: Webhook | Absent) -> bool:
+        """Return whether `--only` selects an entry by one of its names."""
         live = self._by_id.get(entry.id)
         if live is not None:
             return self._selects(entry.name, live.name)
@@ -226,7 +226,7 @@ class Match:
         ignored = [name for name in names if self.ignore.match(name)]
         if not ignored:
             return False
-        if self._is_selected(entry):
+        if self.is_selected(entry):
             message = f"{entry.name!r} is declared but also ignored, so it is not changed"
             hint = "remove it from `ignore` to manage it"
             related = _matched_by(_first_match(self._policy.ignore, ignored[0]))

@@ -97,7 +97,7 @@ def plan(
     deletes = sorted(table.deletes, key=lambda delete: (delete.name, delete.before.id))
     findings = [
         *table.findings,
-        *resends.unmatched(),
+        *resends.unmatched(table.is_selected),
         *_unmatched_globs(options, desired, live, deletes),
     ]
     # After all checks, so that one run reports all conflicts.

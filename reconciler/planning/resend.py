@@ -8,10 +8,10 @@ value. A plain field is sent only if it cannot be read back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Finding, error, note
+from reconciler.findings import Finding, error, note, warning
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, LiveWebhook, SecretRef, Value, Webhook
 from reconciler.planning.plan import Operation, SecretCause, SecretChange, Update
@@ -143,11 +143,25 @@ class Resends:
                     webhook.position,
                 )
 
-    def unmatched(self) -> Iterable[Finding]:
-        """Yield an error for each request that matches no declaration."""
+    def unmatched(self, is_selected: Callable[[Webhook], bool]) -> Iterable[Finding]:
+        """Yield an error for each request that matches no declaration, a warning if none selected.
+
+        `is_selected` returns whether `--only` selects a webhook.
+        """
         if not self._named:
             return  # most plans
-        for name in sorted(self._named - requestable(self._desired)):
+        known = requestable(self._desired)
+        selected = tuple(filter(is_selected, self._desired.webhooks))
+        for name in sorted(self._named - requestable(self._desired._replace(webhooks=selected))):
+            if name in known:
+                # Another organization of the run may have it.
+                yield warning(
+                    "unknown-resend",
+                    f"--resend-secret {name!r} sends nothing: it matches no webhook that --only "
+                    "selects",
+                    "select a webhook that has the secret with --only, too",
+                )
+                continue
             yield error(
                 "unknown-resend",
                 f"--resend-secret {name!r} matches no declared secret reference "
