@@ -413,7 +413,7 @@ def _skipped_resends(report: Report, resent: Resends) -> Iterator[tuple[Webhook,
         operation = outcome.operation
         if isinstance(outcome, Skipped) and isinstance(operation, Update):
             webhook = replace(operation.after, id=operation.before.id)
-            changed = resent.causes(webhook, operation.before.id)
+            changed = resent.causes(webhook, operation.before.id, operation.before.name)
             secrets = (change for change in operation.fields if isinstance(change, SecretChange))
             fields = (change.path[-1] for change in secrets)
             yield from ((webhook, field) for field in fields if field in changed)

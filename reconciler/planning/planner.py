@@ -90,8 +90,8 @@ def plan(
     # Sorted after the comparison, because in the order of names the objects are far apart in
     # memory, which is slower.
     pairs = [
-        compare(webhook, live_webhook, secrets, evidence, resends.causes(webhook, live_webhook.id))
-        for webhook, live_webhook in table.pairs
+        compare(webhook, shown, secrets, evidence, resends.causes(webhook, shown.id, shown.name))
+        for webhook, shown in table.pairs
     ]
     pairs.sort(key=lambda pair: (pair.webhook.name, pair.live.id))
     deletes = sorted(table.deletes, key=lambda delete: (delete.name, delete.before.id))

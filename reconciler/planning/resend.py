@@ -95,30 +95,30 @@ class Resends:
             if webhook.id is not None:
                 self._previous[webhook.id] = webhook
 
-    def causes(self, webhook: Webhook, id_: str) -> Mapping[str, SecretCause]:
+    def causes(self, webhook: Webhook, id_: str, name: str) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference.
 
-        `id_` is that of the live webhook.
+        `id_` and `name` are those of the live webhook.
         """
         if not (self._is_compared or self._named or self._reviewed):
             return {}  # most plans
-        before, reviewed = self._before(webhook, id_), self._reviewed.get(id_, {})
+        before, reviewed = self._before(webhook, id_, name), self._reviewed.get(id_, {})
         secret_fields = KINDS[webhook.type].secret_fields
         causes: dict[str, SecretCause] = {}
-        for name, value in webhook.configuration.items():
-            cause = self._cause(before, reviewed.get(name), webhook, name)
+        for field, value in webhook.configuration.items():
+            cause = self._cause(before, reviewed.get(field), webhook, field)
             # A request names secrets only: plain fields are compared.
-            requested = name in secret_fields and not self._named.isdisjoint(_names(webhook, value))
+            is_secret = field in secret_fields
             if cause is not None:
-                causes[name] = cause
-            elif requested:
-                causes[name] = SecretCause.REQUESTED
+                causes[field] = cause
+            elif is_secret and not self._named.isdisjoint(_names(webhook, value)):
+                causes[field] = SecretCause.REQUESTED
         # The fields that were declared, or that a review removes.
-        dropped = {name for name, resend in reviewed.items() if resend.value is None}
+        dropped = {field for field, resend in reviewed.items() if resend.value is None}
         if before is not None:
             dropped.update(before.configuration)
-        for name in dropped - webhook.configuration.keys():
-            causes[name] = SecretCause.REFERENCE_CHANGED
+        for field in dropped - webhook.configuration.keys():
+            causes[field] = SecretCause.REFERENCE_CHANGED
         return causes
 
     def dropped_secret_notes(
@@ -128,7 +128,7 @@ class Resends:
 
         It is not removed, because every plan would remove it again: its removal is not visible.
         """
-        before = self._before(webhook, live.id)
+        before = self._before(webhook, live.id, live.name)
         if before is None or live.type != webhook.type:
             return
         for field in KINDS[live.type].fields:
@@ -170,9 +170,10 @@ class Resends:
                 "several organizations, `Acme: Deploys`",
             )
 
-    def _before(self, webhook: Webhook, id_: str) -> Webhook | None:
+    def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
         """Return the previous declaration of a webhook; None if it had another type."""
-        for key in (id_, webhook.name, *webhook.previously):
+        # One that is renamed now has its live name: another one may have had the new name.
+        for key in (id_, name, webhook.name, *webhook.previously):
             before = self._previous.get(key)
             # One that is declared by another id is not this one, although it had the name.
             if before is None or (before.id != id_ and before.id in self._pinned):

@@ -278,6 +278,7 @@ def changed_fields(resends: Resends, gathered: Gathered, plan: Plan) -> list[tup
     and field, without those that the plan sends.
     """
     not_shown = plan.fields_not_shown
+    live_names = {update.before.id: update.before.name for update in plan.updates}
     changed: list[tuple[Webhook, str]] = []
     for webhook in _unsent_webhooks(plan):
         unknown = [
@@ -287,7 +288,8 @@ def changed_fields(resends: Resends, gathered: Gathered, plan: Plan) -> list[tup
             or (isinstance(value, SecretRef) and value not in gathered.secrets)
         ]
         if unknown:
-            causes = resends.causes(webhook, webhook.id or "")
+            id_ = webhook.id or ""
+            causes = resends.causes(webhook, id_, live_names.get(id_, webhook.name))
             changed += [(webhook, field) for field in unknown if field in causes]
     return changed
 
