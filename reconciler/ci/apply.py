@@ -24,7 +24,15 @@ from reconciler.ci.organizations import (
     input_matcher,
     of_environment,
 )
-from reconciler.ci.outcomes import Ended, Settled, UnreviewedRotationError, conclude, record, settle
+from reconciler.ci.outcomes import (
+    Ended,
+    NothingPlannedError,
+    Settled,
+    UnreviewedRotationError,
+    conclude,
+    record,
+    settle,
+)
 from reconciler.ci.reviews import (
     NO_PLAN,
     NO_TOKEN,
@@ -119,9 +127,11 @@ def apply(run: Run) -> JobResult:
     except SIGNALS as signal:
         # Once something may be written, `_run` handles a signal, and returns the report.
         problem = Interrupted.by(signal, "stopped by a signal: nothing was written")
-        ended = Ended(JobResult(problem=problem))
+        ended = Ended(JobResult(problem=problem), command=run.rerun_command)
     except ReconcilerError as problem:
-        ended = Ended(JobResult(problem=problem))
+        # The same inputs would find the same.
+        command = None if isinstance(problem, NothingPlannedError) else run.rerun_command
+        ended = Ended(JobResult(problem=problem), command=command)
     return conclude(run, ended)
 
 
@@ -155,6 +165,7 @@ def _run(run: Run) -> Ended:
         pulls = _contained_pulls(run, map(subject_of_key, targets), pulls)
         organizations = [_reviewed(run, target, pulls, len(targets)) for target in targets]
         report = _apply_reviewed(run, organizations)
+        _require_planned(run, report, pulls)
         try:
             ended = _concluded(run, connected, organizations, report, pulls, unread, findings)
             return ended._replace(organizations=subjects)
@@ -267,6 +278,23 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
         )
 
 
+def _require_planned(run: Run, report: RunReport, pulls: Iterable[Pull]) -> None:
+    """Raise NothingPlannedError if an expected plan is not planned, and may not be applied."""
+    is_planned = bool(report.digest) or any(
+        result.value is None or result.value.outcomes for result in report.organizations
+    )
+    if run.expect_digest is None or is_planned:
+        return
+    posts = chain.from_iterable(pull.comments for pull in pulls)
+    outcomes = (post.marker for post in posts if post.marker.kind is MarkerKind.OUTCOME)
+    if all(marker.digest != run.expect_digest for marker in outcomes):
+        raise NothingPlannedError(
+            "the expected plan is not planned, and no comment says that it was applied",
+            hint="if it was not, start the run with all inputs of the command that was shown, "
+            "such as `resend-secret`; without them no plan shows a secret that was not sent",
+        )
+
+
 def _concluded(
     run: Run,
     connected: Sequence[Target],
@@ -303,6 +331,7 @@ def _concluded(
         pulls,
         pending=_newest_pending(pulls, outcomes),
         subjects=tuple(outcome.organization.subject for outcome in failed),
+        sent=[outcome.organization.subject for outcome in outcomes if _has_sent(outcome.report)],
         has_rotated=any(outcome.rotated for outcome in outcomes),
         command=command,
         offered=offered,
@@ -417,6 +446,16 @@ def _skipped_resends(report: Report, resent: Resends) -> Iterator[tuple[Webhook,
             secrets = (change for change in operation.fields if isinstance(change, SecretChange))
             fields = (change.path[-1] for change in secrets)
             yield from ((webhook, field) for field in fields if field in changed)
+
+
+def _has_sent(report: Report | None) -> bool:
+    """Return whether a run sent another secret to a webhook of an organization."""
+    return report is not None and any(
+        isinstance(change, SecretChange)
+        for applied in report.applied
+        if isinstance(applied.operation, Update) and not applied.already_made
+        for change in applied.operation.fields
+    )
 
 
 def _review_findings(run: Run, outcomes: Iterable[_Outcome]) -> list[Finding]:

@@ -34,6 +34,7 @@ from reconciler.errors import (
     ExitCode,
     NotReviewedError,
     ReconcilerError,
+    StalePlanError,
     UsageError,
 )
 from reconciler.findings import Finding, plural
@@ -61,6 +62,10 @@ _IsAbout = Callable[[str | None, str], bool]
 
 class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
     """A reference or version was changed without an approved plan; the secret was not sent."""
+
+
+class NothingPlannedError(StalePlanError, code="nothing-planned"):
+    """An expected plan may lack a resend, which no later plan shows; nothing was written."""
 
 
 @frozen
@@ -223,6 +228,8 @@ def record(run: Run, organizations: Sequence[Settled]) -> None:
 def _post(run: Run, github: GitHub, pull: Pull, setup: Marker, outcomes: Sequence[Outcome]) -> None:
     """Comment on a pull request, or edit the comment of an earlier run in this environment."""
     marker = setup._replace(kind=MarkerKind.OUTCOME, environment=run.environment)
+    if all(outcome.complete for outcome in outcomes):
+        marker = marker._replace(digest=run.expect_digest)
     existing = find_posts(pull.comments, marker)
     if existing:
         outcomes = [_with_earlier_text(outcome, existing[0].marker) for outcome in outcomes]
@@ -336,9 +343,9 @@ class Ended(NamedTuple):
     """How an apply ended, and what the report of a failure needs.
 
     `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
-    operation. `organizations` are those of the environment, `subjects` those that failed. `command`
-    is the one to run next, None if there is none; if it applies plans by their digest, these are
-    `offered`.
+    operation. `organizations` are those of the environment, `subjects` those that failed, `sent`
+    those that got another secret. `command` is the one to run next, None if there is none; if it
+    applies plans by their digest, these are `offered`.
     """
 
     result: JobResult
@@ -346,6 +353,7 @@ class Ended(NamedTuple):
     pending: Pull | None = None
     organizations: Sequence[Subject] = ()
     subjects: tuple[Subject, ...] = ()
+    sent: Sequence[Subject] = ()
     has_rotated: bool = False
     command: str | None = None
     offered: RunPlan = NO_PLANS
@@ -368,8 +376,6 @@ def conclude(run: Run, ended: Ended) -> JobResult:
 def _with_command(run: Run, ended: Ended) -> Ended:
     """Return the end with the command to run next, and add it to the hint of each problem."""
     result, command = ended.result, ended.command
-    if result.report is None:
-        command = run.rerun_command
     problems = _problems(result)
     lead = "then run"
     # A re-run of the same commit cannot fix its files.
@@ -420,7 +426,7 @@ def _resolve_failures(
     warnings: list[Finding] = []
 
     def is_resolved(post: Post) -> bool:
-        return post.marker.code not in kept and _is_resolved(run, post, ended.organizations)
+        return post.marker.code not in kept and _is_resolved(run, post, ended)
 
     with reporting(warnings, "could not close an issue"):
         issues = github.open_issues()
@@ -436,19 +442,23 @@ def _resolve_failures(
     return warnings
 
 
-def _is_resolved(run: Run, post: Post, organizations: Sequence[Subject]) -> bool:
+def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
     """Return whether this run resolves or replaces the failure that a comment or issue reports.
 
     Also one of another environment, if all of its failed organizations have moved to this one.
     """
     if not run.is_failure(post):
         return False
-    failed = post.marker.subjects
-    have_moved = all(any(map(subject.is_same, organizations)) for subject in failed)
-    if post.marker.environment != run.environment and not (failed and have_moved):
+    if post.marker.environment != run.environment and not _all_in(post, ended.organizations):
         return False
-    # A later plan does not show an unsent secret: only an apply by digest sends it.
-    return post.marker.code != UnreviewedRotationError.code or run.expect_digest is not None
+    # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
+    return post.marker.code != UnreviewedRotationError.code or _all_in(post, ended.sent)
+
+
+def _all_in(post: Post, organizations: Sequence[Subject]) -> bool:
+    """Return whether the organizations of a failure are known, and all among these."""
+    failed = post.marker.subjects
+    return bool(failed) and all(any(map(subject.is_same, organizations)) for subject in failed)
 
 
 def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:

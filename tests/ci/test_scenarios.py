@@ -136,6 +136,7 @@ def test_a_manual_change_makes_a_review_stale(here: World) -> None:
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert here.live() == {"Audit": "mine", "Deploys": "general"}
     assert "**Applied** by [this run]" in here.github.bodies(1)[-1]
+    assert here.follow(failure).outputs["result"] == "converged"
     assert here.push().outputs["result"] == "converged"
 
 
@@ -674,6 +675,9 @@ def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others:
     if not others:
         here.push()  # an unrelated push does not close the issue
         assert issue["state"] == "open"
+    # Without its last argument the command sends nothing.
+    shortened = here.follow(re.sub(r" -f '?resend-secret=.*", "", issue["body"]))
+    assert (shortened.code, here.token("Audit"), issue["state"]) == (6, SLACK, "open")
     assert here.follow(issue["body"]).code == 0
     assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
     assert here.push().outputs["result"] == "converged"
