@@ -248,6 +248,7 @@ class Review(NamedTuple):
     `resends` are the secrets that the reviewed plan resends. They are always planned again, because
     no listing shows whether they were sent. `replaced` are the fields that the plan
     shows to be sent along, as (id, field): with a new value of a secret, no digest covers them.
+    `urls` are those of `sent_urls`; a review that is only a digest has none.
     """
 
     origin: str
@@ -255,6 +256,7 @@ class Review(NamedTuple):
     operations: frozenset[OperationDigest] = frozenset()
     resends: tuple[Resend, ...] = ()
     replaced: frozenset[tuple[str, str]] = frozenset()
+    urls: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def digest(self) -> str:
@@ -284,7 +286,19 @@ def approve_all(plan: Plan) -> Review:
         operations=frozenset(chain.from_iterable(plan.digests)),
         resends=resends(plan.operations),
         replaced=frozenset(chain.from_iterable(map(_replaced, plan.updates))),
+        urls=frozenset(chain.from_iterable(map(sent_urls, plan.updates))),
     )
+
+
+def sent_urls(operation: Operation) -> Iterator[tuple[str, str, str]]:
+    """Yield where each secret goes, as far as a plan shows a URL: (id, field, scheme and host).
+
+    No digest covers it, because a plan that is made without the value does not show it.
+    """
+    if isinstance(operation, Update):
+        for change in operation.fields:
+            if isinstance(change, SecretChange) and "://" in change.destination:
+                yield operation.before.id, change.path[-1], change.destination
 
 
 def _replaced(update: Update) -> Iterator[tuple[str, str]]:
@@ -303,6 +317,7 @@ def compare_with_review(
     review, unless they may replace other fields that the review does not show.
     """
     approved = {operation.digest for operation in review.operations}
+    urls = {(id_, field): url for id_, field, url in review.urls}
     mentioned = mentions(review.operations)
     reviewed: set[int] = set()
     unreviewed: dict[int, str] = {}
@@ -318,14 +333,19 @@ def compare_with_review(
         # Before the digests, which do not cover the values of secrets.
         if why:
             unreviewed[index] = f"{why}: {_increment(operation)}"
-        elif needed <= approved:
+        elif needed <= approved and _goes_to(operation, urls):
             reviewed.add(index)
-        elif mentioned(shown[0].id, shown[0].name):
+        elif mentioned(live_id(operation), operation.name):
             stale.append(operation)
         else:
             unreviewed[index] = "not reviewed"
     stale += _no_longer_changed(plan.kept, mentioned)
     return ReviewComparison(frozenset(reviewed), unreviewed, frozenset(values), tuple(stale))
+
+
+def _goes_to(operation: Operation, urls: Mapping[tuple[str, str], str]) -> bool:
+    """Return whether secrets go where the review shows, if it does."""
+    return all(urls.get((id_, field), url) == url for id_, field, url in sent_urls(operation))
 
 
 def _no_longer_changed(
@@ -426,12 +446,17 @@ def _only_a_value(operation: Operation) -> str:
 
 
 def values_sent(operation: Operation) -> list[str]:
-    """Return the secrets whose values replace other live ones: no digest covers them."""
-    return [
-        f"{change.path[-1]} from {reference._replace(version=None)}"
-        for change, reference in _sent_references(operation)
-        if change.cause is SecretCause.DIFFERS
-    ]
+    """Return the secrets that replace another value that is shown: no digest covers that."""
+    if not isinstance(operation, Update):
+        return []
+    sent: list[str] = []
+    for change in operation.fields:
+        match change:
+            case SecretChange(after=SecretRef() as reference, cause=SecretCause.DIFFERS):
+                sent.append(f"{change.path[-1]} from {reference._replace(version=None)}")
+            case FieldResent(after=SecretRef() as reference, hidden=False):
+                sent.append(f"{change.path[-1]} from {reference._replace(version=None)}")
+    return sent
 
 
 def _increment(operation: Operation) -> str:

@@ -12,7 +12,7 @@ from reconciler.model import DeliveryError
 from reconciler.planning.guards import edits
 from reconciler.planning.plan import Attribution, Operation, Plan, Reason, SecretUse
 from reconciler.planning.resend import resent_references
-from reconciler.planning.review import moves, only_values_differ, split_values
+from reconciler.planning.review import moves, only_values_differ, sent_urls, split_values
 from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import command_line, prose, quote
@@ -256,8 +256,9 @@ def attribution(operation: Operation) -> str:
 
 
 _MOVED: Final = "a secret would go to another scheme or host: increment `version`, plan with --base"
+HOST: Final = "the host of a URL that no commit shows"
 CHANGED: Final = "only a secret's value differs"
-"""Why no digest covers an operation."""
+"""Why no digest covers an operation, or a part of it."""
 
 
 def values_left_out(plans: Sequence[Plan]) -> str:
@@ -273,12 +274,21 @@ def values_left_out(plans: Sequence[Plan]) -> str:
 
 def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[tuple[str, str]]:
     """Yield each reason why no digest covers operations, with a line that has it."""
-    groups: dict[str, dict[str, list[str]]] = {_MOVED: {}, CHANGED: {}}
+    groups: dict[str, dict[str, list[str]]] = {_MOVED: {}, HOST: {}, CHANGED: {}}
     for plan in plans:
+        uncommitted = {
+            (use.live_id, use.field) for use in plan.secrets if "://" not in use.destination
+        }
         # A plan that was not made for a review has no digests.
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
-            reason = _MOVED if moves(operation) else CHANGED
-            if reason == _MOVED or not digests or split_values(operation) is not None:
+            reason = None
+            if moves(operation):
+                reason = _MOVED
+            elif not digests or split_values(operation) is not None:
+                reason = CHANGED
+            elif any((id_, field) in uncommitted for id_, field, _ in sent_urls(operation)):
+                reason = HOST
+            if reason is not None:
                 webhooks = groups[reason]
                 webhooks.setdefault(shown(operation.name), []).append(plan.organization.name)
     for reason, webhooks in groups.items():

@@ -174,6 +174,7 @@ def _review(tree: Mapping[str, Any], file: str) -> Review:
     """Return the review of an organization in a plan document that conforms to its schema."""
     operations: set[OperationDigest] = set()
     replaced: set[tuple[str, str]] = set()
+    urls: set[tuple[str, str, str]] = set()
     for operation in tree["operations"]:
         id_ = operation["id"]
         for digest in operation["digests"]:
@@ -181,12 +182,15 @@ def _review(tree: Mapping[str, Any], file: str) -> Review:
         for change in operation.get("fields", ()):
             if change["change"] == "resent":
                 replaced.add((id_, change["path"][-1]))
+            if change["change"] == "secret" and "://" in change["destination"]:
+                urls.add((id_, change["path"][-1], change["destination"]))
     review = Review(
         origin=tree["origin"],
         organization=tree["organization"]["id"],
         operations=frozenset(operations),
         resends=tuple(map(read_resend, tree["resends"])),
         replaced=frozenset(replaced),
+        urls=frozenset(urls),
     )
     if review.digest != tree["digest"]:
         _refuse_edited(file)

@@ -314,6 +314,21 @@ def test_incrementing_the_version_makes_a_new_host_reviewable(
         assert classify(result, review) == expected
 
 
+def test_a_shown_host_is_reviewed() -> None:
+    """A review whose plan had the value approves only that host, with the same digest."""
+    rotated = HOOK._replace(version=2)
+    declared, before = desired(generic(url=rotated)), desired(generic(url=HOOK))
+
+    def planned(url: str) -> Plan:
+        return make_plan(declared, live_generic(), secrets={rotated: Secret(url)}, previous=before)
+
+    review = approve_all(planned(f"{NEW}/a"))
+    third = planned("https://third.example.com/a")
+    assert approve_all(third).digest == review.digest
+    assert classify(third, review) == ([], [], ["Pager"])
+    assert classify(planned(f"{NEW}/b"), review) == (["Pager"], [], [])
+
+
 def test_a_resend_request_does_not_review_another_host() -> None:
     """A resend does not approve a different host."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
