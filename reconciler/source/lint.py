@@ -540,7 +540,8 @@ def _renames(entries: Sequence[_Entry]) -> Iterator[Finding]:
                 if holders[old].previously:
                     later = (
                         f"first apply with {was} under its live name, then rename it; to exchange "
-                        "names, give one of them a temporary name in an apply before these"
+                        "names, use three applies: rename one of them to a temporary name, then "
+                        "the other one, and last the first one"
                     )
                 yield error(
                     "previously-declared",
