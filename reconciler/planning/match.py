@@ -541,6 +541,8 @@ def _taken_error(
                 f"first give this webhook a temporary name: `name: {temporary}`, applied with "
                 f"--only {shlex.quote(temporary)}; then rename the others, and last this one"
             )
+        elif other.name in by_name:
+            hint = "first rename that one"  # which needs a taken name, too, and has an error
         if webhook.id is None:
             entry, paired = other, holder.name
     if entry.id is not None:  # possibly a wrong id
