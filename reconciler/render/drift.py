@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from glob import escape
 from itertools import chain
@@ -266,11 +267,17 @@ def _waiting(
 
 def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
     """Yield the secrets that may be encrypted, with the command that sends them."""
-    requests: dict[str, None] = {}
+    offered: dict[str, bool] = {}
     rows: list[RunRow] = []
     for organization in report.organizations:
+        notes = organization.value.plan.notes if organization.value else ()
+        hints = [note.hint or "" for note in notes if note.rule == "secret-not-equal"]
         for use in organization.value.not_equal if organization.value else ():
-            requests[use.reference.argument] = None
+            request = use.reference.argument
+            option = f"--resend-secret {shlex.quote(request)}`"
+            # One that is live in another organization is not to replace the one of this.
+            is_offered = any(option in hint for hint in hints)
+            offered[request] = offered.get(request, True) and is_offered
             unequal = sentence(f"is not the value of {quote(str(use.reference))}")
             row = Row(
                 sign="!",
@@ -281,9 +288,10 @@ def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list
             rows.append(RunRow((quote(organization.name),), row))
     if not rows:
         return
+    requests = [request for request in offered if offered[request]]
     options = [word for request in requests for word in ("--resend-secret", request)]
     title, command = "Not equal, but possibly stored encrypted", ""
-    if view.apply_options is not None:
+    if view.apply_options is not None and requests:
         command = apply_command(view, *options)
     if command:
         title += "; this command sends the values"

@@ -46,7 +46,7 @@ from reconciler.source.history import Commit, NoBaseError, commit_of, last_chang
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import Checked, Gathered, gather
-from reconciler.workflow.planning import plan_listed
+from reconciler.workflow.planning import plan_listed, with_owner
 from reconciler.workflow.revisions import previous_at
 from reconciler.workflow.run import Planned
 
@@ -353,15 +353,17 @@ def with_known_labels(plan: Plan, base: Base) -> Plan:
     return plan.unlabeled if base.unknown else plan
 
 
-def status(live: Live, checked: Checked | None, only: Sequence[str] = ()) -> LiveStatus:
+def status(
+    live: Live, checked: Checked | None, only: Sequence[str] = (), listings: Iterable[Live] = ()
+) -> LiveStatus:
     """Return the management status of each webhook whose name matches `only`, and the plan.
 
-    Without files, no webhook is checked and there is no plan. Raises ConfigurationError if the
-    configuration conflicts with the live webhooks.
+    Without files, no webhook is checked and there is no plan. `listings` are those of the run, for
+    `with_owner`. Raises ConfigurationError if the configuration conflicts with the live webhooks.
     """
     if checked is None:
         return live_status(live, None, only)
     base, gathered = base_of(checked), gather(checked)
     plan = plan_listed(gathered, live, PlanOptions(previous=base.desired))
-    labeled = _labeled(plan, live, gathered, base)
+    labeled = _labeled(with_owner(plan, gathered, listings), live, gathered, base)
     return live_status(live, with_known_labels(*labeled), only)

@@ -94,6 +94,34 @@ def plan_of_live(
     return plan, live
 
 
+def with_owner(plan: Plan, gathered: Gathered, listings: Iterable[Live]) -> Plan:
+    """Name the organization of `listings` in which a secret is live that is not live in this one.
+
+    Sending it, which the warning suggests otherwise, would replace a secret that no variable has.
+    """
+    notes = plan.notes
+    for use in plan.not_equal:
+        secret = gathered.secrets[use.reference]
+        owners = [
+            in_quotes(live.organization.name)
+            for live in listings
+            if any(webhook.value(use.field) == secret for webhook in live.webhooks)
+        ]
+        if owners:
+            value = f"the live {use.field} of organization {owners[0]}"
+            notes = tuple(_shared(note, use.reference, value) for note in notes)
+    return plan._replace(notes=notes)
+
+
+def _shared(note: Finding, reference: SecretRef, value: str) -> Finding:
+    """Return a note; that a reference has another value than the live one names its `value`."""
+    before, unequal, _ = note.message.partition(f" is not the value of {reference}: ")
+    if note.rule != "secret-not-equal" or not unequal:
+        return note
+    hint = "give it another variable; only to replace it, increment `version`"
+    return note._replace(message=f"{before}{unequal}that is {value}", hint=hint)
+
+
 def _with_positions(plan: Plan, loaded: Loaded) -> Plan:
     """Return a plan in which each update has the position of what changed.
 

@@ -36,7 +36,7 @@ from reconciler.settings import LOCAL_SERVER
 from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, gather
-from reconciler.workflow.planning import plan_of_live, read_live
+from reconciler.workflow.planning import plan_of_live, read_live, with_owner
 
 _T = TypeVar("_T")
 
@@ -271,6 +271,11 @@ def plan_all(
             part._replace(plan=plan)
             for part, plan in zip(planned, _with_matching_globs(plans), strict=True)
         ]
+    listings = [part.live for part in planned if part.live is not None]
+    for index, part in enumerate(planned):
+        if part.plan is not None and part.gathered is not None:
+            plan = with_owner(part.plan, part.gathered, listings)
+            planned[index] = part._replace(plan=plan)
     return judged(planned, allow_deletes)
 
 

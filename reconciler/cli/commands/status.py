@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler import workflow
 from reconciler.cli.commands.plan import ONLY, apply_options
 from reconciler.cli.connection import connected, connected_all, require_used, show_problems
@@ -77,8 +79,10 @@ def _compare_with_files(
     sources = session.load_all(apply_options(session, session.files))
     with connected_all(session, [workflow.Target(source) for source in sources]) as targets:
         listings = workflow.read_all(targets)
+    others = [listing for listing in listings if isinstance(listing, Live)]
     results = [
-        _status_of(target, listing, only) for target, listing in zip(targets, listings, strict=True)
+        _status_of(target, listing, only, others)
+        for target, listing in zip(targets, listings, strict=True)
     ]
     plans = [status.plan for status in values(results)]
     # Organizations may have the same warnings.
@@ -89,14 +93,17 @@ def _compare_with_files(
 
 
 def _status_of(
-    target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
+    target: workflow.Target,
+    live: Live | ReconcilerError,
+    only: tuple[str, ...],
+    listings: Sequence[Live],
 ) -> OrganizationResult[LiveStatus]:
     """Return the status of an organization, or why there is none."""
     result = OrganizationResult[LiveStatus](target.source.name, target.paths)
     if isinstance(live, ReconcilerError):
         return result._replace(problem=live)
     try:
-        status = workflow.status(live, target.checked, only)
+        status = workflow.status(live, target.checked, only, listings)
     except ReconcilerError as problem:
         return result._replace(problem=problem)
     return result._replace(name=live.organization.name, value=status)
