@@ -73,7 +73,7 @@ from reconciler.render.words import shorten
 from reconciler.report import Applied, Outcome, Report, RunReport, Skipped, exit_code_of
 from reconciler.workflow import Source, Target, apply_all, gather, plan_all, previous
 from reconciler.workflow.revisions import changed_fields
-from reconciler.workflow.run import identify, own_resends
+from reconciler.workflow.run import identify, with_own_resends
 
 _REFUSED: Final = (StalePlanError, BlockedError, UnresolvedSecretsError)
 """After these an organization is planned again, to settle its reviews and to show the rest."""
@@ -159,11 +159,14 @@ def _run(run: Run) -> Ended:
     # Also of other environments, so that no later run searches all earlier pull requests for them.
     unread = [subject_of(source) for source in sources if source.files.paths not in paths]
     # All of the environment: a digest that is offered covers those that this push does not concern.
-    with run.connect([Target(source) for source in in_environment]) as connected:
+    requested = PlanOptions(resend=run.resend)
+    all_targets = [Target(source, options=requested) for source in in_environment]
+    with run.connect(all_targets) as connected:
         targets = identify([target for target in connected if target.paths in paths])
         # Outcomes for another organization may have ended the search too early.
         pulls = _contained_pulls(run, map(subject_of_key, targets), pulls)
-        organizations = [_reviewed(run, target, pulls, len(targets)) for target in targets]
+        # Refused ones are planned again without the others, which may have their requests.
+        organizations = [_reviewed(run, target, pulls) for target in with_own_resends(targets)]
         report = _apply_reviewed(run, organizations)
         _require_planned(run, report, pulls)
         try:
@@ -222,8 +225,8 @@ def _require_tip(run: Run, sources: Iterable[Source]) -> None:
         )
 
 
-def _reviewed(run: Run, target: Target, pulls: Sequence[Pull], count: int) -> _Reviewed:
-    """Return one of `count` organizations with its reviews, and how it is planned."""
+def _reviewed(run: Run, target: Target, pulls: Sequence[Pull]) -> _Reviewed:
+    """Return an organization with its reviews, and how it is planned."""
     subject = subject_of_key(target)
     reviews = read_reviews(run, pulls, subject)
     review = pending_review(subject, reviews)
@@ -231,21 +234,12 @@ def _reviewed(run: Run, target: Target, pulls: Sequence[Pull], count: int) -> _R
     if run.base_commit and not run.expect_digest:
         with suppress(ConfigurationError):  # it is unknown or was invalid
             before = previous((run.base_commit,), target.checked)
-    options = PlanOptions(
-        resend=_requested(run.resend, target, count),
+    options = target.options._replace(
         reviewed=review.resends if run.by_review else (),
         # It sends changed references.
         previous=None if run.requires_review else before,
     )
     return _Reviewed(target._replace(options=options), reviews, review, before)
-
-
-def _requested(requests: Collection[str], target: Target, count: int) -> tuple[str, ...]:
-    """Return the requests of the run for one of `count` organizations."""
-    if count == 1:
-        return tuple(requests)
-    # Others may be for organizations of another job.
-    return tuple(own_resends(requests, target, count))
 
 
 def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
@@ -520,8 +514,7 @@ def _offer(
     ordered = tuple(sorted(requests))
     with suppress(ReconcilerError, *SIGNALS):  # the writes must still be reported
         targets = [
-            target._replace(options=PlanOptions(resend=_requested(ordered, target, len(connected))))
-            for target in identify(connected)
+            target._replace(options=PlanOptions(resend=ordered)) for target in identify(connected)
         ]
         plans = RunPlan(tuple(planned.result for planned in plan_all(targets, reviewed=True)))
         if plans.problems:

@@ -382,6 +382,9 @@ def _with_command(run: Run, ended: Ended) -> Ended:
     invalid = [problem for problem in problems if problem.code == ConfigurationError.code]
     if invalid:
         command, lead = _validate_command(run), "to check, run"
+    for problem in invalid:
+        if any(finding.rule == "unknown-resend" for finding in problem.findings):
+            problem.hint = "start a new run with the right `resend-secret`"
     # The workflows name a file that was renamed: to check it would fail, too.
     if any(problem.hint for problem in invalid):
         command = None

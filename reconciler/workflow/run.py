@@ -236,7 +236,7 @@ def plan_all(
     Raises OrganizationError if two keys belong to one organization: each file would delete what the
     other declares. Raises UsageError for a glob that matches nothing.
     """
-    targets = _with_first_contact(_with_own_resends(targets))
+    targets = _with_first_contact(with_own_resends(targets))
     # Before threads start, so that each secret is hidden from output before anything uses it.
     ready = [_gathered(target, writing=writing) for target in targets]
 
@@ -293,7 +293,7 @@ def judged(planned: Sequence[Planned], allow_deletes: int | None) -> tuple[Plann
     return tuple(result)
 
 
-def _with_own_resends(targets: Sequence[Target]) -> Sequence[Target]:
+def with_own_resends(targets: Sequence[Target]) -> Sequence[Target]:
     """Return the targets, each only with the resends that its files have.
 
     A request of --resend-secret must belong to one organization of the run, not to all of them.

@@ -141,6 +141,15 @@ def test_a_secret_is_resent_only_where_it_was_rotated(organizations: MakeOrganiz
     assert len(here.writes()) == before + 1
 
 
+def test_a_mistyped_secret_to_resend_fails(three: Organizations) -> None:
+    """No organization of the environment has it: the run would send nothing and look done."""
+    for secret in ("env:SLACK_BOT_TOKN", "Dev: Audit, Staging: Audit", "Production: Audit"):
+        inputs = {"environment": DEFAULT, "resend-secret": secret}
+        done = only(three.world.run("apply", "workflow_dispatch", PUSH, inputs=inputs))
+        assert f"error[unknown-resend]: --resend-secret '{secret}'" in done.stdout
+        assert (done.code, "webhooks validate" in done.stdout) == (3, False)
+
+
 # What a change concerns.
 
 
