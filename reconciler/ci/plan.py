@@ -58,6 +58,7 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.findings import Finding, note, plural, warning
+from reconciler.model import Desired, SecretRef
 from reconciler.planning.plan import Attribution, Operation, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends, resent_references
@@ -69,6 +70,7 @@ from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
 from reconciler.source.schemes import how_to_set, is_variable
+from reconciler.source.secrets import references
 from reconciler.source.text import masked
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
@@ -314,18 +316,29 @@ def _foot(result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]) -> 
 def _new_values(run: Run, planned: Sequence[Planned]) -> str:
     """Return how to set the new values of rotated secrets, for which a merge is too late."""
     steps: dict[str, None] = {}
+    value = "set the new value"
+    earlier = _earlier_versions(planned)
     for environment, indexes in by_environment(run, planned).items():
         environ = {**run.inputs.environ, "WEBHOOKS_ENVIRONMENT": environment}
         plans = [planned[index].plan for index in indexes]
         operations = chain.from_iterable(plan.operations for plan in plans if plan is not None)
         for reference in filter(is_variable, resent_references(operations)):
+            if (reference.version or 0) < earlier.get(reference._replace(version=None), 0):
+                value = "put the old value back (a lower version also sends what is set now)"
             step = f"set {reference.name} where apply runs"
             if environment:
                 step = how_to_set(masked(reference.name), environ)
             steps[step] = None
     if not steps:
         return ""
-    return f"Before the merge, set the new value: {shorten(list(steps), 5)}. "
+    return f"Before the merge, {value}: {shorten(list(steps), 5)}. "
+
+
+def _earlier_versions(planned: Iterable[Planned]) -> dict[SecretRef, int]:
+    """Return the version of each reference before the change, by the reference without it."""
+    before = [organization.target.options.previous or Desired() for organization in planned]
+    earlier = references(chain.from_iterable(desired.webhooks for desired in before))
+    return {reference._replace(version=None): reference.version or 0 for reference in earlier}
 
 
 def _shown(subject: Subject, plan: Plan, index: int) -> list[ShownOperation]:

@@ -527,6 +527,10 @@ def test_a_rotation_without_a_new_value_is_not_called_applied(read_back_world: W
     step = "gh secret set SLACK_BOT_TOKEN --env cloudtruth-production --repo acme/hooks"
     assert f"Before the merge, set the new value: run `{step}`." in here.github.bodies(1)[0]
     done = here.push()
+    here.topic(2)
+    here.declare("Audit", version=1)
+    here.pull(2)
+    assert "the merge, put the old value back (a lower version" in here.github.bodies(2)[0]
     outcome = here.github.bodies(1)[1]
     assert "**Applied**" not in outcome
     for text in (outcome, " ".join(done.stdout.split())):
