@@ -172,6 +172,7 @@ def _status(status: LiveStatus, view: View) -> Tree:
             "failing": len(status.failing),
         },
         "drift": None if status.plan is None else sum(status.drift.values()),
+        "not_applied": None if status.plan is None else status.not_applied,
         "webhooks": [_webhook_status(webhook) for webhook in shown],
         "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
         "not_equal": [] if status.plan is None else plain(status.plan.not_equal),

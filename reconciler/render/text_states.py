@@ -47,7 +47,11 @@ def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: Vi
         live = plural(sum(status.live_count for status in planned), "live webhook")
         drifted = sum(bool(status.drift) for status in planned)
         failed = len(statuses) - len(planned)
-        total = words.organization_counts(len(statuses), f"{live}, drift in {drifted}", failed)
+        counts = f"{live}, drift in {drifted}"
+        waiting = sum(bool(status.not_applied) for status in planned)
+        if waiting:
+            counts += f", possibly not applied in {waiting}"
+        total = words.organization_counts(len(statuses), counts, failed)
         texts.append(joined(paragraphs([total], view)))
     return "\n".join(texts)
 
