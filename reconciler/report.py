@@ -241,12 +241,12 @@ class RunReport(NamedTuple):
             return self.stopped
         if ExitCode.BUG in codes:
             return ExitCode.BUG
-        failed = [code for code in codes if code not in (ExitCode.OK, None)]
-        if not failed and None not in codes:
+        if not set(codes) - {ExitCode.OK}:
             return ExitCode.OK
         if self.writes or ExitCode.PARTIAL in codes:
             return ExitCode.PARTIAL
-        return failed[0] or ExitCode.FAILED
+        # Without those that succeeded, whose code is 0, or were not started.
+        return next(filter(None, codes), ExitCode.FAILED)
 
 
 def exit_code_of(result: OrganizationResult[Report]) -> ExitCode | None:

@@ -214,10 +214,10 @@ def parameters_response(exchange: Exchange) -> Response:
     method, parts = exchange.request.method, exchange.request.path.split("/")[3:-1]
     projects = [_object(exchange, "projects", name) for name in exchange.behavior.projects]
     # Neither can be changed here: a proof only looks them up.
-    if parts == ["projects"]:
-        return _named(exchange, projects)
-    if parts == ["environments"]:
-        return _named(exchange, [_object(exchange, "environments", _ENVIRONMENT)])
+    if len(parts) == 1:
+        environments = [_object(exchange, "environments", _ENVIRONMENT)]
+        listings = {"projects": projects, "environments": environments}
+        return _named(exchange, listings[parts[0]])
     project = _with_id(projects, parts[1])
     parameters = exchange.store.parameters(project["id"])
     if method == "GET":

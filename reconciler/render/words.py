@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from reconciler.errors import BlockedError, ReconcilerError
 from reconciler.findings import Finding, Severity, plural, sort_key
-from reconciler.model import DeliveryError
+from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import edits
 from reconciler.planning.plan import Attribution, Operation, Plan, Reason, SecretUse
 from reconciler.planning.resend import resent_references
@@ -229,14 +229,17 @@ _LABELS: Final = {
 
 def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
     """Yield what a user may have to do about a plan, in one line each; `shown` quotes names."""
-    needed = dict.fromkeys(str(use.reference) for use in plan.secrets)
     absent = set(map(str, view.missing))
-    missing = [shown(reference) for reference in needed if reference in absent]
+
+    def unset(references: Iterable[SecretRef]) -> list[str]:
+        texts = dict.fromkeys(map(str, references))
+        return [shown(text) for text in texts if text in absent]
+
+    missing = unset(use.reference for use in plan.secrets)
     if missing:
         most = len(missing) if view.verbosity > 0 else 5
         yield f"Not set here, required by apply: {shorten(missing, most)}"
-    resent = map(str, resent_references(plan.operations))
-    new = [shown(reference) for reference in resent if reference in absent]
+    new = unset(resent_references(plan.operations))
     if new:
         yield f"Set the new value before apply: {shorten(new, 5)}"
     if plan.failing:

@@ -45,16 +45,7 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
     """Return the errors in the rejected parts of a file: one finding for each position."""
     findings: dict[Place, Finding] = {}
     for part in rejected:
-        definition = part.definition
-        # A misspelled type is one error: the other keys are judged by the type that they fit.
-        if definition is None:
-            definition = _best(COMPLETE.values(), part.data)
-        findings_of_part = _violations(definition, part.data) or [_UNEXPLAINED]
-        missing = [finding for finding in findings_of_part if finding.rule == "missing-field"]
-        # A file without any key of a configuration is probably another one, and that is one error.
-        if part.item is None and missing and _KEYS_OF_A_FILE.isdisjoint(part.data):
-            findings_of_part = missing
-        for finding in findings_of_part:
+        for finding in _findings_of(part):
             assert finding.place is not None
             place = finding.place._replace(file=document.file)
             # All webhooks inherit an error in `defaults`, but it is shown once, and there.
@@ -63,6 +54,19 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
                 place = place._replace(path=next(document.in_data(path)))
             findings.setdefault(place, finding._replace(place=place))
     return list(findings.values())
+
+
+def _findings_of(part: Part) -> list[Finding]:
+    definition = part.definition
+    # A misspelled type is one error: the other keys are judged by the type that they fit.
+    if definition is None:
+        definition = _best(COMPLETE.values(), part.data)
+    findings = _violations(definition, part.data) or [_UNEXPLAINED]
+    # A file without any key of a configuration is probably another one, and that is one error.
+    if part.item is None and _KEYS_OF_A_FILE.isdisjoint(part.data):
+        missing = [finding for finding in findings if finding.rule == "missing-field"]
+        return missing or findings
+    return findings
 
 
 _UNEXPLAINED: Final = error(

@@ -158,8 +158,7 @@ def check_real_path(name: str, directory: Path) -> None:
     and CI know. Raises NotReadableError.
     """
     here = Path(os.path.realpath(directory))
-    # `.git` is a file in a worktree and in a submodule.
-    roots = (folder for folder in (here, *here.parents) if (folder / ".git").exists())
+    roots = filter(_is_repository, (here, *here.parents))
     # Without a repository, any file may be extended, but not through a link either.
     root = next(roots, Path(here.anchor))
     written = Path(os.path.normpath(here / name))
@@ -170,14 +169,18 @@ def check_real_path(name: str, directory: Path) -> None:
         raise NotReadableError("is outside of this repository", _PARENT_HINT)
     folders = [folder for folder in written.parents if root in folder.parents]
     _refuse_links((written, *folders), here)
-    for folder in folders:
-        if (folder / ".git").exists():
-            shown = display_name(folder, directory=here)
-            hint = "copy the file into this repository"
-            # Without a repository here, the file that extends it is likely in the same one.
-            if root == Path(here.anchor):
-                hint = f"run the command in {shown} if both files are in it"
-            raise NotReadableError(f"is in the submodule or repository {shown}", hint)
+    for folder in filter(_is_repository, folders):
+        shown = display_name(folder, directory=here)
+        hint = "copy the file into this repository"
+        # Without a repository here, the file that extends it is likely in the same one.
+        if root == Path(here.anchor):
+            hint = f"run the command in {shown} if both files are in it"
+        raise NotReadableError(f"is in the submodule or repository {shown}", hint)
+
+
+def _is_repository(folder: Path) -> bool:
+    # `.git` is a file in a worktree and in a submodule.
+    return (folder / ".git").exists()
 
 
 def _refuse_links(steps: Iterable[Path], here: Path) -> None:

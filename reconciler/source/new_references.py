@@ -265,5 +265,4 @@ def literal_value(field: Field, webhook: LiveWebhook) -> str | bool | None:
             return text
         case int() | float() as number if not field.is_boolean:
             return str(number)
-        case _:
-            return None
+    return None

@@ -225,20 +225,23 @@ def _misplaced(problem: str, mark: _Place, rows: list[str]) -> _Cause | None:
     """Return why a line does not belong to the mapping or list around it, if that is the error."""
     is_misfit = re.search(r"expected key|expected '-'|expected <block end>", problem)
     line = rows[mark[0]]
-    indent = len(line) - len(line.lstrip())
-    # The error is behind the first text of its line, so a value ended before the text did.
-    if is_misfit and indent < mark[1]:
-        hint = "put the whole value in quotes; inside single quotes, write '' for one '"
-        return mark, "unexpected text after the end of a value", hint
-    if is_misfit and line.lstrip().startswith("- "):
-        hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
-        return mark, "a list item is not allowed here", hint
+    content = line.lstrip()
+    indent = len(line) - len(content)
+    if is_misfit:
+        # The error is behind the first text of its line, so a value ended before the text did.
+        if indent < mark[1]:
+            hint = "put the whole value in quotes; inside single quotes, write '' for one '"
+            return mark, "unexpected text after the end of a value", hint
+        if content.startswith("- "):
+            hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
+            return mark, "a list item is not allowed here", hint
     is_key = "mapping values" in problem and re.fullmatch(r" *[\w-]*", line[: mark[1]])
-    if is_misfit or is_key or "<document start>" in problem:
+    is_misplaced = is_misfit or is_key
+    if is_misplaced or "<document start>" in problem:
         start = _first_text(mark[0], indent, rows)
         if start is not None:
             return start, *_NO_COLON
-    if is_misfit or is_key:
+    if is_misplaced:
         message = "the indentation of this line does not match the lines around it"
         hint = "use the same indentation for all keys of a mapping and all items of a list"
         return (mark[0], indent), message, hint

@@ -76,7 +76,6 @@ def _parse(raw: bytes, file: str, parser: Any) -> Document:
         reader.findings.append(explain(cause, text, file))
     usable = not reader.findings
     data = data if usable else {}
-    listed = [key for key in LISTED if isinstance(data.get(key), list)]
     if reader.duplicates:
         reader.findings += _duplicate_keys(text, file)
     return Document(
@@ -84,7 +83,11 @@ def _parse(raw: bytes, file: str, parser: Any) -> Document:
         text=text,
         data=data,
         usable=usable,
-        items={key: reader.positions[id(data[key])] for key in listed},
+        items={
+            key: reader.positions[id(data[key])]
+            for key in LISTED
+            if isinstance(data.get(key), list)
+        },
         findings=tuple(reader.findings),
     )
 

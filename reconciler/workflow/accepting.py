@@ -191,14 +191,14 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     keys = [webhook_key(plan.operations[index]) for index in waiting]
     merged = indexes[Attribution.WAITING]
     is_late = mentions(base.merged.late)
-    late = [index for index in merged if is_about(plan.operations[index], plan.renamed, is_late)]
+    late = sum(is_about(plan.operations[index], plan.renamed, is_late) for index in merged)
     return OrganizationDrift(
         plan,
         unapplied=_unapplied(plan, base, globs),
         not_applied=tuple(not_applied),
         waiting=tuple(waiting),
         commits=tuple(base.commits[key] for key in keys),
-        overdue=sum(key in base.overdue for key in keys) + len(late),
+        overdue=sum(key in base.overdue for key in keys) + late,
         merged=tuple(merged),
         not_equal=tuple(use for use in plan.not_equal if globs.match(use.webhook)),
     )
