@@ -309,12 +309,13 @@ def _replaced(update: Update) -> Iterator[tuple[str, str]]:
 
 
 def compare_with_review(
-    plan: Plan, review: Review, *, allow_value_changes: bool
+    plan: Plan, review: Review, *, allow_value_changes: bool, names_base: bool = False
 ) -> ReviewComparison:
     """Compare a plan with a review.
 
     With `allow_value_changes`, operations in which only the value of a secret differs need no
-    review, unless they may replace other fields that the review does not show.
+    review, unless they may replace other fields that the review does not show. With `names_base`,
+    advice names the option of `plan`; the plan of a pull request always has a base.
     """
     approved = {operation.digest for operation in review.operations}
     urls = {(id_, field): url for id_, field, url in review.urls}
@@ -332,7 +333,7 @@ def compare_with_review(
             values.add(index)
         # Before the digests, which do not cover the values of secrets.
         if why:
-            unreviewed[index] = f"{why}: {_increment(operation)}"
+            unreviewed[index] = f"{why}: {_increment(operation, names_base=names_base)}"
         elif needed <= approved and _goes_to(operation, urls):
             reviewed.add(index)
         elif mentioned(live_id(operation), operation.name):
@@ -459,7 +460,7 @@ def values_sent(operation: Operation) -> list[str]:
     return sent
 
 
-def _increment(operation: Operation) -> str:
+def _increment(operation: Operation, *, names_base: bool) -> str:
     """Return the edit of the file that makes a change of secrets reviewable."""
     edits: list[str] = []
     for change, reference in _sent_references(operation):
@@ -471,6 +472,9 @@ def _increment(operation: Operation) -> str:
     advice = "increment `version`"
     if edits:
         advice += f" ({' and '.join(edits)})"
+    # Without a base, a plan does not show the increment, and asks for the next one.
+    if names_base:
+        advice += " and plan with --base REV"
     return advice
 
 

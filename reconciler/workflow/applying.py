@@ -549,7 +549,9 @@ def _reviewed(
     `repeats` means that each apply of the review plans its resends. Raises StalePlanError;
     `command` shows the plan.
     """
-    comparison = compare_with_review(plan, review, allow_value_changes=values)
+    comparison = compare_with_review(
+        plan, review, allow_value_changes=values, names_base=bool(command)
+    )
     if comparison.stale:
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
