@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -39,6 +40,7 @@ from reconciler.ci.organizations import (
 )
 from reconciler.ci.reviews import (
     NO_TOKEN,
+    MergedReview,
     bases,
     contained_pulls,
     history,
@@ -59,7 +61,7 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding, note, plural, warning
 from reconciler.model import Desired, SecretRef
-from reconciler.planning.plan import Attribution, Operation, Plan
+from reconciler.planning.plan import Attribution, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends, resent_references
 from reconciler.planning.review import Review, compare_with_review
@@ -86,7 +88,10 @@ _MAX_PARTS: Final = 10
 
 _UPDATING: Final = "_Updating this plan. Merging applies nothing until the update is complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
-_AGAIN: Final = "plan the pull request again: push to its branch or re-run its check"
+_AGAIN: Final = (
+    "once those before it are merged, run `gh pr update-branch NUMBER`, or push to its branch; "
+    "if it is from a fork, ask a maintainer to push the branch to this repository"
+)
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
 
 
@@ -424,10 +429,12 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
         subjects = list(map(subject_of_key, targets))
         pulls = [*queue, *contained_pulls(run, branch, subjects)]
         pending: list[Review] = []
+        queued: list[Sequence[MergedReview]] = []
         for subject in subjects:
             reviews = read_reviews(run, pulls, subject)
             # What merged pull requests lack cannot be changed in this group any more.
-            findings += unapproved(reviews[: len(queue)])
+            queued.append(reviews[: len(queue)])
+            findings += unapproved(queued[-1])
             pending.append(pending_review(subject, reviews))
         planned = plan_all(
             [
@@ -437,23 +444,38 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
             allow_deletes=run.allow_deletes,
             reviewed=True,
         )
-    for organization, review in zip(planned, pending, strict=True):
+    for organization, review, changes in zip(planned, pending, queued, strict=True):
         if organization.plan is not None:
+            named = partial(_named, organization if len(sources) > 1 else None, changes)
             comparison = compare_with_review(organization.plan, review, allow_value_changes=True)
-            stale += [quote(operation.name) for operation in comparison.stale]
+            stale += map(named, comparison.stale)
             if not comparison.stale:
                 findings += unreviewed(organization.plan, comparison)
             operations = map(organization.plan.operations.__getitem__, comparison.unreviewed)
             # What changed live is no reason to keep a change of something else from merging.
-            missing += [
-                quote(operation.name) for operation in operations if _is_declared(operation)
-            ]
+            missing += map(named, filter(_is_declared, operations))
     return JobResult(
         plan=guarded(run, planned),
         findings=list(dict.fromkeys(findings)),
         problem=_group_problem(run, stale, missing),
         file_options=run.file_options,
     )
+
+
+def _named(
+    organization: Planned | None, reviews: Iterable[MergedReview], operation: Operation | Kept
+) -> str:
+    """Return the organization, if it is given, the webhook, and the pull request that changes it.
+
+    `reviews` are those of the queued pull requests, newest first.
+    """
+    text = quote(operation.name)
+    if organization is not None:
+        text = f"{quote(organization.result.name)}: {text}"
+    for review in reviews:
+        if review.problem or operation.name in {shown.name for shown in review.operations}:
+            return f"{text} (pull request {review.pull.number})"
+    return text
 
 
 def _group_problem(

@@ -430,7 +430,8 @@ def test_two_pull_requests_in_the_merge_queue(three: Organizations) -> None:
     three.set_channel("production", "by-hand")
     stale = here.queue_up(1, 2)
     assert stale.outputs["failure-reason"] == "stale-plan"
-    assert "the plan for 1 webhook differs" in stale.stdout
+    text = "plan for 1 webhook differs from the reviewed plan: Production: Audit (pull request 2)"
+    assert text in stale.stdout
     assert here.queue_up(1).outputs["result"] == "planned"
 
 
