@@ -286,10 +286,9 @@ def _secret_change(
         # On different hosts the rest of the URL says nothing.
         if old_host == new_host:
             differs = live_value.differing_parts(wanted)
-        # Of a hidden URL, only a shown port is known.
+        # Of a hidden URL, only a shown port is known; a mask may hide it, too.
         if change.hidden:
-            shown = differs if cause is SecretCause.DIFFERS else ()
-            differs = tuple(part for part in shown if part == "port")
+            differs = tuple(part for part in differs if part == "port")
     moved = None not in (old_host, new_host) and old_host != new_host
     return change._replace(before=live_value.shown_url(), moved=moved, differs=differs)
 

@@ -475,6 +475,8 @@ def _secret_atoms(change: SecretChange, address: str) -> Iterator[Atom]:
         yield Atom(quote(Secret(change.after).shown_url()), sign="+", lead="-> ")
     if change.differs:
         verb = "differ" if len(change.differs) > 1 else "differs"
+        if change.hidden and change.not_shown:
+            verb = "differs, or is not shown"
         yield from sentence(f"({prose(' and '.join(change.differs))} {verb})")
     if change.hidden and change.not_shown:
         yield from sentence(_HIDDEN)
