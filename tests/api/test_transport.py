@@ -121,15 +121,7 @@ def test_a_read_fails_after_four_attempts(fault: Any, error: type[ApiError]) -> 
 
 
 @pytest.mark.parametrize(
-    ("code", "flaw", "fix"),
-    [
-        (62, "it is for another host", "check the host in the server URL"),
-        (64, "it is for another address", "check the host in the server URL"),
-        (9, "it is not valid yet", "check this machine's clock"),
-        (10, "it has expired", "check this machine's clock"),
-        (18, "it is self-signed", "SSL_CERT_FILE, SSL_CERT_DIR or REQUESTS_CA_BUNDLE"),
-        (20, "this machine does not trust its issuer", "if a proxy on your network re-signs TLS"),
-    ],
+    ("code", "flaw", "fix"), rows(Path(__file__).with_name("certificates.yaml"))
 )
 def test_an_untrusted_certificate_is_final_and_has_a_next_step(
     code: int, flaw: str, fix: str

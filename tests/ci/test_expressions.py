@@ -16,6 +16,7 @@ from tests.ci.libraries import GitHubLibraries
 from tests.ci.support import SETUP
 from tests.ci.test_templates import SEVERAL
 from tests.folders import ROOT
+from tests.goldens import rows
 
 SETUPS: Final = {"one": SETUP, "several": SEVERAL}
 SHIPPED: Final = {
@@ -176,14 +177,7 @@ def test_github_accepts_the_workflow(libraries: GitHubLibraries, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        ("apply-webhooks.yml", "inputs.digest", "steps.digest"),
-        ("apply-webhooks.yml", "command: apply", "commands: apply"),
-        ("apply-webhooks.yml", "PAGER_PASSWORD:", "OTHER:"),
-        ("webhooks.yml", "runs-on", "run-on"),
-        ("action.yml", "shell: bash", "shells: bash"),
-    ],
+    ("name", "old", "new"), rows(Path(__file__).with_name("invalid_workflows.yaml"))
 )
 def test_github_rejects_mistakes(libraries: GitHubLibraries, name: str, old: str, new: str) -> None:
     """The parser finds unknown contexts, inputs, secrets and keys."""

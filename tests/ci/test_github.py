@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -15,6 +16,9 @@ from reconciler.emulator.messages import Request, Response, json_value
 from reconciler.errors import CredentialError, UsageError
 from tests.ci.fake_github import BOT, FakeGitHub, refusal
 from tests.ci.support import client
+from tests.goldens import rows
+
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
 MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", digest="sha256:" + "1" * 64)
 
@@ -116,14 +120,7 @@ def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
     assert fake.writes == []
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        None, 1, "text", {}, [], [1], [{}], [{"number": "x", "issue_url": "https://a/b"}],
-        {"status": "ahead"}, {"status": "ahead", "files": None}, {"status": 1, "files": [1, {}]},
-        {"status": "identical"}, {"number": None, "state": 1, "head": [], "merged_at": {}},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("value", TABLES["unexpected responses"])
 def test_an_unexpected_response_is_never_an_internal_error(fake: FakeGitHub, value: object) -> None:
     """Each request returns what it could read, or reports GitHub's response."""
     fake.fault = lambda method, path: json_value(value) if method == "GET" else None
@@ -143,14 +140,7 @@ def test_an_unexpected_response_is_never_an_internal_error(fake: FakeGitHub, val
             assert github.changed_files("a" * 40, "main") is None
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "hint"),
-    [
-        (403, "Resource not accessible by integration", "pull-requests: write"),
-        (410, "Issues are disabled for this repo", "the same command"),
-        (429, "requires a 1500 s wait", "run again later"),
-    ],
-)
+@pytest.mark.parametrize(("status", "text", "hint"), TABLES["reasons"])
 def test_an_error_has_the_reason_that_github_gives(
     fake: FakeGitHub, status: int, text: str, hint: str
 ) -> None:

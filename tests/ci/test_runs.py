@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from reconciler.render import markdown, text
 from tests.ci.support import World
 from tests.folders import write
+from tests.goldens import rows
+
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
 
 def test_validate_needs_only_the_files(fresh: World) -> None:
@@ -35,14 +39,7 @@ def test_a_malformed_input_still_writes_outputs(fresh: World) -> None:
     assert "changes-only" in done.stderr + done.stdout + done.summary
 
 
-@pytest.mark.parametrize(
-    ("command", "variables", "old"),
-    [
-        ("matrix", {"WEBHOOKS_LABEL": "", "WEBHOOKS_COMMAND": "apply"}, "ENVIRONMENTS is not set"),
-        ("plan", {"WEBHOOKS_LABEL": "acme", "WEBHOOKS_EARLIER_LABEL": ""}, "EARLIER_LABEL is set"),
-        ("apply", {"WEBHOOKS_LABEL": "acme", "WEBHOOKS_EARLIER_LABEL": "a"}, "EARLIER_LABEL is"),
-    ],
-)
+@pytest.mark.parametrize(("command", "variables", "old"), TABLES["earlier versions"])
 def test_workflows_of_an_earlier_version_are_refused(
     fresh: World, command: str, variables: dict[str, str], old: str
 ) -> None:
@@ -70,15 +67,7 @@ def test_debug_shows_requests_to_both_servers(fresh: World) -> None:
     assert f"/repos/{fresh.github.repository}/pulls 200" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("what", "name", "code"),
-    [
-        ("validate", "GITHUB_OUTPUT", 1),
-        ("apply --reviewed-plan ignore", "GITHUB_OUTPUT", 7),
-        ("apply --reviewed-plan ignore", "GITHUB_STEP_SUMMARY", 7),
-        ("apply --reviewed-plan ignore", "RUNNER_TEMP", 7),
-    ],
-)
+@pytest.mark.parametrize(("what", "name", "code"), TABLES["unwritable files"])
 def test_unwritable_github_files_are_an_error(
     fresh: World, what: str, name: str, code: int
 ) -> None:

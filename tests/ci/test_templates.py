@@ -28,7 +28,10 @@ from reconciler.model import SecretRef
 from tests.ci.actions import filled
 from tests.ci.support import SETUP, plant
 from tests.folders import ROOT, write
+from tests.goldens import rows
 from tests.installing import run, tool
+
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
 ACTION = ROOT / "action.yml"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -172,16 +175,7 @@ def test_until_a_release_the_workflows_install_a_commit(monkeypatch: pytest.Monk
         assert re.fullmatch(pin, installed)
 
 
-@pytest.mark.parametrize(
-    ("file", "watched"),
-    [
-        ("hooks/", ["hooks/**", "policy.json"]),
-        ("./hooks", ["hooks/**", "policy.json"]),
-        (".", ["**"]),
-        ("a.yml hooks", ["a.yml", "hooks/**", "policy.json"]),
-        ("./a.yml", ["a.yml", "hooks/base.yaml", "hooks/pager-url", "policy.json"]),
-    ],
-)
+@pytest.mark.parametrize(("file", "watched"), TABLES["watched files"])
 def test_a_workflow_watches_all_files_of_the_configuration(file: str, watched: list[str]) -> None:
     """A directory is watched recursively; a file outside the repository cannot be watched."""
     files = ("hooks/pager-url", "/run/secrets/token")
@@ -247,15 +241,7 @@ def test_a_value_that_would_break_the_workflow_is_rejected(value: str) -> None:
         workflows(Setup(package=".", files=(value,)))
 
 
-@pytest.mark.parametrize(
-    ("outputs", "branch"),
-    [
-        ({"refs/remotes/origin/HEAD": "origin/trunk"}, "trunk"),
-        ({"refs/heads": "topic\nmaster", "HEAD": "topic"}, "master"),
-        ({"HEAD": "work"}, "work"),
-        ({}, ""),
-    ],
-)
+@pytest.mark.parametrize(("outputs", "branch"), TABLES["default branches"])
 def test_the_default_branch_is_that_of_the_repository(outputs: dict[str, str], branch: str) -> None:
     """The remote's default comes first, then a branch with a usual name, then the current one."""
 

@@ -14,6 +14,9 @@ import pytest
 from reconciler.ci.marker import decode
 from tests.ci.support import PUSH, World, only
 from tests.emulated.faults import Rule, Script, delay
+from tests.goldens import rows
+
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
 
 @pytest.fixture
@@ -66,15 +69,7 @@ def test_a_cancelled_apply_is_finished_by_the_next_run(in_shell: World) -> None:
     assert set(in_shell.live()) == {"Audit", *names}
 
 
-@pytest.mark.parametrize(
-    ("key", "named"),
-    [
-        ("", "CLOUDTRUTH_API_KEY"),
-        ("api_key: {env: UNSET_KEY}\n", "UNSET_KEY"),
-        ("api_key: {env: EMPTY_KEY}\n", "EMPTY_KEY"),
-        ("api_key: {file: no-key}\n", "no-key"),
-    ],
-)
+@pytest.mark.parametrize(("key", "named"), TABLES["missing keys"])
 @pytest.mark.parametrize("workflow", ["plan", "apply", "drift"])
 def test_without_a_key_every_workflow_passes_with_a_notice(
     here: World, workflow: str, key: str, named: str
@@ -130,13 +125,7 @@ def test_a_commit_that_breaks_the_files_revokes_the_approval(here: World) -> Non
     assert "Merging applies nothing" in comment
 
 
-@pytest.mark.parametrize(
-    ("text", "code", "reason", "shown"),
-    [
-        ("webhooks: []\nwebhooks: []\n", 3, "invalid-configuration", "duplicate-key"),
-        ("", 1, "github", "+ Deploys"),
-    ],
-)
+@pytest.mark.parametrize(("text", "code", "reason", "shown"), TABLES["rejected comments"])
 def test_a_rejected_comment_does_not_hide_the_result(
     here: World, text: str, code: int, reason: str, shown: str
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Cloud, Done, File, MakeCloud, Shell, expect
 from tests.emulated import faults
 from tests.emulated.faults import Rule, Script
+from tests.goldens import rows
 
 
 def digest(done: Done) -> str:
@@ -74,14 +75,7 @@ def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("line", "environ"),
-    [
-        ("plan", {}),  # it sets a URL from the file, of which only the host is shown
-        ("plan -v", {}),
-        ("plan --out plan.json", {}),
-        ("plan", {"CI": "true"}),
-        ("apply", {}),
-    ],
+    ("line", "environ"), rows(Path(__file__).with_name("terminal_digests.yaml"))
 )
 def test_on_a_terminal_the_digest_is_shown_for_a_later_apply_and_for_hidden_urls(
     shell: Shell, server: Cloud, line: str, environ: dict[str, str]

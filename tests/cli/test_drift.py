@@ -15,6 +15,7 @@ from reconciler.source.schema import schema_text
 from reconciler.workflow.accepting import EditedFile, write_edits
 from tests.cli.conftest import GOOD, Cloud, Done, File, Shell, expect
 from tests.folders import commit, git, write
+from tests.goldens import rows
 
 FILE = f"organization: Acme\n{GOOD}"
 
@@ -56,15 +57,7 @@ def test_a_file_that_changes_is_not_edited(
 
 
 @pytest.mark.parametrize(
-    ("line", "channel", "processes"),
-    [
-        ("status", "#deploys", 3),  # the commit, its file, and the content
-        ("status", "#live", 5),  # the changes, and whether the first is one
-        ("drift", "#deploys", 3),
-        ("drift", "#live", 6),
-        ("plan --base HEAD", "#deploys", 4),
-        ("plan --base HEAD", "#live", 6),
-    ],
+    ("line", "channel", "processes"), rows(Path(__file__).with_name("git_commands.yaml"))
 )
 def test_git_runs_only_for_what_a_command_needs(
     drift: Callable[..., Done],

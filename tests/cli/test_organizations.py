@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
 from tests.folders import write
+from tests.goldens import rows
 
 FILE = """\
 organization: {name}
@@ -48,18 +49,8 @@ def run(both: Cloud, shell: Shell) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("head", "more", "code", "expected"),
-    [
-        ("api_key: {env: GLOBEX_KEY}", {"GLOBEX_KEY": "wrong"}, 4, "not accept the API key"),
-        ("api_key: {env: NONE}", {}, 4, "NONE is not set"),
-        ("profile: far", {}, 1, "cannot be reached"),
-        ("api_key: {env: ACME_KEY}", {}, 4, "belongs to organization 'Acme'"),
-        ("api_key: {env: GLOBEX_KEY}\nlimits: {max_deletes: 0}", {}, 5,
-         "): the plan is blocked: nothing was written"),
-        ("api_key: {env: GLOBEX_KEY}\ndefaults: {configuration: {token: {env: NONE}}}", {}, 3,
-         "required secrets are not available: env NONE"),
-    ],
-)  # fmt: skip
+    ("head", "more", "code", "expected"), rows(Path(__file__).with_name("kept_going.yaml"))
+)
 def test_keep_going_continues_after_every_error_of_one_organization(
     both: Cloud, run: Run, tmp_path: Path, head: str, more: dict[str, str], code: int, expected: str
 ) -> None:

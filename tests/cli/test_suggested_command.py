@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -12,21 +13,14 @@ from reconciler.cli.main import program
 from reconciler.render.quote import _CONNECTING, _READING, with_options
 from tests.cli.conftest import SECRETS, File, Shell, expect
 from tests.folders import ROOT
+from tests.goldens import rows
+
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        (),
-        ("--only", "Dep*", "--only", "D*s"),
-        ("--local-db", "other db.sqlite", "--timeout", "7", "--organization", "Acme"),
-        ("--no-prune", "--resend-secret", "*", "--base", "base.yaml"),
-        ("--resend-secret", "env:TOKEN", "--allow-secret", "env:*", "--no-color", "-v"),
-        ("--out", "my plan.json"),
-    ],
-)
+@pytest.mark.parametrize("options", TABLES["options"])
 def test_the_suggested_command_runs_as_printed(
-    shell: Shell, file: File, options: tuple[str, ...]
+    shell: Shell, file: File, options: list[str]
 ) -> None:
     """The command applies exactly that plan, with the same files, selection and server."""
     name = file(name="conf/hooks.yaml").parent.name
@@ -39,17 +33,7 @@ def test_the_suggested_command_runs_as_printed(
     expect(shell(*line, "--yes", **SECRETS), 0, " created.")
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("run `webhooks plan`, then `webhooks help`", "plan -f a b --local|help"),
-        ("`webhooks validate` `webhooks init`", "validate -f a b|init --local"),
-        ("`webhooks status --failing`", "status -f a b --local --failing"),
-        ("`webhooks apply FILE` `webhooks plan -f c`", "apply --local FILE|plan --local -f c"),
-        ("`webhooks drift --local --only x`", "drift -f a b --local --only x"),
-        ("`webhooks plan --help`", "plan --help"),
-    ],
-)
+@pytest.mark.parametrize(("text", "expected"), TABLES["suggested commands"])
 def test_a_suggested_command_keeps_the_options_of_the_run(text: str, expected: str) -> None:
     """It has the files and the server of the run, so far as it accepts them and has none."""
     shown = with_options(text, ("-f", "a b", "--local"))

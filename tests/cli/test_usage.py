@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from tests.cli.conftest import File, Shell, expect
+from tests.goldens import rows
 
 
 @pytest.mark.parametrize(
@@ -41,17 +43,7 @@ def test_schemas(shell: Shell, name: str) -> None:
     assert name != "webhooks" or shell("schema").out == done.out
 
 
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        ("plan", 4),
-        ("plan --local --out missing/plan.json", 1),
-        ("plan --local -f bad.yaml", 3),
-        ("plan --server-url ftp://x", 64),
-        ("plan --foo", 64),
-        ("show missing.json", 3),
-    ],
-)
+@pytest.mark.parametrize(("line", "code"), rows(Path(__file__).with_name("json_failures.yaml")))
 def test_a_failure_is_json_if_the_result_would_be(
     shell: Shell, file: File, line: str, code: int
 ) -> None:

@@ -17,6 +17,8 @@ from reconciler.render import FINDINGS_RENDERERS, RENDERERS
 from tests.folders import ROOT, Edit, ProgramCopy, by_script, line_after, new_file, replacing, write
 from tests.goldens import rows
 
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
+
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 TOYS = Path(__file__).parent / "additions"
 
@@ -202,14 +204,7 @@ def test_a_third_place_for_secrets_works(copy: ProgramCopy) -> None:
     assert "vault:KEY" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "shown"),
-    [
-        ("vault: pager", "valt: pager", "did you mean `vault`?"),
-        ("vault: pager", "vault: Pager", "this is not a key of the vault"),
-        ("{vault: pager}", "pager", "`{vault: KEY}`, `{env: NAME}` or `{file: PATH}`"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new", "shown"), TABLES["a third place"])
 def test_errors_in_a_third_place_for_secrets_are_explained(
     copy: ProgramCopy, old: str, new: str, shown: str
 ) -> None:
@@ -237,14 +232,7 @@ def test_types_share_the_name_of_a_field(
     assert (done.returncode, shown in done.stdout) == (code, True), done.stdout
 
 
-@pytest.mark.parametrize(
-    ("url", "code", "shown"),
-    [
-        ("https://pager.example/a?key=1", 0, "1 to create"),
-        ("https://other.example/a?key=1", 3,
-         "the value of env HOOK is not an address of the pager"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("url", "code", "shown"), TABLES["a pattern"])
 def test_the_pattern_of_a_field_holds_for_the_url_in_a_variable(
     copy: ProgramCopy, url: str, code: int, shown: str
 ) -> None:
@@ -268,15 +256,7 @@ def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
     assert "in-the-file" not in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("line", "command", "code", "shown"),
-    [
-        ("note: hello", "render", 0, "note: hello"),
-        ("note: hello", "plan --local-db noted.db --format json", 0, '"note": "hello"'),
-        ("note: [hello]", "validate", 3, "`note` must be text"),
-        ("noet: hello", "validate", 3, "did you mean `note`?"),
-    ],
-)
+@pytest.mark.parametrize(("line", "command", "code", "shown"), TABLES["a new key"])
 def test_a_new_key_of_a_webhook_works(
     copy: ProgramCopy, line: str, command: str, code: int, shown: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from reconciler.errors import (
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.report import NOT_CONVERGED, Applied, Failed, Report
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
+from tests.goldens import rows
 from tests.planning import builders
 from tests.planning.builders import desired, live_generic, make_plan
 from tests.ports import VirtualClock
@@ -372,12 +374,7 @@ def test_a_created_webhook_that_is_never_listed_is_reported_with_its_id() -> Non
 
 
 @pytest.mark.parametrize(
-    ("by_id", "listed", "expected"),
-    [
-        (False, True, ["Failed", "Skipped"]),
-        (True, False, ["Failed", "Skipped"]),
-        (False, False, ["Applied", "Applied"]),
-    ],
+    ("by_id", "listed", "expected"), rows(Path(__file__).with_name("shown_duplicates.yaml"))
 )
 def test_a_duplicate_that_is_still_shown_is_not_believed_to_be_deleted(
     by_id: bool, listed: bool, expected: list[str]

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import islice, product
+from pathlib import Path
 from re import _compiler, _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 
 import reconciler
 from reconciler.source.schema import schema_text
+from tests.goldens import rows
 
 FEW, MANY = 100, 200
 """Lengths of strings."""
@@ -178,14 +180,7 @@ def test_a_pattern_does_not_backtrack_excessively(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "use"),
-    [
-        (r"[a-z*]*[*][a-z*]*", "fullmatch"),
-        (r"https?://[^\s/]+\S*", "fullmatch"),
-        (r"\s*:?\s+#", "match"),
-        (r"(?<=-)[a-]+:", "search"),
-        (r"(a+)+b", "match"),
-    ],
+    ("pattern", "use"), rows(Path(__file__).with_name("quadratic_patterns.yaml"))
 )
 def test_quadratic_patterns_are_detected(pattern: str, use: str) -> None:
     """Patterns that took minutes for a file of 30 KB are reported."""

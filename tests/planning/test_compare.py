@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from reconciler.planning.readback import (
     snapshot,
 )
 from reconciler.workflow import show
+from tests.goldens import rows
 from tests.planning.builders import (
     SECRETS,
     TOKEN,
@@ -31,6 +33,8 @@ from tests.planning.builders import (
     slack,
     unshown,
 )
+
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
 HIDDEN = {
     "stars": "*****", "stars inside": "xoxb*****AAAA", "an ellipsis": "xoxb-…AAAA",
@@ -112,15 +116,7 @@ def test_a_user_name_cannot_be_hidden(shown: object) -> None:
     assert change == ValueChange(path=path, before=before, after="CloudTruth")
 
 
-@pytest.mark.parametrize(
-    ("url", "differs"),
-    [
-        ("https://hooks.example.com/other", "path"),
-        ("https://hooks.example.com/ct?a=1", "query"),
-        ("https://u:p@hooks.example.com:8443/ct#x", "user and port and fragment"),
-        ("https://other.example.com/ct2", ""),
-    ],
-)
+@pytest.mark.parametrize(("url", "differs"), TABLES["parts of a URL"])
 def test_a_change_behind_the_shown_host_names_the_parts_that_differ(url: str, differs: str) -> None:
     """Otherwise both sides look the same; the value of a reference is not in the digest."""
     hook = SecretRef(scheme="env", name="HOOK")
@@ -218,17 +214,7 @@ def test_a_destination_does_not_show_the_url() -> None:
     assert destination(hidden, {HOOK: Secret("nonsense")}) == "generic ***"
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("ops", "#ops"),
-        ("#ops", "#ops"),
-        ("#Audit Log!", "#Audit Log!"),
-        ("C0123", "C0123"),
-        ("@me", "@me"),
-        (123, "#123"),
-    ],
-)
+@pytest.mark.parametrize(("value", "text"), TABLES["channels"])
 def test_a_channel_has_its_usual_form(value: Any, text: str) -> None:
     """A name has a `#`, also one that a user wrote wrongly; an id or a user has none."""
     assert destination(slack(channel=value)) == f"slack {text}"

@@ -14,7 +14,7 @@ from reconciler.findings import Position
 from reconciler.render import FINDINGS_RENDERERS, View
 from reconciler.source.lint import Rules
 from reconciler.source.position import excerpt
-from tests.goldens import cases
+from tests.goldens import cases, rows
 from tests.loading import load_text
 
 PASSWORD = "Kq7vW2xZp9Lm4Rt"
@@ -64,19 +64,7 @@ def find_leak(text: str) -> str | None:
 
 
 @pytest.mark.parametrize("written", CONFIGURATIONS)
-@pytest.mark.parametrize(
-    "around",
-    [
-        "webhooks: [{name: A, type: generic, event_types: ['*'], configuration: @}]\n",
-        "defaults: {configuration: @}\nwebhooks: []\n",
-        "defaults: @\nwebhooks: []\n",
-        "webhooks: [@]\n",
-        "#{webhooks: [@]}\n",
-        "webhooks: [{name: A, type: 'generic configuration: @'}]\n",
-        "webhooks: [{name: A, event_types: ['*_deleted- configuration: @']}]\n",
-        "webhooks: [{name: A, state: 'absent configuration: @'}]\n",
-    ],
-)
+@pytest.mark.parametrize("around", rows(Path(__file__).with_name("typos.yaml")))
 def test_a_secret_is_not_shown(written: str, around: str) -> None:
     """A secret in wrong syntax does not appear in any format."""
     assert find_leak(around.replace("@", written.replace("%s", PASSWORD))) is None

@@ -106,15 +106,7 @@ def test_each_file_is_merged_once() -> None:
     assert [each.rule for each in found.findings] == ["redundant-parent"] * 9 * 7
 
 
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        ({"orgs/a.yaml": "extends: ../orgs/a.yaml\n"},
-         "it extends itself: orgs/a.yaml -> orgs/a.yaml"),
-        ({"orgs/a.yaml": "extends: b.yaml\n", "orgs/b.yaml": "extends: ./x/../a.yaml\n"},
-         "it extends itself: orgs/a.yaml -> orgs/b.yaml -> orgs/a.yaml"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("texts", "message"), rows(Path(__file__).with_name("cycles.yaml")))
 def test_a_cycle_is_found_through_another_spelling(texts: dict[str, str], message: str) -> None:
     """The error is at the line that closes the cycle, once."""
     (found,) = load_texts(texts).findings

@@ -85,15 +85,10 @@ def test_files_that_are_read(
 
 
 @pytest.mark.parametrize(
-    ("there", "expected"),
-    [
-        (("webhooks.yaml", "webhooks.yml", "webhooks/a.yaml"), "webhooks.yaml"),
-        (("webhooks.yml", "webhooks/a.yaml"), "webhooks.yml"),
-        (("webhooks/b.yml", "webhooks/a.yaml"), "webhooks/a.yaml webhooks/b.yml"),
-    ],
+    ("there", "expected"), rows(Path(__file__).with_name("default_files.yaml"))
 )
 def test_the_default_is_the_first_that_exists(
-    there: tuple[str, ...], expected: str, tmp_path: Path
+    there: list[str], expected: str, tmp_path: Path
 ) -> None:
     """Without `-f`, one of the two files or the folder is read, at a revision, too."""
     make(tmp_path, there)

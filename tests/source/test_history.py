@@ -12,6 +12,7 @@ from reconciler.source.files import NotReadableError, Sources
 from reconciler.source.history import Commit, NoBaseError, git_in, matching_lines, renames, tracked
 from reconciler.workflow import Inputs
 from tests.folders import commit, git, write
+from tests.goldens import rows
 
 
 class Repository:
@@ -77,14 +78,7 @@ def test_a_new_file_has_an_empty_base(repository: Repository) -> None:
     assert contents(repository.read(tip)) == contents(repository.read(tip, ":(top)readme.md")) == {}
 
 
-@pytest.mark.parametrize(
-    ("path", "word"),
-    [
-        ("-", "standard input (-f -) has no history"),
-        ("*.yaml", "globs have no history"),
-        ("../elsewhere.yaml", "cannot read"),  # its content is then unknown, not empty
-    ],
-)
+@pytest.mark.parametrize(("path", "word"), rows(Path(__file__).with_name("without_history.yaml")))
 def test_what_has_no_history_is_an_error(repository: Repository, path: str, word: str) -> None:
     """A commit without a configuration would make every webhook new."""
     commit = repository.commit(webhooks_yaml="x")

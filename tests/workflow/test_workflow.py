@@ -25,7 +25,10 @@ from reconciler.source.history import commit_at, git_in
 from reconciler.workflow import Checked, Connection, Inputs, apply, gather, load, plan, previous
 from tests.api.support import EmulatedApi
 from tests.folders import commit, git, write
+from tests.goldens import rows
 from tests.ports import InlineWorkers
+
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
 SLACK = """
 webhooks:
@@ -126,17 +129,7 @@ webhooks:
     assert (report.writes, report.exit_code) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("now", "before", "named", "references"),
-    [
-        (["a", "b"], ["0", "a", "b"], "before", ["secrets/a", "secrets/b", "before/secrets/0"]),
-        # A deleted file does not replace one of the same name elsewhere.
-        (["t/b/w"], ["t/a/w", "t/b/w"], "before",
-         ["t/b/secrets/t/b/w", "before/t/a/secrets/t/a/w"]),
-        # One file before and one now are two versions of the same.
-        (["a"], ["old"], "before/old.yaml", ["secrets/old"]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("now", "before", "named", "references"), TABLES["base files"])
 def test_base_files_match_by_name(
     check: Callable[..., Checked],
     tmp_path: Path,
@@ -219,22 +212,13 @@ def test_the_working_tree_is_not_read(inputs: Inputs) -> None:
     assert values(inputs) == expected
 
 
-@pytest.mark.parametrize(
-    ("paths", "message"),
-    [
-        (("no.yaml",), "there is no file no.yaml in commit"),
-        (("webhooks.yaml", "other"), "there is no file other in commit"),
-        (("-",), "standard input"),
-        (("*.yaml",), "globs have no history"),
-        (("../../outside.yaml",), "cannot read"),
-    ],
-)
+@pytest.mark.parametrize(("paths", "message"), TABLES["missing files"])
 def test_a_commit_without_the_files_is_an_error(
-    inputs: Inputs, paths: tuple[str, ...], message: str
+    inputs: Inputs, paths: list[str], message: str
 ) -> None:
     """A missing file is not an empty configuration, which would delete its webhooks."""
     with pytest.raises(ConfigurationError) as problem:
-        load(inputs._replace(paths=paths))
+        load(inputs._replace(paths=tuple(paths)))
     texts = [problem.value.message, *(each.message for each in problem.value.findings)]
     assert any(message in text for text in texts)
 
