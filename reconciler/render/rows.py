@@ -32,6 +32,7 @@ from reconciler.planning.plan import (
     live_id,
 )
 from reconciler.planning.readback import destination
+from reconciler.planning.resend import resends
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import REASONS, attribution
@@ -313,7 +314,7 @@ def outcome_row(outcome: Outcome) -> Row:
         case Unconfirmed(message=message):
             why = prose(message)
             # Nothing shows whether a resend arrived.
-            if not planned.is_resend:
+            if not resends([outcome.operation]):
                 why += " (the next run checks it)"
             return row._replace(sign="?", what="unconfirmed", why=why)
 

@@ -13,9 +13,9 @@ from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns
 from reconciler.render.outcomes import conclusion
-from reconciler.render.rows import plan_rows
+from reconciler.render.rows import outcome_row, plan_rows
 from reconciler.render.text import render_findings
-from reconciler.report import Applied, Report, RunReport
+from reconciler.report import Applied, Report, RunReport, Unconfirmed
 from tests.planning.builders import desired, generic, live_generic, make_plan
 from tests.render.cases import plan, render_plan, slack
 
@@ -105,3 +105,5 @@ def test_a_plan_is_suggested_only_if_it_shows_what_was_written(
     report = Report(planned, (Applied(planned.updates[0], id="id-1"),), writes=1)
     for run in (RunReport.of(report), RunReport(RunReport.of(report).organizations * 2)):
         assert ("run plan" in " ".join(conclusion(run))) == advises
+    unconfirmed = outcome_row(Unconfirmed(planned.updates[0], "no response"))
+    assert unconfirmed.why == f"no response{' (the next run checks it)' * advises}"
