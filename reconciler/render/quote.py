@@ -63,6 +63,18 @@ def command_line(words: Iterable[str]) -> str:
     return line if prose(line) == line else ""
 
 
+def without_option(name: str, options: Iterable[str]) -> list[str]:
+    """Return the words of a command line without this option, and without the values after it."""
+    words = iter(options)
+    others: list[str] = []
+    for word in words:
+        if word == name:
+            next(words)
+        else:
+            others.append(word)
+    return others
+
+
 def with_options(text: str, options: Sequence[str]) -> str:
     """Return text whose suggested commands have the options of files and of the server of this run.
 
@@ -73,6 +85,7 @@ def with_options(text: str, options: Sequence[str]) -> str:
     start = 2 * options.count("-f")  # each has a path, and files are first
     of_files, of_server = options[:start], options[start:]
     names = {word for word in of_server if word.startswith("--")}
+    of_all = without_option("--organization", of_server)
 
     def complete(match: re.Match[str]) -> str:
         command, rest = match[1], match[2]
@@ -84,7 +97,8 @@ def with_options(text: str, options: Sequence[str]) -> str:
         if command in _READING and not has_path and "-f" not in words:
             added += of_files
         if command in _CONNECTING and names.isdisjoint(words):
-            added += of_server
+            # Workflows are those of all organizations.
+            added += of_all if "--github" in words else of_server
         shown = command_line(added)
         return f"`webhooks {command}{shown and ' '}{shown}{rest}`"
 

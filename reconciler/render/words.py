@@ -15,7 +15,7 @@ from reconciler.planning.resend import resent_references
 from reconciler.planning.review import moves, only_values_differ, sent_urls, split_values
 from reconciler.planning.run import Totals
 from reconciler.render import View
-from reconciler.render.quote import command_line, prose, quote
+from reconciler.render.quote import command_line, prose, quote, without_option
 
 REASONS: Final = {
     Reason.MISSING: "declared, not live",
@@ -398,15 +398,3 @@ def apply_command(view: View, *option: str, command: str = "apply") -> str:
     if option:
         options = without_option(option[0], options)
     return command_line([*words, *options, *option])
-
-
-def without_option(name: str, options: Iterable[str]) -> list[str]:
-    """Return the words of a command line without this option, and without the values after it."""
-    words = iter(options)
-    others: list[str] = []
-    for word in words:
-        if word == name:
-            next(words)
-        else:
-            others.append(word)
-    return others

@@ -49,9 +49,9 @@ from reconciler.planning.review import (
 )
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
-from reconciler.render.quote import prose
+from reconciler.render.quote import prose, without_option
 from reconciler.render.rows import one_line
-from reconciler.render.words import values_left_out, without_option
+from reconciler.render.words import values_left_out
 from reconciler.report import (
     NOT_REVIEWED,
     Applied,

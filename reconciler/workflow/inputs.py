@@ -409,7 +409,11 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
     findings of all files, each once: organizations may have the same parents.
     """
     groups = organizations(inputs)
-    loaded = [validate(group.inputs) for group in groups]
+    loaded = []
+    for group in groups:
+        # `gather` checks the list again, also for an id that is selected by its name.
+        allowed = group.inputs.allow_secrets if _is_selected(group) else ()
+        loaded.append(validate(group.inputs._replace(allow_secrets=allowed)))
     findings = distinct(finding for declared in loaded for finding in declared.findings)
     sources = [
         Source(group, Checked(declared.desired, declared, group.inputs))
@@ -417,13 +421,19 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
         if declared.desired is not None
     ]
     if len(groups) > 1:
-        lines = _allow_lines(sources)
+        lines = _allow_lines(source for source in sources if _is_selected(source.files))
         for index, (group, checked) in enumerate(sources):
             checked = checked._replace(inputs=checked.inputs._replace(allow_lines=lines))
             sources[index] = Source(group, checked)
     # All or none: an invalid file may belong to any organization.
     is_valid = len(sources) == len(groups)
     return tuple(sources) if is_valid else (), tuple(findings)
+
+
+def _is_selected(group: OrganizationFiles) -> bool:
+    """Return whether the run selects an organization, by what its files write."""
+    name, selected = group.organization, group.inputs.selected
+    return not selected or name is None or name in selected or Globs(selected).match(name)
 
 
 def load_all(inputs: Inputs) -> tuple[Source, ...]:

@@ -31,7 +31,8 @@ from reconciler.planning.review import Review
 from reconciler.planning.run import RunPlan
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
-from reconciler.render.words import shorten, without_option
+from reconciler.render.quote import without_option
+from reconciler.render.words import shorten
 from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import default_path
