@@ -98,14 +98,7 @@ def _setup(
         settings = {**settings, "package": package, "lock": lock}
     policies = policies or tuple(filter(None, settings.get("policy", "").split(r"\n")))
     if branch is None:
-        git = git_in(session.process.directory)
-        default = workflows.default_branch(git)
-        # What existing workflows apply stays, whatever is checked out here.
-        branch = settings.get("branch") or default
-        if default not in ("", branch) and not workflows.has_branch(git, branch):
-            text = f"the workflows apply pushes to {branch}, which is no branch here or of origin"
-            command = shlex.join(["webhooks", "init", "--github", "--branch", default])
-            session.console.message("warning", f"{text}; if it was renamed, run `{command}`")
+        branch = _branch(session, settings.get("branch"))
     if not branch:
         branch = "main"
         text = "no branch found in git: the workflows apply pushes to main; see --branch"
@@ -122,6 +115,19 @@ def _setup(
         server=_server_of_workflows(session),
         settings=settings,
     )
+
+
+def _branch(session: Session, applied: str | None) -> str:
+    """Return the branch that existing workflows apply, or the default one; empty without both."""
+    git = git_in(session.process.directory)
+    default = workflows.default_branch(git)
+    # What existing workflows apply stays, whatever is checked out here.
+    branch = applied or default
+    if default not in ("", branch) and not workflows.has_branch(git, branch):
+        text = f"the workflows apply pushes to {branch}, which is no branch here or of origin"
+        command = shlex.join(["webhooks", "init", "--github", "--branch", default])
+        session.console.message("warning", f"{text}; if it was renamed, run `{command}`")
+    return branch
 
 
 def _organizations(

@@ -300,6 +300,24 @@ def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list
 
 def _drift_count(report: DriftReport) -> str:
     """Return the number of webhooks that changed live, or of changes that may be drift."""
+    text = _changes(report)
+    if text:
+        return text
+    overdue = sum(drift.overdue for drift in report.drifts)
+    if overdue:
+        return f"Drift, unless still to be applied: {plural(overdue, 'file change')}."
+    unequal = sum(len(drift.not_equal) for drift in report.drifts)
+    if unequal:
+        return f"Possibly drift: {plural(unequal, 'secret')} may differ."
+    plans = [drift.plan for drift in report.drifts]
+    text = f"No drift{next(filter(None, map(in_compared_fields, plans)), '')}"
+    if any(drift.waiting for drift in report.drifts):
+        text += ", if the last file change is not applied yet"
+    return f"{text}.{hidden_values(plans)}"
+
+
+def _changes(report: DriftReport) -> str:
+    """Return the numbers of webhooks that changed live, or only in a secret; empty without any."""
     changed = rotated = 0
     for drift in report.drifts:
         # Only a rename has two operations, and they are no value.
@@ -313,19 +331,7 @@ def _drift_count(report: DriftReport) -> str:
     if rotated:
         webhooks = plural(rotated, "live webhook")
         counts.append(f"Drift, or rotated here: a secret of {webhooks} differs.")
-    if counts:
-        return " ".join(counts)
-    overdue = sum(drift.overdue for drift in report.drifts)
-    if overdue:
-        return f"Drift, unless still to be applied: {plural(overdue, 'file change')}."
-    unequal = sum(len(drift.not_equal) for drift in report.drifts)
-    if unequal:
-        return f"Possibly drift: {plural(unequal, 'secret')} may differ."
-    plans = [drift.plan for drift in report.drifts]
-    text = f"No drift{next(filter(None, map(in_compared_fields, plans)), '')}"
-    if any(drift.waiting for drift in report.drifts):
-        text += ", if the last file change is not applied yet"
-    return f"{text}.{hidden_values(plans)}"
+    return " ".join(counts)
 
 
 def drift_conclusion(report: DriftReport, view: View) -> tuple[list[str], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, TypeAlias
 
 from reconciler.errors import BlockedError, ReconcilerError
@@ -284,13 +284,7 @@ def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[t
         }
         # A plan that was not made for a review has no digests.
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
-            reason = None
-            if moves(operation):
-                reason = _MOVED
-            elif not digests or split_values(operation) is not None:
-                reason = CHANGED
-            elif any((id_, field) in uncommitted for id_, field, _ in sent_urls(operation)):
-                reason = HOST
+            reason = _why_outside(operation, digests, uncommitted)
             if reason is not None:
                 webhooks = groups[reason]
                 webhooks.setdefault(shown(operation.name), []).append(plan.organization.name)
@@ -298,6 +292,18 @@ def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[t
         if webhooks:
             names = _with_organizations(webhooks, len(plans), shown)
             yield reason, f"Not in the digest ({reason}): {names}"
+
+
+def _why_outside(
+    operation: Operation, digests: Sequence[object], uncommitted: Set[tuple[str | None, str]]
+) -> str | None:
+    if moves(operation):
+        return _MOVED
+    if not digests or split_values(operation) is not None:
+        return CHANGED
+    if any((id_, field) in uncommitted for id_, field, _ in sent_urls(operation)):
+        return HOST
+    return None
 
 
 def _with_organizations(webhooks: Mapping[str, Sequence[str]], count: int, shown: _Quoting) -> str:

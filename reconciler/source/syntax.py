@@ -147,8 +147,9 @@ def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
     if re.search(r"\btag\b", cause.context or ""):
         return fault("tag", position(before))
     # The parser often stops below the line with the mistake, after comments and blank lines.
-    contents = (number for number in range(mark[0]) if not re.match(r" *(?:#|$)", rows[number]))
-    above = max(contents, default=0)
+    above = max(mark[0] - 1, 0)
+    while above and re.match(r" *(?:#|$)", rows[above]):
+        above -= 1
     # From the most specific cause to the most general one, which always has an answer.
     place, message, hint = (
         _common((before[0], above, mark[0]), rows)

@@ -187,7 +187,7 @@ def apply_all(
             others = [part.result.name for part in planned if part.plan and part.plan.operations]
             command = _plan_command(targets[0], organizations=others) if others else ""
             return RunReport(tuple(_as_reports(complete)), digest, plan_command=command)
-        _require_digest(digest, expect_digest, planned)
+        _require_digest(complete, expect_digest, planned[0].target)
     approve = expect_digest is not None
     # First all of them: nothing is written while another organization may stop the run.
     prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
@@ -402,29 +402,28 @@ def _without_moved(part: _Ready, awaited: Mapping[str, Mapping[str, str]]) -> _R
     return part._replace(plan=plan, skipped=skipped)
 
 
-def _require_digest(digest: str, expected: str, planned: Sequence[Planned]) -> None:
+def _require_digest(run: RunPlan, expected: str, target: Target) -> None:
     """Raise StalePlanError unless the run has the expected digest or nothing to do.
 
     Without its base, the expected plan of a rotation seems to have nothing to do.
     """
-    plans = [part.plan for part in planned if part.plan is not None]
-    unsent = [note for plan in plans for note in plan.notes if note.rule == NOT_SENT]
-    if unsent and not digest:
+    unsent = [note for plan in run.plans for note in plan.notes if note.rule == NOT_SENT]
+    if unsent and not run.digest:
         raise StalePlanError(
             "the expected plan may have sent a secret that this plan does not; nothing was written",
             hint=unsent[0].hint,
         )
-    if digest and digest != expected:
-        deletes = sum(plan.counted_deletes for plan in plans)
-        command, hint = _plan_command(planned[0].target, deletes), None
+    if run.digest not in ("", expected):
+        deletes = sum(plan.counted_deletes for plan in run.plans)
+        command, hint = _plan_command(target, deletes), None
         if command:
             hint = (
                 f"run `{command}`; if the plan is correct, apply it with the new digest (and the "
+                "same --base, if any)"
             )
-            hint += "same --base, if any)"
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",
-            differences=(f"reviewed  {expected}", f"now       {digest}"),
+            differences=(f"reviewed  {expected}", f"now       {run.digest}"),
             hint=hint,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from reconciler import workflow
 from reconciler.cli.options import command
@@ -32,7 +33,7 @@ def run(session: Session, format: str) -> int:
     sources, findings = workflow.validate_all(inputs)
     gathered = [workflow.gather(source.checked) for source in sources]
     # Organizations may have the same warnings.
-    warnings = dict.fromkeys(warning for values in gathered for warning in values.warnings)
+    warnings = dict.fromkeys(chain.from_iterable(values.warnings for values in gathered))
     findings = (*findings, *warnings, *_unknown_environments(session, sources))
     view = session.view()
     if format == "json":
