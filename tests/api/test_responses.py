@@ -198,17 +198,7 @@ def test_content_types_of_json(kind: str, json: bool) -> None:
     assert (error_for(400, {"detail": "said"}, kind=kind).detail == "said") is json
 
 
-ROW: dict[str, Any] = {
-    "id": "4f6c",
-    "name": "Deploys",
-    "type": "slack",
-    "event_types": ["value_updated", "value_created", "value_created"],
-    "configuration": {"token": "xoxb-canary", "channel": "#c", "username": "u"},
-    "organization": "o1",
-    "last_run": None,
-    "last_error": None,
-    "something_new": {"x": 1},
-}
+ROW: dict[str, Any] = TABLES["a row"]
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (

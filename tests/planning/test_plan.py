@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.errors import ConflictError, StalePlanError
-from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.model import Absent, Secret, SecretRef
 from reconciler.planning.drift import attribution_of, by_webhook, live_status
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.resend import Resend
 from reconciler.planning.tree import error_tree, operation_summary, plain
+from tests.goldens import rows
 from tests.planning.builders import (
-    OTHER_TOKEN,
     TOKEN_REF,
     desired,
     generic,
@@ -142,78 +143,42 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
     assert with_base.digest == make_plan(declaration, found).digest
 
 
+Fields = dict[str, Any]
+BUILDERS: dict[str, Any] = {"slack": (slack, live_slack), "generic": (generic, live_generic)}
+SET, UNSET = {"name": "A", "username": "u"}, {"name": "A"}
+
+
 @pytest.mark.parametrize(
-    ("base", "now", "found", "options", "lines"),
+    ("kind", "base", "now", "found", "options", "lines"),
     [
-        # A difference from the previous configuration is drift, too.
-        ([slack("A"), slack("B")], [slack("A"), slack("B", channel="#b"), slack("C")],
-         [live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2")], {},
-         ["A drift", "B this-change", "C this-change"]),
-        # The file did not change; the secret's value did.
-        ([slack("A")], [slack("A")], [live_slack("A", token=OTHER_TOKEN)], {}, ["A drift"]),
-        # The base needs one create, and another value of the same field.
-        ([slack("A"), slack("C", channel="#base")],
-         [slack("A"), slack("B"), slack("C", channel="#now")],
-         [live_slack("C", "id-1", channel="#by-hand")], {},
-         ["C partly-drift", "A drift", "B this-change"]),
-        # Of two fields that changed live, the files already have one.
-        ([slack("A", events=("value_created",))],
-         [slack("A", events=("value_deleted",), channel="deploys")],
-         [live_slack("A", events=("value_deleted",), channel="#by-hand")], {}, ["A drift"]),
-        # The files change another field of what changed live, or no longer declare it.
-        ([slack("A"), slack("B")], [slack("A", events=("value_deleted",))],
-         [live_slack("A", channel="#by-hand"), live_slack("B", "id-2", channel="#by-hand")], {},
-         ["A partly-drift", "B partly-drift"]),
-        # Another member of a set, and a field that this version does not know, are not differences.
-        ([slack("A", events=("value_created", "value_updated"))],
-         [slack("A", events=("value_created", "value_updated", "value_deleted"))],
-         [live_slack("A", events=("value_created", "value_deleted"))], {}, ["A drift"]),
-        ([slack("A", username="base")], [slack("A", channel="#by-hand", username="now")],
-         [live_slack("A", channel="#by-hand", username="base", zzz="1")], {}, ["A this-change"]),
-        # A field was added live; another one is removed by the files, too.
-        ([generic("A")], [generic("A")], [live_generic("A", username="u")], {}, ["A drift"]),
-        ([generic("A", username="u")], [generic("A")],
-         [live_generic("A", username="u", verify=False)],
+        *rows(Path(__file__).with_name("attributions.yaml")),
+        ("slack", [UNSET], [UNSET], [{"name": "A", "token": "*****"}], {"reviewed": (RESEND,)},
+         ["A this-change"]),
+        ("generic", [SET], [UNSET], [{**SET, "verify": False}],
          {"committed_hosts": {HOOK: "https://a.example.com"}}, ["A partly-drift"]),
-        # The files declare what was added live, or change what was deleted live.
-        ([slack("A")], [slack("A", channel="#now"), slack("B")],
-         [live_slack("B", channel="#by-hand")], {}, ["B this-change", "A partly-drift"]),
-        # Errors in other base entries do not hide drift of the selected webhook.
-        ([slack("A"), slack("X", previously=("y", "z"))], [slack("A")],
-         [live_slack("A", channel="#by-hand"), live_slack("y", "2"), live_slack("z", "3")],
-         {"only": ("A",)}, ["A drift"]),
-        # A resend was requested; the files do not contain it.
-        *(([slack("A")], [slack("A")], [live_slack("A", token="*****")], resend, ["A this-change"])
-          for resend in ({"resend": ("*",)}, {"resend": ("A",)}, {"reviewed": (RESEND,)})),
-        ([], [], [live_slack("A")], {}, ["A drift"]),
-        # A webhook was renamed live, and the files rename its entry, too, or remove its id.
-        ([slack("A", id="id-1")], [slack("A", id="id-1")], [live_slack("Z")], {}, ["A drift"]),
-        ([slack("A")], [slack("A")], [live_slack("X")], {}, ["A drift", "X drift"]),
-        ([slack("A")], [slack("B", previously=("A",))], [live_slack("X")], {},
-         ["B partly-drift", "X partly-drift"]),
-        ([slack("A", id="id-1")], [slack("A")], [live_slack("X")], {},
-         ["A partly-drift", "X partly-drift"]),
-        # A base that conflicts with the live webhooks is ignored.
-        ([slack("A", previously=("a", "b"))], [slack("A")],
-         [live_slack("a", "1"), live_slack("b", "2")], {"prune": False}, ["A this-change"]),
     ],
 )  # fmt: skip
 def test_drift_is_distinguished_from_this_change(
-    base: list[Webhook], now: list[Webhook], found: list[LiveWebhook], options: dict[str, Any],
+    kind: str, base: list[Fields], now: list[Fields], found: list[Fields], options: Any,
     lines: list[str],
 ) -> None:  # fmt: skip
     """An operation that the previous configuration also plans is drift.
 
     An older configuration explains it in the same way, except for the delete of a rename.
     """
-    result = make_plan(desired(*now), *found, previous=desired(*base), **options)
+    declared, shown = BUILDERS[kind]
+    before, after = (
+        desired(*(declared(**fields) for fields in entries)) for entries in (base, now)
+    )
+    existing = [shown(**fields) for fields in found]
+    result = make_plan(after, *existing, previous=before, **options)
     summaries = map(operation_summary, result.operations)
     assert [f"{summary['name']} {summary['attribution']}" for summary in summaries] == lines
     if not options:
-        earlier = by_webhook(make_plan(desired(*base), *found))
+        earlier = by_webhook(make_plan(before, *existing))
         labels = [f"{each.name} {attribution_of(each, earlier, result.renamed)}"
                   for each in result.operations if each.name != "X"]  # fmt: skip
         assert labels == [line for line in lines if not line.startswith("X")]
-    status = live_status(live(*found), result)
+    status = live_status(live(*existing), result)
     waiting = sum(line.endswith("this-change") for line in lines)
     assert (status.not_applied, sum(status.drift.values())) == (waiting, len(lines) - waiting)
