@@ -475,12 +475,18 @@ def _secret_atoms(change: SecretChange, address: str) -> Iterator[Atom]:
         # Scheme and host only: the path of a URL may be the credential.
         yield Atom(quote(Secret(change.after).shown_url()), sign="+", lead="-> ")
     if change.differs:
-        verb = "differ" if len(change.differs) > 1 else "differs"
-        if change.hidden and change.not_shown:
-            verb = "differs, or is not shown"
-        yield from sentence(f"({prose(' and '.join(change.differs))} {verb})")
+        yield from sentence(_differing_parts(change))
     if change.hidden and change.not_shown:
         yield from sentence(_HIDDEN)
     # The text above already shows these two causes.
     if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):
         yield Atom(_in_parentheses(change.cause), gap="   ")
+
+
+def _differing_parts(change: SecretChange) -> str:
+    """Return which parts of a URL differ although scheme and host are the same."""
+    verb = "differ" if len(change.differs) > 1 else "differs"
+    # A mask may begin right after the host.
+    if change.hidden and change.not_shown:
+        verb = "differs, or is not shown"
+    return f"({prose(' and '.join(change.differs))} {verb})"

@@ -265,7 +265,7 @@ def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple
     not_shown = plan.fields_not_shown
     return [
         (webhook, field)
-        for webhook in _unsent_webhooks(plan)
+        for webhook, _ in _unsent_webhooks(plan)
         for field, reference in webhook.references
         if (webhook.id, field) in not_shown and reference in changed
     ]
@@ -278,9 +278,8 @@ def changed_fields(resends: Resends, gathered: Gathered, plan: Plan) -> list[tup
     and field, without those that the plan sends.
     """
     not_shown = plan.fields_not_shown
-    live_names = {update.before.id: update.before.name for update in plan.updates}
     changed: list[tuple[Webhook, str]] = []
-    for webhook in _unsent_webhooks(plan):
+    for webhook, live_name in _unsent_webhooks(plan):
         unknown = [
             field
             for field, value in webhook.configuration.items()
@@ -288,16 +287,18 @@ def changed_fields(resends: Resends, gathered: Gathered, plan: Plan) -> list[tup
             or (isinstance(value, SecretRef) and value not in gathered.secrets)
         ]
         if unknown:
-            id_ = webhook.id or ""
-            causes = resends.causes(webhook, id_, live_names.get(id_, webhook.name))
+            causes = resends.causes(webhook, webhook.id or "", live_name)
             changed += [(webhook, field) for field in unknown if field in causes]
     return changed
 
 
-def _unsent_webhooks(plan: Plan) -> list[Webhook]:
-    """Return the webhooks whose configuration the plan does not send, each with its live id."""
-    unsent = dict(plan.matched)
+def _unsent_webhooks(plan: Plan) -> list[tuple[Webhook, str]]:
+    """Return the webhooks whose configuration the plan does not send, with their live names.
+
+    Each has its live id.
+    """
+    unsent = {id_: (webhook, webhook.name) for id_, webhook in plan.matched.items()}
     for update in plan.updates:
         if "configuration" not in update.sent_fields:
-            unsent[update.before.id] = update.after
-    return [replace(webhook, id=id_) for id_, webhook in unsent.items()]
+            unsent[update.before.id] = update.after, update.before.name
+    return [(replace(webhook, id=id_), name) for id_, (webhook, name) in unsent.items()]
