@@ -28,7 +28,7 @@ from reconciler.planning.resend import resends
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
-from reconciler.render.quote import quote
+from reconciler.render.quote import quote, with_options
 from reconciler.render.words import counts, delivery_error
 from reconciler.workflow import Planned, Target, plan_all
 from reconciler.workflow.accepting import find_drift
@@ -164,7 +164,12 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
     """Write the drift issue, with the `ways` to revert all changes, or close it."""
     assert result.drift is not None
     plans = result.plan.plans
-    failing = [webhook for plan in plans for webhook in plan.failing]
+    failing = [
+        (organization.name, webhook)
+        for organization in result.plan.organizations
+        if organization.value is not None
+        for webhook in organization.value.failing
+    ]
     marker = run.marker(MarkerKind.DRIFT)
     issues = github.open_issues()
     existing = find_posts(issues, marker)
@@ -175,9 +180,9 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
         compared = " in the compared fields" if any(plan.not_compared for plan in plans) else ""
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
-    since = _failing_since(failing[:_MAX_FAILING], existing)
+    since = _failing_since((webhook for _, webhook in failing[:_MAX_FAILING]), existing)
     marker = marker._replace(digest=result.plan.digest, failing=tuple(sorted(since.items())))
-    foot = _failing_text(failing, since) + _foot(run, result.drift, ways)
+    foot = _failing_text(run, failing, since, len(plans) > 1) + _foot(run, result.drift, ways)
     room = MAX_COMMENT_LENGTH - len(encode(marker)) - len(foot)
     title = run.title(_drift_title(result.drift, result.plan))
     github.issue(title, marker, f"{result.render('markdown', room)}{foot}\n", existing)
@@ -231,21 +236,28 @@ def _drifted(report: DriftReport, plans: RunPlan) -> str:
     return ""
 
 
-def _failing_text(failing: Sequence[Snapshot], since: Mapping[str, str]) -> str:
-    """Return the webhooks whose deliveries fail; `since` has the time of the first failure."""
+def _failing_text(
+    run: Run, failing: Sequence[tuple[str, Snapshot]], since: Mapping[str, str], is_named: bool
+) -> str:
+    """Return the webhooks whose deliveries fail, with their organization if `is_named`.
+
+    `since` has the time of the first failure.
+    """
     if not failing:
         return ""
     text = "\n### Failing deliveries\n\n"
-    for webhook in failing[:_MAX_FAILING]:
+    for organization, webhook in failing[:_MAX_FAILING]:
         # Whole words, because a part of a secret could not be found and hidden.
         what = textwrap.shorten(delivery_error(webhook.last_error), 300, placeholder=" ...")
-        text += f"- {code(quote(webhook.name))}: {code(quote(what))}"
+        where = f" in {code(quote(organization))}" if is_named else ""
+        text += f"- {code(quote(webhook.name))}{where}: {code(quote(what))}"
         if since[webhook.id]:
             text += f", since {code(quote(since[webhook.id]))}"
         text += "\n"
     if len(failing) > _MAX_FAILING:
         text += f"- and {len(failing) - _MAX_FAILING} more\n"
-    return f"{text}\n`webhooks check` shows the cause and the fix.\n"
+    command = with_options("`webhooks check`", run.file_options)
+    return f"{text}\n{command} shows the cause and the fix.\n"
 
 
 def _failed_check(run: Run, problem: ReconcilerError) -> JobResult:

@@ -29,7 +29,7 @@ from reconciler.render.combined import (
 )
 from reconciler.render.drift import Block, drift_blocks, drift_conclusion, drift_others
 from reconciler.render.quote import prose, quote
-from reconciler.render.rows import VERBS, FieldLine, Row, group_resends, position_text
+from reconciler.render.rows import VERBS, FieldLine, Row, position_text
 from reconciler.report import RunReport
 
 _MAX_FIELDS: Final = 8
@@ -46,16 +46,13 @@ _PAGE_SPACE: Final = 3_000
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
     """Render the plans of a run: equal changes once, with their organizations, and totals."""
     parts = _parts(run, view)
-    shown = [change.row for change in parts.changes]
-    # Only in the details: in the table each webhook has its own row.
-    if view.verbosity <= 0:
-        shown = group_resends(shown)
     return _fit(
         view,
         head=parts.head,
         rows=_tables([*parts.changes, *parts.unapplied]),
         after=parts.after,
-        details=_details(shown),
+        # Only there secrets are grouped: in the table each webhook has its own row.
+        details=_details(parts.changes, view),
         foot=parts.foot,
     )
 
@@ -184,7 +181,7 @@ def paged_run(
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (max_pages - 1))]
     sizes = []
     for change in changes:
-        lines = [_plan_row(change.row), *_details([change.row])]  # grouped, they need less
+        lines = [_plan_row(change.row), *_row_details(change.row)]  # grouped, they need less
         sizes.append(sum(len(line) + 1 for line in lines) + extra(change.members) + 1)
     pages, unshown = _distributed(changes, sizes, rooms)
     texts = []
@@ -194,8 +191,7 @@ def paged_run(
         if number == 1:
             head = [*parts.head, *_about_pages(unshown, len(changes), len(pages))]
             end = [ending.rstrip("\n")]
-        details = _details(group_resends(change.row for change in page))
-        text = _fit(PLAIN, head=head, rows=_tables(page), details=details, foot=end)
+        text = _fit(PLAIN, head=head, rows=_tables(page), details=_details(page), foot=end)
         texts.append((text, tuple(member for change in page for member in change.members)))
     return texts
 
@@ -280,8 +276,8 @@ def _distributed(
     room = rooms[0]
     unshown: list[RunRow] = []
     for change, row_size in zip(changes, sizes, strict=True):
-        # Changes of the same organizations share the line with their names and the table's header.
-        heading = _size([*_organizations(change.organizations), *_TABLE])
+        # Changes of the same organizations share the lines with their names and the table's header.
+        heading = _size([*_organizations(change.organizations) * 2, *_TABLE])
         is_new = not pages[-1] or pages[-1][-1].organizations != change.organizations
         size = row_size + (heading if is_new else 0)
         # A page is begun only for a change that fits on it.
@@ -370,21 +366,31 @@ def _notes(combined: Combined, view: View) -> Iterator[str]:
         yield f"- {line}"
 
 
-def _details(rows: Iterable[Row]) -> list[str]:
+def _details(entries: Sequence[RunRow], view: View = PLAIN) -> list[str]:
     """Return the lines of a diff: old values with `-`, new ones with `+`."""
-    lines = []
-    for row in rows:
-        if row.fields or row.nested or row.sign == "+":
-            mark = "! "  # GitHub colors a line of a diff by its first character
-            if row.sign == "+":
-                mark = "+ "
-            elif row.nested:
-                mark = "!     "
-            shown = [row.name, row.what, " ".join(row.pieces)]
-            lines.append(mark + "  ".join(filter(None, shown)))
-        for field in row.fields:
-            lines += _detail_lines(field)
+    lines: list[str] = []
+    # The table has all that is known about a delete.
+    if not any(entry.row.fields or entry.row.sign == "+" for entry in entries):
+        return lines
+    for names, rows in sections(entries, view):
+        shown = [line for row in rows for line in _row_details(row)]
+        if names and shown:
+            lines.append(f"# {words.in_organizations(names)} {', '.join(map(prose, names))}")
+        lines += shown
     return lines
+
+
+def _row_details(row: Row) -> Iterator[str]:
+    """Yield the lines of a change in the details; a change of the name only has none."""
+    if row.fields or row.nested or row.sign in ("+", "-"):
+        mark = "! "  # GitHub colors a line of a diff by its first character
+        if row.sign in ("+", "-"):
+            mark = f"{row.sign} "
+        elif row.nested:
+            mark = "!     "
+        yield mark + "  ".join(filter(None, [row.name, row.what, " ".join(row.pieces)]))
+    for field in row.fields:
+        yield from _detail_lines(field)
 
 
 def _detail_lines(field: FieldLine) -> list[str]:

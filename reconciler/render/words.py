@@ -15,7 +15,7 @@ from reconciler.planning.resend import resent_references
 from reconciler.planning.review import moves, only_values_differ, sent_urls, split_values
 from reconciler.planning.run import Totals
 from reconciler.render import View
-from reconciler.render.quote import command_line, prose, quote, without_option
+from reconciler.render.quote import command_line, prose, quote, with_options, without_option
 
 REASONS: Final = {
     Reason.MISSING: "declared, not live",
@@ -244,7 +244,8 @@ def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
         yield f"Set the new value before apply: {shorten(new, 5)}"
     if plan.failing:
         names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
-        yield f"Failing deliveries: {names}; see `webhooks status --failing`"
+        command = with_options("`webhooks status --failing`", view.connection)
+        yield f"Failing deliveries: {names}; see {command}"
     labels = Counter(map(attribution, plan.operations))
     for label, form in _LABELS.items():
         if labels[label]:

@@ -470,6 +470,18 @@ def test_drift_is_one_issue(three: Organizations) -> None:
         assert here.follow(command).outputs["result"] == "applied"
     here.drift()
     assert issue["state"] == "closed"
+    (row,) = here.emulator.store.webhooks(three.ids["dev"])
+    row["last_error"] = {"timestamp": "2026-01-01T00:00:00Z", "code": "gone", "text": "gone"}
+    here.emulator.store.save(row)
+    here.drift()
+    for text in ("- `Audit` in `Dev`: ", "`webhooks check -f orgs/` shows"):
+        assert text in here.github.issues[-1]["body"]
+    three.propose(1, alerts())
+    for text in (
+        "see `webhooks status -f orgs/ --failing`",
+        "# In 3 organizations: Dev, Production, Staging\n! Aud",
+    ):
+        assert text in here.github.bodies(1)[-1]
 
 
 def test_drift_is_accepted_while_a_merge_waits(three: Organizations) -> None:
