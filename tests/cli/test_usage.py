@@ -59,22 +59,13 @@ def test_a_failure_is_json_if_the_result_would_be(
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        ("slack", "check"),
-        ("doctor", "--server-url", "http://127.0.0.1:1"),
-        ("ci", "validate"),
-        ("ci", "plan"),
-    ],
-    ids=" ".join,
+    "command", ["slack check", "doctor --server-url http://127.0.0.1:1", "ci validate", "ci plan"]
 )
-def test_commands_read_standard_input_once(
-    shell: Shell, file: File, command: tuple[str, ...]
-) -> None:
+def test_commands_read_standard_input_once(shell: Shell, file: File, command: str) -> None:
     """A second read finds no file; a missing key value does not cause another read."""
     text = file().read_text()
     for keyed in (text, f"api_key: {{env: ABSENT}}\n{text}"):
-        done = shell(*command, "-f", "-", keys=keyed)
+        done = shell(*command.split(), "-f", "-", keys=keyed)
         printed = done.out + done.err
         assert "empty-document" not in printed
         assert "invalid: " not in printed

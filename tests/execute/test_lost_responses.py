@@ -348,10 +348,7 @@ def test_a_lost_write_is_not_called_unsent_if_it_cannot_be_read_back(error: type
     report = run(api, planned(api, slack("a", "#new"), slack("b")), stop=2)
     unknown = "no response (1 attempt); whether it arrived is unknown"
     messages = {outcome.operation.name: outcome.message for outcome in report.outcomes}
-    assert messages == {
-        "a": unknown,
-        "b": f"{unknown}; the run was interrupted; {MAY_APPEAR}",
-    }
+    assert messages == {"a": unknown, "b": f"{unknown}; the run was interrupted; {MAY_APPEAR}"}
 
 
 NOT_CHANGED = "it has not changed yet"

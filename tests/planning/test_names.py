@@ -69,18 +69,10 @@ def test_a_glob_that_matches_nothing_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("declared", "selected", "expected"),
-    [
-        *((name, (), None) for name in ("A[b]", "org-1", None)),
-        *((None, (name,), None) for name in ("A[b]", "org-1", "A*")),
-        ("B", (), "B"),
-        ("B", ("A*",), "B"),
-        ("A[b]", ("B", "C"), "B"),
-        (None, ("org-*",), "org-*"),  # globs are over names
-    ],
+    ("declared", "selected", "expected"), rows(Path(__file__).with_name("organizations.yaml"))
 )
 def test_the_organization_of_a_key_is_checked(
-    declared: str | None, selected: tuple[str, ...], expected: str | None
+    declared: str | None, selected: list[str], expected: str | None
 ) -> None:
     """Files name it by name or id, `--organization` also by a glob."""
     assert missed_organization(ACME._replace(name="A[b]"), declared, selected) == expected

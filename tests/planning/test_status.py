@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reconciler.findings import Position
 from reconciler.model import Absent, LiveWebhook
 from reconciler.planning.drift import ManagementStatus, live_status, names_of
+from tests.goldens import rows
 from tests.planning.builders import desired, live, live_slack, make_plan, slack
 
 FOUND = live(
@@ -40,23 +43,9 @@ def test_every_webhook_has_its_status_and_line() -> None:
     shown = live_status(FOUND, make_plan(DECLARED, FOUND)).webhooks
 
     assert [
-        (each.webhook.id, each.management, each.position and each.position.line) for each in shown
-    ] == [
-        ("12", ManagementStatus.UNKNOWN, None),
-        ("13", ManagementStatus.UNKNOWN, None),
-        ("5", ManagementStatus.IN_SYNC, 4),
-        ("6", ManagementStatus.DUPLICATE, 4),
-        ("4", ManagementStatus.ABSENT, 6),
-        ("11", ManagementStatus.IGNORED, None),
-        ("", ManagementStatus.MISSING, 8),
-        ("3", ManagementStatus.DIFFERS, 3),
-        ("2", ManagementStatus.IN_SYNC, 2),
-        ("8", ManagementStatus.PROTECTED, 7),
-        ("7", ManagementStatus.UNDECLARED, None),
-        ("10", ManagementStatus.DUPLICATE, 5),
-        ("9", ManagementStatus.DUPLICATE, 5),
-        ("1", ManagementStatus.UNMANAGED, None),
-    ]
+        [each.webhook.id, str(each.management), each.position and each.position.line]
+        for each in shown
+    ] == rows(Path(__file__).with_name("statuses.yaml"))
 
 
 def test_a_missing_webhook_comes_before_others_with_its_name() -> None:

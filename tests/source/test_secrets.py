@@ -181,26 +181,10 @@ def test_values_are_trimmed_or_rejected(tmp_path: Path, value: str, rules: list[
         assert each.severity is (Severity.NOTE if sent else Severity.ERROR)
 
 
-FORBIDDEN_NAMES = """
-CLOUDTRUTH_API_KEY cloudtruth_api_key GITHUB_TOKEN ACTIONS_RUNTIME_TOKEN RUNNER_TEMP
-AWS_SECRET_ACCESS_KEY AZURE_CLIENT_SECRET GOOGLE_APPLICATION_CREDENTIALS CI_JOB_TOKEN GH_TOKEN
-GITLAB_TOKEN VAULT_TOKEN SYSTEM_ACCESSTOKEN ARM_CLIENT_SECRET KUBERNETES_TOKEN KUBECONFIG
-SSH_AUTH_SOCK NPM_TOKEN NODE_AUTH_TOKEN PYPI_TOKEN TWINE_PASSWORD DOCKER_PASSWORD
-"""
-FORBIDDEN_FILES = """
-/proc/self/environ //proc/self/environ /etc/../proc/self/environ /sys/kernel /dev/stdin /dev
-/var/run/secrets/kubernetes.io/serviceaccount/token
-/run/secrets/kubernetes.io/serviceaccount/token
-/home/me/.ssh/id_ed25519 ../.git/config /home/me/.config/gh/hosts.yml .npmrc
-/private/var/run/secrets/azure/token /Private/etc/ssh/ssh_host_rsa_key
-C:/Users/me/AppData/Roaming/CloudTruth/config/cli.yml
-"""
-ALLOWED_FILES = "proc/token dev/token gh/token .config/token etc/private x/private/dev/token"
+FORBIDDEN = rows(Path(__file__).with_name("forbidden.yaml"))
 
 
-@pytest.mark.parametrize(
-    "ref", [*map(env, FORBIDDEN_NAMES.split()), *map(file, FORBIDDEN_FILES.split())]
-)
+@pytest.mark.parametrize("ref", [*map(env, FORBIDDEN["variables"]), *map(file, FORBIDDEN["files"])])
 def test_forbidden_references(ref: SecretRef) -> None:
     """References to the machine or the run are rejected by name, also in a saved plan."""
     for allow in ((), (f"{ref.scheme}:*",)):
@@ -213,7 +197,7 @@ def test_forbidden_references(ref: SecretRef) -> None:
 
 def test_files_with_similar_paths_are_not_forbidden() -> None:
     """A folder of the configuration may be called like one of the machine."""
-    assert [refusal(file(name)) for name in ALLOWED_FILES.split()] == [None] * 6
+    assert [refusal(file(name)) for name in FORBIDDEN["similar files"]] == [None] * 6
 
 
 @pytest.mark.parametrize("pattern", ["SLACK_*", "env:", "literal:x", "nowhere:x", ""])
@@ -303,22 +287,8 @@ def test_a_line_of_allowed_secrets_may_be_for_one_organization(
     assert allow_patterns((), organization) == ()
 
 
-UNREPLACED = ["***", "${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
-UNFIT_TOKENS = [
-    "SLACK_BOT_TOKEN", "changeme", "xoxb-your-token", "xoxb-", "Bearer xoxb-0123456789-example",
-    '"xoxb-0123456789-example"', "'xoxb-0123456789-example'", "https://hooks.example.com",
-]  # fmt: skip
-UNFIT_URLS = ["pager.example.com", "PAGER_URL", "'https://a.example.com'", "https://a.b/<host>"]
-
-
 @pytest.mark.parametrize(
-    ("type", "value", "rule"),
-    [
-        *(("slack", value, "unreplaced-placeholder") for value in PLACEHOLDERS),
-        *(("slack", value, "malformed-secret") for value in UNFIT_TOKENS),
-        *(("url", f"https://a.b/{each}", "unreplaced-placeholder") for each in UNREPLACED),
-        *(("url", value, "malformed-secret") for value in UNFIT_URLS),
-    ],
+    ("type", "value", "rule"), rows(Path(__file__).with_name("unfit_values.yaml"))
 )
 def test_a_value_must_fit_its_field(tmp_path: Path, type: str, value: str, rule: str) -> None:
     """A value that is not a Slack token or URL is rejected, from any source, and not shown."""

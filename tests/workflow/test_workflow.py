@@ -159,27 +159,11 @@ def test_a_pinned_webhook_missing_in_the_list_is_read_by_id(check: Callable[...,
         assert [each.before.id for each in made.updates] == [pin] * len(live)
 
 
-FILES = {
-    "team/webhooks.yaml": "extends: ../base.yaml\norganization: Acme\nwebhooks: []\n",
-    "base.yaml": """\
-webhooks:
-- name: deploys
-  type: generic
-  event_types: ["*"]
-  configuration:
-    url: {file: secrets/url}
-    token: {file: secrets/token}
-""",
-    "secrets/url": "https://example.com/committed",
-    "policy.json": '{"minProperties": 1}',
-}
-
-
 @pytest.fixture
 def inputs(tmp_path: Path) -> Inputs:
     """Return the inputs of a commit with these files; the token is not in git."""
     git(tmp_path, "init", "-q")
-    write(tmp_path, FILES)
+    write(tmp_path, TABLES["committed"])
     commit(tmp_path)
     write(tmp_path, {"secrets/token": "from the disk"})
     return inputs_at(tmp_path)
