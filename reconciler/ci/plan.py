@@ -69,7 +69,7 @@ from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import View
 from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error
-from reconciler.render.quote import quote
+from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
 from reconciler.source.schemes import how_to_set, is_variable
 from reconciler.source.secrets import references
@@ -92,6 +92,7 @@ _AGAIN: Final = (
     "once those before it are merged, run `gh pr update-branch NUMBER`, or push to its branch; "
     "if it is from a fork, ask a maintainer to push the branch to this repository"
 )
+_REMOVED: Final = "organization-removed"
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
 
 
@@ -179,10 +180,12 @@ def _commented(
     # Merging a workflow starts the apply, too.
     workflows = triggering(run.workflow)
     is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
-    parts = _parts_of(plans, run, pull, planned)
+    removed = [finding for finding in result.findings if finding.rule == _REMOVED]
+    parts = _parts_of(plans, run, pull, planned, removed)
     result = replace(result, plan=plans)
+    create = bool(removed) or _is_shown(plans, is_touched)
     try:
-        notes = _comment(run, pull, parts, create=_is_shown(plans, is_touched))
+        notes = _comment(run, pull, parts, create=create)
     except ReconcilerError as problem:
         return replace(result, problem=problem)
     return replace(result, findings=[*result.findings, *notes])
@@ -256,14 +259,18 @@ def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
             effect = "its deletes that are not applied yet are dropped"
             hint = "merge this only after they are applied"
         message = f"{quote(name)} is no longer declared: {effect}"
-        findings.append(warning("organization-removed", message, hint))
+        findings.append(warning(_REMOVED, message, hint))
     return findings
 
 
 def _parts_of(
-    result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]
+    result: RunPlan,
+    run: Run,
+    pull: Pull,
+    planned: Sequence[Planned],
+    removed: Iterable[Finding] = (),
 ) -> list[tuple[Marker, str]]:
-    """Return the comments for the plans, each with its operations."""
+    """Return the comments for the plans, each with its operations; the first has `removed`."""
     subjects = tuple(map(_subject, planned))
     # Measured with the largest numbers, so that no marker is longer than expected.
     marker = run.marker(MarkerKind.PLAN)._replace(
@@ -287,7 +294,11 @@ def _parts_of(
         limit=MAX_COMMENT_LENGTH - empty_size,
         max_pages=_MAX_PARTS,
         extra=lambda members: len(encode(marker_for(members))) - empty_size,
-        foot=_foot(result, run, pull, planned),
+        foot="".join(
+            f"**Warning**: {code(prose(f'{finding.message}; {finding.hint}'))}\n\n"
+            for finding in removed
+        )
+        + _foot(result, run, pull, planned),
         connection=run.file_options,
     )
     return [
