@@ -260,10 +260,7 @@ def _find_organization(
     if len(rows) == 1:
         return rows[0][0]
     known = {organization.id: organization for organization, _ in rows}
-    id_ = _membership_organization(transport)
-    if id_ is None:
-        owners = {webhook.organization for webhook in webhooks()}
-        id_ = owners.pop() if len(owners) == 1 else None
+    id_ = _membership_organization(transport) or _only_owner(webhooks())
     if id_ is None:
         raise OrganizationError(
             "the organization of the API key cannot be determined",
@@ -276,6 +273,11 @@ def _find_organization(
 def _row(value: Any) -> tuple[Organization, bool]:
     """Return an organization of the list, and whether it is marked as current."""
     return wire.organization(value), value.get("current") is True
+
+
+def _only_owner(webhooks: Sequence[LiveWebhook]) -> str | None:
+    owners = {webhook.organization for webhook in webhooks}
+    return owners.pop() if len(owners) == 1 else None
 
 
 def _membership_organization(transport: Transport) -> str | None:

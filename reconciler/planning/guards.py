@@ -283,14 +283,15 @@ def relaxed(previous: Desired | None, now: Desired) -> Iterator[Finding]:
     # For a new file, any environment is the first one.
     is_new = previous.organization is None and not previous.webhooks
     if previous.environment != now.environment and not is_new:
-        old_name, new_name = (
-            "the workflow's default" if name is None else repr(name)
-            for name in (previous.environment, now.environment)
-        )
-        message = f"the GitHub environment changes from {old_name} to {new_name}"
+        before, after = map(_shown_environment, (previous.environment, now.environment))
+        message = f"the GitHub environment changes from {before} to {after}"
         yield warning("changed-environment", message)
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
+
+
+def _shown_environment(name: str | None) -> str:
+    return "the workflow's default" if name is None else repr(name)
 
 
 def _relaxed_limit(before: int | None, now: int | None) -> Iterator[Finding]:

@@ -29,6 +29,10 @@ def values(results: Iterable[OrganizationResult[_T]]) -> tuple[_T, ...]:
     return tuple(result.value for result in results if result.value is not None)
 
 
+def _is_unreviewed(plan: Plan) -> bool:
+    return not plan.operations and any(note.rule == NotReviewedError.code for note in plan.notes)
+
+
 class Totals(NamedTuple):
     """Numbers of organizations, and of the operations that their plans show."""
 
@@ -91,10 +95,7 @@ class RunPlan(NamedTuple):
         # An apply has no plan of an organization that a guard blocks, but this problem.
         stopped = sum(isinstance(result.problem, BlockedError) for result in self.problems)
         # Nothing of these is applied, so the result calls them failed, too.
-        unreviewed = sum(
-            not plan.operations and any(note.rule == NotReviewedError.code for note in plan.notes)
-            for plan in applicable
-        )
+        unreviewed = sum(map(_is_unreviewed, applicable))
         return Totals(
             organizations=len(self.organizations),
             to_change=len(changed),

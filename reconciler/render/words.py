@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, TypeAlias
 
@@ -177,6 +177,7 @@ def remaining_counts(plan: Plan, view: View, shown: _Quoting = quote) -> list[st
     return lines + not_compared(plan, names=view.verbosity > 0, shown=shown)
 
 
+_Groups: TypeAlias = defaultdict[str, defaultdict[tuple[str, str], list[str]]]
 _HIDDEN: Final = "Cannot be read back"
 
 
@@ -185,10 +186,9 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
 
     With `names`, the line lists the webhooks and references.
     """
-    groups: dict[str, dict[tuple[str, str], list[str]]] = {}
+    groups: _Groups = defaultdict(lambda: defaultdict(list))
     for webhook, field in plan.unreadable:
-        fields = groups.setdefault(_HIDDEN, {})
-        fields.setdefault((field, ""), []).append(webhook)
+        groups[_HIDDEN][field, ""].append(webhook)
     secrets = {
         "Not compared, value not set here": plan.not_compared,
         "Not equal, but possibly encrypted": plan.not_equal,
@@ -199,8 +199,7 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
             if names:
                 live = "" if use.is_resolved else f", live {shown(use.destination)}"
                 reference = f" ({shown(str(use.reference))}{live})"
-            fields = groups.setdefault(title, {})
-            fields.setdefault((use.field, reference), []).append(use.webhook)
+            groups[title][use.field, reference].append(use.webhook)
     separator = "; " if names else ", "
     lines = []
     for title, fields in groups.items():

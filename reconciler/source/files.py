@@ -392,13 +392,11 @@ def similar_path(missing: Path, directory: Path) -> str | None:
     the default file, it may be the folder of the organizations.
     """
     try:
-        beside = sorted(missing.parent.iterdir())
+        beside = set(missing.parent.iterdir())
     except OSError:
         return None
     extended, applied = _layers(missing.parent)
-    readable = [
-        path.name for path in beside if _is_read(PurePath(path.name)) and path not in extended
-    ]
+    readable = sorted(path.name for path in beside - extended if _is_read(PurePath(path.name)))
     similar = near(missing.name, readable)
     is_default = missing == directory / DEFAULT_FILE
     # One of several organizations is not what a user without -f wants.
