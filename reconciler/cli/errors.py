@@ -80,6 +80,7 @@ def _usage(problem: click.ClickException) -> UsageError:
     # Some messages of click have several lines, as with a list of choices.
     message = " ".join(problem.format_message().split())
     hint = ""
+    options = {option for parameter in parameters for option in parameter.opts}
     match problem:
         case click.NoSuchOption(message=message):
             hint = _option_hint(problem, parameters)
@@ -88,6 +89,8 @@ def _usage(problem: click.ClickException) -> UsageError:
             similar = _similar(name, problem)
             if similar and not hint:
                 hint = f"did you mean `{command} {similar[0]}`?"
+        case _ if "unexpected extra argument" in message and "-f" in options:
+            hint = f"name files with -f; see `{command} --help`"
     return UsageError(message.removesuffix("."), hint=hint or f"see `{command} --help`")
 
 
