@@ -184,9 +184,7 @@ def apply_all(
     if expect_digest is not None:
         # The digest covers all organizations, so one without a plan stops the others.
         if complete.problems:
-            others = [part.result.name for part in planned if part.plan and part.plan.operations]
-            command = _plan_command(targets[0], organizations=others) if others else ""
-            return RunReport(tuple(_as_reports(complete)), digest, plan_command=command)
+            return _not_started(complete, targets[0])
         _require_digest(complete, expect_digest, planned[0].target)
     approve = expect_digest is not None
     # First all of them: nothing is written while another organization may stop the run.
@@ -196,9 +194,18 @@ def apply_all(
     ready = _without_moves(planned, ready)
     to_apply = RunPlan(tuple(map(_to_apply, planned, ready)), digest)
     if to_apply.problems and not keep_going:
-        return RunReport(tuple(_as_reports(to_apply)), digest)
+        return _not_started(to_apply, targets[0])
     _require_confirmation(to_apply, confirm)
     return _carry_out(ready, to_apply, digest, reviewed=reviewed, keep_going=keep_going)
+
+
+def _not_started(run: RunPlan, target: Target) -> RunReport:
+    """Return the report of a run that writes nothing because an organization has a problem."""
+    others = [
+        result.name for result in run.organizations if result.value and result.value.operations
+    ]
+    command = _plan_command(target, organizations=others) if others else ""
+    return RunReport(tuple(_as_reports(run)), run.digest, plan_command=command)
 
 
 def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> None:
