@@ -218,8 +218,8 @@ def _organization_document(desired: Desired, organization: Organization | None) 
         {"file": scope.file, "scope": list(scope.globs), "prune": scope.prune}
         for scope in desired.policy.scopes
     ]
-    # A policy about a list that is missing would permit everything.
-    data |= {"protect": [], "ignore": [], "webhooks": [], **shared_settings(desired)}
+    data |= shared_settings(desired)
+    data["webhooks"] = []
     for file in configurations(desired).values():
         data["webhooks"] += file["webhooks"]
     return data
