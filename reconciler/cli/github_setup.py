@@ -70,24 +70,10 @@ def write_workflows(
 ) -> None:
     """Write the workflows for the configuration in `targets`; print what to set up in GitHub.
 
+    An option overrides the settings of existing workflows. These keep their version, too, unless
+    the user has chosen a `commit`.
+
     Raises ConfigurationError and UsageError before the first write, NotConfirmedError.
-    """
-    setup = _setup(session, targets, branch=branch, policies=policies, commit=commit)
-    _write(session, setup, yes=yes)
-    session.console.result(_instructions(setup))
-
-
-def _setup(
-    session: Session,
-    targets: tuple[str, ...],
-    *,
-    branch: str | None,
-    policies: tuple[str, ...],
-    commit: str | None,
-) -> workflows.Setup:
-    """Return what the workflows contain; an option overrides the settings of existing ones.
-
-    These keep their version, too, unless the user has chosen a `commit`.
     """
     # A later run updates workflows, so what users have set in them must stay.
     existing = [session.process.directory / name for name in workflows.NAMES]
@@ -104,7 +90,7 @@ def _setup(
         text = "no branch found in git: the workflows apply pushes to main; see --branch"
         session.console.message("warning", text)
     organizations, parents = _organizations(session, targets, policies)
-    return workflows.Setup(
+    setup = workflows.Setup(
         package=package,
         lock=lock,
         files=targets,
@@ -115,6 +101,8 @@ def _setup(
         server=_server_of_workflows(session),
         settings=settings,
     )
+    _write(session, setup, yes=yes)
+    session.console.result(_instructions(setup))
 
 
 def _branch(session: Session, applied: str | None) -> str:

@@ -277,7 +277,7 @@ def values_left_out(plans: Sequence[Plan]) -> str:
 
 def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[tuple[str, str]]:
     """Yield each reason why no digest covers operations, with a line that has it."""
-    groups: dict[str, dict[str, list[str]]] = {_MOVED: {}, HOST: {}, CHANGED: {}}
+    groups = {reason: defaultdict[str, list[str]](list) for reason in (_MOVED, HOST, CHANGED)}
     for plan in plans:
         uncommitted = {
             (use.live_id, use.field) for use in plan.secrets if "://" not in use.destination
@@ -286,8 +286,7 @@ def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[t
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
             reason = _why_outside(operation, digests, uncommitted)
             if reason is not None:
-                webhooks = groups[reason]
-                webhooks.setdefault(shown(operation.name), []).append(plan.organization.name)
+                groups[reason][shown(operation.name)].append(plan.organization.name)
     for reason, webhooks in groups.items():
         if webhooks:
             names = _with_organizations(webhooks, len(plans), shown)

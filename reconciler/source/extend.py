@@ -117,14 +117,13 @@ class _LayerReader:
         findings.extend(_redundant(parents))
         # With a parent missing, the file would declare less, and its webhooks would be deleted.
         usable = document.usable and all(parent.document.usable for parent in parents.values())
+        ancestors: dict[Layer, None] = {}
+        for parent in parents.values():
+            ancestors |= dict.fromkeys((*parent.ancestors, parent))
         layer = Layer(
             self._with(document._replace(usable=usable and not has_errors(findings)), findings),
             overlay.read_values(document),
-            ancestors=tuple(
-                dict.fromkeys(
-                    member for parent in parents.values() for member in (*parent.ancestors, parent)
-                )
-            ),
+            ancestors=tuple(ancestors),
             height=1 + max((parent.height for parent in parents.values()), default=0),
         )
         if not layer.document.usable:

@@ -228,15 +228,18 @@ def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping
     options = ["--name-status", "-z", "--find-renames=1%", "--diff-filter=R", "--relative"]
     versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
     listing = commit.git(["diff", *options, *versions]) or b""
-    names = [os.fsdecode(name) for name in listing.split(b"\0")]
+    names = list(map(os.fsdecode, listing.split(b"\0")))
     included = paths or (files.default_path(commit.directory),)
-    reads = [files.file_matcher(path, commit.directory) for path in included]
+    matchers = [files.file_matcher(path, commit.directory) for path in included]
+
+    def is_included(name: str) -> bool:
+        return any(matches(name) for matches in matchers)
+
     return {
         old: new
         # Each rename has three fields: the status, the old name and the new one.
         for status, old, new in zip(names[::3], names[1::3], names[2::3], strict=False)
-        if any(is_included(new) for is_included in reads)
-        and (int(status[1:]) >= _SIMILAR or _declares(commit, old))
+        if is_included(new) and (int(status[1:]) >= _SIMILAR or _declares(commit, old))
     }
 
 
