@@ -36,6 +36,7 @@ from reconciler.workflow.inputs import OrganizationFiles
 
 _Choice = TypeVar("_Choice", bound=str)
 
+_NO_RESULT: Final = ("reported no result", "did not start")
 _SUMMARY: Final = 900_000
 """The maximum size of a step summary in bytes. GitHub discards one over 1 MiB."""
 
@@ -156,10 +157,11 @@ class Run:
         return f"CloudTruth webhooks{f' ({about})' if about else ''}: {text}"
 
     def is_not_run(self, issue: Post, command: str) -> bool:
-        """Return whether an issue reports that a job for `command` failed before it started."""
+        """Return whether an issue reports that a job for `command` reported no result."""
         # A shell script in webhooks.yml writes it, so only the title differs between setups.
-        title = self.title(f"{command} did not start (not-run)")
-        return issue.marker == NOT_RUN and issue.title == title
+        # An earlier version of it says that the command did not start.
+        titles = [self.title(f"{command} {what} (not-run)") for what in _NO_RESULT]
+        return issue.marker == NOT_RUN and issue.title in titles
 
     def is_failure(self, post: Post) -> bool:
         """Return whether a comment or issue of this setup is about a failure that is not resolved.

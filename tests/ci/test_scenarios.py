@@ -270,9 +270,9 @@ def test_a_job_that_fails_before_its_command_has_one_issue(
         assert here.not_run(name, run).code == 0
     assert not ran.exists()
     (issue,) = here.github.issues[150:]
-    assert issue["title"].endswith("(not-run)")
+    assert issue["title"].endswith(f"{name} reported no result (not-run)")
     assert f"runs/8 failed or was cancelled before `webhooks ci {name}` reported" in issue["body"]
-    assert "if an input was malformed, start a new run" in issue["body"]
+    assert "If an input was malformed, start a new run" in issue["body"]
     assert (here.push() if name == "apply" else here.drift()).code == 0
     assert issue["state"] == "closed"
 
