@@ -6,7 +6,7 @@ Every finding points at the position to fix, which is in `defaults` for an inher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -135,13 +135,10 @@ def _findings(
 
     located = add_positions(every, [*structural, *checks])
     structural, checks = located[: len(structural)], located[len(structural) :]
-    return distinct((*_not_covered(structural, checks), *checks))
-
-
-def _not_covered(structural: Sequence[Finding], checks: Iterable[Finding]) -> list[Finding]:
     # At the same position, a check is more precise than the schema.
     covered = {check.position for check in checks if check.severity is Severity.ERROR} - {None}
-    return [finding for finding in structural if finding.position not in covered]
+    uncovered = (finding for finding in structural if finding.position not in covered)
+    return distinct((*uncovered, *checks))
 
 
 def _schema_findings(document: Document, accepted: Iterable[Part]) -> list[Finding]:

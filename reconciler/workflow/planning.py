@@ -91,7 +91,11 @@ def plan_of_live(
     if review is None:
         notes += unsent(gathered, plan)
     plan = plan._replace(notes=tuple(sorted(notes, key=sort_key)))
-    _require_no_errors(plan, checked)
+    # A glob of --only that matches nothing is an error of the run, see `workflow.run`.
+    shown = (finding for finding in plan.notes if finding.rule != ONLY_MATCHES_NOTHING)
+    graded = checked.inputs.graded(shown)
+    if has_errors(graded):
+        raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
     return plan, live
 
 
@@ -150,15 +154,6 @@ def _with_positions(plan: Plan, loaded: Loaded) -> Plan:
         after = replace(operation.after, position=Position(place.file, known[place].line))
         operations[number] = replace(operation, after=after)
     return plan._replace(operations=tuple(operations))
-
-
-def _require_no_errors(plan: Plan, checked: Checked) -> None:
-    """Raise ConfigurationError if a note of the plan is an error with the options of the run."""
-    # A glob of --only that matches nothing is an error of the run, see `workflow.run`.
-    shown = (finding for finding in plan.notes if finding.rule != ONLY_MATCHES_NOTHING)
-    graded = checked.inputs.graded(shown)
-    if has_errors(graded):
-        raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
 
 
 def plan_listed(gathered: Gathered, live: Live, options: PlanOptions) -> Plan:
