@@ -267,17 +267,9 @@ def _waiting(
 
 def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
     """Yield the secrets that may be encrypted, with the command that sends them."""
-    offered: dict[str, bool] = {}
     rows: list[RunRow] = []
     for organization in report.organizations:
-        notes = organization.value.plan.notes if organization.value else ()
-        hints = [note.hint or "" for note in notes if note.rule == "secret-not-equal"]
         for use in organization.value.not_equal if organization.value else ():
-            request = use.reference.argument
-            option = f"--resend-secret {shlex.quote(request)}`"
-            # One that is live in another organization is not to replace the one of this.
-            is_offered = any(option in hint for hint in hints)
-            offered[request] = offered.get(request, True) and is_offered
             unequal = sentence(f"is not the value of {quote(str(use.reference))}")
             row = Row(
                 sign="!",
@@ -288,14 +280,29 @@ def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list
             rows.append(RunRow((quote(organization.name),), row))
     if not rows:
         return
-    requests = [request for request in offered if offered[request]]
-    options = [word for request in requests for word in ("--resend-secret", request)]
+    options = [word for request in _offered(report) for word in ("--resend-secret", request)]
     title, command = "Not equal, but possibly stored encrypted", ""
-    if view.apply_options is not None and requests:
+    if view.apply_options is not None and options:
         command = apply_command(view, *options)
     if command:
         title += "; this command sends the values"
     yield f"{title}:", command, merged(rows, report.is_single)
+
+
+def _offered(report: DriftReport) -> list[str]:
+    """Return the secrets that the plans suggest to send wherever they are not equal.
+
+    One that is live in another organization is not to replace the one of this.
+    """
+    offered: dict[str, bool] = {}
+    for drift in report.drifts:
+        notes = [note for note in drift.plan.notes if note.rule == "secret-not-equal"]
+        hints = " ".join(note.hint or "" for note in notes)
+        for use in drift.not_equal:
+            request = use.reference.argument
+            is_offered = f"--resend-secret {shlex.quote(request)}`" in hints
+            offered[request] = offered.get(request, True) and is_offered
+    return [request for request in offered if offered[request]]
 
 
 def _drift_count(report: DriftReport) -> str:

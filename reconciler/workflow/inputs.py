@@ -409,11 +409,7 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
     findings of all files, each once: organizations may have the same parents.
     """
     groups = organizations(inputs)
-    loaded = []
-    for group in groups:
-        # `gather` checks the list again, also for an id that is selected by its name.
-        allowed = group.inputs.allow_secrets if _is_selected(group) else ()
-        loaded.append(validate(group.inputs._replace(allow_secrets=allowed)))
+    loaded = [_validated(group) for group in groups]
     findings = distinct(finding for declared in loaded for finding in declared.findings)
     sources = [
         Source(group, Checked(declared.desired, declared, group.inputs))
@@ -428,6 +424,13 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
     # All or none: an invalid file may belong to any organization.
     is_valid = len(sources) == len(groups)
     return tuple(sources) if is_valid else (), tuple(findings)
+
+
+def _validated(group: OrganizationFiles) -> Loaded:
+    """Check the files of an organization; without the list of secrets if it is not selected."""
+    # `gather` checks the list again, also for an id that is selected by its name.
+    allowed = group.inputs.allow_secrets if _is_selected(group) else ()
+    return validate(group.inputs._replace(allow_secrets=allowed))
 
 
 def _is_selected(group: OrganizationFiles) -> bool:

@@ -271,12 +271,18 @@ def plan_all(
             part._replace(plan=plan)
             for part, plan in zip(planned, _with_matching_globs(plans), strict=True)
         ]
+    return judged(_with_owners(planned), allow_deletes)
+
+
+def _with_owners(planned: Sequence[Planned]) -> list[Planned]:
+    """Return the organizations, each without an offer to send the secret of another one."""
     listings = [part.live for part in planned if part.live is not None]
-    for index, part in enumerate(planned):
+    result = []
+    for part in planned:
         if part.plan is not None and part.gathered is not None:
-            plan = with_owner(part.plan, part.gathered, listings)
-            planned[index] = part._replace(plan=plan)
-    return judged(planned, allow_deletes)
+            part = part._replace(plan=with_owner(part.plan, part.gathered, listings))
+        result.append(part)
+    return result
 
 
 def judged(planned: Sequence[Planned], allow_deletes: int | None) -> tuple[Planned, ...]:

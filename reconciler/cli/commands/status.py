@@ -79,9 +79,8 @@ def _compare_with_files(
     sources = session.load_all(apply_options(session, session.files))
     with connected_all(session, [workflow.Target(source) for source in sources]) as targets:
         listings = workflow.read_all(targets)
-    others = [listing for listing in listings if isinstance(listing, Live)]
     results = [
-        _status_of(target, listing, only, others)
+        _status_of(target, listing, only, listings)
         for target, listing in zip(targets, listings, strict=True)
     ]
     plans = [status.plan for status in values(results)]
@@ -96,14 +95,15 @@ def _status_of(
     target: workflow.Target,
     live: Live | ReconcilerError,
     only: tuple[str, ...],
-    listings: Sequence[Live],
+    listings: Sequence[Live | ReconcilerError],
 ) -> OrganizationResult[LiveStatus]:
     """Return the status of an organization, or why there is none."""
     result = OrganizationResult[LiveStatus](target.source.name, target.paths)
     if isinstance(live, ReconcilerError):
         return result._replace(problem=live)
+    others = [listing for listing in listings if isinstance(listing, Live)]
     try:
-        status = workflow.status(live, target.checked, only, listings)
+        status = workflow.status(live, target.checked, only, others)
     except ReconcilerError as problem:
         return result._replace(problem=problem)
     return result._replace(name=live.organization.name, value=status)
