@@ -325,7 +325,7 @@ def _concluded(
         pulls,
         pending=_newest_pending(pulls, outcomes),
         subjects=tuple(outcome.organization.subject for outcome in failed),
-        sent=[outcome.organization.subject for outcome in outcomes if _has_sent(outcome.report)],
+        sent=_sent_to(outcomes),
         has_rotated=any(outcome.rotated for outcome in outcomes),
         command=command,
         offered=offered,
@@ -442,14 +442,15 @@ def _skipped_resends(report: Report, resent: Resends) -> Iterator[tuple[Webhook,
             yield from ((webhook, field) for field in fields if field in changed)
 
 
-def _has_sent(report: Report | None) -> bool:
-    """Return whether a run sent another secret to a webhook of an organization."""
-    return report is not None and any(
-        isinstance(change, SecretChange)
-        for applied in report.applied
+def _sent_to(outcomes: Iterable[_Outcome]) -> list[Subject]:
+    """Return the organizations to a webhook of which the run sent another secret."""
+    return [
+        outcome.organization.subject
+        for outcome in outcomes
+        for applied in (outcome.report.applied if outcome.report else ())
         if isinstance(applied.operation, Update) and not applied.already_made
-        for change in applied.operation.fields
-    )
+        if any(isinstance(change, SecretChange) for change in applied.operation.fields)
+    ]
 
 
 def _review_findings(run: Run, outcomes: Iterable[_Outcome]) -> list[Finding]:

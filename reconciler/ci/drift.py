@@ -164,12 +164,7 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
     """Write the drift issue, with the `ways` to revert all changes, or close it."""
     assert result.drift is not None
     plans = result.plan.plans
-    failing = [
-        (organization.name, webhook)
-        for organization in result.plan.organizations
-        if organization.value is not None
-        for webhook in organization.value.failing
-    ]
+    failing = [(plan.organization.name, webhook) for plan in plans for webhook in plan.failing]
     marker = run.marker(MarkerKind.DRIFT)
     issues = github.open_issues()
     existing = find_posts(issues, marker)

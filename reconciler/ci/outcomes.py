@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -379,12 +379,9 @@ def _with_command(run: Run, ended: Ended) -> Ended:
     problems = _problems(result)
     lead = "then run"
     # A re-run of the same commit cannot fix its files.
-    invalid = [problem for problem in problems if problem.code == ConfigurationError.code]
+    invalid = _invalid(problems)
     if invalid:
         command, lead = _validate_command(run), "to check, run"
-    for problem in invalid:
-        if any(finding.rule == "unknown-resend" for finding in problem.findings):
-            problem.hint = "start a new run with the right `resend-secret`"
     # The workflows name a file that was renamed: to check it would fail, too.
     if any(problem.hint for problem in invalid):
         command = None
@@ -401,6 +398,15 @@ def _with_command(run: Run, ended: Ended) -> Ended:
         else:
             problem.hint = f"{hint}; {lead}: {command}" if hint else command
     return ended._replace(command=command)
+
+
+def _invalid(problems: Iterable[ReconcilerError]) -> list[ReconcilerError]:
+    """Return the problems of the files; that of an input gets a hint."""
+    invalid = [problem for problem in problems if problem.code == ConfigurationError.code]
+    for problem in invalid:
+        if any(finding.rule == "unknown-resend" for finding in problem.findings):
+            problem.hint = "start a new run with the right `resend-secret`"
+    return invalid
 
 
 def _problems(result: JobResult) -> list[ReconcilerError]:

@@ -51,7 +51,10 @@ _MAX_LOOKUPS: Final = 100
 class NotApproved(StrEnum):
     """Why a merged pull request approves nothing in an organization, as shown to the user."""
 
-    NO_COMMENT = "it has no plan comment from this workflow"
+    NO_COMMENT = (
+        "it has no plan comment from this workflow; if its plan had no changes, these are live "
+        "changes since then"
+    )
     OTHER_SETUP = (
         "its plan is for other files or another label; if files were added or renamed, open pull "
         "requests must be planned again: `gh pr update-branch NUMBER`"

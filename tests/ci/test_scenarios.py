@@ -192,7 +192,7 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
     ("edit", "why"),
     [
         ("later", "its plan comment was edited after the merge"),
-        ("digest", "it has no plan comment"),
+        ("digest", "it has no plan comment from this workflow; if its plan had no changes"),
         ("deleted", "it has no plan comment"),
         ("forged", "it has no plan comment"),
         ("label", "its plan is for other files or another label"),
