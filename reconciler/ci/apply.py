@@ -274,10 +274,8 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
 
 def _require_planned(run: Run, report: RunReport, pulls: Iterable[Pull]) -> None:
     """Raise NothingPlannedError if an expected plan is not planned, and may not be applied."""
-    is_planned = bool(report.digest) or any(
-        result.value is None or result.value.outcomes for result in report.organizations
-    )
-    if run.expect_digest is None or is_planned:
+    is_idle = all(result.value and not result.value.outcomes for result in report.organizations)
+    if run.expect_digest is None or not is_idle:
         return
     posts = chain.from_iterable(pull.comments for pull in pulls)
     outcomes = (post.marker for post in posts if post.marker.kind is MarkerKind.OUTCOME)

@@ -22,7 +22,7 @@ from reconciler.ci.reviews import bases
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.errors import NoKeyError, ReconcilerError
 from reconciler.findings import Finding, plural, warning
-from reconciler.planning.plan import Snapshot
+from reconciler.planning.plan import Plan, Snapshot
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
 from reconciler.planning.run import DriftReport, RunPlan
@@ -164,7 +164,7 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
     """Write the drift issue, with the `ways` to revert all changes, or close it."""
     assert result.drift is not None
     plans = result.plan.plans
-    failing = [(plan.organization.name, webhook) for plan in plans for webhook in plan.failing]
+    failing = [webhook for plan in plans for webhook in plan.failing]
     marker = run.marker(MarkerKind.DRIFT)
     issues = github.open_issues()
     existing = find_posts(issues, marker)
@@ -175,9 +175,9 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
         compared = " in the compared fields" if any(plan.not_compared for plan in plans) else ""
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
-    since = _failing_since((webhook for _, webhook in failing[:_MAX_FAILING]), existing)
+    since = _failing_since(failing[:_MAX_FAILING], existing)
     marker = marker._replace(digest=result.plan.digest, failing=tuple(sorted(since.items())))
-    foot = _failing_text(run, failing, since, len(plans) > 1) + _foot(run, result.drift, ways)
+    foot = _failing_text(run, plans, since) + _foot(run, result.drift, ways)
     room = MAX_COMMENT_LENGTH - len(encode(marker)) - len(foot)
     title = run.title(_drift_title(result.drift, result.plan))
     github.issue(title, marker, f"{result.render('markdown', room)}{foot}\n", existing)
@@ -231,20 +231,16 @@ def _drifted(report: DriftReport, plans: RunPlan) -> str:
     return ""
 
 
-def _failing_text(
-    run: Run, failing: Sequence[tuple[str, Snapshot]], since: Mapping[str, str], is_named: bool
-) -> str:
-    """Return the webhooks whose deliveries fail, with their organization if `is_named`.
-
-    `since` has the time of the first failure.
-    """
+def _failing_text(run: Run, plans: Sequence[Plan], since: Mapping[str, str]) -> str:
+    """Return the webhooks whose deliveries fail; `since` has the time of the first failure."""
+    failing = [(plan.organization.name, webhook) for plan in plans for webhook in plan.failing]
     if not failing:
         return ""
     text = "\n### Failing deliveries\n\n"
     for organization, webhook in failing[:_MAX_FAILING]:
         # Whole words, because a part of a secret could not be found and hidden.
         what = textwrap.shorten(delivery_error(webhook.last_error), 300, placeholder=" ...")
-        where = f" in {code(quote(organization))}" if is_named else ""
+        where = f" in {code(quote(organization))}" if len(plans) > 1 else ""
         text += f"- {code(quote(webhook.name))}{where}: {code(quote(what))}"
         if since[webhook.id]:
             text += f", since {code(quote(since[webhook.id]))}"
