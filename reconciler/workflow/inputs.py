@@ -417,7 +417,7 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
         if declared.desired is not None
     ]
     if len(groups) > 1:
-        lines = _allow_lines(source for source in sources if _is_selected(source.files))
+        lines = _allow_lines(sources)
         for index, (group, checked) in enumerate(sources):
             checked = checked._replace(inputs=checked.inputs._replace(allow_lines=lines))
             sources[index] = Source(group, checked)
@@ -546,12 +546,12 @@ def _patterns(references: Iterable[SecretRef]) -> str:
 
 
 def _allow_lines(sources: Iterable[Source]) -> tuple[str, ...]:
-    """Return the lines of the allow-list that organizations with secrets need, as `init` does."""
+    """Return the lines of the allow-list that the selected organizations need, as `init` does."""
     lines = []
     for source in sources:
         used = secrets.references(source.checked.desired.webhooks)
         named = [reference for reference in used if not reference.is_literal]
-        if named:
+        if named and _is_selected(source.files):
             lines.append(f"{source.name}: {_patterns(named)}")
     return tuple(lines)
 
