@@ -8,7 +8,7 @@ one part 2, and so on.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -72,7 +72,6 @@ from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
 from reconciler.source.schemes import how_to_set, is_variable
-from reconciler.source.secrets import references
 from reconciler.source.text import masked
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
@@ -268,7 +267,7 @@ def _parts_of(
     run: Run,
     pull: Pull,
     planned: Sequence[Planned],
-    removed: Iterable[Finding] = (),
+    removed: Sequence[Finding] = (),
 ) -> list[tuple[Marker, str]]:
     """Return the comments for the plans, each with its operations; the first has `removed`."""
     subjects = tuple(map(_subject, planned))
@@ -289,16 +288,21 @@ def _parts_of(
             operations += _shown(subjects[number], plan, index)
         return marker._replace(operations=tuple(operations))
 
+    foot = "".join(
+        f"**Warning**: {code(prose(f'{finding.message}; {finding.hint}'))}\n\n"
+        for finding in removed
+    ) + _foot(result, run, pull, planned)
+    # Nothing is planned if no organization is concerned, or if one is only removed.
+    if not result.organizations:
+        title = "" if removed else ": no changes"
+        text = f"### CloudTruth webhooks{title}\n\n{foot}\n"
+        return [(marker_for(())._replace(part=1, total=1), text)]
     pages = paged_run(
         result,
         limit=MAX_COMMENT_LENGTH - empty_size,
         max_pages=_MAX_PARTS,
         extra=lambda members: len(encode(marker_for(members))) - empty_size,
-        foot="".join(
-            f"**Warning**: {code(prose(f'{finding.message}; {finding.hint}'))}\n\n"
-            for finding in removed
-        )
-        + _foot(result, run, pull, planned),
+        foot=foot,
         connection=run.file_options,
     )
     return [
@@ -331,30 +335,44 @@ def _foot(result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]) -> 
 
 def _new_values(run: Run, planned: Sequence[Planned]) -> str:
     """Return how to set the new values of rotated secrets, for which a merge is too late."""
-    steps: dict[str, None] = {}
-    value = "set the new value"
-    earlier = _earlier_versions(planned)
+    lowered: dict[str, bool] = {}
     for environment, indexes in by_environment(run, planned).items():
         environ = {**run.inputs.environ, "WEBHOOKS_ENVIRONMENT": environment}
-        plans = [planned[index].plan for index in indexes]
-        operations = chain.from_iterable(plan.operations for plan in plans if plan is not None)
-        for reference in filter(is_variable, resent_references(operations)):
-            if (reference.version or 0) < earlier.get(reference._replace(version=None), 0):
-                value = "put the old value back (a lower version also sends what is set now)"
+        versions = chain.from_iterable(_resent_versions(planned[index]) for index in indexes)
+        for reference, is_lowered in versions:
             step = f"set {reference.name} where apply runs"
             if environment:
                 step = how_to_set(masked(reference.name), environ)
-            steps[step] = None
-    if not steps:
-        return ""
-    return f"Before the merge, {value}: {shorten(list(steps), 5)}. "
+            # One variable has one value: a new one, if any webhook needs it.
+            lowered[step] = is_lowered and lowered.get(step, True)
+    old = "put the old value back (a lower version also sends what is set now)"
+    text = ""
+    for value, is_old in (("set the new value", False), (old, True)):
+        steps = [step for step, is_lowered in lowered.items() if is_lowered == is_old]
+        if steps:
+            text += f"Before the merge, {value}: {shorten(steps, 5)}. "
+    return text
 
 
-def _earlier_versions(planned: Iterable[Planned]) -> dict[SecretRef, int]:
-    """Return the version of each reference before the change, by the reference without it."""
-    before = [organization.target.options.previous or Desired() for organization in planned]
-    earlier = references(chain.from_iterable(desired.webhooks for desired in before))
-    return {reference._replace(version=None): reference.version or 0 for reference in earlier}
+def _resent_versions(organization: Planned) -> Iterator[tuple[SecretRef, bool]]:
+    """Yield the variables that each webhook resends, and whether it had a higher version."""
+    before = organization.target.options.previous or Desired()
+    for update in organization.plan.updates if organization.plan is not None else ():
+        live = {update.before.id, update.before.name}
+        earlier = [
+            reference
+            for webhook in before.webhooks
+            if not live.isdisjoint((webhook.id, webhook.name))
+            for _, reference in webhook.references
+        ]
+        for reference in filter(is_variable, resent_references([update])):
+            unversioned = reference._replace(version=None)
+            versions = [
+                other.version or 0
+                for other in earlier
+                if other._replace(version=None) == unversioned
+            ]
+            yield reference, bool(versions) and (reference.version or 0) < min(versions)
 
 
 def _shown(subject: Subject, plan: Plan, index: int) -> list[ShownOperation]:
@@ -445,7 +463,6 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
             reviews = read_reviews(run, pulls, subject)
             # What merged pull requests lack cannot be changed in this group any more.
             queued.append(reviews[: len(queue)])
-            findings += unapproved(queued[-1])
             pending.append(pending_review(subject, reviews))
         planned = plan_all(
             [
@@ -456,6 +473,8 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
             reviewed=True,
         )
     for organization, review, changes in zip(planned, pending, queued, strict=True):
+        if organization.plan is not None and organization.plan.operations:
+            findings += unapproved(changes)
         if organization.plan is not None:
             named = partial(_named, organization if len(sources) > 1 else None, changes)
             comparison = compare_with_review(organization.plan, review, allow_value_changes=True)
@@ -474,7 +493,7 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
 
 
 def _named(
-    organization: Planned | None, reviews: Iterable[MergedReview], operation: Operation | Kept
+    organization: Planned | None, reviews: Sequence[MergedReview], operation: Operation | Kept
 ) -> str:
     """Return the organization, if it is given, the webhook, and the pull request that changes it.
 
@@ -484,8 +503,12 @@ def _named(
     if organization is not None:
         text = f"{quote(organization.result.name)}: {text}"
     for review in reviews:
-        if review.problem or operation.name in {shown.name for shown in review.operations}:
+        if operation.name in {shown.name for shown in review.operations}:
             return f"{text} (pull request {review.pull.number})"
+    # Most without a plan change no webhook: of several, any could be the one.
+    unplanned = [review for review in reviews if review.problem]
+    if len(unplanned) == 1:
+        return f"{text} (pull request {unplanned[0].pull.number})"
     return text
 
 

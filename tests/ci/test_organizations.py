@@ -380,6 +380,7 @@ def test_an_organization_is_retired(three: Organizations) -> None:
     here.emulator.log.clear()
     done = three.propose(2)
     assert (done.code, "Dev is no longer declared" in done.stdout) == (0, True)
+    assert "0 organizations" not in done.stdout + here.github.bodies(2)[0]
     three.merge(2)
     assert (three.push(), here.emulator.log) == ({}, [])
 
@@ -426,9 +427,10 @@ def test_two_pull_requests_in_the_merge_queue(three: Organizations) -> None:
     here = three.world
     three.propose(1, three.channel("alerts", "dev"))
     three.propose(2, three.channel("pages", "production"))
+    three.propose(3, {"readme.md": "x"})
     assert here.queue_up(1, 2).outputs["result"] == "planned"
     three.set_channel("production", "by-hand")
-    stale = here.queue_up(1, 2)
+    stale = here.queue_up(1, 2, 3)
     assert stale.outputs["failure-reason"] == "stale-plan"
     text = "plan for 1 webhook differs from the reviewed plan: Production: Audit (pull request 2)"
     assert text in stale.stdout

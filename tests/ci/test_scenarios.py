@@ -537,6 +537,27 @@ def test_a_rotation_without_a_new_value_is_not_called_applied(read_back_world: W
         assert "the value of env SLACK_BOT_TOKEN (version 2) was already live: if it is" in text
 
 
+def test_each_secret_has_its_own_step_before_the_merge(here: World) -> None:
+    """Only a variable whose version is lowered gets its old value back."""
+    here.declare("Audit", "Deploys", "Other")
+    here.apply_main()
+    text = (here.work / "webhooks.yaml").read_text()
+    for audit, other in ((1, 2), (2, 1)):
+        tokens = (f"SLACK_BOT_TOKEN, version: {audit}", "SLACK_BOT_TOKEN, version: 3")
+        declared = text
+        for token in (*tokens, f"OTHER_TOKEN, version: {other}"):
+            configuration = f"configuration: {{token: {{env: {token}}}, channel"
+            declared = declared.replace("configuration: {channel", configuration, 1)
+        here.put({"webhooks.yaml": declared})
+        here.topic(1)
+    here.pull(1, WEBHOOKS_ALLOW_SECRETS="env:*")
+    new, old = here.github.bodies(1)[0].split("Before the merge, ")[1:]
+    assert new.startswith("set the new value: set SLACK_BOT_TOKEN where apply runs. ")
+    assert old.startswith(
+        "put the old value back (a lower version also sends what is set now): set OTH"
+    )
+
+
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_change_and_a_resend_are_one_operation(read_back_world: World) -> None:
     """The outcome counts what the plan showed: one update."""
@@ -978,6 +999,10 @@ def test_a_merge_group_includes_merges_not_applied_yet(here: World) -> None:
 
 def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> None:
     """What changed live does not fail a group that does not declare it."""
+    here.topic(3)
+    here.put({"notes.md": "x"})
+    here.pull(3)
+    assert "has no approved plan" not in here.queue_up(3).stdout
     here.emulator.configure("Audit", channel="by-hand")
     here.propose(1, "Audit", "Deploys")
     here.github.comments.clear()
