@@ -301,7 +301,8 @@ def _concluded(
     findings += _review_findings(run, outcomes)
     settled = [_settled(run, outcome) for outcome in outcomes]
     with reporting(findings, "could not post the outcome on the pull request"):
-        record(run, [*settled, *map(Settled, unread)])
+        applied = run.expect_digest if report.exit_code is ExitCode.OK else None
+        record(run, [*settled, *map(Settled, unread)], applied)
     command, offered = run.rerun_command, NO_PLANS
     if any(map(_needs_digest, outcomes)):
         command, offered = _offer(run, connected, outcomes)

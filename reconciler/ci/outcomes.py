@@ -196,10 +196,11 @@ class Settled(NamedTuple):
     live: Mapping[str, str] = MappingProxyType({})
 
 
-def record(run: Run, organizations: Sequence[Settled]) -> None:
+def record(run: Run, organizations: Sequence[Settled], digest: str | None) -> None:
     """Post what became of each review that changed, in one comment for each environment.
 
-    The comment of an earlier run keeps what it says about organizations that did not change.
+    The comment of an earlier run keeps what it says about organizations that did not change. It
+    confirms the `digest` of a plan that the run applied completely, if it was one.
     """
     github = run.github
     if github is None:
@@ -222,14 +223,15 @@ def record(run: Run, organizations: Sequence[Settled]) -> None:
         pending |= {outcome.subject for outcome in outcomes if not outcome.complete}
         if changed:
             # One of them is as good as another: they are of the same pull request and setup.
-            _post(run, github, reviews[index].pull, changed[-1].marker, outcomes)
+            setup = changed[-1].marker._replace(digest=digest)
+            _post(run, github, reviews[index].pull, setup, outcomes)
 
 
 def _post(run: Run, github: GitHub, pull: Pull, setup: Marker, outcomes: Sequence[Outcome]) -> None:
     """Comment on a pull request, or edit the comment of an earlier run in this environment."""
     marker = setup._replace(kind=MarkerKind.OUTCOME, environment=run.environment)
-    if all(outcome.complete for outcome in outcomes):
-        marker = marker._replace(digest=run.expect_digest)
+    if not all(outcome.complete for outcome in outcomes):
+        marker = marker._replace(digest=None)
     existing = find_posts(pull.comments, marker)
     if existing:
         outcomes = [_with_earlier_text(outcome, existing[0].marker) for outcome in outcomes]
@@ -257,17 +259,27 @@ def _outcome(
     if old == new:
         return outcome
     text = _outcome_text(new, run.link, by_digest=organization.by_digest)
-    for note, names in _unsent(new, organization.live).items():
+    for note, names in _unsent(old, new, organization.live).items():
         text += f" Not sent to {shorten(names, 3)}: {code(prose(note))}."
     return outcome._replace(text=text)
 
 
-def _unsent(review: MergedReview, live: Mapping[str, str]) -> Mapping[str, list[str]]:
-    """Return the webhooks of a review whose secrets were live before the run, by the reason."""
+def _unsent(
+    old: MergedReview, new: MergedReview, live: Mapping[str, str]
+) -> Mapping[str, list[str]]:
+    """Return the webhooks whose resends a run settled without sending them, by the reason.
+
+    `live` are the reasons of secrets that were live before the run.
+    """
     names: dict[str, list[str]] = {}
-    for id_, name in dict.fromkeys((item.id, item.webhook) for item in review.resends.values()):
-        if id_ in live:
-            names.setdefault(live[id_], []).append(code(quote(name)))
+    for digest, resend in new.resends.items():
+        is_settled_now = digest not in old.settled and digest in new.settled
+        if is_settled_now and not new.settled[digest] and resend.id in live:
+            webhooks = names.setdefault(live[resend.id], [])
+            name = code(quote(resend.webhook))
+            # A webhook may have several secrets.
+            if name not in webhooks:
+                webhooks.append(name)
     return names
 
 
@@ -460,8 +472,11 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
         return False
     if post.marker.environment != run.environment and not _all_in(post, ended.organizations):
         return False
+    if post.marker.code != UnreviewedRotationError.code:
+        return True
     # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
-    return post.marker.code != UnreviewedRotationError.code or _all_in(post, ended.sent)
+    # The failure does not name the webhooks; only a run that was given its plan sends all of them.
+    return run.expect_digest is not None and _all_in(post, ended.sent)
 
 
 def _all_in(post: Post, organizations: Sequence[Subject]) -> bool:
