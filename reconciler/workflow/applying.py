@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from typing import Final, NamedTuple, TypeAlias
@@ -26,7 +26,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.execute import execute
 from reconciler.findings import Place, Severity, note, warning
-from reconciler.model import Live
+from reconciler.model import Live, Webhook
 from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.plan import (
     Create,
@@ -374,17 +374,24 @@ def _judged(
 def _without_moves(
     planned: Sequence[Planned], ready: Sequence[_Ready | ReconcilerError]
 ) -> list[_Ready | ReconcilerError]:
-    """Return the same, without deletes of webhooks that may move to one that is not applied.
+    """Return the same, without deletes of webhooks that may move to one that does not create them.
 
     Its own files declare them, so until it is applied, they would be live nowhere.
     """
     awaited: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for organization, part in zip(planned, ready, strict=True):
-        if not isinstance(part, _Ready):
-            for webhook in organization.target.checked.desired.webhooks:
-                file = webhook.position.file if webhook.position else webhook.file
-                awaited[webhook.name][file] = organization.result.name
+        for webhook in _not_created(organization, part):
+            file = webhook.position.file if webhook.position else webhook.file
+            awaited[webhook.name][file] = organization.result.name
     return [_without_moved(part, awaited) if isinstance(part, _Ready) else part for part in ready]
+
+
+def _not_created(organization: Planned, part: _Ready | ReconcilerError) -> Iterable[Webhook]:
+    """Return the webhooks of an organization that is not applied, or whose creates are skipped."""
+    if not isinstance(part, _Ready):
+        return organization.target.checked.desired.webhooks
+    skipped = (part.complete.operations[index] for index in part.skipped)
+    return [operation.after for operation in skipped if isinstance(operation, Create)]
 
 
 def _without_moved(part: _Ready, awaited: Mapping[str, Mapping[str, str]]) -> _Ready:

@@ -100,21 +100,22 @@ def plan_of_live(
 
 
 def with_owner(plan: Plan, gathered: Gathered, listings: Iterable[Live]) -> Plan:
-    """Name the organization of `listings` in which a secret is live that is not live in this one.
+    """Name another organization in whose listing a secret is live that is not live in this one.
 
     Sending it, which the warning suggests otherwise, would replace a secret that no variable has.
     """
     notes = plan.notes
-    for use in plan.not_equal:
-        secret = gathered.secrets[use.reference]
+    others = [live for live in listings if live.organization.id != plan.organization.id]
+    for reference, field in dict.fromkeys((use.reference, use.field) for use in plan.not_equal):
+        secret = gathered.secrets[reference]
         owners = [
             in_quotes(live.organization.name)
-            for live in listings
-            if any(webhook.value(use.field) == secret for webhook in live.webhooks)
+            for live in others
+            if any(webhook.value(field) == secret for webhook in live.webhooks)
         ]
         if owners:
-            value = f"the live {use.field} of organization {owners[0]}"
-            notes = tuple(_shared(note, use.reference, value) for note in notes)
+            value = f"the live {field} of organization {owners[0]}"
+            notes = tuple(_shared(note, reference, value) for note in notes)
     return plan._replace(notes=notes)
 
 

@@ -187,6 +187,7 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     inputs = gathered.checked.inputs
     if inputs.apply_options is None or not (plan.not_shown or gathered.missing_references):
         return []
+    not_shown = plan.fields_not_shown
     # Uncommitted edits first: they include what the last commit changed.
     for revision, who, until in _REVISIONS:
         commit = commit_at(revision, inputs.directory, inputs.git)
@@ -194,7 +195,7 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
             break
         changed, what, options = _changed_since(commit, gathered, plan)
         if changed:
-            hidden = any((webhook.id, field) in plan.fields_not_shown for webhook, field in changed)
+            hidden = any((webhook.id, field) in not_shown for webhook, field in changed)
             why = "CloudTruth does not show" if hidden else "without the value, it is not known"
             reason = f"{why} whether it was already sent, so this note stays {until}"
             return [_not_sent(f"{who} {what}", changed, options, reason, inputs.apply_options)]

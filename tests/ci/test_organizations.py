@@ -226,6 +226,19 @@ def test_a_usual_push_sends_at_most_ten_requests_a_job(three: Organizations) -> 
     assert max(here.requests) <= 10, here.requests
 
 
+def test_a_delete_waits_for_an_unreviewed_create_of_another(three: Organizations) -> None:
+    """A webhook that moved is not deleted before it is created in the other organization."""
+    own = "webhooks: [{name: Own, add: true, event_types: ['*'], configuration: {channel: own}}]\n"
+    before = three.text("dev")
+    three.live(three.edited(own, "dev"))
+    three.propose(1, {"orgs/dev.yaml": before})
+    three.merge(1)
+    # Without a review.
+    three.world.put(three.edited(own, "staging"))
+    three.push()
+    assert three.channels()["dev"] == ["general", "own"]
+
+
 # Environments.
 
 
