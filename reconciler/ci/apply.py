@@ -446,10 +446,15 @@ def _sent_to(outcomes: Iterable[_Outcome]) -> list[Subject]:
     return [
         outcome.organization.subject
         for outcome in outcomes
-        for applied in (outcome.report.applied if outcome.report else ())
-        if isinstance(applied.operation, Update) and not applied.already_made
-        if any(isinstance(change, SecretChange) for change in applied.operation.fields)
+        if outcome.report is not None and any(map(_sent_a_secret, outcome.report.applied))
     ]
+
+
+def _sent_a_secret(applied: Applied) -> bool:
+    operation = applied.operation
+    if not isinstance(operation, Update) or applied.already_made:
+        return False
+    return any(isinstance(change, SecretChange) for change in operation.fields)
 
 
 def _review_findings(run: Run, outcomes: Iterable[_Outcome]) -> list[Finding]:

@@ -394,7 +394,7 @@ def _with_command(run: Run, ended: Ended) -> Ended:
     invalid = _invalid(problems)
     if invalid:
         command, lead = _validate_command(run), "to check, run"
-    # The workflows name a file that was renamed: to check it would fail, too.
+    # What has a hint, such as a renamed file, is solved by that: a check of the files is not.
     if any(problem.hint for problem in invalid):
         command = None
     if ended.offered.plans:

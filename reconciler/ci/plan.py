@@ -8,6 +8,7 @@ one part 2, and so on.
 from __future__ import annotations
 
 import posixpath
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -356,22 +357,17 @@ def _new_values(run: Run, planned: Sequence[Planned]) -> str:
 
 def _resent_versions(organization: Planned) -> Iterator[tuple[SecretRef, bool]]:
     """Yield the variables that each webhook resends, and whether it had a higher version."""
-    before = organization.target.options.previous or Desired()
-    for update in organization.plan.updates if organization.plan is not None else ():
-        live = {update.before.id, update.before.name}
-        earlier = [
-            reference
-            for webhook in before.webhooks
-            if not live.isdisjoint((webhook.id, webhook.name))
-            for _, reference in webhook.references
-        ]
+    before, plan = organization.target.options.previous or Desired(), organization.plan
+    if plan is None:
+        return
+    earlier: defaultdict[str, list[SecretRef]] = defaultdict(list)
+    for webhook in before.webhooks:
+        for key in filter(None, (webhook.id, webhook.name)):
+            earlier[key] += (reference for _, reference in webhook.references)
+    for update in plan.updates:
+        known = earlier[update.before.id] + earlier[update.before.name]
         for reference in filter(is_variable, resent_references([update])):
-            unversioned = reference._replace(version=None)
-            versions = [
-                other.version or 0
-                for other in earlier
-                if other._replace(version=None) == unversioned
-            ]
+            versions = [other.version or 0 for other in known if other[:2] == reference[:2]]
             yield reference, bool(versions) and (reference.version or 0) < min(versions)
 
 
