@@ -173,13 +173,13 @@ def merged(entries: Iterable[RunRow], is_single: bool) -> list[RunRow]:
     groups: dict[Hashable, list[RunRow]] = {}
     for entry in entries:
         groups.setdefault(entry.change, []).append(entry)
-    merged = []
+    rows = []
     for group in groups.values():
         names = chain.from_iterable(entry.organizations for entry in group)
         members = chain.from_iterable(entry.members for entry in group)
         row = common_row([entry.row for entry in group])
-        merged.append(RunRow(tuple(names), row, tuple(members)))
-    return sorted(merged, key=lambda entry: (entry.row.sign != "-", -len(entry.organizations)))
+        rows.append(RunRow(tuple(names), row, tuple(members)))
+    return sorted(rows, key=lambda entry: (entry.row.sign != "-", -len(entry.organizations)))
 
 
 def common_row(rows: Sequence[Row]) -> Row:
