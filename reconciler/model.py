@@ -158,6 +158,11 @@ class SecretRef(NamedTuple):
         """Return the reference as options of the command line take it."""
         return f"{self.scheme}:{self.name}"
 
+    @property
+    def unversioned(self) -> SecretRef:
+        """Return what all versions of the secret have in common."""
+        return self._replace(version=None)
+
     def __str__(self) -> str:
         name = self.name
         # A file may have a name that looks like one with a version.

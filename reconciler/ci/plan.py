@@ -327,7 +327,7 @@ def _foot(result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]) -> 
         effect = f"Merging applies exactly the changes shown here{secrets} and rejects any others. "
         effect += _new_values(run, planned)
     # Operations without a digest differ only in values of secrets, which no review covers.
-    elif any(plan.operations for plan in result.plans):
+    elif result.has_operations:
         effect = "Merging does not send these secrets: increment their `version`. "
     if result.problems:
         effect += "Once the problem is solved, re-run this check. "

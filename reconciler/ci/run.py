@@ -398,7 +398,7 @@ class JobResult:
             return results.get(self.exit_code, "failed")
         if self.status is not None:
             return self.status
-        is_changed = any(plan.operations for plan in self.plan.plans)
+        is_changed = self.plan.has_operations
         if self.report is None:
             return "planned" if is_changed else "no-changes"
         return "applied" if is_changed else "converged"
@@ -424,7 +424,7 @@ class JobResult:
                 counts[kind] = str(sum(len(getattr(plan, kind)) for plan in plans))
         return {
             "result": self.result,
-            "has-changes": str(any(plan.operations for plan in plans)).lower(),
+            "has-changes": str(self.plan.has_operations).lower(),
             **counts,
             "digest": self.plan.digest,
             "failure-reason": self.reason,

@@ -141,7 +141,7 @@ def _organizations(
         parents.update(checked.loaded.parents)
         documents.update(checked.loaded.documents)
         # All versions of a secret are read from the same variable.
-        secrets = {use._replace(version=None) for use in references(checked.desired.webhooks)}
+        secrets = {use.unversioned for use in references(checked.desired.webhooks)}
         organizations.append(
             workflows.RequiredSecrets(
                 name=source.files.organization or "",

@@ -31,7 +31,7 @@ from reconciler.execute.operation import (
 )
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, OperationState
-from reconciler.planning.plan import Create, Delete, Operation, Update
+from reconciler.planning.plan import Create, Delete, Operation, Update, live_id
 from reconciler.planning.readback import hides_destination, snapshot
 from reconciler.report import (
     NOT_CONVERGED,
@@ -213,11 +213,9 @@ def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Apply) -> Appl
 
 def _webhook_id(outcome: Outcome) -> str | None:
     """Return the id of the webhook of an operation, None for a create whose id is not known."""
-    if not isinstance(outcome.operation, Create):
-        return outcome.operation.before.id
-    if isinstance(outcome, Applied):
+    if isinstance(outcome.operation, Create) and isinstance(outcome, Applied):
         return outcome.id
-    return None
+    return live_id(outcome.operation)
 
 
 def _listed(outcome: Outcome, listing: Listing, run: Apply) -> LiveWebhook | None:

@@ -287,7 +287,7 @@ def _older_versions(
             if reference != latest and name in pair.unread and not is_sent:
                 groups[latest].append(pair.webhook)
     for reference, users in groups.items():
-        secret, version = reference._replace(version=None), reference.version
+        secret, version = reference.unversioned, reference.version
         where = f"not in {_named(users)}: it is not resent there"
         message = f"{secret} has version {version}, but {where}"
         hint = f"to send the new value there, too, set `version: {version}`"

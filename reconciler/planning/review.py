@@ -438,7 +438,7 @@ def only_values_differ(operation: Operation) -> bool:
 
 def _only_a_value(operation: Operation) -> str:
     """Return why an operation without a digest is not reviewed, with the secrets to check."""
-    names = {str(reference._replace(version=None)) for _, reference in _sent_references(operation)}
+    names = {str(reference.unversioned) for _, reference in _sent_references(operation)}
     return (
         "only the value of a secret differs, which a review cannot show; check it first: to keep "
         f"the live value, correct or remove {' and '.join(sorted(names))} where apply runs, and "
@@ -454,9 +454,9 @@ def values_sent(operation: Operation) -> list[str]:
     for change in operation.fields:
         match change:
             case SecretChange(after=SecretRef() as reference, cause=SecretCause.DIFFERS):
-                sent.append(f"{change.path[-1]} from {reference._replace(version=None)}")
+                sent.append(f"{change.path[-1]} from {reference.unversioned}")
             case FieldResent(after=SecretRef() as reference, hidden=False):
-                sent.append(f"{change.path[-1]} from {reference._replace(version=None)}")
+                sent.append(f"{change.path[-1]} from {reference.unversioned}")
     return sent
 
 

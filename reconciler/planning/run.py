@@ -71,6 +71,11 @@ class RunPlan(NamedTuple):
         return values(self.organizations)
 
     @property
+    def has_operations(self) -> bool:
+        """Return whether a plan changes anything."""
+        return any(plan.operations for plan in self.plans)
+
+    @property
     def problems(self) -> tuple[OrganizationResult[Plan], ...]:
         """Return the organizations that could not be planned."""
         return tuple(result for result in self.organizations if result.problem is not None)

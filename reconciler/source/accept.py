@@ -375,7 +375,7 @@ def _plain_url(live: LiveWebhook, change: SecretChange) -> str:
     """Return the live value of a field that the file declares as a plain URL."""
     name = change.path[-1]
     if isinstance(change.after, SecretRef):
-        secret = change.after._replace(version=None)
+        secret = change.after.unversioned
         raise NotEditableError(
             f"its {name} differs: rotated here, or changed live (then correct {secret})"
         )

@@ -210,7 +210,7 @@ def _not_started(run: RunPlan, target: Target) -> RunReport:
 
 def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> None:
     """Raise NotConfirmedError unless `confirm` returns true. A run without changes needs none."""
-    if any(plan.operations for plan in run.plans) and not confirm(run):
+    if run.has_operations and not confirm(run):
         raise NotConfirmedError(
             "not confirmed: nothing was written",
             hint="type `yes` to confirm, or use --yes once the plan has been reviewed",
@@ -611,7 +611,7 @@ def _require_secrets(part: _Ready) -> None:
     if not missing:
         return
     # A variable has no version, so each is named once.
-    names = {str(reference._replace(version=None)) for reference in missing}
+    names = {str(reference.unversioned) for reference in missing}
     unresolved = [
         (reference, finding)
         for reference, findings in gathered.problems.items()

@@ -330,7 +330,7 @@ def stored(draw: random.Random, webhook: Webhook, *, other: bool) -> dict[str, A
 
 def value_of(declared: object) -> object:
     """Return the value that is sent for a declared value."""
-    return VALUES[declared._replace(version=None)] if isinstance(declared, SecretRef) else declared
+    return VALUES[declared.unversioned] if isinstance(declared, SecretRef) else declared
 
 
 def secrets() -> Mapping[SecretRef, Secret]:
