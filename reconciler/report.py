@@ -226,6 +226,11 @@ class RunReport(NamedTuple):
         return values(self.organizations)
 
     @property
+    def is_unchanged(self) -> bool:
+        """Return whether all organizations were as declared."""
+        return all(state_of(result) is State.UNCHANGED for result in self.organizations)
+
+    @property
     def writes(self) -> int:
         """Return the number of requests that may have changed something."""
         return sum(report.writes for report in self.reports)

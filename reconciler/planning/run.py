@@ -45,6 +45,11 @@ class Totals(NamedTuple):
     update: int
     delete: int
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Return whether the plans of all organizations are known, and change nothing."""
+        return self.unchanged == self.organizations
+
 
 class RunPlan(NamedTuple):
     """The plan of each organization, in the order of the files.

@@ -60,10 +60,10 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Render the outcomes of a run: equal ones once, and the totals last."""
     title = "no changes"
-    for summary in outcomes.totals(run):
-        title = _states(summary)
     if outcomes.has_changes(run):
         title = outcomes.applied(run)
+    elif not (run.is_single or run.is_unchanged):
+        title = outcomes.states(run)
     head = [_heading([result.name for result in run.organizations], title)]
     for problem in outcomes.report_problems(run):
         head += ["", f"**Problem**: {code(problem)}"]
@@ -220,7 +220,8 @@ def _parts(run: RunPlan, view: View) -> _Parts:
     plan = combined.plan
     findings = [_finding("BLOCKED", finding) for finding in plan.blocked]
     after = list(_notes(combined, view))
-    summary = words.run_summary(run.totals)
+    totals = run.totals
+    summary = words.run_summary(totals)
     head, title = list[str](), "no changes"
     if run.is_single:
         if plan.counts.live:
@@ -232,7 +233,8 @@ def _parts(run: RunPlan, view: View) -> _Parts:
         for problem in problems(run.organizations):
             reason = note(problem.code, problem.message, problem.hint)
             findings += [_finding("not planned", reason), *_findings(problem.findings)]
-        title = _states(summary)
+        if not totals.is_unchanged:
+            title = words.run_states(totals)
     if any(plan.operations for plan in run.plans):
         title = words.counts(*run.plans)
     head = [_heading([result.name for result in run.organizations], title), *head]
@@ -312,13 +314,6 @@ def _heading(organizations: Sequence[str], title: str) -> str:
     if len(organizations) == 1:
         about = _quoted(organizations[0])
     return f"### CloudTruth webhooks for {about}: {title}"
-
-
-def _states(summary: str) -> str:
-    """Return the title of a run of several organizations without a change, from its summary."""
-    if summary.endswith("No changes."):
-        return "no changes"
-    return summary.partition(": ")[2].rstrip(".")
 
 
 def _plan_row(row: Row) -> str:

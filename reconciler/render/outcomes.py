@@ -121,14 +121,18 @@ def _finish(run: RunReport) -> str:
     return _FINISH if run.finish_command else f"{RUN_AGAIN} to finish"
 
 
+def states(run: RunReport) -> str:
+    """Return the number of organizations of each state."""
+    by_state = Counter(map(state_of, run.organizations))
+    return numbers((by_state[state], state) for state in State)
+
+
 def totals(run: RunReport) -> list[str]:
     """Return the number of organizations of each state; empty in a run of one."""
     if run.is_single:
         return []
-    states = [state_of(result) for result in run.organizations]
-    counted = numbers((states.count(state), state) for state in State)
-    total = f"{plural(len(states), 'organization')}: {counted}."
-    if states.count(State.UNCHANGED) == len(states):
+    total = f"{plural(len(run.organizations), 'organization')}: {states(run)}."
+    if run.is_unchanged:
         total += " No changes."
     return [total]
 

@@ -65,7 +65,7 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
         if view.shows_digest or any(map(written_url, operations)):
             end += _digest(run, view, covers_all=not outside)
     totals, style = run.totals, "strong"
-    if totals.unchanged == totals.organizations:
+    if totals.is_unchanged:
         style = "good"
     if run.is_single:
         end = paragraphs([paint(words.summary(combined.plan), style, view)], view) + end

@@ -113,19 +113,25 @@ def problem_title(problem: ReconcilerError) -> str:
     return f"Failed ({problem.code})"
 
 
-def run_summary(totals: Totals) -> str:
-    """Return the numbers of organizations of a run, and of their operations."""
+def run_states(totals: Totals) -> str:
+    """Return the numbers of organizations in each state."""
     states = [
         (totals.to_change, "to change"),
         (totals.unchanged, "unchanged"),
         (totals.blocked, "blocked"),
+        (totals.failed, "failed"),
     ]
-    summary = organization_counts(totals.organizations, numbers(states), totals.failed)
+    return numbers(states)
+
+
+def run_summary(totals: Totals) -> str:
+    """Return the numbers of organizations of a run, and of their operations."""
+    summary = f"{plural(totals.organizations, 'organization')}: {run_states(totals)}."
     if totals.create or totals.update or totals.delete:
         others = numbers([(totals.create, "to create"), (totals.update, "to update")])
         return f"{summary} {between('', others, ', ')}{totals.delete} to delete."
     # Whether an organization has changes is unknown if it failed, and it has some if it is blocked.
-    if totals.unchanged == totals.organizations:
+    if totals.is_unchanged:
         summary += " No changes."
     return summary
 
