@@ -33,7 +33,7 @@ ENVIRONMENTS: Final = {"dev": DEFAULT, "production": "eu", "staging": DEFAULT}
 
 STORIES: Final = Path(__file__).parent / "stories"
 _KEPT: Final = re.compile(
-    r"(#(?! In)|\| `|In |- `|- \*\*|\*\*|_|gh workflow|Resolved|Merging|Until|Waiting)"
+    r"(#|\| `|In |- `|- \*\*|\*\*|_|gh workflow|Resolved|Merging|Until|Waiting)"
 )
 """The beginning of lines that are compared: what is shown and approved, outcomes, commands."""
 _VARYING: Final = {

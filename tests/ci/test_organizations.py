@@ -474,7 +474,10 @@ def test_a_plan_job_cancelled_between_two_comments(three: Organizations, written
 
 
 def test_drift_is_one_issue(three: Organizations) -> None:
-    """The issue has a command for each environment, and closes when all are as declared."""
+    """The issue has a command for each environment, and closes when all are as declared.
+
+    Failing deliveries open another one; both it and a plan comment name the organizations.
+    """
     here = three.world
     for name in ("dev", "production"):
         three.set_channel(name, "by-hand")

@@ -19,8 +19,11 @@ def progress(err: io.StringIO) -> Progress:
     return Progress(Session(Console(Process(environ={}, directory=Path(), **streams))))
 
 
-def test_a_signal_between_writes_prints_that_none_is_in_flight() -> None:
-    """Confirmed operations are no longer in flight; others are named with the organization."""
+def test_a_signal_names_the_writes_in_flight() -> None:
+    """Confirmed operations are no longer in flight; others are named with the organization.
+
+    test_signals.py has a real signal.
+    """
     err = io.StringIO()
     with progress(err) as shown:
         shown.starting(CREATE)

@@ -172,6 +172,9 @@ def test_git_sync_and_the_reconciler_agree() -> None:
     (git_sync,) = pod()["initContainers"]
     options = dict(argument.removeprefix("--").split("=", 1) for argument in git_sync["args"])
     assert set(options) <= GIT_SYNC_OPTIONS
+    for pod_container in (git_sync, container()):
+        mounts = {mount["mountPath"]: mount["name"] for mount in pod_container["volumeMounts"]}
+        assert mounts[options["root"]] == "git"
     assert f"--repository={options['root']}/{options['link']}" in container()["args"]
     assert "--rev=HEAD" in container()["args"]
     text = (DEPLOY / "Containerfile").read_text("utf-8")

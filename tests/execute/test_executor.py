@@ -40,7 +40,6 @@ from tests.execute.world import (
     run,
     slack,
 )
-from tests.planning.builders import desired, make_plan
 from tests.ports import InlineWorkers
 from tests.waiting import TIMEOUT
 
@@ -171,7 +170,7 @@ def test_an_operation_done_by_another_process_is_applied() -> None:
 def test_a_resend_of_the_live_value_needs_no_write() -> None:
     """Whoever forgot the new value reads that the old one stays."""
     api = memory(row("a", "1"))
-    report = run(api, make_plan(desired(slack("a")), *api.rows.values(), resend=("*",)))
+    report = run(api, planned(api, slack("a"), resend=("*",)))
     note = "the value of env SLACK_BOT_TOKEN was already live: if it is not the new one, set that, "
     assert [each.note for each in report.applied] == [f"{note}and increment `version`"]
     assert api.writes() == []

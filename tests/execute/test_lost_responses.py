@@ -23,7 +23,7 @@ from reconciler.model import LiveWebhook
 from reconciler.report import Unconfirmed
 from tests.execute.test_outcomes import MAY_APPEAR
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
-from tests.planning.builders import OTHER_TOKEN, desired, make_plan
+from tests.planning.builders import OTHER_TOKEN
 from tests.ports import VirtualClock
 
 LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
@@ -367,7 +367,7 @@ def test_a_lost_resend_is_reported_as_unchanged_only_if_that_can_be_seen(
     """A webhook that hides all that is sent may have changed, and the report counts it."""
     faults = [Fault(call="update", nth=nth, error=AmbiguousWriteError) for nth in (1, 2, 3)]
     api = memory(row("a", "1", token=token, **more), faults=faults)
-    report = run(api, make_plan(desired(slack("a")), *api.rows.values(), resend=("*",)))
+    report = run(api, planned(api, slack("a"), resend=("*",)))
     (outcome,) = report.outcomes
     assert outcome == Unconfirmed(outcome.operation, f"no response (3 attempts); {now}")
     assert (report.verified, report.hidden, report.exit_code) == (True, hidden, ExitCode.PARTIAL)

@@ -139,7 +139,7 @@ def test_a_create_confirmed_by_the_last_listing_has_its_id() -> None:
 def test_a_response_confirms_a_secret_that_cannot_be_read() -> None:
     """A resent secret that is hidden costs no further listing."""
     api = memory(row("a", "1", token="*****"), stores=lambda each: row("a", "1", token="*****"))
-    report = run(api, make_plan(desired(slack("a")), *api.rows.values(), resend=("*",)))
+    report = run(api, planned(api, slack("a"), resend=("*",)))
     assert (outcomes(report), report.verified) == ({"a": "applied"}, True)
     assert (api.count("update"), api.count("list")) == (1, 2)
 

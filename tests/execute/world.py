@@ -158,9 +158,9 @@ def appear(*rows: LiveWebhook) -> Callable[[Memory], None]:
     return lambda api: api.rows.update({each.id: each for each in rows})
 
 
-def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
+def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS, **options: Any) -> Plan:
     """Plan without requests: the memory against the declarations."""
-    return make_plan(desired(*webhooks), *api.rows.values(), secrets=secrets)
+    return make_plan(desired(*webhooks), *api.rows.values(), secrets=secrets, **options)
 
 
 def run(api: Memory, plan: Plan, *, stop: int | None = None, **more: Any) -> Report:

@@ -22,6 +22,7 @@ from tests.planning.builders import (
     live_slack,
     make_plan,
     slack,
+    with_counts,
 )
 
 WAYS = ["keep", "ignore", "declare", "raise"]
@@ -67,9 +68,7 @@ def test_edits_unblock_a_plan(
     files = desired(absent=tuple(Absent(name=name) for name in gone))
     listed = [live_slack(name, f"id-{n}") for n, name in enumerate([*gone, *names])]
     kept = [live_slack(name, f"new-{name}", events=("new_event",)) for name in unknown]
-    numbers = {"in_scope": 20, "any_declared": True, "any_declared_live": True, **counts}
-    plan = make_plan(files, *listed, *kept)
-    plan = plan._replace(counts=plan.counts._replace(**{"max_deletes": None, **numbers}))
+    plan = with_counts(make_plan(files, *listed, *kept), **counts)
     assert [purpose.split()[0] for purpose, _ in edits(plan, ())] == expected
 
 

@@ -154,6 +154,7 @@ SET, UNSET = {"name": "A", "username": "u"}, {"name": "A"}
         *rows(Path(__file__).with_name("attributions.yaml")),
         ("slack", [UNSET], [UNSET], [{"name": "A", "token": "*****"}], {"reviewed": (RESEND,)},
          ["A this-change"]),
+        # A field was added live; another one is removed by the files, too.
         ("generic", [SET], [UNSET], [{**SET, "verify": False}],
          {"committed_hosts": {HOOK: "https://a.example.com"}}, ["A partly-drift"]),
     ],
