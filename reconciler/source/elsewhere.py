@@ -9,7 +9,6 @@ configuration, are passed over.
 from __future__ import annotations
 
 import os
-import posixpath
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,6 +30,7 @@ from reconciler.source.files import (
     display_name,
     file_matcher,
     files_below,
+    files_in,
     is_glob,
     read,
     read_regular,
@@ -163,14 +163,15 @@ def variables_elsewhere(
     git: Git,
     environ: Mapping[str, str],
     organization: Organization | None = None,
+    folders: Iterable[str] = (),
 ) -> dict[str, Secret | None]:
     """Return the variables that files other than `names` refer to, with values that are set here.
 
-    These are the files of the repository, and those beside `names`, which git may not track yet,
-    without those of the `organization`.
+    These are the files of the repository, and those in `folders` and beside `names`, which git may
+    not track yet, without those of the `organization`.
     """
     texts = matching_lines(["env", "organization"], git, None)
-    for name in _names_beside(names, directory):
+    for name in _names_beside(names, directory, folders):
         with suppress(NotReadableError):
             texts[name] = read_regular(directory / name)
     others = [text for name, text in texts.items() if name not in names]
@@ -181,16 +182,20 @@ def variables_elsewhere(
     return {name: Secret(environ[name]) if name in environ else None for name in variables}
 
 
-def _names_beside(names: Collection[str], directory: Path) -> frozenset[str]:
-    """Return the names of the files beside others.
+def _names_beside(
+    names: Iterable[str], directory: Path, folders: Iterable[str] = ()
+) -> frozenset[str]:
+    """Return the names of the files beside others, and in `folders`.
 
     The files of a folder `webhooks/` are beside those of the folder around it, unless it is another
     repository.
     """
+    searched = {PurePath(name).parent for name in names}.union(map(PurePath, folders))
+    around = {folder.parent for folder in searched if folder.name == DEFAULT_FILES[2]}
     paths: set[Path] = set()
-    for name in _folders(names):
+    for name in searched | around:
         folder = directory / name
-        paths |= {folder / file for file in files_below(folder) if len(file.parts) == 1}
+        paths |= {folder / file for file in files_in(folder)}
         inner = folder / DEFAULT_FILES[2]
         # Another repository may be cloned there.
         if not (inner / ".git").exists():
@@ -258,17 +263,6 @@ def _valid(source: SourceFile, now: Commit | None) -> SourceFile:
         with suppress(NotReadableError):
             return now.read_file(source.file)
     return source
-
-
-def _folders(names: Collection[str]) -> set[str]:
-    """Return the folders of files; `webhooks/` belongs to the folder around it."""
-    folders = {posixpath.dirname(PurePath(name).as_posix()) for name in names}
-    around = {
-        posixpath.dirname(folder)
-        for folder in folders
-        if posixpath.basename(folder) == DEFAULT_FILES[2]
-    }
-    return folders | around
 
 
 def _with_webhooks(

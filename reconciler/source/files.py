@@ -29,7 +29,7 @@ from contextlib import suppress
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cache
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final, NamedTuple
 
@@ -263,6 +263,12 @@ def files_below(directory: Path) -> Iterator[PurePath]:
     """Yield the configuration files below a directory, relative to it; none without access."""
     with suppress(NotReadableError):
         yield from filter(_is_read, _below(directory))
+
+
+def files_in(directory: Path) -> Iterator[str]:
+    """Yield the names of the configuration files in a directory itself; none without access."""
+    for _, _, names in islice(os.walk(directory), 1):
+        yield from (name for name in names if _is_read(PurePath(name)))
 
 
 def file_name(path: str, declaring: str) -> str:

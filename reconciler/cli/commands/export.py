@@ -142,13 +142,13 @@ def _with_declared(
     folders = [*inputs.paths, *map(os.path.dirname, inputs.paths)]
     if out == STDIN:
         folders += glob("*/", root_dir=inputs.directory)
-    names = {out, *(os.path.join(folder, STDIN) for folder in folders)}
+    names = {out}
     for source in sources:
         if source.files.organization in known:
             webhooks += source.checked.desired.webhooks
             names |= source.checked.loaded.documents.keys()
     in_files = variables_elsewhere(
-        names, inputs.directory, inputs.git, inputs.environ, live.organization
+        names, inputs.directory, inputs.git, inputs.environ, live.organization, folders
     )
     in_files |= {reference.name: None for reference in references(webhooks)}
     declared = declared_tokens(webhooks)
