@@ -438,12 +438,12 @@ class Plan(NamedTuple):
     hints. `relaxed` are warnings about policy settings that permit more than before. `not_shown`
     lists the declared fields that cannot be compared, as (webhook, field, id). `secrets` are those
     that the operations send. Other secrets that are live and visible are `not_compared` if their
-    declared value is not available, and `not_equal` if they are another value or encrypted.
-    `left_out` are the updates and deletes
-    that `select` excludes. `failing` are the managed live webhooks whose deliveries fail; they
-    change neither an operation nor a digest. `values` are updates that are left out because only
-    the value of a secret differs, which no review covers. `elsewhere` are files that were not read
-    and declare webhooks to delete; `read_both` is the command that reads them, too.
+    declared value is not available, and `not_equal` if they are another value or encrypted; of
+    these, `offered` are those that a warning suggests to send. `left_out` are the updates and
+    deletes that `select` excludes. `failing` are the managed live webhooks whose deliveries fail;
+    they change neither an operation nor a digest. `values` are updates that are left out because
+    only the value of a secret differs, which no review covers. `elsewhere` are files that were not
+    read and declare webhooks to delete; `read_both` is the command that reads them, too.
     """
 
     origin: str
@@ -461,6 +461,7 @@ class Plan(NamedTuple):
     not_shown: tuple[tuple[str, str, str], ...] = ()
     not_compared: tuple[SecretUse, ...] = ()
     not_equal: tuple[SecretUse, ...] = ()
+    offered: frozenset[SecretRef] = frozenset()
     secrets: tuple[SecretUse, ...] = ()
     failing: tuple[Snapshot, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()

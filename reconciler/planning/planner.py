@@ -126,6 +126,10 @@ def plan(
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     uses = tuple(_sent_secrets(operations, hosts))
     not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, uses, hosts))
+    # Where nothing is applied by a command, the warnings suggest to edit the file.
+    offered = frozenset[SecretRef]()
+    if options.apply_options is not None:
+        offered = frozenset(use.reference for use in not_equal)
     notes = [
         *findings,
         *_dropped_secrets(pairs, updates, resends, evidence),
@@ -158,6 +162,7 @@ def plan(
         not_shown=tuple(_not_shown(pairs)),
         not_compared=tuple(_unsent_secrets(pairs, Reading.UNAVAILABLE, uses, hosts)),
         not_equal=not_equal,
+        offered=offered,
         secrets=uses,
         failing=_failing(table, live.webhooks),
         digests=operation_digests,
@@ -228,21 +233,34 @@ def _unequal_secrets(
     """
     if not uses:
         return  # most plans
-    webhooks = {pair.live.id: pair.webhook for pair in pairs}
-    groups: defaultdict[tuple[SecretRef, str], list[Webhook]] = defaultdict(list)
-    for use in uses:
-        groups[use.reference, use.field].append(webhooks[use.live_id or ""])
-    for (reference, field), users in groups.items():
+    positions = {pair.live.id: pair.webhook.position for pair in pairs}
+    for (reference, _), users in by_reference(uses).items():
         way = "increment the `version` of its reference to send the value"
         if apply_options is not None:
             way = f"`{_resend_command(apply_options, reference.argument)}` sends the value"
         yield warning(
             "secret-not-equal",
-            f"the live {field} of {_named(users)} is not the value of {reference}: it is another "
-            "value, or CloudTruth stores it encrypted",
+            unequal_message(users),
             f"{way}; if the warning stays, it is stored encrypted",
-            users[0].position,
+            positions[users[0].live_id or ""],
         )
+
+
+def by_reference(uses: Iterable[SecretUse]) -> dict[tuple[SecretRef, str], list[SecretUse]]:
+    """Return the uses of each reference in each field."""
+    groups: dict[tuple[SecretRef, str], list[SecretUse]] = {}
+    for use in uses:
+        groups.setdefault((use.reference, use.field), []).append(use)
+    return groups
+
+
+def unequal_message(
+    uses: Sequence[SecretUse],
+    what: str = "it is another value, or CloudTruth stores it encrypted",
+) -> str:
+    """Return that a live field is not the value of its reference, but `what`."""
+    names = _named([use.webhook for use in uses])
+    return f"the live {uses[0].field} of {names} is not the value of {uses[0].reference}: {what}"
 
 
 def _equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterator[Finding]:
@@ -257,7 +275,8 @@ def _equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterat
             if change.not_shown and is_live and not change.after.is_literal:
                 groups[change.after].append(pair.webhook)
     for reference, users in groups.items():
-        message = f"the value of {reference} is already live in {_named(users)}"
+        names = _named([webhook.name for webhook in users])
+        message = f"the value of {reference} is already live in {names}"
         hint = "if it is not the new one, set that before apply; later, also increment `version`"
         yield note("version-not-sent", message, hint, users[0].position)
 
@@ -288,18 +307,19 @@ def _older_versions(
                 groups[latest].append(pair.webhook)
     for reference, users in groups.items():
         secret, version = reference.unversioned, reference.version
-        where = f"not in {_named(users)}: it is not resent there"
+        names = _named([webhook.name for webhook in users])
+        where = f"not in {names}: it is not resent there"
         message = f"{secret} has version {version}, but {where}"
         hint = f"to send the new value there, too, set `version: {version}`"
         yield note("older-version", message, hint, users[0].position)
 
 
-def _named(users: Sequence[Webhook]) -> str:
+def _named(webhooks: Sequence[str]) -> str:
     """Return the names of the first webhooks, and the number of others."""
-    names = ", ".join(repr(webhook.name) for webhook in users[:3])
-    if len(users) <= 3:
+    names = ", ".join(map(repr, webhooks[:3]))
+    if len(webhooks) <= 3:
         return names
-    return f"{names} and {plural(len(users) - 3, 'more webhook')}"
+    return f"{names} and {plural(len(webhooks) - 3, 'more webhook')}"
 
 
 def _resend_command(apply_options: Sequence[str], request: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from glob import escape
 from itertools import chain
@@ -290,17 +289,12 @@ def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list
 
 
 def _offered(report: DriftReport) -> list[str]:
-    """Return the secrets that the plans suggest to send wherever they are not equal.
-
-    One that is live in another organization is not to replace the one of this.
-    """
+    """Return the secrets that the plans suggest to send wherever they are not equal."""
     offered: dict[str, bool] = {}
     for drift in report.drifts:
-        notes = [note for note in drift.plan.notes if note.rule == "secret-not-equal"]
-        hints = " ".join(note.hint or "" for note in notes)
         for use in drift.not_equal:
             request = use.reference.argument
-            is_offered = f"--resend-secret {shlex.quote(request)}`" in hints
+            is_offered = use.reference in drift.plan.offered
             offered[request] = offered.get(request, True) and is_offered
     return [request for request in offered if offered[request]]
 

@@ -104,9 +104,10 @@ def with_owner(plan: Plan, gathered: Gathered, listings: Iterable[Live]) -> Plan
 
     Sending it, which the warning suggests otherwise, would replace a secret that no variable has.
     """
-    notes = plan.notes
+    offered = plan.offered
+    messages: dict[str, str] = {}
     others = [live for live in listings if live.organization.id != plan.organization.id]
-    for reference, field in dict.fromkeys((use.reference, use.field) for use in plan.not_equal):
+    for (reference, field), uses in planner.by_reference(plan.not_equal).items():
         secret = gathered.secrets[reference]
         owners = [
             in_quotes(live.organization.name)
@@ -114,18 +115,16 @@ def with_owner(plan: Plan, gathered: Gathered, listings: Iterable[Live]) -> Plan
             if any(webhook.value(field) == secret for webhook in live.webhooks)
         ]
         if owners:
-            value = f"the live {field} of organization {owners[0]}"
-            notes = tuple(_shared(note, reference, value) for note in notes)
-    return plan._replace(notes=notes)
-
-
-def _shared(note: Finding, reference: SecretRef, value: str) -> Finding:
-    """Return a note; that a reference has another value than the live one names its `value`."""
-    before, unequal, _ = note.message.partition(f" is not the value of {reference}: ")
-    if note.rule != "secret-not-equal" or not unequal:
-        return note
+            offered -= {reference}
+            owned = f"that is the live {field} of organization {owners[0]}"
+            messages[planner.unequal_message(uses)] = planner.unequal_message(uses, owned)
     hint = "give it another variable; only to replace it, increment `version`"
-    return note._replace(message=f"{before}{unequal}that is {value}", hint=hint)
+    notes = []
+    for warning in plan.notes:
+        if warning.message in messages:
+            warning = warning._replace(message=messages[warning.message], hint=hint)
+        notes.append(warning)
+    return plan._replace(notes=tuple(notes), offered=offered)
 
 
 def _with_positions(plan: Plan, loaded: Loaded) -> Plan:

@@ -72,6 +72,16 @@ def test_a_secret_that_cannot_be_compared_is_unread(
     assert (comparison.fields, comparison.unread) == ((), unread)
 
 
+@pytest.mark.parametrize(("options", "offered"), [((), {PASSWORD}), (None, set())])
+def test_only_a_warning_with_a_command_offers_to_send_a_secret(
+    options: tuple[str, ...] | None, offered: set[SecretRef]
+) -> None:
+    """A job on GitHub suggests no command, so the list of its drift has none either."""
+    plan = make_plan(desired(PAGER), OTHER_PAGER, secrets=VALUES, apply_options=options)
+    (warning,) = plan.notes
+    assert (plan.offered, "--resend-secret" in str(warning.hint)) == (offered, bool(offered))
+
+
 def test_a_plain_url_is_compared_and_shown_as_its_origin() -> None:
     """A URL may contain a credential, so a change shows only hosts."""
     found = live_generic(url="https://old.example.com/secret/path")
