@@ -197,8 +197,8 @@ def _names_beside(
         folder = directory / name
         paths |= {folder / file for file in files_in(folder)}
         inner = folder / DEFAULT_FILES[2]
-        # Another repository may be cloned there.
-        if not (inner / ".git").exists():
+        # Another repository may be cloned there. Its folder may not be readable.
+        if not os.path.lexists(inner / ".git"):
             paths |= {inner / file for file in files_below(inner)}
     return frozenset(display_name(path, directory=directory) for path in paths)
 
