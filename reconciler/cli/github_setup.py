@@ -20,8 +20,8 @@ from reconciler.render.quote import quote
 from reconciler.render.words import shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
-from reconciler.source.files import FileKind, check_kind
 from reconciler.source.history import git_in
+from reconciler.source.output import FileKind, check_kind
 from reconciler.source.schemes import is_variable
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import OrganizationFiles

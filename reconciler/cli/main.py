@@ -1,16 +1,33 @@
-"""The program: its commands, help and completion, and the exit code of a run."""
+"""Run one command line: its command, and the message and exit code of the exception that ends it.
+
+All exceptions are handled here. Those of click become usage errors. Unexpected exceptions are
+internal errors: only the type and the lines of this package are printed, never the message, which
+may contain a secret.
+"""
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 import click
 
+from reconciler import __version__
 from reconciler.cli.console import Console, Process
-from reconciler.cli.options import Group, Option, show
-from reconciler.errors import ExitCode
+from reconciler.cli.options import ADVICE, OTHER_TOOLS, Group, Option, show
+from reconciler.errors import (
+    ExitCode,
+    InternalError,
+    Interrupted,
+    ReconcilerError,
+    Terminated,
+    UsageError,
+)
+from reconciler.render import RENDERERS
 
 _EVERYDAY: Final = {
     "init": "Create a configuration file and GitHub workflows.",
@@ -89,9 +106,6 @@ def run(arguments: Sequence[str], process: Process) -> int:
     except SystemExit as end:  # of completion
         code = end.code
     except BaseException as problem:
-        # Imported here, because most runs have no error to explain.
-        from reconciler.cli.errors import handle_error
-
         # The arguments, because the options may not have been parsed yet.
         json_requested = "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
         if isinstance(problem, click.UsageError) and json_requested:
@@ -102,3 +116,117 @@ def run(arguments: Sequence[str], process: Process) -> int:
         console.message("note", f"set in the environment: {', '.join(console.variables)}")
     # If the result could not be written, the run failed, unless it has a more severe exit code.
     return int(code or console.failed)
+
+
+# Errors
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_REMOVE: Final = "remove the webhook from the file, or set `state: absent`; then `webhooks apply`"
+_COMMANDS: Final = {
+    **dict.fromkeys(("lint", "test"), "did you mean `webhooks validate`?"),
+    **dict.fromkeys(("diff", "preview"), "did you mean `webhooks plan`?"),
+    **dict.fromkeys(("sync", "deploy", "up"), "did you mean `webhooks apply`?"),
+    **dict.fromkeys(("list", "ls", "get"), "did you mean `webhooks status`?"),
+    **dict.fromkeys(("delete", "destroy", "remove", "rm"), _REMOVE),
+    "import": "did you mean `webhooks init`?",
+    "version": "did you mean `webhooks --version`?",
+}
+"""Commands of other tools, and what to do here."""
+
+
+def handle_error(problem: BaseException, console: Console) -> ExitCode:
+    """Print the error that ends the run, and return the exit code."""
+    console.status("")
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        console.write_stderr(problem.format_message())
+        return ExitCode.USAGE
+    error = translate(problem)
+    console.error(error)
+    # A program that asked for JSON gets a document in any case.
+    if console.options.get("format") == "json":
+        console.result(RENDERERS["json"]().render_error(error), essential=True)
+    return error.exit_code
+
+
+def translate(problem: BaseException) -> ReconcilerError:
+    """Convert any exception to the error to print."""
+    match problem:
+        case ReconcilerError():
+            return problem
+        case click.ClickException():
+            return _usage(problem)
+        # click turns KeyboardInterrupt into Abort.
+        case KeyboardInterrupt() | Terminated() | click.Abort():
+            return Interrupted.by(problem, "stopped by a signal")
+        case _:
+            return _bug(problem)
+
+
+def _usage(problem: click.ClickException) -> UsageError:
+    context = getattr(problem, "ctx", None)
+    command = "webhooks"
+    parameters: list[click.Parameter] = []
+    if context is not None:
+        command, parameters = context.command_path, context.command.params
+    # Some messages of click have several lines, as with a list of choices.
+    message = " ".join(problem.format_message().split())
+    hint = ""
+    match problem:
+        case click.NoSuchOption(message=message):
+            hint = _option_hint(problem, parameters)
+        case click.exceptions.NoSuchCommand(command_name=name, message=message):
+            hint = _COMMANDS.get(name, "")
+            similar = _similar(name, problem)
+            if similar and not hint:
+                hint = f"did you mean `{command} {similar[0]}`?"
+    hint = hint or f"{_path_hint(message, parameters)}see `{command} --help`"
+    return UsageError(message.removesuffix("."), hint=hint)
+
+
+def _path_hint(message: str, parameters: Sequence[click.Parameter]) -> str:
+    """Return how to name files to a command that takes no paths, if its arguments may be some."""
+    takes_files = any("-f" in parameter.opts for parameter in parameters)
+    is_extra = "unexpected extra argument" in message
+    return "name files with -f; " if takes_files and is_extra else ""
+
+
+def _option_hint(problem: click.NoSuchOption, parameters: Sequence[click.Parameter]) -> str:
+    """Return what to use in place of an unknown option: the first suggestion that exists."""
+    name = problem.option_name
+    known = {option for parameter in parameters for option in parameter.opts}
+    long = name if name.startswith("--") else f"-{name}"  # `-out`, or `-o` and the like
+    if long in known:
+        return f"did you mean `{long}`?"
+    if long in ADVICE:
+        return ADVICE[long]
+    # What another tool means by the option is a better guess than a similar spelling.
+    others = OTHER_TOOLS.get(long) or OTHER_TOOLS.get(name)
+    for suggestion in others or _similar(name, problem):
+        if suggestion.partition(" ")[0] in known:
+            return f"did you mean `{suggestion}`?"
+    return ""
+
+
+def _similar(name: str, problem: click.NoSuchOption | click.exceptions.NoSuchCommand) -> list[str]:
+    """Return those of click's suggestions for a name that are likely meant: typos and prefixes."""
+    from difflib import SequenceMatcher  # only for an error
+
+    word = name.lstrip("-")
+    similar = []
+    for suggestion in problem.possibilities or ():
+        other = suggestion.lstrip("-")
+        if other.startswith(word) or SequenceMatcher(None, word, other).ratio() >= 0.75:
+            similar.append(suggestion)
+    return similar
+
+
+def _bug(problem: BaseException) -> InternalError:
+    # No file outside of the package: its path may name the user.
+    ours = [
+        f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
+        for frame in traceback.extract_tb(problem.__traceback__)
+        if Path(frame.filename).is_relative_to(_PACKAGE)
+    ]
+    where = " < ".join(reversed(ours[-6:])) or "outside of webhooks"
+    version = f"version {__version__}, Python {sys.version.split()[0]}, {sys.platform}"
+    return InternalError.of(problem, f" at {where} ({version})")

@@ -23,11 +23,10 @@ from reconciler.source.files import (
     MAX_FILE_BYTES,
     STDIN,
     STDIN_NAME,
-    FileKind,
     default_path,
-    write_atomically,
 )
 from reconciler.source.history import git_in, is_revision
+from reconciler.source.output import FileKind, write_atomically
 
 if TYPE_CHECKING:
     from reconciler.api.wire import Redactor

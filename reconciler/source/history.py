@@ -250,7 +250,7 @@ def _declares(commit: Commit, name: str) -> bool:
     """
     with suppress(files.NotReadableError):
         raw = commit.read_file(name).raw
-        declares = re.search(files.FileKind.WEBHOOKS.value[1], raw) is not None
+        declares = re.search(files.DECLARES_WEBHOOKS, raw) is not None
         return declares and b"apiVersion" not in raw
     return False
 

@@ -35,7 +35,7 @@ from reconciler.planning.run import (
     OrganizationResult,
 )
 from reconciler.render.quote import command_line
-from reconciler.source import files
+from reconciler.source import files, output
 from reconciler.source.accept import Proposal, propose
 from reconciler.source.document import Document
 from reconciler.source.elsewhere import variables_elsewhere
@@ -327,12 +327,12 @@ def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
     # All are checked before the first one is written, so that no edit is half made.
     for file in edited:
         path = directory / file.file
-        files.check_writable(path, over=files.FileKind.CONFIGURATION)
+        output.check_writable(path, over=output.FileKind.CONFIGURATION)
         if files.read_regular(path) != file.before:
             raise _changed(file.file)
     for file in edited:
         path = directory / file.file
-        files.write_atomically(path, file.after, over=files.FileKind.CONFIGURATION)
+        output.write_atomically(path, file.after, over=output.FileKind.CONFIGURATION)
 
 
 class _Proof:
@@ -362,7 +362,7 @@ class _Proof:
         for file, edits_of_file in edits.items():
             if file not in self._raw:
                 raise NotEditableError("its declaration is in standard input")
-            if not files.is_writable(self._inputs.directory / file):
+            if not output.is_writable(self._inputs.directory / file):
                 raise NotEditableError("its declaration is in a read-only file")
             before = self._raw[file]
             edited.append(EditedFile(file, before, edit_file(before, edits_of_file)))

@@ -18,8 +18,7 @@ from urllib.parse import quote
 
 import reconciler
 from reconciler.cli.console import Console
-from reconciler.cli.errors import handle_error
-from reconciler.cli.main import program
+from reconciler.cli.main import handle_error, program
 from reconciler.emulator.messages import dump
 from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import make_process

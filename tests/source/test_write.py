@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import OutputError
-from reconciler.source.files import FileKind, write_atomically
+from reconciler.source.output import FileKind, write_atomically
 from tests.waiting import TIMEOUT
 
 KIND, OLD = FileKind.WEBHOOKS, b"webhooks: []\n"

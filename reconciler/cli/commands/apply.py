@@ -17,7 +17,7 @@ from reconciler.cli.commands.plan import (
     record_findings,
 )
 from reconciler.cli.connection import Progress, connected_all, show_problems
-from reconciler.cli.errors import translate
+from reconciler.cli.main import translate
 from reconciler.cli.options import FILE_OPTION, SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import SIGNALS, ExitCode, OutputError, StalePlanError, UsageError
@@ -26,13 +26,8 @@ from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.outcomes import fallback_summary
 from reconciler.render.words import between, values_left_out
 from reconciler.report import State, state_of
-from reconciler.source.files import (
-    STDIN,
-    STDIN_NAME,
-    FileKind,
-    check_writable,
-    write_atomically,
-)
+from reconciler.source.files import STDIN, STDIN_NAME
+from reconciler.source.output import FileKind, check_writable, write_atomically
 from reconciler.source.saved_plan import SavedPlan, is_saved_plan
 
 

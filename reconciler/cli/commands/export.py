@@ -24,14 +24,9 @@ from reconciler.render.quote import command_line, prose, quote
 from reconciler.render.words import shorten
 from reconciler.source.elsewhere import variables_elsewhere
 from reconciler.source.export import Export, export
-from reconciler.source.files import (
-    STDIN,
-    check_writable,
-    default_path,
-    is_glob,
-    write_atomically,
-)
+from reconciler.source.files import STDIN, default_path, is_glob
 from reconciler.source.new_references import SLACK_TOKEN, Tokens, declared_tokens, username
+from reconciler.source.output import check_writable, write_atomically
 from reconciler.source.schemes import ARGUMENT, is_variable, parse_reference
 from reconciler.source.secrets import references
 

@@ -34,9 +34,10 @@ from reconciler.render.quote import quote
 from reconciler.render.words import shorten
 from reconciler.source.elsewhere import beside, variables_elsewhere
 from reconciler.source.export import export
-from reconciler.source.files import DEFAULT_FILE, FileKind, default_path, folders_of_overlays
+from reconciler.source.files import DEFAULT_FILE, default_path, folders_of_overlays
 from reconciler.source.history import git_in
 from reconciler.source.new_references import SLACK_TOKEN, Tokens
+from reconciler.source.output import FileKind
 from reconciler.source.schemes import ARGUMENT, parse_reference
 from reconciler.source.writer import scalar
 

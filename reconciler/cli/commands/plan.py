@@ -23,13 +23,11 @@ from reconciler.source.files import (
     DEFAULT_FILE,
     STDIN,
     STDIN_NAME,
-    FileKind,
-    check_writable,
     display_name,
     file_matcher,
-    write_atomically,
 )
 from reconciler.source.history import commit_of, git_in, is_revision
+from reconciler.source.output import FileKind, check_writable, write_atomically
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 
