@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from reconciler.kinds.base import Field, Kind
 from reconciler.model import Secret
 
 SCOPES: Final = ("chat:write", "chat:write.public", "chat:write.customize", "channels:read")
 """The scopes of the app of our manifest, which works without the last one."""
+
+
+def app_manifest(name: str, *, see_channels: bool) -> dict[str, Any]:
+    """Return the manifest of an app whose bot token a webhook can use.
+
+    Token rotation is off, because rotated tokens expire within hours and CloudTruth does not
+    refresh them.
+    """
+    # No webhook needs to see channels, so an app can only on request.
+    scopes = [scope for scope in SCOPES if see_channels or scope != "channels:read"]
+    return {
+        "display_information": {"name": name, "description": "Posts CloudTruth changes to Slack."},
+        "features": {"bot_user": {"display_name": name, "always_online": False}},
+        "oauth_config": {"scopes": {"bot": scopes}},
+        "settings": {
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": False,
+            "token_rotation_enabled": False,
+        },
+    }
 
 
 def non_bot_description(token: Secret) -> str | None:

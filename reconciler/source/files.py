@@ -29,9 +29,6 @@ from reconciler.source.text import near
 DEFAULT_FILES: Final = ("webhooks.yaml", "webhooks.yml", "webhooks")
 """The paths that are read without `-f`: the first that exists; the last one is a folder."""
 DEFAULT_FILE: Final = DEFAULT_FILES[0]
-_FOLDERS_ABOVE: Final = 3
-"""The number of folders around the working directory in which a missing default file is looked for.
-"""
 
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
@@ -40,55 +37,10 @@ MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _GLOB: Final = re.compile(r"[*?\[]")
-_EXTENDS: Final = re.compile(rb"""(?m)^["']?extends["']? *:(.*(?:\n[ \t-].*)*)""")
-"""What a file extends: the rest of the line, and the lines below that belong to it."""
 IDENTITY: Final = ("organization", "api_key", "profile")
 """The keys that name the organization of a file."""
 DECLARES_WEBHOOKS: Final = rb"""(?m)^["']?webhooks["']? *:"""
 """What shows that a file declares webhooks, without parsing it."""
-_NAMES_ORGANIZATION: Final = re.compile(rf"""(?m)^["']?({"|".join(IDENTITY)})["']? *:""".encode())
-
-
-def _is_read(path: PurePath) -> bool:
-    """Return whether the file at `path`, relative to a named directory, is read."""
-    return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
-
-
-def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
-    """Return a predicate for the files that `named` includes, whether or not they exist.
-
-    It takes a name as `display_name` returns it.
-    """
-    path = PurePosixPath(display_name(directory / named, directory=directory))
-
-    def is_at_path(name: str) -> bool:
-        file = PurePosixPath(name)
-        return file == path or (file.is_relative_to(path) and _is_read(file.relative_to(path)))
-
-    def matches(name: str) -> bool:
-        file = PurePosixPath(name)
-        return any(
-            _matches(folder.parts, path.parts) and _is_read(file.relative_to(folder.parent))
-            for folder in (file, *file.parents)
-        )
-
-    if is_glob(named, directory):
-        return matches
-    return is_at_path
-
-
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Return whether a glob matches the parts of a path; `**` is any number of folders."""
-    if not parts or not pattern:
-        return not parts and (not pattern or set(pattern) == {"**"})
-    if pattern[0] == "**":
-        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
-    return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
-
-
-def is_glob(named: str, directory: Path) -> bool:
-    """Return whether a path is a glob: it has `*`, `?` or `[`, and no file has this name."""
-    return _GLOB.search(named) is not None and not os.path.lexists(directory / named)
 
 
 class SourceFile(NamedTuple):
@@ -125,6 +77,9 @@ class NotReadableError(Exception):
 
 class MissingFileError(NotReadableError):
     """A file does not exist."""
+
+
+# Parents
 
 
 def _parents_in(directory: Path) -> ReadParent:
@@ -184,6 +139,9 @@ def _refuse_links(steps: Iterable[Path], here: Path) -> None:
             )
 
 
+# Reading
+
+
 class Sources(NamedTuple):
     """The files that could be read, and the errors for the others."""
 
@@ -241,82 +199,6 @@ def _unreadable(shown: str, refusal: NotReadableError) -> Finding:
     return error("unreadable-file", f"cannot read {shown}: it {refusal}", refusal.hint)
 
 
-def default_path(directory: Path) -> str:
-    """Return the path that is read without `-f`; `webhooks.yaml` if none exists."""
-    *names, folder = DEFAULT_FILES
-    for name in names:
-        if os.path.lexists(directory / name):
-            return name
-    return folder if next(files_below(directory / folder), None) else DEFAULT_FILE
-
-
-def files_below(directory: Path) -> Iterator[PurePath]:
-    """Yield the configuration files below a directory, relative to it; none without access."""
-    with suppress(NotReadableError):
-        yield from filter(_is_read, _below(directory))
-
-
-def files_in(directory: Path) -> Iterator[str]:
-    """Yield the names of the configuration files in a directory itself; none without access."""
-    for _, _, names in islice(os.walk(directory), 1):
-        yield from (name for name in names if _is_read(PurePath(name)))
-
-
-def file_name(path: str, declaring: str) -> str:
-    """Return the name of the file at `path` in the file `declaring`, as `display_name` does.
-
-    It is relative to the working directory if that is possible.
-    """
-    return posixpath.normpath(PurePath(posixpath.dirname(declaring), path).as_posix())
-
-
-def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
-    """Return the content of a regular file, at most `limit` bytes.
-
-    Raises MissingFileError if it does not exist, NotReadableError with the reason otherwise.
-    """
-    # Each system has some of them; without O_BINARY, Windows would change line breaks.
-    flags = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY")
-    try:
-        descriptor = os.open(path, sum({getattr(os, flag, 0) for flag in flags}, os.O_RDONLY))
-        # Opening a pipe with O_NONBLOCK returns immediately; then its kind is known.
-        with os.fdopen(descriptor, "rb") as stream:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise NotReadableError("is not a regular file", "pipe it in with `-f -`")
-            raw = stream.read(limit + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        if os.path.islink(path):
-            raise NotReadableError("is a broken link", "restore its target") from None
-        raise MissingFileError("does not exist") from None
-    except IsADirectoryError:  # `fdopen` refuses it
-        raise NotReadableError("is a directory") from None
-    except ValueError:
-        raise NotReadableError("contains a NUL character") from None
-    except OSError as cause:
-        raise NotReadableError(f"cannot be opened ({cause.strerror})") from None
-    return limited(raw, limit)
-
-
-def limited(raw: bytes, limit: int = MAX_FILE_BYTES) -> bytes:
-    """Return the content of a file. Raises NotReadableError if it is larger than `limit` bytes."""
-    if len(raw) > limit:
-        size = f"{limit >> 10} KiB" if limit < 1 << 20 else f"{limit >> 20} MiB"
-        raise NotReadableError(f"is larger than {size}", "split it, and pass each part with `-f`")
-    return raw
-
-
-def display_name(path: Path, *, directory: Path) -> str:
-    """Return `path` relative to `directory`, with forward slashes.
-
-    If the working directory was deleted, or is on another drive, `path` is returned unchanged.
-    """
-    try:
-        return Path(os.path.relpath(path, directory)).as_posix()
-    except (FileNotFoundError, ValueError):
-        return path.as_posix()
-
-
 def _expand(named: str, directory: Path) -> Iterator[Path]:
     """Yield the files that a path names. Raises NotReadableError if there are none."""
     if not named:  # an empty path would be the working directory, which is never intended
@@ -369,6 +251,140 @@ def _below(directory: Path) -> Iterator[PurePath]:
         here = Path(folder).relative_to(directory)
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (here / name for name in names)
+
+
+def _is_read(path: PurePath) -> bool:
+    """Return whether the file at `path`, relative to a named directory, is read."""
+    return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
+
+
+def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
+    """Return the content of a regular file, at most `limit` bytes.
+
+    Raises MissingFileError if it does not exist, NotReadableError with the reason otherwise.
+    """
+    # Each system has some of them; without O_BINARY, Windows would change line breaks.
+    flags = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY")
+    try:
+        descriptor = os.open(path, sum({getattr(os, flag, 0) for flag in flags}, os.O_RDONLY))
+        # Opening a pipe with O_NONBLOCK returns immediately; then its kind is known.
+        with os.fdopen(descriptor, "rb") as stream:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise NotReadableError("is not a regular file", "pipe it in with `-f -`")
+            raw = stream.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):
+            raise NotReadableError("is a broken link", "restore its target") from None
+        raise MissingFileError("does not exist") from None
+    except IsADirectoryError:  # `fdopen` refuses it
+        raise NotReadableError("is a directory") from None
+    except ValueError:
+        raise NotReadableError("contains a NUL character") from None
+    except OSError as cause:
+        raise NotReadableError(f"cannot be opened ({cause.strerror})") from None
+    return limited(raw, limit)
+
+
+def limited(raw: bytes, limit: int = MAX_FILE_BYTES) -> bytes:
+    """Return the content of a file. Raises NotReadableError if it is larger than `limit` bytes."""
+    if len(raw) > limit:
+        size = f"{limit >> 10} KiB" if limit < 1 << 20 else f"{limit >> 20} MiB"
+        raise NotReadableError(f"is larger than {size}", "split it, and pass each part with `-f`")
+    return raw
+
+
+# Which files a path includes
+
+
+def default_path(directory: Path) -> str:
+    """Return the path that is read without `-f`; `webhooks.yaml` if none exists."""
+    *names, folder = DEFAULT_FILES
+    for name in names:
+        if os.path.lexists(directory / name):
+            return name
+    return folder if next(files_below(directory / folder), None) else DEFAULT_FILE
+
+
+def files_below(directory: Path) -> Iterator[PurePath]:
+    """Yield the configuration files below a directory, relative to it; none without access."""
+    with suppress(NotReadableError):
+        yield from filter(_is_read, _below(directory))
+
+
+def files_in(directory: Path) -> Iterator[str]:
+    """Yield the names of the configuration files in a directory itself; none without access."""
+    for _, _, names in islice(os.walk(directory), 1):
+        yield from (name for name in names if _is_read(PurePath(name)))
+
+
+def is_glob(named: str, directory: Path) -> bool:
+    """Return whether a path is a glob: it has `*`, `?` or `[`, and no file has this name."""
+    return _GLOB.search(named) is not None and not os.path.lexists(directory / named)
+
+
+def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
+    """Return a predicate for the files that `named` includes, whether or not they exist.
+
+    It takes a name as `display_name` returns it.
+    """
+    path = PurePosixPath(display_name(directory / named, directory=directory))
+
+    def is_at_path(name: str) -> bool:
+        file = PurePosixPath(name)
+        return file == path or (file.is_relative_to(path) and _is_read(file.relative_to(path)))
+
+    def matches(name: str) -> bool:
+        file = PurePosixPath(name)
+        return any(
+            _matches(folder.parts, path.parts) and _is_read(file.relative_to(folder.parent))
+            for folder in (file, *file.parents)
+        )
+
+    if is_glob(named, directory):
+        return matches
+    return is_at_path
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether a glob matches the parts of a path; `**` is any number of folders."""
+    if not parts or not pattern:
+        return not parts and (not pattern or set(pattern) == {"**"})
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+# Names
+
+
+def display_name(path: Path, *, directory: Path) -> str:
+    """Return `path` relative to `directory`, with forward slashes.
+
+    If the working directory was deleted, or is on another drive, `path` is returned unchanged.
+    """
+    try:
+        return Path(os.path.relpath(path, directory)).as_posix()
+    except (FileNotFoundError, ValueError):
+        return path.as_posix()
+
+
+def file_name(path: str, declaring: str) -> str:
+    """Return the name of the file at `path` in the file `declaring`, as `display_name` does.
+
+    It is relative to the working directory if that is possible.
+    """
+    return posixpath.normpath(PurePath(posixpath.dirname(declaring), path).as_posix())
+
+
+# What a user may have meant
+
+_FOLDERS_ABOVE: Final = 3
+"""The number of folders around the working directory in which a missing default file is looked for.
+"""
+_EXTENDS: Final = re.compile(rb"""(?m)^["']?extends["']? *:(.*(?:\n[ \t-].*)*)""")
+"""What a file extends: the rest of the line, and the lines below that belong to it."""
+_NAMES_ORGANIZATION: Final = re.compile(rf"""(?m)^["']?({"|".join(IDENTITY)})["']? *:""".encode())
 
 
 def suggestion(missing: Path, directory: Path) -> str | None:

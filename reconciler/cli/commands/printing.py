@@ -1,8 +1,5 @@
 """The commands that only print: a saved plan, a JSON Schema, a completion script, help, and the
 manifest of a Slack app.
-
-`webhooks check` uses the same scopes as the manifest. Token rotation is off in it, because rotated
-tokens expire within hours and CloudTruth does not refresh them.
 """
 
 from __future__ import annotations
@@ -11,7 +8,7 @@ import json
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import click
@@ -21,23 +18,12 @@ from reconciler import workflow
 from reconciler.cli.options import Group, Option, command, options_page
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, UsageError
-from reconciler.kinds.slack import SCOPES
+from reconciler.kinds.slack import app_manifest
 from reconciler.render.quote import prose
 
 _SCHEMAS: Final = ("webhooks", "plan", "report", "findings", "status", "drift", "checks", "error")
 _PAGE: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks/blob/main/docs/rules.md"
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
-
-_NAME: Final = "CloudTruth Webhook"
-_MAX_NAME: Final = 35  # characters; Slack's limit for the name of an app
-_STEPS: Final = (
-    "Open the link, choose your workspace, review the scopes, and create the app.",
-    "OAuth & Permissions: Install to workspace. After changing scopes: Reinstall.",
-    "Copy the Bot User OAuth Token (xoxb-...) into the variable that your file names, such as "
-    "SLACK_BOT_TOKEN. Keep it out of the file.",
-    "In private channels, and in public ones without chat:write.public, type /invite @{app}.",
-    "Check it: `webhooks check`, then `webhooks check --send`.",
-)
 
 
 @command(formats=("text", "json"), options=(click.Argument(["planfile"]),))
@@ -157,6 +143,20 @@ def _rules() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+# The Slack app
+
+_NAME: Final = "CloudTruth Webhook"
+_MAX_NAME: Final = 35  # characters; Slack's limit for the name of an app
+_STEPS: Final = (
+    "Open the link, choose your workspace, review the scopes, and create the app.",
+    "OAuth & Permissions: Install to workspace. After changing scopes: Reinstall.",
+    "Copy the Bot User OAuth Token (xoxb-...) into the variable that your file names, such as "
+    "SLACK_BOT_TOKEN. Keep it out of the file.",
+    "In private channels, and in public ones without chat:write.public, type /invite @{app}.",
+    "Check it: `webhooks check`, then `webhooks check --send`.",
+)
+
+
 @command(
     summary="Print the manifest of the Slack app, and how to get its token.",
     formats=("yaml", "json"),
@@ -188,7 +188,7 @@ def _manifest(session: Session, format: str, name: str, see_channels: bool) -> N
     # Imported here, because help and completion need no YAML.
     from reconciler.source.writer import yaml_text
 
-    app = _app(name, see_channels=see_channels)
+    app = app_manifest(name, see_channels=see_channels)
     text = yaml_text(app)
     if format == "json":
         text = json.dumps(app, indent=2, ensure_ascii=False) + "\n"
@@ -201,22 +201,6 @@ def _manifest(session: Session, format: str, name: str, see_channels: bool) -> N
         first = f"  {number}. "
         line = prose(step.format(app=name))
         console.info(click.wrap_text(line, session.view().width, first, " " * len(first)))
-
-
-def _app(name: str, *, see_channels: bool) -> dict[str, Any]:
-    """Return the manifest of an app."""
-    # No webhook needs to see channels, so an app can only on request.
-    scopes = [scope for scope in SCOPES if see_channels or scope != "channels:read"]
-    return {
-        "display_information": {"name": name, "description": "Posts CloudTruth changes to Slack."},
-        "features": {"bot_user": {"display_name": name, "always_online": False}},
-        "oauth_config": {"scopes": {"bot": scopes}},
-        "settings": {
-            "org_deploy_enabled": False,
-            "socket_mode_enabled": False,
-            "token_rotation_enabled": False,
-        },
-    }
 
 
 slack = Group(
