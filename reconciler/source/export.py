@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Position, Severity, plural
+from reconciler.findings import Position, Severity
 from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, ordered
 from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, SecretRef
 from reconciler.planning.compare import compare_live
@@ -30,14 +30,7 @@ from reconciler.planning.readback import (
 from reconciler.source.document import Document
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
-from reconciler.source.new_references import (
-    SLACK_TOKEN,
-    References,
-    Tokens,
-    literal_value,
-    username,
-)
-from reconciler.source.text import in_quotes
+from reconciler.source.new_references import References, SlackToken, Tokens, literal_value
 from reconciler.source.writer import escaped, item_lines, yaml_text
 
 _MODELINE: Final = (
@@ -52,19 +45,7 @@ _HOW_TO_DECLARE: Final = (
 )
 
 
-class _SlackToken(NamedTuple):
-    """A Slack token, the reference for it, and its declared webhooks.
-
-    `username` is None for a token that the server shows. Hidden ones of a username are assumed to
-    be one.
-    """
-
-    reference: SecretRef
-    username: str | None
-    webhooks: tuple[LiveWebhook, ...]
-
-
-class _Declaration(NamedTuple):
+class Declaration(NamedTuple):
     """A declaration, the comment above it, and the assumed reference of a hidden Slack token."""
 
     data: Mapping[str, Any]
@@ -84,8 +65,8 @@ class Export(NamedTuple):
     text: str
     references: tuple[SecretRef, ...]
     left_out: tuple[tuple[str, str], ...]
-    tokens: tuple[_SlackToken, ...]
-    declarations: Mapping[str, _Declaration]
+    tokens: tuple[SlackToken, ...]
+    declarations: Mapping[str, Declaration]
     reasons: Mapping[str, str]
     assumptions: tuple[str, ...]
     unassigned: tuple[str, ...]
@@ -108,60 +89,27 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
         if webhook.id in reasons:
             ignored.setdefault(webhook.name, reasons[webhook.id])
     declared = [webhook for webhook in webhooks if webhook.name not in ignored]
-    comments = _webhook_comments(declared, entries, references)
-    declarations = {
-        webhook.id: _Declaration(
-            entries[webhook.id], comments[webhook.id], references.hidden_token(webhook)
-        )
-        for webhook in declared
-    }
-    used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
-    slack_tokens = _slack_tokens(declared, references)
-    hidden = [token for token in slack_tokens if token.username is not None]
+    left_out = [webhook for webhook in webhooks if webhook.name in ignored]
+    declarations = _declarations(declared, entries, references)
+    slack_tokens = references.slack_tokens(declared)
     # A reviewer of the file has not seen the user's answers, so they are in it, too.
-    assumptions = tuple(_assumptions(hidden, tokens.named))
-    text = _text(live, _policy(only, ignored), [*declarations.values()], assumptions)
+    assumptions = tuple(tokens.assumptions(slack_tokens))
+    used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
+    text = _text(live, only, ignored, [*declarations.values()], assumptions)
+    lacking = [entries[id_] for id_, reason in reasons.items() if reason == _HIDDEN_CHANNEL]
     return Export(
-        text=text + _commented(entries, reasons),
+        text=text + _commented(lacking),
         references=tuple(sorted(used, key=str)),
-        left_out=tuple(
-            (webhook.name, reasons.get(webhook.id, _SAME_NAME))
-            for webhook in webhooks
-            if webhook.name in ignored
-        ),
+        left_out=tuple((webhook.name, reasons.get(webhook.id, _SAME_NAME)) for webhook in left_out),
         tokens=slack_tokens,
         declarations=declarations,
         reasons=reasons,
         assumptions=assumptions,
-        unassigned=tuple(
-            _assumptions(hidden, tokens.declared, tokens.named.keys() - tokens.declared)
-        ),
+        unassigned=tuple(tokens.assumptions(slack_tokens, without=tokens.assigned)),
     )
 
 
-def _text(
-    live: Live,
-    policy: tuple[dict[str, Any], dict[DataPath, str]],
-    declarations: Sequence[_Declaration],
-    assumptions: Sequence[str],
-) -> str:
-    """Return the file: its header, policy with comments, and declarations."""
-    settings, comments = policy
-    data: dict[str, Any] = {"organization": live.organization.name, **settings}
-    defaults = _defaults([declaration.data for declaration in declarations])
-    if defaults:
-        data["defaults"] = defaults
-    data["webhooks"] = [_without(declaration.data, defaults) for declaration in declarations]
-    for number, declaration in enumerate(declarations):
-        comments["webhooks", number] = declaration.comment
-    header = [_MODELINE]
-    if assumptions:
-        header.append(
-            "# CloudTruth hides these tokens. Check each reference, then delete its line:"
-        )
-    header += [f"#   {escaped(line)}" for line in assumptions]
-    text = yaml_text(data, lambda path: comments.get(path, ""))
-    return "\n".join((*header, "", text))
+# The declarations
 
 
 def _entries(
@@ -185,131 +133,6 @@ def _entries(
     # The checks of files decide, so that an export is always accepted later.
     complete = {id_: entry for id_, entry in entries.items() if id_ not in reasons}
     return entries, reasons | _rejected(complete)
-
-
-def _policy(
-    only: Sequence[str], ignored: Mapping[str, str]
-) -> tuple[dict[str, Any], dict[DataPath, str]]:
-    """Return the policy of the file, and its comments; `ignored` has the reason for each name."""
-    # Without `prune`, an edit that removes an entry would delete nothing.
-    policy: dict[str, Any] = {"prune": True}
-    comments: dict[DataPath, str] = {
-        ("prune",): "deletes live webhooks in scope that this file does not declare"
-    }
-    scope = list(only)
-    if "" in ignored:  # only wildcards match it
-        scope = [glob if glob.strip("*") else "?*" for glob in only or ("*",)]
-        comments["scope",] = "a live webhook has no name, so no file can declare it"
-    if scope:
-        policy["scope"] = list(dict.fromkeys(scope))
-    globs = {_as_glob(name): why for name, why in ignored.items() if name}
-    if globs:
-        policy["ignore"] = list(globs)
-        comments["ignore",] = _HOW_TO_DECLARE
-        for number, why in enumerate(globs.values()):
-            comments["ignore", number] = why
-    return policy, comments
-
-
-def _webhook_comments(
-    webhooks: Iterable[LiveWebhook],
-    entries: Mapping[str, Mapping[str, Any]],
-    references: References,
-) -> dict[str, str]:
-    """Return the comment of each declaration, by the id of its webhook."""
-    comments: dict[str, str] = {}
-    # The secret fields that the server shows, or for which there is a note.
-    noted = set(references.visible)
-    earlier: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
-    for webhook in webhooks:
-        entry = entries[webhook.id]
-        notes: list[str] = []
-        if "id" in entry:
-            notes.append("`id` because other live webhooks have this name")
-        same_name = earlier[webhook.name]
-        if any(compare_live(other, webhook) is not Reading.DIFFERENT for other in same_name):
-            notes.append(
-                "it looks the same as one above, and either may be the original: before you remove "
-                "one, compare their last runs (`webhooks status -v`)"
-            )
-        notes += _secret_notes(webhook, entry["configuration"], noted)
-        known = FIELDS[webhook.type].keys()
-        is_set = {name for name, value in _shown(webhook).items() if not is_unset(value)}
-        strange = sorted(is_set - known)
-        if strange:
-            notes.append(
-                f"not supported in files, removed by the next update: {', '.join(strange)}"
-            )
-        comments[webhook.id] = "; ".join(notes)
-        same_name.append(webhook)
-        noted.update(known - entry["configuration"].keys())  # note a missing field once
-    return comments
-
-
-def _slack_tokens(
-    webhooks: Iterable[LiveWebhook], references: References
-) -> tuple[_SlackToken, ...]:
-    """Group webhooks by their Slack token, the most frequent first."""
-    groups: defaultdict[tuple[SecretRef, str | None], list[LiveWebhook]] = defaultdict(list)
-    for webhook in webhooks:
-        reference = references.slack_token(webhook)
-        if reference is not None:
-            is_hidden = references.hidden_token(webhook) is not None
-            user = username(webhook) if is_hidden else None
-            groups[reference, user].append(webhook)
-    tokens = [_SlackToken(*key, tuple(group)) for key, group in groups.items()]
-    return tuple(sorted(tokens, key=lambda token: len(token.webhooks), reverse=True))
-
-
-def _assumptions(
-    hidden: Sequence[_SlackToken], chosen: Collection[str], assigned: Collection[str] = ()
-) -> Iterator[str]:
-    """Yield a line for each reference that several hidden tokens are assumed to be.
-
-    Those of `assigned` usernames are left out. A single token has a line, too, if its username is
-    one of `chosen`, or its reference the usual one of several: its name does not show whose it is.
-    """
-    users_by_reference: dict[SecretRef, list[_SlackToken]] = {}
-    for users in hidden:
-        users_by_reference.setdefault(users.reference, []).append(users)
-    for reference, groups in users_by_reference.items():
-        assumed = [users for users in groups if users.username not in assigned]
-        number = sum(len(users.webhooks) for users in assumed)
-        is_usual = reference == SLACK_TOKEN and len(users_by_reference) > 1
-        is_chosen = any(users.username in chosen for users in assumed)
-        if number > 1 or (number and (is_usual or is_chosen)):
-            names = ", ".join(
-                f"{in_quotes(users.username)} ({len(users.webhooks)})" for users in assumed
-            )
-            webhooks = plural(number, "webhook")
-            if len(assumed) > 1:  # usernames tell the apps of Slack apart
-                webhooks += f", although they have {len(assumed)} usernames"
-            yield f"{reference} for {webhooks}: username {names}"
-
-
-def _commented(entries: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> str:
-    """Return declarations that lack a channel as comments."""
-    lacking = [entries[id_] for id_, reason in reasons.items() if reason == _HIDDEN_CHANNEL]
-    if not lacking:
-        return ""
-    return (
-        "\n  # CloudTruth shows no valid channel of these webhooks, so they are in `ignore`. To\n"
-        "  # manage one, uncomment it, add its `channel`, and remove its line from `ignore`.\n"
-    ) + "".join(f"  # {line}".rstrip() + "\n" for line in item_lines(lacking))
-
-
-def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:
-    """Return why a file cannot contain the declarations, by id: the first error of each."""
-    # The line of a position is the index of an entry.
-    positions = [Position(file="", line=index) for index in range(len(entries))]
-    ids = list(entries)
-    data = {"webhooks": list(entries.values())}
-    document = Document(file="", text="", data=data, items={"webhooks": positions})
-    reasons: dict[str, str] = {}
-    for finding in load_parsed(Parsed(documents=(document,)), Rules()).findings:
-        if finding.severity is Severity.ERROR and finding.position is not None:
-            reasons.setdefault(ids[finding.position.line], finding.message)
-    return reasons
 
 
 def _unsupported_reason(webhook: LiveWebhook) -> str | None:
@@ -348,6 +171,51 @@ def _entry(webhook: LiveWebhook, references: References, *, pinned: bool) -> dic
     return entry
 
 
+def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:
+    """Return why a file cannot contain the declarations, by id: the first error of each."""
+    # The line of a position is the index of an entry.
+    positions = [Position(file="", line=index) for index in range(len(entries))]
+    ids = list(entries)
+    data = {"webhooks": list(entries.values())}
+    document = Document(file="", text="", data=data, items={"webhooks": positions})
+    reasons: dict[str, str] = {}
+    for finding in load_parsed(Parsed(documents=(document,)), Rules()).findings:
+        if finding.severity is Severity.ERROR and finding.position is not None:
+            reasons.setdefault(ids[finding.position.line], finding.message)
+    return reasons
+
+
+def _declarations(
+    webhooks: Iterable[LiveWebhook],
+    entries: Mapping[str, Mapping[str, Any]],
+    references: References,
+) -> dict[str, Declaration]:
+    """Return the declarations of webhooks, by id."""
+    declarations: dict[str, Declaration] = {}
+    # The secret fields that the server shows, or for which there is a note.
+    noted = set(references.visible)
+    same_name: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
+    for webhook in webhooks:
+        entry = entries[webhook.id]
+        notes: list[str] = []
+        if "id" in entry:
+            notes.append("`id` because other live webhooks have this name")
+        earlier = same_name[webhook.name]
+        if any(compare_live(other, webhook) is not Reading.DIFFERENT for other in earlier):
+            notes.append(
+                "it looks the same as one above, and either may be the original: before you remove "
+                "one, compare their last runs (`webhooks status -v`)"
+            )
+        notes += _secret_notes(webhook, entry["configuration"], noted)
+        notes += _unknown_field_notes(webhook)
+        comment, assumed = "; ".join(notes), references.hidden_token(webhook)
+        declarations[webhook.id] = Declaration(entry, comment, assumed)
+        earlier.append(webhook)
+        # A missing field is noted once.
+        noted.update(FIELDS[webhook.type].keys() - entry["configuration"].keys())
+    return declarations
+
+
 def _secret_notes(
     webhook: LiveWebhook, written: Mapping[str, Any], noted: Collection[str]
 ) -> Iterator[str]:
@@ -364,6 +232,80 @@ def _secret_notes(
                 yield f"{origin}/***"
         elif field.partner is None and field.name not in {*written, *noted}:
             yield f"the server shows no {field.name}: add it if the webhook has one"
+
+
+def _unknown_field_notes(webhook: LiveWebhook) -> Iterator[str]:
+    """Yield a note on the fields that no file can have."""
+    shown = _shown(webhook)
+    unknown = sorted(
+        name for name in shown.keys() - FIELDS[webhook.type].keys() if not is_unset(shown[name])
+    )
+    if unknown:
+        yield f"not supported in files, removed by the next update: {', '.join(unknown)}"
+
+
+def _shown(webhook: LiveWebhook) -> Mapping[str, LiveValue]:
+    """Return the configuration that the server shows, if any."""
+    return webhook.configuration if isinstance(webhook.configuration, Mapping) else {}
+
+
+# The text
+
+
+def _text(
+    live: Live,
+    only: Sequence[str],
+    ignored: Mapping[str, str],
+    declarations: Sequence[Declaration],
+    assumptions: Sequence[str],
+) -> str:
+    """Return the file; `ignored` has the reason for each name."""
+    # Without `prune`, an edit that removes an entry would delete nothing.
+    data: dict[str, Any] = {"organization": live.organization.name, "prune": True}
+    comments: dict[DataPath, str] = {
+        ("prune",): "deletes live webhooks in scope that this file does not declare"
+    }
+    scope = list(only)
+    if "" in ignored:  # only wildcards match it
+        scope = [glob if glob.strip("*") else "?*" for glob in only or ("*",)]
+        comments["scope",] = "a live webhook has no name, so no file can declare it"
+    if scope:
+        data["scope"] = list(dict.fromkeys(scope))
+    ignore = {_as_glob(name): why for name, why in ignored.items() if name}
+    if ignore:
+        data["ignore"] = list(ignore)
+        comments["ignore",] = _HOW_TO_DECLARE
+    for number, why in enumerate(ignore.values()):
+        comments["ignore", number] = why
+    defaults = _defaults([declaration.data for declaration in declarations])
+    if defaults:
+        data["defaults"] = defaults
+    data["webhooks"] = [_without(declaration.data, defaults) for declaration in declarations]
+    for number, declaration in enumerate(declarations):
+        comments["webhooks", number] = declaration.comment
+    text = yaml_text(data, lambda path: comments.get(path, ""))
+    return "\n".join((*_header(assumptions), "", text))
+
+
+def _header(assumptions: Sequence[str]) -> Iterator[str]:
+    """Yield the first lines of the file."""
+    yield _MODELINE
+    if assumptions:
+        yield "# CloudTruth hides these tokens. Check each reference, then delete its line:"
+    for line in assumptions:
+        yield f"#   {escaped(line)}"
+
+
+def _commented(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return declarations that lack a channel as comments."""
+    if not entries:
+        return ""
+    lines = "".join(f"  # {line}".rstrip() + "\n" for line in item_lines(entries))
+    return (
+        "\n  # CloudTruth shows no valid channel of these webhooks, so they are in `ignore`. To\n"
+        "  # manage one, uncomment it, add its `channel`, and remove its line from `ignore`.\n"
+        f"{lines}"
+    )
 
 
 def _defaults(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -411,8 +353,3 @@ def _as_glob(name: str) -> str:
     written = "".join(f"[{char}]" if char in "*?[" else char for char in name)
     # Half of a pair cannot be encoded, so no file can have it.
     return re.sub("[\ud800-\udfff]", "?", written)
-
-
-def _shown(webhook: LiveWebhook) -> Mapping[str, LiveValue]:
-    """Return the configuration that the server shows, if any."""
-    return webhook.configuration if isinstance(webhook.configuration, Mapping) else {}

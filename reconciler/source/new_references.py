@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from reconciler.findings import plural
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.readback import (
@@ -26,12 +27,25 @@ from reconciler.planning.readback import (
     plausible,
 )
 from reconciler.source.secrets import public_url
+from reconciler.source.text import in_quotes
 
 SLACK_TOKEN: Final = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
 """The reference for the token of Slack webhooks, unless the user chooses another."""
 
 _SLACK_TOKEN: Final = FIELDS[slack.KIND.type]["token"]
 _MAX_VARIABLE: Final = 100
+
+
+class SlackToken(NamedTuple):
+    """A Slack token, the reference for it, and its webhooks.
+
+    `username` is None for a token that the server shows. Hidden ones of a username are assumed to
+    be one.
+    """
+
+    reference: SecretRef
+    username: str | None
+    webhooks: tuple[LiveWebhook, ...]
 
 
 class Tokens(NamedTuple):
@@ -57,6 +71,40 @@ class Tokens(NamedTuple):
     def for_all(self) -> SecretRef | None:
         """The reference for hidden tokens of all other usernames, if the user chose one."""
         return None if self.declared else self.shared
+
+    @property
+    def assigned(self) -> frozenset[str]:
+        """The usernames whose references are from the user."""
+        return frozenset(self.named.keys() - self.declared)
+
+    def assumptions(
+        self, tokens: Iterable[SlackToken], *, without: Collection[str] = ()
+    ) -> Iterator[str]:
+        """Yield a line for each reference that several hidden tokens are assumed to be.
+
+        Those of the usernames in `without` are left out. A single token has a line, too, if its
+        username is named, or its reference is the usual one of several: its name does not show
+        whose it is.
+        """
+        groups: defaultdict[SecretRef, list[SlackToken]] = defaultdict(list)
+        for token in tokens:
+            if token.username is not None:
+                groups[token.reference].append(token)
+        for reference, group in groups.items():
+            assumed = [token for token in group if token.username not in without]
+            number = sum(len(token.webhooks) for token in assumed)
+            is_usual = reference == SLACK_TOKEN and len(groups) > 1
+            is_named = any(token.username in self.named for token in assumed)
+            if number > 1 or (number and (is_usual or is_named)):
+                yield _assumption(reference, assumed)
+
+
+def _assumption(reference: SecretRef, tokens: Sequence[SlackToken]) -> str:
+    webhooks = plural(sum(len(token.webhooks) for token in tokens), "webhook")
+    if len(tokens) > 1:  # usernames tell the apps of Slack apart
+        webhooks += f", although they have {len(tokens)} usernames"
+    users = [f"{in_quotes(token.username)} ({len(token.webhooks)})" for token in tokens]
+    return f"{reference} for {webhooks}: username {', '.join(users)}"
 
 
 def declared_tokens(webhooks: Iterable[Webhook]) -> Tokens:
@@ -105,28 +153,38 @@ class References:
                 if field.secret:
                     self._choose(field, same_type)
 
-    def slack_token(self, webhook: LiveWebhook) -> SecretRef | None:
-        """Return the reference of a Slack webhook's token."""
-        if webhook.type != slack.KIND.type:
-            return None
-        return self.chosen.get((webhook.id, _SLACK_TOKEN.name))
-
     def hidden_token(self, webhook: LiveWebhook) -> SecretRef | None:
         """Return the reference of a Slack webhook's token that the server hides."""
         if plausible(webhook.value(_SLACK_TOKEN.name)):
             return None
-        return self.slack_token(webhook)
+        return self._slack_token(webhook)
+
+    def slack_tokens(self, webhooks: Iterable[LiveWebhook]) -> tuple[SlackToken, ...]:
+        """Group webhooks by their Slack token, the most frequent first."""
+        groups: defaultdict[tuple[SecretRef, str | None], list[LiveWebhook]] = defaultdict(list)
+        for webhook in webhooks:
+            reference = self._slack_token(webhook)
+            if reference is not None:
+                user = None if self.hidden_token(webhook) is None else username(webhook)
+                groups[reference, user].append(webhook)
+        tokens = [SlackToken(*key, tuple(group)) for key, group in groups.items()]
+        return tuple(sorted(tokens, key=lambda token: len(token.webhooks), reverse=True))
+
+    def _slack_token(self, webhook: LiveWebhook) -> SecretRef | None:
+        if webhook.type != slack.KIND.type:
+            return None
+        return self.chosen.get((webhook.id, _SLACK_TOKEN.name))
 
     def _choose(self, field: Field, webhooks: Iterable[LiveWebhook]) -> None:
         """Choose the references of a secret field, those that most webhooks share first."""
         members = [webhook for webhook in webhooks if self._refers(field, webhook)]
         # They choose first, so the names without a number belong to the most used values.
         groups = sorted(self._groups(field, members), key=len, reverse=True)
-        usual = self._usual_group(field, groups)
-        for group in groups:
-            reference = self.token if group is usual else self._named(field, group[0])
-            if reference is None:
-                reference = self._new_reference(field, group)
+        known: dict[int, SecretRef] = {}
+        if field == _SLACK_TOKEN:
+            known = self._known_tokens(groups)
+        for number, group in enumerate(groups):
+            reference = known.get(number) or self._new_reference(field, group)
             for webhook in group:
                 self.chosen[webhook.id, field.name] = reference
 
@@ -147,62 +205,64 @@ class References:
         for webhook, value, number in zip(webhooks, values, numbers, strict=True):
             key: object = number
             if not plausible(value):
-                key = self._hidden_group(field, webhook, number)
+                key = webhook.id
+                if field == _SLACK_TOKEN:
+                    key = self._hidden_group(webhook, number)
             groups[key].append(webhook)
         return list(groups.values())
 
-    def _hidden_group(self, field: Field, webhook: LiveWebhook, number: int) -> object:
-        """Return what webhooks have in common whose hidden values are assumed to be equal.
+    # Slack tokens
+
+    def _hidden_group(self, webhook: LiveWebhook, number: int) -> object:
+        """Return what webhooks have in common whose hidden tokens are assumed to be equal.
 
         `number` is the same for equal masks.
         """
-        if field != _SLACK_TOKEN:
-            return webhook.id
-        named = self._named(field, webhook)
+        named = self._named(webhook)
         if named is not None:
             return named
         # The same token may be encrypted differently each time.
-        value = nonempty(webhook.value(field.name))
+        value = nonempty(webhook.value(_SLACK_TOKEN.name))
         mask: object = number
         if value is not None and is_encrypted(value):
             mask = "encrypted"
         return mask if self._tokens.for_all is not None else (mask, username(webhook))
 
-    def _usual_group(
-        self, field: Field, groups: Iterable[list[LiveWebhook]]
-    ) -> Sequence[LiveWebhook] | None:
-        """Return the webhooks that have the shared reference: those of the most used token."""
-        if field != _SLACK_TOKEN:
-            return None
-        return max(
-            (group for group in groups if self._may_share(group)),
-            key=lambda group: sum(webhook.id in self._exported for webhook in group),
-            default=None,
-        )
+    def _known_tokens(self, groups: Sequence[Sequence[LiveWebhook]]) -> dict[int, SecretRef]:
+        """Return the references of groups, by index, that the user has chosen or that are usual."""
+        known: dict[int, SecretRef] = {}
+        exported: Counter[int] = Counter()
+        for index, group in enumerate(groups):
+            named = self._named(group[0])
+            if named is not None:
+                known[index] = named
+            elif self._may_share(group):
+                exported[index] = sum(webhook.id in self._exported for webhook in group)
+        for index, _ in exported.most_common(1):
+            known[index] = self.token
+        return known
+
+    def _named(self, webhook: LiveWebhook) -> SecretRef | None:
+        """Return the reference that the user has chosen for a token, or for its username."""
+        if plausible(webhook.value(_SLACK_TOKEN.name)):
+            return self._tokens.visible.get(webhook.id)
+        return self._tokens.named.get(username(webhook))
 
     def _may_share(self, group: Sequence[LiveWebhook]) -> bool:
-        """Return whether Slack tokens may have the shared reference.
+        """Return whether tokens without a chosen reference may have the shared one.
 
         One that others use is assumed only if the user chose it for all.
         """
         tokens = self._tokens
-        if self._named(_SLACK_TOKEN, group[0]) is not None:
-            return False
         if tokens.for_all is not None:
             return True
         # The name without `version`, because a variable has one value in a run.
         variable = self.token.name
-        assigned = {tokens.named[name].name for name in tokens.named.keys() - tokens.declared}
+        assigned = {tokens.named[name].name for name in tokens.assigned}
         assigned.update(reference.name for reference in tokens.visible.values())
         return variable not in assigned and self._is_free(variable, _SLACK_TOKEN, group)
 
-    def _named(self, field: Field, webhook: LiveWebhook) -> SecretRef | None:
-        """Return the reference that the user has chosen for a Slack token, or for its username."""
-        if field != _SLACK_TOKEN:
-            return None
-        if plausible(webhook.value(field.name)):
-            return self._tokens.visible.get(webhook.id)
-        return self._tokens.named.get(username(webhook))
+    # New variables
 
     def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:
         """Choose a variable that no other secret has, and return a reference to it."""
