@@ -445,7 +445,7 @@ class JobResult:
             if not self.report:
                 findings += plan.blocked + plan.relaxed
             findings += plan.notes
-        return FINDINGS_RENDERERS["github"]().render_findings((*findings, *self.findings))
+        return FINDINGS_RENDERERS["github"]()((*findings, *self.findings))
 
     def render(self, format: str, limit: int = _SUMMARY) -> str:
         """Return the result as `text` for the log, or as `markdown` of at most `limit` bytes.

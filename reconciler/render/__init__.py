@@ -81,7 +81,7 @@ def paint(text: str, style: str, view: View) -> str:
 
 
 class Renderer(Protocol):
-    """A format. `github` shows findings only, `markdown` neither live webhooks nor checks."""
+    """A format. `markdown` has neither live webhooks nor checks."""
 
     def render_findings(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         """Render findings, sorted by position, and their number."""
@@ -107,8 +107,19 @@ class Renderer(Protocol):
         """Render each check, and the fix for a failed one."""
 
 
+class RenderFindings(Protocol):
+    """A function that renders findings, sorted by position, and their number."""
+
+    def __call__(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
+        """Return the text."""
+
+
 def _load(name: str) -> Renderer:
     return cast(Renderer, import_module(f"{__name__}.{name}"))
+
+
+def _load_function(module: str, name: str) -> RenderFindings:
+    return cast(RenderFindings, getattr(_load(module), name))
 
 
 RENDERERS: Final = {name: partial(_load, name) for name in ("text", "json", "markdown")}
@@ -117,5 +128,8 @@ RENDERERS: Final = {name: partial(_load, name) for name in ("text", "json", "mar
 STATE_RENDERERS: Final = {"text": partial(_load, "text_states"), "json": partial(_load, "json")}
 """The formats of live webhooks and checks."""
 
-FINDINGS_RENDERERS: Final = {**RENDERERS, "github": partial(_load, "github")}
-"""The formats of `validate`."""
+FINDINGS_RENDERERS: Final = {
+    **{name: partial(_load_function, name, "render_findings") for name in RENDERERS},
+    "github": partial(_load_function, "markdown", "render_annotations"),
+}
+"""The formats of findings, each with the loader of its function."""

@@ -1,9 +1,9 @@
-"""Render plans and reports as comments on a pull request.
+"""Render what GitHub shows: comments in Markdown, and annotations on the lines of a pull request.
 
-The counts are in the title and never cut; deletes come first and are never collapsed; the details
-of each field are collapsed. Data is in inline code or in a fence that it cannot close, so that it
-cannot mention users, link or format. A text over its limit loses details first, then rows from the
-end, always whole lines.
+The counts of a comment are in the title and never cut; deletes come first and are never collapsed;
+the details of each field are collapsed. Data is in inline code or in a fence that it cannot close,
+so that it cannot mention users, link or format. A text over its limit loses details first, then
+rows from the end, always whole lines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from reconciler.errors import ReconcilerError
-from reconciler.findings import Finding, note, plural
+from reconciler.findings import Finding, Severity, note, plural
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
@@ -33,6 +33,8 @@ from reconciler.render.rows import VERBS, FieldLine, Row, position_text
 from reconciler.report import RunReport
 
 _MAX_FIELDS: Final = 8
+_MAX_ANNOTATIONS: Final = 10
+"""The number of annotations of one severity that GitHub shows for a step."""
 _TABLE: Final = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES: Final = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
 _CUT_SPACE: Final = 200
@@ -93,6 +95,13 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Render findings as a list, sorted by position."""
     head = [f"### {words.finding_counts(findings) or 'No findings'}"]
     return _fit(view, head=head, rows=["", *_findings(findings)])
+
+
+def render_annotations(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
+    """Render the ten most severe findings as commands of GitHub's runner, and count the rest."""
+    shown, more = words.limited(findings, _MAX_ANNOTATIONS)
+    lines = [*map(_annotation, shown), *(f"::notice::{line}" for line in more)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
@@ -419,6 +428,29 @@ def _finding(title: str, finding: Finding) -> str:
     if finding.hint:
         text += f" (help: {code(prose(finding.hint))})"
     return text
+
+
+def _annotation(finding: Finding) -> str:
+    properties: dict[str, object] = {}
+    where = finding.position
+    if where is not None:
+        end = where.column + where.width
+        properties = {"file": where.file, "line": where.line, "col": where.column, "endColumn": end}
+    properties["title"] = finding.rule
+    message = prose(finding.message)
+    if finding.hint:
+        message = f"{message} (help: {prose(finding.hint)})"
+    written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    command = str(finding.severity)
+    if finding.severity is Severity.NOTE:
+        command = "notice"
+    # GitHub decodes `%0A` in a message to a line break, so percent signs are escaped.
+    return f"::{command} {written}::{message.replace('%', '%25')}"
+
+
+def _property(text: str) -> str:
+    """Return a value of an annotation; `prose` leaves no line breaks to escape."""
+    return prose(text).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
 
 
 def _quoted(name: str) -> str:

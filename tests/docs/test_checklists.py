@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS
+from reconciler.render import RENDERERS
 from tests.folders import ROOT, Edit, ProgramCopy, by_script, line_after, new_file, replacing, write
 from tests.goldens import rows
 
@@ -96,7 +96,9 @@ OUTPUT: Mapping[str, Edit] = {
     "reconciler/render/__init__.py": replacing(
         '("text", "json", "markdown")', '("text", "json", "markdown", "brief")'
     ),
-    "pyproject.toml": line_after('  "reconciler.render.github",', '  "reconciler.render.brief",\n'),
+    "pyproject.toml": line_after(
+        '  "reconciler.render.markdown",', '  "reconciler.render.brief",\n'
+    ),
     "docs/commands.md": by_script,
 }
 
@@ -274,8 +276,7 @@ def test_every_format_is_in_the_contract() -> None:
         for each in project["tool"]["importlinter"]["contracts"]
         if each["name"] == "Renderers do not know each other"
     )
-    formats = {*RENDERERS, *FINDINGS_RENDERERS}
-    assert set(contract["modules"]) == {f"reconciler.render.{name}" for name in formats}
+    assert set(contract["modules"]) == {f"reconciler.render.{name}" for name in RENDERERS}
 
 
 def test_every_folder_is_explained() -> None:

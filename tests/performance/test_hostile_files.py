@@ -94,7 +94,7 @@ FILES: dict[str, Callable[[int], str]] = {
 
 def _check(text: str) -> object:
     found = load_text(text).findings
-    return [load().render_findings(found) for load in FINDINGS_RENDERERS.values()]
+    return [load()(found) for load in FINDINGS_RENDERERS.values()]
 
 
 @pytest.mark.slow
@@ -168,10 +168,7 @@ def _many(name: str, count: int) -> tuple[Finding, ...]:
 @pytest.mark.parametrize("format", FINDINGS_RENDERERS)
 def test_output_grows_in_proportion(name: str, format: str) -> None:
     """A finding shows part of a long line, and text output ends after 100 findings."""
-    sizes = [
-        len(FINDINGS_RENDERERS[format]().render_findings(_many(name, count)))
-        for count in (400, 800)
-    ]
+    sizes = [len(FINDINGS_RENDERERS[format]()(_many(name, count))) for count in (400, 800)]
     assert sizes[1] < (2.4 if format == "json" else 1.1) * sizes[0]
 
 

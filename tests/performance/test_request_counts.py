@@ -228,7 +228,7 @@ def test_a_run_without_changes_loads_no_engine(
     code, modules = loaded(tmp_path, line, **{**made.environ, "TOKEN": TOKEN})
     assert (code, "httpx" in modules) == (0, True)
     others = existing("emulator", "execute.execute", "source.saved_plan")
-    others |= existing(*(f"render.{name}" for name in {"json", "markdown", "github"} - renderers))
+    others |= existing(*(f"render.{name}" for name in {"json", "markdown"} - renderers))
     assert not modules & (EXPLAINERS | others | {"sqlite3"})
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 
 from reconciler.findings import Finding, Position, Severity
-from reconciler.render.github import render_findings
+from reconciler.render.markdown import render_annotations
 from reconciler.render.quote import prose
 from tests.render.strategies import texts
 
@@ -27,7 +27,7 @@ def test_message_and_file_round_trip(message: str, file: str) -> None:
         message=message,
         position=Position(file=file, line=3, column=4, width=5),
     )
-    command, data = render_findings((finding,)).rstrip("\n")[2:].split("::", 1)
+    command, data = render_annotations((finding,)).rstrip("\n")[2:].split("::", 1)
     assert unescape(data) == prose(message)
     properties = dict(each.split("=", 1) for each in command.partition(" ")[2].split(","))
     assert unescape(properties["file"], (("%3A", ":"), ("%2C", ","))) == prose(file)
@@ -42,7 +42,7 @@ def test_ten_findings_and_a_count() -> None:
         for severity in (Severity.NOTE, Severity.WARNING, Severity.ERROR)
         for index in range(6)
     )
-    lines = render_findings(many).splitlines()
+    lines = render_annotations(many).splitlines()
     assert Counter(line.split(" ")[0] for line in lines) == {
         "::error": 6, "::warning": 4, "::notice::and": 1
     }  # fmt: skip

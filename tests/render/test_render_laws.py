@@ -120,7 +120,7 @@ def test_output_is_inert_and_deterministic(form: str, found: Any, view: View) ->
 @given(findings=some_findings)
 def test_annotations_are_only_our_commands(findings: tuple[Finding, ...]) -> None:
     """Each line of annotations is one command of this program, with escaped properties."""
-    text = FINDINGS_RENDERERS["github"]().render_findings(findings)
+    text = FINDINGS_RENDERERS["github"]()(findings)
     lines = text.splitlines()
     assert runner_commands(text) == lines
     assert control_characters(text) == []

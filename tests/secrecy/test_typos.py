@@ -41,9 +41,7 @@ def find_leak(text: str) -> str | None:
     """
     findings = load_text(text, rules=Rules(allow_literal_secrets=True)).findings
     findings += load_text(text).findings
-    shown = "".join(
-        each().render_findings(findings, View()) for each in FINDINGS_RENDERERS.values()
-    )
+    shown = "".join(load()(findings, View()) for load in FINDINGS_RENDERERS.values())
     lines = range(1, text.count("\n") + 1)
     shown += "".join(excerpt(text, Position(file="w.yaml", line=line))[1] for line in lines)
     for canary in CANARIES:

@@ -45,7 +45,7 @@ def run(session: Session, format: str) -> int:
         )
     if findings or format != "text":  # text without findings is empty
         session.console.record_rules(findings)
-        text = FINDINGS_RENDERERS[format]().render_findings(findings, view)
+        text = FINDINGS_RENDERERS[format]()(findings, view)
         session.show(text, failed=has_errors(findings))
     if has_errors(findings):
         return ExitCode.INVALID
