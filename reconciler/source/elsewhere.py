@@ -85,6 +85,169 @@ def keys_of(documents: Collection[Document]) -> frozenset[SecretRef | str]:
     )
 
 
+# Declarations of deleted webhooks
+
+
+def declared_elsewhere(
+    deleted: Collection[str],
+    documents: Collection[str],
+    owner: Owner,
+    *,
+    directory: Path,
+    git: Git,
+    base: str | None,
+    commit: Commit | None = None,
+) -> tuple[DeclaredElsewhere, ...]:
+    """Return the files that declare `deleted` webhooks, or did in a previous revision.
+
+    `documents` are the files that were read, `commit` is the one that they were read from, None for
+    the working tree. The previous revision is `base`, else the one before.
+    """
+    search = _Search(deleted, owner, directory, git)
+    names = frozenset(documents) - {STDIN_NAME}
+    now = commit or commit_at("HEAD", directory, git)
+    lines = {} if now is None else search.lines(now)
+    committed = search.names(lines)
+    gone: frozenset[str] = frozenset()
+    if commit is None:
+        gone = frozenset(name for name in committed if not os.path.lexists(directory / name))
+        others = _not_read(search, committed - gone, names, now)
+    else:
+        others = _at(commit, committed - names, owner)
+    candidates = [_Candidate(document, FileState.NOT_READ) for document in others]
+    # Git has no history of standard input.
+    if now is not None and STDIN_NAME not in documents:
+        # No commit removed these files, so no review has seen the removal: the plan is blocked.
+        candidates += [_Candidate(document, FileState.GONE) for document in _at(now, gone, owner)]
+        candidates += _removed(search, now, {*names, *lines}, base)
+    declared: list[DeclaredElsewhere] = []
+    if now is None and _is_refused(directory, git):
+        declared.append(DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED))
+    for document, state, removed_by in candidates:
+        webhooks = search.declared(document)
+        if webhooks:
+            declared.append(DeclaredElsewhere(document.file, webhooks, state, removed_by))
+    return tuple(declared)
+
+
+class _Candidate(NamedTuple):
+    """A file that may declare deleted webhooks, and the commit that removed it, if one did."""
+
+    document: Document
+    state: FileState
+    removed_by: str = ""
+
+
+def _not_read(
+    search: _Search, committed: Collection[str], names: Collection[str], now: Commit | None
+) -> tuple[Document, ...]:
+    """Return the files of the working tree that may declare webhooks, as they would be applied.
+
+    One that is invalid, or what they extend and is gone, is that of the commit `now`, if it has
+    one. `committed` are those of its files that may declare them, and `names` were read.
+    """
+    others = search.names(search.lines(None)).union(
+        committed, _names_beside(names, search.directory)
+    )
+    in_tree = _in_tree(others, names, search.directory)
+
+    def read_parent(name: str) -> SourceFile:
+        try:
+            return _valid(in_tree.read_parent(name), now)
+        except NotReadableError:
+            if now is None:
+                raise
+            return now.read_file(name)
+
+    sources = [
+        _valid(source, now)
+        for source in in_tree.files
+        if source.file in committed or search.matches(source.raw)
+    ]
+    return _with_webhooks(sources, read_parent, search.owner)
+
+
+def _removed(
+    search: _Search, now: Commit, present: Collection[str], base: str | None
+) -> Iterator[_Candidate]:
+    """Yield the files with deleted webhooks that commits up to `now` removed."""
+    # Without a base, one commit is enough: an older removal was applied, or is still in review.
+    before = commit_at(base or f"{now.id}^", now.directory, now.git)
+    if before is None:
+        return
+    earlier = search.names(search.lines(before))
+    for document in _at(before, earlier.difference(present), search.owner):
+        # A search of the history takes long.
+        if not search.declared(document):
+            continue
+        removed_by = removal(before.id, document.file, now)
+        if removed_by is not None:
+            yield _Candidate(document, FileState.REMOVED, removed_by)
+
+
+def _at(commit: Commit, names: Iterable[str], owner: Owner) -> tuple[Document, ...]:
+    """Return those of a commit's files that declare webhooks; one that git cannot read is none."""
+    sources = []
+    for name in sorted(names):
+        with suppress(NotReadableError):
+            sources.append(commit.read_file(name))
+    return _with_webhooks(sources, commit.read_file, owner)
+
+
+def _is_refused(directory: Path, git: Git) -> bool:
+    """Return whether git cannot read the repository here, for example that of another user."""
+    here = directory.absolute()
+    is_repository = any((folder / ".git").exists() for folder in (here, *here.parents))
+    return is_repository and git is not no_git and git(["rev-parse", "--git-dir"]) is None
+
+
+class _Search:
+    """Finds files that may declare the deleted webhooks of an organization, by their text."""
+
+    def __init__(self, deleted: Collection[str], owner: Owner, directory: Path, git: Git) -> None:
+        self.owner = owner
+        self.directory = directory
+        self._git = git
+        self._deleted = frozenset(deleted)
+        # All declarations have this word.
+        self._webhooks = _Names(deleted if len(deleted) <= _MAX_NAMES else ["webhooks"])
+        # Without an organization, the overlays of others show which files are only layers.
+        organizations = [""] if owner.declared is None else [owner.declared, *owner.names]
+        self._organizations = _Names(organizations)
+
+    def lines(self, commit: Commit | None) -> dict[str, bytes]:
+        """Return the lines that `matches` needs, of all files of the repository that have some.
+
+        These are the files of a commit, else those in the working tree that git tracks.
+        """
+        words = {"webhooks", "configuration", "extends", "organization", "\\"}
+        words |= self._webhooks.words | self._organizations.words
+        # Without a word, any text may have the name.
+        return matching_lines(words - {""}, self._git, commit)
+
+    def names(self, lines: Mapping[str, bytes]) -> frozenset[str]:
+        """Return the names of the files that may declare the webhooks."""
+        return frozenset(name for name, text in lines.items() if self.matches(text))
+
+    def matches(self, text: bytes) -> bool:
+        """Return whether the file with this text may declare the webhooks."""
+        names_organization = _ORGANIZATION.search(text) is not None
+        if names_organization and not self._organizations.in_text(text):
+            return False
+        # What a file inherits is not in its text.
+        if b"extends" in text:
+            return True
+        # The webhooks of other programs have no `configuration`.
+        is_ours = names_organization or b"configuration" in text
+        return is_ours and b"webhooks" in text and self._webhooks.in_text(text)
+
+    def declared(self, document: Document) -> tuple[str, ...]:
+        """Return the webhooks that a file declares in this organization."""
+        if not self.owner.owns(document):
+            return ()
+        return tuple(sorted(_declared_names(document).intersection(self._deleted)))
+
+
 class _Names:
     """Finds names in the text of files: parsing all of them would take long."""
 
@@ -106,49 +269,70 @@ class _Names:
         return b"\\" in text or any(pattern.search(text) for pattern in self._patterns)
 
 
-class _Search:
-    """Finds files that may declare the deleted webhooks of an organization."""
+# Organizations that a run does not have any more
 
-    def __init__(self, deleted: Collection[str], owner: Owner) -> None:
-        self.owner = owner
-        self._deleted = frozenset(deleted)
-        # All declarations have this word.
-        self._webhooks = _Names(deleted if len(deleted) <= _MAX_NAMES else ["webhooks"])
-        # Without an organization, the overlays of others show which files are only layers.
-        organizations = [""] if owner.declared is None else [owner.declared, *owner.names]
-        self._organizations = _Names(organizations)
 
-    def lines(self, git: Git, commit: Commit | None) -> dict[str, bytes]:
-        """Return the lines that `matches` needs, of all files of the repository that have some.
+def organizations_gone(
+    paths: Collection[str],
+    declared: Collection[str | None],
+    directory: Path,
+    git: Git,
+    revision: str,
+) -> Iterator[Finding]:
+    """Yield a warning for each organization whose file a revision has and that is gone.
 
-        These are the files of a commit, else those in the working tree that git tracks.
-        """
-        words = {"webhooks", "configuration", "extends", "organization", "\\"}
-        words |= self._webhooks.words | self._organizations.words
-        # Without a word, any text may have the name.
-        return matching_lines(words - {""}, git, commit)
+    `paths` name the files of the run, which belong to `declared` organizations. Nothing deletes the
+    webhooks of the others, so no plan shows that they are left out.
+    """
+    before = commit_at(revision, directory, git)
+    if before is None:
+        return
+    for name in _gone(paths, before):
+        with suppress(NotReadableError):  # a link or a submodule
+            document = parse(before.read_file(name).raw, name)
+            organization = document.data.get("organization")
+            if isinstance(organization, str) and organization not in declared:
+                yield _left_out(document, organization, revision)
 
-    def matches(self, text: bytes) -> bool:
-        """Return whether the file with this text may declare the webhooks."""
-        names_organization = _ORGANIZATION.search(text) is not None
-        if names_organization and not self._organizations.in_text(text):
-            return False
-        # What a file inherits is not in its text.
-        if b"extends" in text:
-            return True
-        # The webhooks of other programs have no `configuration`.
-        is_ours = names_organization or b"configuration" in text
-        return is_ours and b"webhooks" in text and self._webhooks.in_text(text)
 
-    def declared(self, document: Document) -> tuple[str, ...]:
-        """Return the webhooks that a file declares in this organization."""
-        if not self.owner.owns(document):
-            return ()
-        return tuple(sorted(_declared_names(document).intersection(self._deleted)))
+def _gone(paths: Collection[str], before: Commit) -> Iterator[str]:
+    """Yield the names of the files that `paths` include in a commit and that are gone."""
+    directory = before.directory
+    folders = [display_name(directory / path, directory=directory) for path in paths]
+    if any(is_glob(path, directory) for path in paths):
+        folders = []  # git lists all below the working directory
+    listing = before.git(["ls-tree", "-r", "-z", "--name-only", before.id, "--", *folders]) or b""
+    matchers = [file_matcher(path, directory) for path in paths]
+    for name in map(os.fsdecode, filter(None, listing.split(b"\0"))):
+        is_included = any(matches(name) for matches in matchers)
+        if is_included and not os.path.lexists(directory / name):
+            yield name
 
-    def names(self, lines: Mapping[str, bytes]) -> frozenset[str]:
-        """Return the names of the files that may declare the webhooks."""
-        return frozenset(name for name, text in lines.items() if self.matches(text))
+
+def _left_out(document: Document, organization: str, revision: str) -> Finding:
+    restore = shlex.join(["git", "checkout", revision, "--", document.file])
+    message = f"{document.file} of {revision} is gone, so organization {in_quotes(organization)}"
+    if _declares_only_absent(document):
+        return note(
+            "organization-removed",
+            f"{message} is left out: its deletes that are not applied yet are dropped",
+            f"if all are applied, ignore this, else restore it: `{restore}`",
+        )
+    return warning(
+        "organization-removed",
+        f"{message} is left out: its webhooks stay live",
+        f"restore it: `{restore}`; to delete the webhooks as well, do that first, as "
+        "in docs/organizations.md",
+    )
+
+
+def _declares_only_absent(document: Document) -> bool:
+    """Return whether a file only deletes webhooks, as the last one of an organization."""
+    inherits = "extends" in document.data
+    return bool(document.written) and not inherits and not _declared_names(document)
+
+
+# Files beside those of a run
 
 
 def beside(names: Collection[str], directory: Path) -> tuple[Document, ...]:
@@ -203,6 +387,9 @@ def _names_beside(
     return frozenset(display_name(path, directory=directory) for path in paths)
 
 
+# Reading them
+
+
 def _in_tree(others: Iterable[str], known: Iterable[str], directory: Path) -> Sources:
     """Read files of the working tree, without those that are `known`."""
     try:
@@ -222,39 +409,6 @@ def _in_tree(others: Iterable[str], known: Iterable[str], directory: Path) -> So
     # Of a file and a link to it, the first is read: only from the file itself, `extends` is right.
     ordered = sorted(names, key=lambda name: (is_link(name), name))
     return read(ordered, directory=directory, stdin=bytes)
-
-
-def _not_read(
-    search: _Search,
-    committed: Collection[str],
-    names: Collection[str],
-    directory: Path,
-    now: Commit | None,
-    git: Git,
-) -> tuple[Document, ...]:
-    """Return the files of the working tree that may declare webhooks, as they would be applied.
-
-    One that is invalid, or what they extend and is gone, is that of the commit `now`, if it has
-    one. `committed` are those of its files that may declare them.
-    """
-    present = {name for name in committed if os.path.lexists(directory / name)}
-    others = present | search.names(search.lines(git, None)) | _names_beside(names, directory)
-    in_tree = _in_tree(others, names, directory)
-
-    def read_parent(name: str) -> SourceFile:
-        try:
-            return _valid(in_tree.read_parent(name), now)
-        except NotReadableError:
-            if now is None:
-                raise
-            return now.read_file(name)
-
-    sources = [
-        _valid(source, now)
-        for source in in_tree.files
-        if source.file in present or search.matches(source.raw)
-    ]
-    return _with_webhooks(sources, read_parent, search.owner)
 
 
 def _valid(source: SourceFile, now: Commit | None) -> SourceFile:
@@ -294,134 +448,3 @@ def _declared_names(document: Document) -> frozenset[str]:
         written = [entry for layer in document.layers for entry in layer.written]
     declared = (entry for entry in written if entry.data.get("state") != "absent")
     return frozenset(entry.name for entry in declared if entry.name is not None)
-
-
-def declared_elsewhere(
-    deleted: Collection[str],
-    documents: Collection[str],
-    owner: Owner,
-    *,
-    directory: Path,
-    git: Git,
-    base: str | None,
-    commit: Commit | None = None,
-) -> tuple[DeclaredElsewhere, ...]:
-    """Return the files that declare `deleted` webhooks, or did in a previous revision.
-
-    `documents` are the files that were read, `commit` is the one that they were read from, None for
-    the working tree. The previous revision is `base`, else the one before.
-    """
-    names = [name for name in documents if name != STDIN_NAME]
-    search = _Search(deleted, owner)
-    now = commit or commit_at("HEAD", directory, git)
-    lines = search.lines(git, now) if now is not None else {}
-    committed = search.names(lines)
-    if commit is None:
-        others = _not_read(search, committed, names, directory, now, git)
-    else:
-        others = _at(commit, committed.difference(names), owner)
-    candidates: list[tuple[Document, FileState, str]] = [
-        (document, FileState.NOT_READ, "") for document in others
-    ]
-    # Git has no history of standard input.
-    if now is not None and STDIN_NAME not in documents:
-        gone: list[str] = []
-        if commit is None:
-            gone = [name for name in committed if not os.path.lexists(directory / name)]
-        # No commit removed these files, so no review has seen the removal: the plan is blocked.
-        candidates += [(document, FileState.GONE, "") for document in _at(now, gone, owner)]
-        candidates += _removed(now, {*names, *lines}, search, base)
-    declared: list[DeclaredElsewhere] = []
-    if now is None and _is_refused(directory, git):
-        declared.append(DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED))
-    for document, state, removed_by in candidates:
-        webhooks = search.declared(document)
-        if webhooks:
-            declared.append(DeclaredElsewhere(document.file, webhooks, state, removed_by))
-    return tuple(declared)
-
-
-def _is_refused(directory: Path, git: Git) -> bool:
-    """Return whether git cannot read the repository here, for example that of another user."""
-    here = directory.absolute()
-    is_repository = any((folder / ".git").exists() for folder in (here, *here.parents))
-    return is_repository and git is not no_git and git(["rev-parse", "--git-dir"]) is None
-
-
-def organizations_gone(
-    paths: Collection[str],
-    declared: Collection[str | None],
-    directory: Path,
-    git: Git,
-    revision: str,
-) -> Iterator[Finding]:
-    """Yield a warning for each organization whose file a revision has and that is gone.
-
-    `paths` name the files of the run, which belong to `declared` organizations. Nothing deletes the
-    webhooks of the others, so no plan shows that they are left out.
-    """
-    before = commit_at(revision, directory, git)
-    if before is None:
-        return
-    folders = [display_name(directory / path, directory=directory) for path in paths]
-    if any(is_glob(path, directory) for path in paths):
-        folders = []  # git lists all below the working directory
-    listing = git(["ls-tree", "-r", "-z", "--name-only", before.id, "--", *folders]) or b""
-    matchers = [file_matcher(path, directory) for path in paths]
-    for name in map(os.fsdecode, filter(None, listing.split(b"\0"))):
-        is_read = any(matches(name) for matches in matchers)
-        if not is_read or os.path.lexists(directory / name):
-            continue
-        with suppress(NotReadableError):  # a link or a submodule
-            document = parse(before.read_file(name).raw, name)
-            organization = document.data.get("organization")
-            if isinstance(organization, str) and organization not in declared:
-                restore = shlex.join(["git", "checkout", revision, "--", name])
-                message = f"{name} of {revision} is gone, so organization {in_quotes(organization)}"
-                if _declares_only_absent(document):
-                    message += " is left out: its deletes that are not applied yet are dropped"
-                    hint = f"if all are applied, ignore this, else restore it: `{restore}`"
-                    yield note("organization-removed", message, hint)
-                    continue
-                yield warning(
-                    "organization-removed",
-                    f"{message} is left out: its webhooks stay live",
-                    f"restore it: `{restore}`; to delete the webhooks as well, do that first, as "
-                    "in docs/organizations.md",
-                )
-
-
-def _declares_only_absent(document: Document) -> bool:
-    """Return whether a file only deletes webhooks, as the last one of an organization."""
-    inherits = "extends" in document.data
-    return bool(document.written) and not inherits and not _declared_names(document)
-
-
-def _removed(
-    now: Commit,
-    present: Collection[str],
-    search: _Search,
-    base: str | None,
-) -> Iterator[tuple[Document, FileState, str]]:
-    """Yield the files with deleted webhooks that commits up to `now` removed, each with it."""
-    # Without a base, one commit is enough: an older removal was applied, or is still in review.
-    before = commit_at(base or f"{now.id}^", now.directory, now.git)
-    if before is None:
-        return
-    earlier = search.names(search.lines(now.git, before))
-    for document in _at(before, earlier.difference(present), search.owner):
-        # A search of the history takes long.
-        if not search.declared(document):
-            continue
-        removed_by = removal(before.id, document.file, now)
-        if removed_by is not None:
-            yield document, FileState.REMOVED, removed_by
-
-
-def _at(commit: Commit, names: Iterable[str], owner: Owner) -> tuple[Document, ...]:
-    """Return those of a commit's files that declare webhooks; one that git cannot read is none."""
-    sources = []
-    for name in sorted(names):
-        with suppress(NotReadableError):
-            sources.append(commit.read_file(name))
-    return _with_webhooks(sources, commit.read_file, owner)
