@@ -2,9 +2,10 @@
 
 The listing decides, because the next plan is made from it. If it does not yet show a write that the
 server confirmed, it is read again, after pauses. If it still differs then, the webhook is read by
-id, and the operation fails: `does-not-converge` if only the listing differs. A second webhook under
-the name of a written one is a conflict. Changes by others to webhooks that the run does not write
-show in the next plan.
+id, and the operation fails: `does-not-converge` if only the listing differs. A signal ends the
+pauses; the listing may then lag, so an operation that only the listing contradicts is unconfirmed.
+A second webhook under the name of a written one is a conflict. Changes by others to webhooks that
+the run does not write show in the next plan.
 
 The verification also removes duplicates, which a lost response or a concurrent apply may have left.
 """
@@ -20,7 +21,7 @@ from reconciler.errors import (
     ApiError,
     IncompleteListingError,
 )
-from reconciler.execute.ledger import is_verifiable
+from reconciler.execute.ledger import is_verifiable, unconfirmed
 from reconciler.execute.operation import (
     SPACING,
     Apply,
@@ -78,9 +79,10 @@ def verify(run: Apply) -> Report:
         for index, outcome in last.waiting:
             run.ledger.correct(index, _final_outcome(outcome, last, run))
         report = report._replace(hidden=_hidden(last.listing, run))
-        left = {gone.id for gone, _ in last.extra if last.settled or run.api.get(gone.id)}
+        left = {gone.id for gone, _ in last.extra}
         if left:
-            report = report._replace(problem=f"duplicates still exist: {', '.join(sorted(left))}")
+            problem = f"the last listing still shows duplicates: {', '.join(sorted(left))}"
+            report = report._replace(problem=problem)
     except ApiError as error:
         problem = f"final verification failed: {error}"
         report = report._replace(verified=False, problem=problem)
@@ -254,7 +256,7 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
     if isinstance(outcome, Unconfirmed):
         return outcome
     if isinstance(outcome, Skipped):
-        return _record_missing(outcome, run) if last.settled else outcome
+        return _record_missing(outcome, last, run) if last.settled else outcome
     listed = _listed(outcome, last.listing, run)
     if isinstance(outcome, Failed):
         return _final_failure(outcome, listed, last)
@@ -266,11 +268,8 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
     if not isinstance(operation, Delete):
         return _final_write(outcome, operation, live, listed, last, run)
     if live is not None:
-        return _contradicted(operation, "it still exists", RUN_AGAIN)
-    # Without the pauses, which a signal ends, the listing may lag behind the delete.
-    if last.settled:
-        return _record_missing(outcome, run)
-    return Unconfirmed(operation, "the last listing still shows it")
+        return Failed(operation, NOT_CONVERGED, "it still exists", RUN_AGAIN)
+    return _record_missing(outcome, last, run)
 
 
 def _final_failure(outcome: Failed, listed: LiveWebhook | None, last: _LastListing) -> Failed:
@@ -295,58 +294,68 @@ def _final_write(
         if listed is None:
             message = "it was deleted after it was written"
             return Failed(operation, code="vanished", message=message, hint="plan again")
-        return _record_missing(outcome, run) if last.settled else outcome
+        return _record_missing(outcome, last, run)
     differing = last.listing.check_against(operation, live).differing
     if differing:
         return stored_differently(operation, differing)
     if listed is None:
-        if last.settled:
-            return _unlisted(operation, live.id)
-    else:
-        differing = last.listing.check_against(operation, listed).differing
-        if differing and not last.settled:
-            return outcome
-        if differing:
-            names = field_names(differing)
-            message = f"the listing shows other values than CloudTruth confirmed: {names}"
-            return _contradicted(operation, message)
+        return _unlisted(operation, live.id, last)
+    differing = last.listing.check_against(operation, listed).differing
+    if differing:
+        names = field_names(differing)
+        message = f"the listing shows other values than CloudTruth confirmed: {names}"
+        return _contradicted(operation, message, last)
     return _with_conflict(outcome, last, run)
 
 
 def _with_conflict(outcome: Applied, last: _LastListing, run: Apply) -> Outcome:
     """Return the outcome of a write, or its conflict with another webhook of its name."""
-    for other in _others(outcome, last.listing, run):
-        again = run.api.get(other.id)  # it may have been deleted since the listing
-        if again is not None and again.name == outcome.operation.name:
-            return name_conflict(outcome.operation, other.id)
+    operation = outcome.operation
+    others = _others(outcome, last.listing, run)
+    for other in others:
+        again = run.api.get(other.id)
+        if again is not None and again.name == operation.name:
+            return name_conflict(operation, other.id)
+    if others:
+        message = f"only the listing shows another webhook with this name: {others[0].id}"
+        return _contradicted(operation, message, last, RUN_AGAIN)
     return outcome
 
 
 _ASK: Final = "until its listing is right, each plan has this change: report the id to CloudTruth"
 
 
-def _contradicted(operation: Operation, message: str, hint: str = _ASK) -> Failed:
+def _contradicted(
+    operation: Operation, message: str, last: _LastListing, hint: str = _ASK
+) -> Failed | Unconfirmed:
+    """Return the outcome of an operation that only the last listing contradicts."""
+    if not last.settled:
+        return Unconfirmed(operation, message)
     return Failed(operation, code=NOT_CONVERGED, message=message, hint=hint)
 
 
-def _record_missing(outcome: Applied | Skipped, run: Apply) -> Failed:
-    """Count the write to a webhook that is listed, but has no row by id; return its failure."""
+def _record_missing(
+    outcome: Applied | Skipped, last: _LastListing, run: Apply
+) -> Failed | Unconfirmed:
+    """Count the write to a webhook that is listed, but has no row by id; return its outcome."""
     run.ledger.count_write()  # its request was sent, and may have changed something
     message = (
         f"the listing shows it, but CloudTruth has no webhook with its id {_webhook_id(outcome)}"
     )
-    return _contradicted(outcome.operation, message)
+    return _contradicted(outcome.operation, message, last)
 
 
-def _unlisted(operation: Operation, id: str) -> Failed:
-    """Return the failure of a webhook that exists by its id, and that no listing shows."""
+def _unlisted(operation: Operation, id: str, last: _LastListing) -> Failed | Unconfirmed:
+    """Return the outcome of a webhook that exists by its id, and that no listing shows."""
     message = f"no listing shows it, although CloudTruth returns it by its id {id}"
+    if not last.settled:
+        return unconfirmed(operation, message)
     hint = (
         f"look up {id} before the next apply, which creates it again: nothing else remembers the id"
     )
     if not isinstance(operation, Create):
         hint = _ASK
-    return _contradicted(operation, message, hint)
+    return Failed(operation, NOT_CONVERGED, message, hint)
 
 
 # Remove duplicates

@@ -20,7 +20,7 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.report import NOT_CONVERGED, Applied, Failed, Report
+from reconciler.report import NOT_CONVERGED, Applied, Failed, Outcome, Report, Unconfirmed
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.goldens import rows
 from tests.planning import builders
@@ -79,6 +79,9 @@ UNREMOVED = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in ran
 INCOMPLETE = [Fault(call="list", nth=n, error=IncompleteListingError) for n in (2, 3, 4)]
 
 
+DUPLICATES = "the last listing still shows duplicates: "
+
+
 def later(nth: int) -> Fault:
     return Fault(call="list", nth=nth, interfere=appear(row("a", f"b-late-{nth:02}")))
 
@@ -87,11 +90,11 @@ def later(nth: int) -> Fault:
     ("faults", "stop", "removed", "problem", "left"),
     [
         ([LATE], 1, 1, None, (1, 1)),
-        ([LATE, *UNREMOVED], 1, 0, "duplicates still exist: id-101", (2, 2)),
-        ([LATE, *UNREMOVED], None, 0, "duplicates still exist: id-101", (4, 2)),
+        ([LATE, *UNREMOVED], 1, 0, f"{DUPLICATES}id-101", (2, 2)),
+        ([LATE, *UNREMOVED], None, 0, f"{DUPLICATES}id-101", (4, 2)),
         ([LATE, later(3)], None, 2, None, (2, 1)),
         ([*INCOMPLETE, later(5)], None, 1, None, (1, 1)),
-        (list(map(later, range(2, 30))), None, 11, "duplicates still exist: b-late-13", (11, 2)),
+        (list(map(later, range(2, 30))), None, 11, f"{DUPLICATES}b-late-13", (11, 2)),
         ([LATE, Fault(call="list", nth=3, error=ServerError)], None, 1,
          "final verification failed: it failed", (1, 1)),
     ],
@@ -322,12 +325,15 @@ CONFIRMED = "the listing shows other values than CloudTruth confirmed: configura
     ("declared", "stored", "read", "listed", "stop", "outcome", "message"),
     [
         ((), None, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
-        ((), None, None, OLD, 1, "unconfirmed", "the last listing still shows it"),
+        ((), None, None, OLD, 1, "unconfirmed", NOT_FOUND),
         (CHANGE, None, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
         (CHANGE, None, None, OLD, 1, "skipped vanished", "it was deleted since the plan"),
         (CHANGE, NEW, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
-        (CHANGE, NEW, None, OLD, 1, "applied", ""),
+        (CHANGE, NEW, None, OLD, 1, "unconfirmed", NOT_FOUND),
         (CHANGE, NEW, NEW, OLD, None, NOT_CONVERGED, CONFIRMED),
+        (CHANGE, NEW, NEW, OLD, 1, "unconfirmed", CONFIRMED),
+        (CHANGE, NEW, THIRD, OLD, 1, NOT_CONVERGED, f"{STORED}configuration.channel"),
+        (CHANGE, NEW, NEW, NEW, 1, "applied", ""),
         (CHANGE, NEW, THIRD, THIRD, None, NOT_CONVERGED, f"{STORED}configuration.channel"),
         (CHANGE, OLD, OLD, NEW, None, "applied", "confirmed by the final verification"),
         (CHANGE, OLD, OLD, OLD, None, NOT_CONVERGED, f"{STORED}configuration.channel"),
@@ -362,15 +368,43 @@ def test_the_last_listing_decides(
     assert outcomes(report)["a"].removeprefix("failed ") == outcome
     assert (getattr(result, "message", None) or getattr(result, "note", None) or "") == message
     assert report.exit_code is not ExitCode.OK or (outcome, stop) == ("applied", None)
+    assert report.complete is (outcome == "applied")
 
 
-def test_a_created_webhook_that_is_never_listed_is_reported_with_its_id() -> None:
+@pytest.mark.parametrize(
+    ("stop", "expected", "text"),
+    [(None, Failed, "creates it again"), (1, Unconfirmed, "wait a minute before you run again")],
+)
+def test_a_created_webhook_that_is_never_listed_is_reported_with_its_id(
+    stop: int | None, expected: type[Outcome], text: str
+) -> None:
     """The next apply creates it again, because nothing else remembers it."""
     api = memory(lists=lambda api, nth: ())
-    (outcome,) = run(api, planned(api, slack("a"))).outcomes
-    assert isinstance(outcome, Failed)
-    assert "by its id id-101" in outcome.message
-    assert "creates it again" in str(outcome.hint)
+    (outcome,) = run(api, planned(api, slack("a")), stop=stop).outcomes
+    assert isinstance(outcome, expected)
+    assert "by its id id-101" in str(outcome)
+    assert text in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"), [(None, "failed does-not-converge"), (1, "unconfirmed")]
+)
+def test_another_webhook_that_only_the_listing_shows_is_no_success(
+    stop: int | None, expected: str
+) -> None:
+    """The next plan is made from the listing, and would find two webhooks with the name."""
+    api = memory(row("a", "1"))
+    plan = planned(api, slack("a", "#new"))
+    api.lists = lambda api, nth: (*api.rows.values(), *[row("a", "2", "#x")][: nth - 1])
+    assert outcomes(run(api, plan, stop=stop)) == {"a": expected}
+
+
+def test_a_removed_duplicate_that_is_still_listed_is_a_problem() -> None:
+    """After a signal, one listing does not show that the row by id is right."""
+    api = memory(faults=[LATE])
+    api.lists = lambda api, nth: (*api.rows.values(), *[row("a", "id-101")][: nth - 1])
+    report = run(api, planned(api, slack("a")), stop=1)
+    assert (report.problem, report.duplicates_removed) == (f"{DUPLICATES}id-101", ())
 
 
 @pytest.mark.parametrize(
