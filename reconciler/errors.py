@@ -99,6 +99,13 @@ class ReconcilerError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def with_hint(self, hint: str) -> Self:
+        """Return a copy with another next step."""
+        # Not by `copy`, which calls the constructor, and each class has another one.
+        error = self.__class__.__new__(self.__class__, *self.args)
+        vars(error).update(vars(self), hint=hint)
+        return error
+
 
 class InternalError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
     """An unexpected exception."""
@@ -154,7 +161,16 @@ class StalePlanError(ReconcilerError, code="stale-plan", exit_code=ExitCode.STAL
 
 
 class NotReviewedError(StalePlanError, code="not-reviewed"):
-    """No review includes the planned operations; nothing was written."""
+    """No review includes the planned operations; nothing was written.
+
+    `reasons` are the `differences`, each after the name of its webhook.
+    """
+
+    def __init__(
+        self, message: str, *, reasons: Sequence[tuple[str, str]] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, differences=[reason for _, reason in reasons], hint=hint)
+        self.reasons = tuple(reasons)
 
 
 class NotConfirmedError(ReconcilerError, code="not-confirmed", exit_code=ExitCode.NOT_CONFIRMED):

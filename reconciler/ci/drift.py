@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.ci.github import GitHub
+from reconciler.ci.github import GitHub, reporting
 from reconciler.ci.marker import MAX_COMMENT_LENGTH, MarkerKind, Post, encode, find_posts
 from reconciler.ci.organizations import (
     by_environment,
@@ -19,7 +19,7 @@ from reconciler.ci.organizations import (
     require_single,
 )
 from reconciler.ci.reviews import bases
-from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.ci.run import JobResult, Run
 from reconciler.errors import NoKeyError, ReconcilerError
 from reconciler.findings import Finding, plural, warning
 from reconciler.planning.plan import Plan, Snapshot

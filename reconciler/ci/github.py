@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import count, islice
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,14 @@ from urllib.parse import quote
 
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.ci.marker import Marker, Post, decode, encode
-from reconciler.errors import ApiError, AuthenticationError, PermissionDeniedError, ReconcilerError
+from reconciler.errors import (
+    SIGNALS,
+    ApiError,
+    AuthenticationError,
+    PermissionDeniedError,
+    ReconcilerError,
+)
+from reconciler.findings import Finding, warning
 from reconciler.model import Secret
 
 _ACTIONS_LOGIN: Final = "github-actions[bot]"  # the author of comments with a workflow's token
@@ -295,6 +303,18 @@ class GitHub:
             return self._send(method, self._repository + path, params=query, json=body).data
         except ApiError as failed:
             raise _failure(failed, need) from failed
+
+
+@contextmanager
+def reporting(findings: list[Finding], what: str) -> Iterator[None]:
+    """Turn an error while the block writes to GitHub into a warning: webhooks are not affected."""
+    try:
+        yield
+    except ReconcilerError as problem:
+        findings.append(warning("not-reported", f"{what}: {problem.message}", problem.hint))
+    except (Exception, *SIGNALS) as problem:
+        name = type(problem).__name__
+        findings.append(warning("not-reported", f"{what}: internal error ({name})"))
 
 
 def _failure(failed: ApiError, need: str) -> GitHubError:

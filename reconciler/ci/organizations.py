@@ -18,10 +18,10 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from reconciler.ci.github import Pull
+from reconciler.ci.github import Pull, reporting
 from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
-from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.ci.run import JobResult, Run
 from reconciler.ci.workflows import (
     caller_beside,
     listed_environments,

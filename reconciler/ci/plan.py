@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-from reconciler.ci.github import GitHub, Pull
+from reconciler.ci.github import GitHub, Pull, reporting
 from reconciler.ci.marker import (
     MAX_COMMENT_LENGTH,
     Marker,
@@ -52,7 +52,7 @@ from reconciler.ci.reviews import (
     unapproved,
     unreviewed,
 )
-from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.ci.run import JobResult, Run
 from reconciler.ci.workflows import triggering
 from reconciler.errors import (
     ConfigurationError,

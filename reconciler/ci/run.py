@@ -9,15 +9,15 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
-from reconciler.errors import SIGNALS, ExitCode, Interrupted, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
 from reconciler.model import frozen
 from reconciler.planning.review import check_digest
@@ -490,15 +490,3 @@ class JobResult:
         if plans.plans:
             return [renderer.render_run(plans, view)]
         return []
-
-
-@contextmanager
-def reporting(findings: list[Finding], what: str) -> Iterator[None]:
-    """Turn an error while the block writes to GitHub into a warning: webhooks are not affected."""
-    try:
-        yield
-    except ReconcilerError as problem:
-        findings.append(warning("not-reported", f"{what}: {problem.message}", problem.hint))
-    except (Exception, *SIGNALS) as problem:
-        name = type(problem).__name__
-        findings.append(warning("not-reported", f"{what}: internal error ({name})"))

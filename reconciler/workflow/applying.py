@@ -96,12 +96,15 @@ class _Ready(NamedTuple):
     allows_deletes: bool = False
 
     @property
-    def unreviewed(self) -> list[str]:
-        """Return the operations that lack a review, with the reasons."""
-        return [
-            f"{one_line(self.complete.operations[index])}: {reason}"
+    def unreviewed(self) -> list[tuple[str, str]]:
+        """Return the webhooks of operations that lack a review, with the reasons."""
+        operations = [
+            (self.complete.operations[index], reason)
             for index, (code, reason) in self.skipped.items()
             if code == NOT_REVIEWED
+        ]
+        return [
+            (operation.name, f"{one_line(operation)}: {reason}") for operation, reason in operations
         ]
 
 
@@ -305,7 +308,7 @@ def _or_not_reviewed(part: _Ready) -> _Ready | NotReviewedError:
         hint += f"; --yes also sends: {values}"
     return NotReviewedError(
         "none of the remaining operations was reviewed; nothing was written",
-        differences=unreviewed,
+        reasons=unreviewed,
         hint=hint,
     )
 

@@ -1,0 +1,407 @@
+"""Why an apply did not do everything, and how to continue.
+
+    next_step, explained -> conclude
+
+What is left without a review is planned again and offered by its digest. A failed run comments on
+the newest affected pull request, or opens an issue.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
+from typing import Final, NamedTuple
+
+from reconciler.ci.github import GitHub, Pull, reporting
+from reconciler.ci.marker import (
+    MAX_COMMENT_LENGTH,
+    RESOLVED,
+    MarkerKind,
+    Post,
+    Subject,
+    find_posts,
+)
+from reconciler.ci.outcomes import Attempt
+from reconciler.ci.reviews import history, subject_of_key
+from reconciler.ci.run import NO_PLANS, JobResult, Run
+from reconciler.errors import (
+    RUN_AGAIN,
+    SIGNALS,
+    BlockedError,
+    ConfigurationError,
+    ExitCode,
+    NotReviewedError,
+    ReconcilerError,
+    StalePlanError,
+    UsageError,
+)
+from reconciler.findings import Finding, plural
+from reconciler.planning.plan import Reason
+from reconciler.planning.planner import PlanOptions
+from reconciler.planning.resend import resends
+from reconciler.planning.run import OrganizationResult, RunPlan
+from reconciler.render.markdown import code_block
+from reconciler.render.quote import quote
+from reconciler.render.words import shorten
+from reconciler.report import Applied, Outcome, Report, Skipped
+from reconciler.workflow import Target, plan_all
+from reconciler.workflow.run import identify
+
+_REPORT_SECONDS: Final = 60.0
+"""Seconds to report a failure after the run's deadline."""
+
+
+class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
+    """A reference or version was changed without an approved plan; the secret was not sent."""
+
+
+class Purpose(NamedTuple):
+    """What a command is for: the words before it in a hint, and in the text above it."""
+
+    lead: str
+    heading: str
+
+
+_CONTINUE: Final = Purpose("then run", "continue")
+_CHECK: Final = Purpose("to check, run", "check")
+# After the merge no pull request is left in which a new plan could be reviewed.
+_APPLY: Final = Purpose("open a new pull request, or apply this plan", "apply the plan above")
+
+
+class Step(NamedTuple):
+    """The command to run next."""
+
+    command: str
+    purpose: Purpose = _CONTINUE
+
+
+class Ended(NamedTuple):
+    """How an apply ended, and what the report of a failure needs.
+
+    `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
+    operation. `organizations` are those of the environment, `subjects` those that failed, `sent`
+    those that got another secret.
+    """
+
+    result: JobResult
+    step: Step | None
+    pulls: Sequence[Pull] = ()
+    pending: Pull | None = None
+    organizations: Sequence[Subject] = ()
+    subjects: tuple[Subject, ...] = ()
+    sent: Sequence[Subject] = ()
+    has_rotated: bool = False
+
+
+def rerun(run: Run) -> Step | None:
+    """Return the step that runs this job again, None outside GitHub."""
+    return Step(run.rerun_command) if run.rerun_command else None
+
+
+def next_step(
+    run: Run, connected: Sequence[Target], attempts: Sequence[Attempt]
+) -> tuple[Step | None, RunPlan]:
+    """Return how to continue after a run, and the plans if these are applied by their digest.
+
+    A digest covers all organizations of the environment, and its command names each pending resend:
+    the run's, those of rotated secrets, and those that were not sent. If one of them cannot be
+    planned, the step is a re-run.
+    """
+    if not any(map(_needs_digest, attempts)):
+        return rerun(run), NO_PLANS
+    requests = _pending_requests(run, attempts, is_single=len(connected) == 1)
+    options = PlanOptions(resend=requests)
+    with suppress(ReconcilerError, *SIGNALS):  # the writes must still be reported
+        targets = [target._replace(options=options) for target in identify(connected)]
+        plans = RunPlan(tuple(planned.result for planned in plan_all(targets, reviewed=True)))
+        if plans.problems:
+            # An apply by digest refuses all of them before the repair, and has another plan after.
+            _require_repair(attempts, plans)
+            return rerun(run), NO_PLANS
+        command = run.digest_command(plans, requests)
+        if command is None:
+            return None, NO_PLANS
+        return Step(command, _APPLY), plans
+    return rerun(run), NO_PLANS
+
+
+def _needs_digest(attempt: Attempt) -> bool:
+    """Return whether only an apply by digest continues."""
+    report, problem = attempt.report, attempt.result.problem
+    if isinstance(problem, StalePlanError | BlockedError):
+        return True
+    if problem is not None or report is None:
+        return False
+    # The rest of an apply by digest that broke off has another digest.
+    broke_off = report.needs_plan and not report.complete
+    return report.needs_review or bool(attempt.rotated) or broke_off
+
+
+def _pending_requests(run: Run, attempts: Iterable[Attempt], *, is_single: bool) -> tuple[str, ...]:
+    """Return the webhooks whose secrets are still to be sent, with those that the run requests."""
+    requests = set(run.resend)
+    for attempt in attempts:
+        target = attempt.organization.target
+        names = set(attempt.rotated)
+        if attempt.report is not None:
+            outcomes = attempt.report.outcomes
+            left = [item.operation for item in outcomes if not isinstance(item, Applied)]
+            names.update(resend.webhook for resend in resends(left))
+        # Another organization may have a webhook of this name, whose secret was not reviewed.
+        prefix = ""
+        if not is_single:
+            prefix = f"{subject_of_key(target).name or target.source.name}: "
+        requests.update(f"{prefix}{name}" for name in names)
+    return tuple(sorted(requests))
+
+
+def _require_repair(attempts: Iterable[Attempt], plans: RunPlan) -> None:
+    """Say in the hints that a digest needs the organizations that cannot be planned."""
+    broken = [
+        f"{quote(result.name)} ({result.problem.message})"
+        for result in plans.organizations
+        if result.problem is not None
+    ]
+    for attempt in attempts:
+        problem = attempt.result.problem
+        if problem is not None and _needs_digest(attempt):
+            names = shorten(broken, 3)
+            problem.hint = f"first repair {names}: a digest is of all organizations"
+
+
+def explained(attempt: Attempt) -> OrganizationResult[Report]:
+    """Return the result; it fails if reviewed operations were applied, and others are left."""
+    refusal, report, rotated = attempt.result.problem, attempt.result.value, attempt.rotated
+    if isinstance(refusal, NotReviewedError) and rotated:
+        report = attempt.report
+    if report is None or not (rotated or report.needs_review):
+        return attempt.result
+    reasons: list[tuple[str, str]] = []
+    if isinstance(refusal, NotReviewedError):
+        # The others ask for what the push did.
+        reasons += [(name, reason) for name, reason in refusal.reasons if name not in rotated]
+    problem = _review_problem(report, rotated, reasons)
+    # The same codes as for an apply of a saved plan (docs/guarantees.md).
+    written = ExitCode.STALE
+    if report.writes:
+        written = ExitCode.PARTIAL
+    problem.exit_code = report.exit_code or written
+    result = attempt.result._replace(problem=problem)
+    if refusal is None:
+        return result._replace(value=_without_request(report, rotated))
+    return result
+
+
+def _without_request(report: Report, rotated: Collection[str]) -> Report:
+    """Return a report whose reasons do not ask to increment what the push incremented."""
+    outcomes: list[Outcome] = []
+    for outcome in report.outcomes:
+        if isinstance(outcome, Skipped) and outcome.operation.name in rotated:
+            why = "a push changed its reference or `version` without an approved plan"
+            outcome = outcome._replace(message=why)
+        outcomes.append(outcome)
+    return report._replace(outcomes=tuple(outcomes))
+
+
+def _review_problem(
+    report: Report, rotated: Sequence[str], reasons: Sequence[tuple[str, str]]
+) -> NotReviewedError:
+    """Return the error for what was not applied; `rotated` are webhooks with unreviewed secrets."""
+    if rotated:
+        names = shorten([quote(name) for name in rotated], 3)
+        return UnreviewedRotationError(
+            f"a push changed a reference or `version` of {names} without an approved plan, "
+            "so this run did not send the secret, and no later plan approves it",
+            reasons=reasons,
+            hint="to have it reviewed, increment its `version` again",
+        )
+    left = plural(len(report.outcomes) - len(report.applied), "operation")
+    message = f"{left} not applied for lack of a review"
+    return NotReviewedError(message, hint="see the reasons of the rest")
+
+
+def can_continue(result: OrganizationResult[Report]) -> bool:
+    """Return whether another run may change something, also after a signal at the last write."""
+    report = result.value
+    if report is None or result.problem is not None or not report.complete:
+        return True
+    return Reason.LATER in {kept.reason for kept in report.plan.unapplied}
+
+
+def conclude(run: Run, ended: Ended) -> JobResult:
+    """Report a failure with the command to run next, or that former failures are resolved."""
+    ended = _after_check(run, ended)
+    result = ended.result
+    if ended.step is not None:
+        result = _with_hints(result, ended.step, ended.step.command)
+    if run.github is None:
+        return result
+    if result.exit_code is ExitCode.OK:
+        text = f"Resolved: {run.link} left nothing to apply."
+        warnings = _resolve_failures(run, run.github, ended, text)
+    else:
+        warnings = _report_failure(run, run.github, ended)
+    return replace(result, findings=[*result.findings, *warnings])
+
+
+def _after_check(run: Run, ended: Ended) -> Ended:
+    """Return the end; if files are invalid, the next step is to check them."""
+    problems = [ended.result.problem]
+    if ended.result.report is not None:
+        problems += [result.problem for result in ended.result.report.organizations]
+    invalid = [
+        problem
+        for problem in problems
+        if problem is not None and problem.code == ConfigurationError.code
+    ]
+    if not invalid:
+        return ended
+    for problem in invalid:
+        # An input of the run is no mistake in a file.
+        if any(finding.rule == "unknown-resend" for finding in problem.findings):
+            problem.hint = "start a new run with the right `resend-secret`"
+    # What has a hint, such as a renamed file, is solved by that: a check of the files is not.
+    if any(problem.hint for problem in invalid):
+        return ended._replace(step=None)
+    # A re-run of the same commit cannot fix its files.
+    return ended._replace(step=Step(_validate_command(run), _CHECK))
+
+
+def _validate_command(run: Run) -> str:
+    """Return the command that checks the files with the settings of the workflow."""
+    options = [("--allow-secret", reference) for reference in run.inputs.allow_secrets]
+    options += [("--policy", path) for path in run.inputs.policies]
+    options += [("-f", path) for path in run.paths]
+    return shlex.join(["webhooks", "validate", "--strict", *chain.from_iterable(options)])
+
+
+def _with_hints(result: JobResult, step: Step, command: str) -> JobResult:
+    """Return the result whose problems have the step in their hints, with a text as its command."""
+
+    def with_hint(problem: ReconcilerError | None) -> ReconcilerError | None:
+        if problem is None:
+            return None
+        hint = problem.hint
+        if not hint:
+            return problem.with_hint(command)
+        # On GitHub no user typed a command that could be run again.
+        if RUN_AGAIN in hint and step.purpose != _APPLY:
+            return problem.with_hint(hint.replace(RUN_AGAIN, f"run: {command}"))
+        return problem.with_hint(f"{hint}; {step.purpose.lead}: {command}")
+
+    report = result.report
+    if report is not None:
+        organizations = [
+            organization._replace(problem=with_hint(organization.problem))
+            for organization in report.organizations
+        ]
+        report = report._replace(organizations=tuple(organizations))
+    return replace(result, problem=with_hint(result.problem), report=report)
+
+
+def _resolve_failures(
+    run: Run, github: GitHub, ended: Ended, text: str, *, kept: Collection[str] = ()
+) -> list[Finding]:
+    """Close the issues of resolved failures, and replace the text of comments about them.
+
+    Those with the codes `kept` stay.
+    """
+    warnings: list[Finding] = []
+
+    def is_resolved(post: Post) -> bool:
+        return post.marker.code not in kept and _is_resolved(run, post, ended)
+
+    with reporting(warnings, "could not close an issue"):
+        issues = github.open_issues()
+        not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]
+        resolved = [issue for issue in issues if is_resolved(issue)]
+        github.close_issues([*resolved, *not_run], text)
+    with reporting(warnings, "could not edit a comment"):
+        for post in chain.from_iterable(pull.comments for pull in ended.pulls):
+            if is_resolved(post):
+                # With this code, the next failure is a new comment, which notifies.
+                marker = post.marker._replace(code=RESOLVED)
+                github.comment(post.number, marker, f"{text}\n", [post])
+    return warnings
+
+
+def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
+    """Return whether this run resolves or replaces the failure that a comment or issue reports.
+
+    Also one of another environment, if all of its failed organizations have moved to this one.
+    """
+    if not run.is_failure(post):
+        return False
+    if post.marker.environment != run.environment and not _all_in(post, ended.organizations):
+        return False
+    if post.marker.code != UnreviewedRotationError.code:
+        return True
+    # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
+    # The failure does not name the webhooks; only a run that was given its plan sends all of them.
+    return run.expect_digest is not None and _all_in(post, ended.sent)
+
+
+def _all_in(post: Post, organizations: Sequence[Subject]) -> bool:
+    """Return whether the organizations of a failure are known, and all among these."""
+    failed = post.marker.subjects
+    return bool(failed) and all(any(map(subject.is_same, organizations)) for subject in failed)
+
+
+def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
+    """Comment on the newest pull request with pending operations, else on the newest one.
+
+    If there is none, or it cannot be commented on, open an issue: once for each code. An existing
+    comment or issue is updated, which sends no notification.
+    """
+    warnings: list[Finding] = []
+    reason = ended.result.reason
+    if ended.has_rotated:
+        reason = UnreviewedRotationError.code
+    marker = run.marker(MarkerKind.FAILURE)._replace(code=reason, subjects=ended.subjects)
+    text = _failure_text(run, ended)
+    # A run with a report lists whatever is left, so an earlier reason and its command are outdated.
+    if ended.result.report is not None:
+        replaced = f"Replaced: {run.link} failed for another reason, `{reason}`."
+        kept = (reason, UnreviewedRotationError.code)
+        warnings += _resolve_failures(run, github, ended, replaced, kept=kept)
+    # The deadline of the run may be what failed.
+    github.extend_deadline(_REPORT_SECONDS)
+    with reporting(warnings, "could not comment on the pull request"):
+        pull = ended.pending or next(iter(ended.pulls), None) or _newest_merged(run, github)
+        if pull is not None:
+            github.comment(pull.number, marker, text, find_posts(pull.comments, marker))
+            return warnings
+    github.extend_deadline(_REPORT_SECONDS)
+    with reporting(warnings, "could not open or update the failure issue"):
+        title = run.title(f"apply failed ({reason})")
+        github.issue(title, marker, text, find_posts(github.open_issues(), marker))
+    return warnings
+
+
+def _failure_text(run: Run, ended: Ended) -> str:
+    """Return why nothing or not everything was applied, and what to do next, as Markdown."""
+    result, step = ended.result, ended.step
+    head = "" if result.problems else f"### Failed: `{result.reason}`\n\n"
+    end = f"\nThis is not retried automatically. See {run.link}."
+    if step is not None:
+        result = _with_hints(result, step, "the command below")
+        end += f" To {step.purpose.heading}:\n\n{code_block(step.command)}\n"
+    # The command must be complete: the report gets what room is left.
+    room = MAX_COMMENT_LENGTH - len(head) - len(end)
+    return head + result.render("markdown", room) + end
+
+
+def _newest_merged(run: Run, github: GitHub) -> Pull | None:
+    """Return the newest merged pull request with its comments, if possible of this checkout."""
+    pulls, _ = github.merged_pulls(run.branch)
+    commits: Collection[str] = ()
+    # Without the history, a comment on the newest one is better than none.
+    with suppress(UsageError):
+        commits = history(run)
+    contained = [pull for pull in pulls if pull.merge_commit in commits]
+    for pull in contained or pulls:
+        return pull._replace(comments=github.comments(pull.number))
+    return None
