@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import (
@@ -73,27 +74,56 @@ _ALLOW_DELETES: Final = "--allow-deletes"
 _ORGANIZATION: Final = "--organization"
 
 _Reasons: TypeAlias = Mapping[int, tuple[str, str]]
+"""Code and reason of operations that are not applied, by index in the complete plan."""
 _Withhold: TypeAlias = Callable[[Plan, Live, Gathered], _Reasons]
-"""Returns the operations of a plan that must not be applied: code and reason, by index."""
+"""Returns the operations of a plan that must not be applied."""
+
+
+class _Options(NamedTuple):
+    """How a run is applied, as for `apply_all`; `reviewed` means by a review or a digest."""
+
+    reviewed: bool
+    expect_digest: str | None
+    allow_deletes: int | None
+    values: bool
+    keep_going: bool
+
+
+class _Refused(NamedTuple):
+    """An organization that is not applied, and why."""
+
+    planned: Planned
+    problem: ReconcilerError
+
+    @property
+    def result(self) -> OrganizationResult[Plan]:
+        """Return the result without a plan to apply."""
+        return self.planned.result._replace(value=None, problem=self.problem)
 
 
 class _Ready(NamedTuple):
-    """What an apply does in one organization: the part of its plan that is applied.
+    """What an apply does in one organization: `plan` is the part of its `complete` plan to apply.
 
-    `skipped` are code and reason for the other operations, by index in the complete plan.
-    `expects_digest` means that the complete plan was approved by its digest, `allows_deletes` that
-    all deletes of the run were allowed by their number.
+    `skipped` are the reasons for the other operations.
     """
 
-    target: Target
+    planned: Planned
     connection: Connection
     gathered: Gathered
     live: Live
     complete: Plan
     plan: Plan
-    skipped: Mapping[int, tuple[str, str]]
-    expects_digest: bool = False
-    allows_deletes: bool = False
+    skipped: _Reasons = MappingProxyType({})
+
+    @property
+    def target(self) -> Target:
+        """Return the organization with its files."""
+        return self.planned.target
+
+    @property
+    def result(self) -> OrganizationResult[Plan]:
+        """Return the result with the plan to apply."""
+        return self.planned.result._replace(value=self.plan)
 
     @property
     def unreviewed(self) -> list[tuple[str, str]]:
@@ -106,6 +136,18 @@ class _Ready(NamedTuple):
         return [
             (operation.name, f"{one_line(operation)}: {reason}") for operation, reason in operations
         ]
+
+    def without(self, reasons: _Reasons) -> _Ready:
+        """Return the same without more operations."""
+        skipped = {**self.skipped, **reasons}
+        applied = [index for index in range(len(self.complete.operations)) if index not in skipped]
+        plan = self.complete.select(applied)
+        shown = self.plan
+        plan = plan._replace(notes=shown.notes, values=shown.values, blocked=shown.blocked)
+        return self._replace(plan=plan, skipped=skipped)
+
+
+_Part: TypeAlias = _Ready | _Refused
 
 
 def apply(
@@ -180,26 +222,26 @@ def apply_all(
     if expect_digest is not None:
         check_digest(expect_digest)
     reviewed = expect_digest is not None or any(target.review is not None for target in targets)
+    options = _Options(reviewed, expect_digest, allow_deletes, values, keep_going)
     planned = plan_all(targets, allow_deletes=allow_deletes, writing=True, reviewed=reviewed)
     planned = tuple(map(label, planned))
-    complete = RunPlan(tuple(part.result for part in planned))
+    complete = RunPlan(tuple(organization.result for organization in planned))
     digest = complete.digest
     if expect_digest is not None:
         # The digest covers all organizations, so one without a plan stops the others.
         if complete.problems:
             return _not_started(complete, targets[0])
         _require_digest(complete, expect_digest, planned[0].target)
-    approve = expect_digest is not None
     # First all of them: nothing is written while another organization may stop the run.
-    prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
-    prepared = _require_reviewed(prepared)
-    ready = _judged(planned, prepared, allow_deletes, keep_going=keep_going)
-    ready = _without_moves(planned, ready)
-    to_apply = RunPlan(tuple(map(_to_apply, planned, ready)), digest)
+    parts = [_prepared(organization, withhold, options) for organization in planned]
+    parts = _require_reviewed(parts)
+    parts = _judged(parts, options)
+    parts = _without_moves(parts)
+    to_apply = RunPlan(tuple(part.result for part in parts), digest)
     if to_apply.problems and not keep_going:
         return _not_started(to_apply, targets[0])
     _require_confirmation(to_apply, confirm)
-    return _carry_out(ready, to_apply, digest, reviewed=reviewed, keep_going=keep_going)
+    return _carry_out(parts, to_apply, options)
 
 
 def _not_started(run: RunPlan, target: Target) -> RunReport:
@@ -220,13 +262,6 @@ def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> N
         )
 
 
-def _to_apply(planned: Planned, ready: _Ready | ReconcilerError) -> OrganizationResult[Plan]:
-    """Return the part of an organization's plan that is applied, or why none is."""
-    if isinstance(ready, _Ready):
-        return planned.result._replace(value=ready.plan)
-    return planned.result._replace(value=None, problem=ready)
-
-
 def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
     """Yield the problems of a run; the other organizations were not started, or are unchanged."""
     for result in run.organizations:
@@ -238,63 +273,94 @@ def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
         yield OrganizationResult(result.name, result.files, report, result.problem)
 
 
-def _prepared(
-    planned: Planned, withhold: _Withhold, *, approve: bool, values: bool
-) -> _Ready | ReconcilerError:
-    """Return the part of a plan that is applied, or why none is.
-
-    `approve` means that the complete plan was reviewed.
-    """
+def _prepared(planned: Planned, withhold: _Withhold, options: _Options) -> _Part:
+    """Return the part of a plan that is reviewed and not withheld, or why none is applied."""
     if planned.problem is not None:
-        return planned.problem
-    target, connection = planned.target, planned.target.connection
-    gathered, live, complete = planned.gathered, planned.live, planned.plan
+        return _Refused(planned, planned.problem)
+    connection, gathered = planned.target.connection, planned.gathered
+    live, complete = planned.live, planned.plan
     assert connection is not None
     assert gathered is not None
     assert live is not None
     assert complete is not None
     if live.organization.maintenance:
-        return MaintenanceError(
+        problem = MaintenanceError(
             f"organization {live.organization.name!r} is in maintenance: nothing can be changed",
             hint="try again after the maintenance; `webhooks plan` still works",
         )
-    is_reviewed = approve or target.review is not None
-    if is_reviewed and not values:
+        return _Refused(planned, problem)
+    review = planned.target.review
+    if options.expect_digest is not None:
+        review = approve_all(complete)
+    if review is not None and not options.values:
         complete = values_apart(complete, cache(partial(committed_hosts, gathered)))
     # `complete` stays for the report, which lists also what is skipped.
-    plan = complete
-    skipped: dict[int, tuple[str, str]] = {}
-    review = approve_all(complete) if approve else target.review
+    part = _Ready(planned, connection, gathered, live, complete, plan=complete)
     if review is not None:
-        # The caller records the resends of `options.reviewed`, so that each is sent once.
-        repeats = not target.options.reviewed
         try:
-            plan, unreviewed = _reviewed(
-                complete, review, _plan_command(target), values=values, repeats=repeats
-            )
+            part = _reviewed(part, review, options)
         except ReconcilerError as problem:
-            return problem
-        skipped = {index: (NOT_REVIEWED, reason) for index, reason in unreviewed.items()}
+            return _Refused(planned, problem)
     withheld = withhold(complete, live, gathered)
-    if withheld:
-        skipped |= withheld
-        applied = [index for index in range(len(complete.operations)) if index not in skipped]
-        plan = complete.select(applied)._replace(notes=plan.notes)
-    return _Ready(target, connection, gathered, live, complete, plan, skipped, approve)
+    return part.without(withheld) if withheld else part
 
 
-def _require_reviewed(
-    prepared: Sequence[_Ready | ReconcilerError],
-) -> list[_Ready | ReconcilerError]:
-    """Return the same; if nothing is applied, with the problem of each that lacks a review."""
-    parts = [part for part in prepared if isinstance(part, _Ready)]
-    if any(part.plan.operations for part in parts):
-        return list(prepared)
-    return [_or_not_reviewed(part) if isinstance(part, _Ready) else part for part in prepared]
+def _reviewed(part: _Ready, review: Review, options: _Options) -> _Ready:
+    """Return the reviewed part of a plan. Raises StalePlanError."""
+    command, complete = _plan_command(part.target), part.complete
+    comparison = compare_with_review(
+        complete, review, allow_value_changes=options.values, names_base=bool(command)
+    )
+    if comparison.stale:
+        hint = "the review shows other operations for these webhooks"
+        if command:
+            hint += f": run `{command}`, and have the new plan reviewed"
+        raise StalePlanError(
+            "the plan has changed since it was reviewed; nothing was written",
+            differences=[f"now: {_with_destination(stale)}" for stale in comparison.stale],
+            hint=hint,
+        )
+    # Operations on webhooks that the review does not mention: another change was merged since.
+    notes = [
+        warning(NOT_REVIEWED, f"not applied: {one_line(complete.operations[index])}: {reason}")
+        for index, reason in comparison.unreviewed.items()
+    ]
+    # The caller records the resends of `options.reviewed`, so that each is sent once.
+    repeats = not part.target.options.reviewed
+    not_shown = complete.fields_not_shown
+    if repeats and any((resend.id, resend.field) in not_shown for resend in review.resends):
+        resent = "every apply of this review resends its secrets, because CloudTruth does not show "
+        notes.append(note("resent-each-time", f"{resent}whether they were sent"))
+    left_out = tuple(
+        operation
+        for index, operation in enumerate(complete.operations)
+        if index in comparison.values and isinstance(operation, Update)
+    )
+    plan = complete._replace(notes=(*complete.notes, *notes), values=left_out)
+    skipped = {index: (NOT_REVIEWED, why) for index, why in comparison.unreviewed.items()}
+    return part._replace(plan=plan).without(skipped)
 
 
-def _or_not_reviewed(part: _Ready) -> _Ready | NotReviewedError:
-    """Return the same, or the problem of an organization with operations that lack a review."""
+def _with_destination(stale: Operation | Kept) -> str:
+    """Return a stale operation with the live destination, which may be all that has changed."""
+    match stale:
+        case Create():
+            return one_line(stale)
+        case Kept():
+            live = stale.webhooks[0]
+        case _:
+            live = stale.before
+    return f"{one_line(stale)}, currently {prose(live.destination)}"
+
+
+def _require_reviewed(parts: Sequence[_Part]) -> list[_Part]:
+    """Return the same; if nothing is applied, refuse each that has operations without a review."""
+    if any(isinstance(part, _Ready) and part.plan.operations for part in parts):
+        return list(parts)
+    return [_require_one_reviewed(part) if isinstance(part, _Ready) else part for part in parts]
+
+
+def _require_one_reviewed(part: _Ready) -> _Part:
     unreviewed = part.unreviewed
     if not unreviewed:
         return part
@@ -306,11 +372,12 @@ def _or_not_reviewed(part: _Ready) -> _Ready | NotReviewedError:
     # `webhooks ci` has no such option.
     if values and command:
         hint += f"; --yes also sends: {values}"
-    return NotReviewedError(
+    problem = NotReviewedError(
         "none of the remaining operations was reviewed; nothing was written",
         reasons=unreviewed,
         hint=hint,
     )
+    return _Refused(part.planned, problem)
 
 
 def _plan_command(target: Target, deletes: int = 0, organizations: Sequence[str] = ()) -> str:
@@ -333,90 +400,103 @@ def _plan_command(target: Target, deletes: int = 0, organizations: Sequence[str]
     return shlex.join(["webhooks", "plan", *words])
 
 
-def _judged(
-    planned: Sequence[Planned],
-    prepared: Sequence[_Ready | ReconcilerError],
-    allow_deletes: int | None,
-    *,
-    keep_going: bool,
-) -> list[_Ready | ReconcilerError]:
-    """Return the same, with the problem of each organization that is blocked or lacks a secret.
+def _judged(parts: Sequence[_Part], options: _Options) -> list[_Part]:
+    """Return the same; refuse each organization that is blocked or lacks a secret.
 
     The guards are judged on what would be applied.
     """
     # Skipped deletes do not count. Those of organizations that are not applied can come later.
-    plans = [part.plan for part in prepared if isinstance(part, _Ready)]
+    plans = [part.plan for part in parts if isinstance(part, _Ready)]
     later_deletes = sum(
-        max_later_deletes(organization.target.max_deletes, organization.plan)
-        for organization, part in zip(planned, prepared, strict=True)
-        if not isinstance(part, _Ready)
+        max_later_deletes(part.planned.target.max_deletes, part.planned.plan)
+        for part in parts
+        if isinstance(part, _Refused)
     )
-    findings = guard_all(plans, allow_deletes, later_deletes=later_deletes, keep_going=keep_going)
+    findings = guard_all(
+        plans, options.allow_deletes, later_deletes=later_deletes, keep_going=options.keep_going
+    )
     blocked = iter(findings)
-    judged: list[_Ready | ReconcilerError] = []
-    for part in prepared:
+    judged: list[_Part] = []
+    for part in parts:
         if isinstance(part, _Ready):
-            plan = part.plan._replace(blocked=next(blocked))
-            part = part._replace(plan=plan, allows_deletes=allow_deletes is not None)
-            try:
-                _require_secrets(part)
-                if part.plan.blocked:
-                    command = _plan_command(part.target)
-                    raise BlockedError(
-                        "the plan is blocked: nothing was written",
-                        findings=part.plan.blocked,
-                        hint=f"run `{command}` to see the plan" if command else None,
-                    )
-            except ReconcilerError as problem:
-                judged.append(problem)
+            part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
+            problem = _missing_secrets(part) or _blocked(part)
+            if problem is not None:
+                judged.append(_Refused(part.planned, problem))
                 continue
         judged.append(part)
     return judged
 
 
-def _without_moves(
-    planned: Sequence[Planned], ready: Sequence[_Ready | ReconcilerError]
-) -> list[_Ready | ReconcilerError]:
+def _blocked(part: _Ready) -> BlockedError | None:
+    if not part.plan.blocked:
+        return None
+    command = _plan_command(part.target)
+    return BlockedError(
+        "the plan is blocked: nothing was written",
+        findings=part.plan.blocked,
+        hint=f"run `{command}` to see the plan" if command else None,
+    )
+
+
+def _missing_secrets(part: _Ready) -> UnresolvedSecretsError | None:
+    """Return the problem of a plan that sends a secret without a value."""
+    gathered = part.gathered
+    # Only what is sent needs a value: an unchanged webhook may have a secret that is not set here.
+    missing = {use.reference for use in part.plan.secrets} - frozenset(gathered.secrets)
+    if not missing:
+        return None
+    # A variable has no version, so each is named once.
+    names = {str(reference.unversioned) for reference in missing}
+    unresolved = [
+        (reference, finding)
+        for reference, findings in gathered.problems.items()
+        for finding in findings
+        if reference in missing and finding.severity is Severity.ERROR
+    ]
+    return UnresolvedSecretsError(
+        f"required secrets are not available: {', '.join(sorted(names))}; nothing was written",
+        findings=located(unresolved, gathered.checked),
+        hint=f"set them, then {RUN_AGAIN}",
+    )
+
+
+def _without_moves(parts: Sequence[_Part]) -> list[_Part]:
     """Return the same, without deletes of webhooks that may move to one that does not create them.
 
     Its own files declare them, so until it is applied, they would be live nowhere.
     """
+    # The organizations that do not create a webhook, by its name and file.
     awaited: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for organization, part in zip(planned, ready, strict=True):
-        for webhook in _not_created(organization, part):
+    for part in parts:
+        for webhook in _not_created(part):
             file = webhook.position.file if webhook.position else webhook.file
-            awaited[webhook.name][file] = organization.result.name
-    return [_without_moved(part, awaited) if isinstance(part, _Ready) else part for part in ready]
+            awaited[webhook.name][file] = part.planned.result.name
+    return [_without_moved(part, awaited) if isinstance(part, _Ready) else part for part in parts]
 
 
-def _not_created(organization: Planned, part: _Ready | ReconcilerError) -> Iterable[Webhook]:
+def _not_created(part: _Part) -> Sequence[Webhook]:
     """Return the webhooks of an organization that is not applied, or whose creates are skipped."""
-    if not isinstance(part, _Ready):
-        return organization.target.checked.desired.webhooks
+    if isinstance(part, _Refused):
+        return part.planned.target.checked.desired.webhooks
     skipped = (part.complete.operations[index] for index in part.skipped)
     return [operation.after for operation in skipped if isinstance(operation, Create)]
 
 
 def _without_moved(part: _Ready, awaited: Mapping[str, Mapping[str, str]]) -> _Ready:
-    """Return the same without the deletes of webhooks that others declare.
-
-    `awaited` has their organizations by name and file.
-    """
-    loaded, skipped = part.target.checked.loaded, dict(part.skipped)
+    loaded = part.target.checked.loaded
+    reasons: dict[int, tuple[str, str]] = {}
     for index, operation in enumerate(part.complete.operations):
-        if not isinstance(operation, Delete) or operation.reason is Reason.DUPLICATE:
+        if index in part.skipped or not isinstance(operation, Delete):
+            continue
+        if operation.reason is Reason.DUPLICATE:
             continue
         for file, organization in awaited.get(operation.name, {}).items():
             # What a shared file declares did not move.
             if file not in loaded.documents and file not in loaded.parents:
                 reason = f"{organization} declares it, but is not applied: it would be live nowhere"
-                skipped.setdefault(index, ("after-failure", reason))
-    if len(skipped) == len(part.skipped):
-        return part
-    applied = [index for index in range(len(part.complete.operations)) if index not in skipped]
-    plan = part.complete.select(applied)
-    plan = plan._replace(notes=part.plan.notes, values=part.plan.values, blocked=part.plan.blocked)
-    return part._replace(plan=plan, skipped=skipped)
+                reasons.setdefault(index, ("after-failure", reason))
+    return part.without(reasons) if reasons else part
 
 
 def _require_digest(run: RunPlan, expected: str, target: Target) -> None:
@@ -445,53 +525,55 @@ def _require_digest(run: RunPlan, expected: str, target: Target) -> None:
         )
 
 
-def _carry_out(
-    ready: Sequence[_Ready | ReconcilerError],
-    run: RunPlan,
-    digest: str,
-    *,
-    reviewed: bool,
-    keep_going: bool,
-) -> RunReport:
+def _carry_out(parts: Sequence[_Part], run: RunPlan, options: _Options) -> RunReport:
     """Apply the organizations in their order.
 
     A signal, an internal error and, unless `keep_going`, a failure end the run.
     """
     results = list(_as_reports(run))
-    parts = [(index, part) for index, part in enumerate(ready) if isinstance(part, _Ready)]
-    if not parts:
-        return RunReport(tuple(results), digest)
+    ready = [(index, part) for index, part in enumerate(parts) if isinstance(part, _Ready)]
+    if not ready:
+        return RunReport(tuple(results), run.digest)
     is_ended = False
     # One handler for the run: a signal between two organizations must not be forgotten.
-    with parts[0][1].connection.stop as stop:
-        for index, part in parts:
+    with ready[0][1].connection.stop as stop:
+        for index, part in ready:
             # After the end, only an organization that nothing is written to is still reported.
             if is_ended and part.plan.operations:
                 continue
             if part.plan.operations:
-                part.connection.watcher.applying(results[index].name, index + 1, len(ready))
-            result = _applied(part, results[index], stop, reviewed=reviewed, count=len(ready))
+                part.connection.watcher.applying(results[index].name, index + 1, len(parts))
+            results[index] = _applied(part, results[index], stop, options, len(parts))
             is_signal = stop.requested() is not None
-            is_ended = is_ended or is_signal or _ends_run(result, keep_going)
-            results[index] = result
+            is_ended = is_ended or is_signal or _ends_run(results[index], options)
         stopped = stop.requested()
     # A signal after the last write changes nothing: the run is complete.
     if all(exit_code_of(result) is ExitCode.OK for result in results):
         stopped = None
-    target = parts[0][1].target
-    command = _plan_command(target)
-    finish = ""
-    # After a commit, --base HEAD is another revision, and what is left of a rotation is not sent.
-    options = target.checked.inputs.apply_options or ()
-    if "--base" in options and not reviewed:
-        finish = shlex.join(["webhooks", "apply", *options])
-    confirmed = tuple(
-        len(result.value.operations) if result.value else 0 for result in run.organizations
+    target = ready[0][1].target
+    return RunReport(
+        tuple(results),
+        run.digest,
+        stopped,
+        plan_command=_plan_command(target),
+        finish_command=_finish_command(target, options),
+        confirmed=tuple(
+            0 if result.value is None else len(result.value.operations)
+            for result in run.organizations
+        ),
     )
-    return RunReport(tuple(results), digest, stopped, command, finish, confirmed)
 
 
-def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:
+def _finish_command(target: Target, options: _Options) -> str:
+    """Return the command that applies what is left, if the same one does not."""
+    words = target.checked.inputs.apply_options or ()
+    # After a commit, --base HEAD is another revision, and what is left of a rotation is not sent.
+    if "--base" in words and not options.reviewed:
+        return shlex.join(["webhooks", "apply", *words])
+    return ""
+
+
+def _ends_run(result: OrganizationResult[Report], options: _Options) -> bool:
     """Return whether no further organization is applied after this one."""
     code = exit_code_of(result)
     report = result.value
@@ -499,20 +581,15 @@ def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:
     lacks_review = report is not None and report.problem is None and report.needs_review
     if code is ExitCode.OK or lacks_review:
         return False
-    return code is ExitCode.BUG or not keep_going
+    return code is ExitCode.BUG or not options.keep_going
 
 
 def _applied(
-    part: _Ready,
-    result: OrganizationResult[Report],
-    stop: Stop,
-    *,
-    reviewed: bool,
-    count: int,
+    part: _Ready, result: OrganizationResult[Report], stop: Stop, options: _Options, count: int
 ) -> OrganizationResult[Report]:
     """Apply one of `count` organizations, and return its report or its problem."""
     try:
-        return result._replace(value=_apply_one(part, stop, reviewed=reviewed))
+        return result._replace(value=_apply_one(part, stop, options))
     except ReconcilerError as problem:
         return result._replace(problem=problem)
     except Exception as error:
@@ -522,7 +599,7 @@ def _applied(
         return result._replace(problem=InternalError.of(error))
 
 
-def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
+def _apply_one(part: _Ready, stop: Stop, options: _Options) -> Report:
     """Apply one organization. Raises the errors of `execute`, and of an unreachable server."""
     connection = part.connection
     # An organization before this one may have found out that the server is gone.
@@ -537,17 +614,17 @@ def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
         workers=connection.workers,
         stop=stop,
         watcher=connection.watcher,
-        reviewed=reviewed,
+        reviewed=options.reviewed,
         planned=part.live.webhooks,
     )
     # Hundreds of organizations would otherwise keep a connection each until the end.
     connection.disconnect()
-    if reviewed:
+    if options.reviewed:
         outcomes = map(_with_values, report.outcomes, part.plan.digests)
         report = report._replace(outcomes=tuple(outcomes))
-    report = _completed(report, part.complete, part.skipped)
+    report = _completed(report, part)
     has_deleted = any(isinstance(outcome.operation, Delete) for outcome in report.applied)
-    if part.expects_digest or (part.allows_deletes and has_deleted):
+    if options.expect_digest is not None or (options.allow_deletes is not None and has_deleted):
         # What is left has another digest and fewer deletes, so the same command may be refused.
         report = report._replace(needs_plan=True)
     with suppress(Exception):  # positions are for display only
@@ -557,92 +634,19 @@ def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
     return report
 
 
-def _reviewed(
-    plan: Plan, review: Review, command: str, *, values: bool, repeats: bool
-) -> tuple[Plan, Mapping[int, str]]:
-    """Return the reviewed part of a plan, and why the rest is skipped, by index in the plan.
-
-    `repeats` means that each apply of the review plans its resends. Raises StalePlanError;
-    `command` shows the plan.
-    """
-    comparison = compare_with_review(
-        plan, review, allow_value_changes=values, names_base=bool(command)
-    )
-    if comparison.stale:
-        raise StalePlanError(
-            "the plan has changed since it was reviewed; nothing was written",
-            differences=[f"now: {_with_destination(stale)}" for stale in comparison.stale],
-            hint="the review shows other operations for these webhooks"
-            + (f": run `{command}`, and have the new plan reviewed" if command else ""),
-        )
-    reviewed = plan.select(comparison.reviewed)
-    # Operations on webhooks that the review does not mention: another change was merged since.
-    notes = [
-        warning(NOT_REVIEWED, f"not applied: {one_line(plan.operations[index])}: {reason}")
-        for index, reason in comparison.unreviewed.items()
-    ]
-    not_shown = plan.fields_not_shown
-    if repeats and any((resend.id, resend.field) in not_shown for resend in review.resends):
-        resent = "every apply of this review resends its secrets, because CloudTruth does not show "
-        notes.append(note("resent-each-time", f"{resent}whether they were sent"))
-    left_out = tuple(
-        operation
-        for index, operation in enumerate(plan.operations)
-        if index in comparison.values and isinstance(operation, Update)
-    )
-    reviewed = reviewed._replace(notes=(*reviewed.notes, *notes), values=left_out)
-    return reviewed, comparison.unreviewed
-
-
-def _with_destination(stale: Operation | Kept) -> str:
-    """Return a stale operation with the live destination, which may be all that has changed."""
-    match stale:
-        case Create():
-            return one_line(stale)
-        case Kept():
-            live = stale.webhooks[0]
-        case _:
-            live = stale.before
-    return f"{one_line(stale)}, currently {prose(live.destination)}"
-
-
-def _require_secrets(part: _Ready) -> None:
-    """Raise UnresolvedSecretsError if the plan sends a secret that has no value."""
-    gathered = part.gathered
-    # Only what is sent needs a value: an unchanged webhook may have a secret that is not set here.
-    missing = {use.reference for use in part.plan.secrets} - frozenset(gathered.secrets)
-    if not missing:
-        return
-    # A variable has no version, so each is named once.
-    names = {str(reference.unversioned) for reference in missing}
-    unresolved = [
-        (reference, finding)
-        for reference, findings in gathered.problems.items()
-        for finding in findings
-        if reference in missing and finding.severity is Severity.ERROR
-    ]
-    raise UnresolvedSecretsError(
-        f"required secrets are not available: {', '.join(sorted(names))}; nothing was written",
-        findings=located(unresolved, gathered.checked),
-        hint=f"set them, then {RUN_AGAIN}",
-    )
-
-
-def _completed(
-    report: Report, complete_plan: Plan, skipped: Mapping[int, tuple[str, str]]
-) -> Report:
+def _completed(report: Report, part: _Ready) -> Report:
     """Return the report of the complete plan, with excluded operations as skipped."""
-    if not skipped:
+    if not part.skipped:
         return report
     applied = iter(report.outcomes)
     outcomes: list[Outcome] = []
-    for index, operation in enumerate(complete_plan.operations):
-        if index in skipped:
-            code, message = skipped[index]
+    for index, operation in enumerate(part.complete.operations):
+        if index in part.skipped:
+            code, message = part.skipped[index]
             outcomes.append(Skipped(operation=operation, code=code, message=message))
         else:
             outcomes.append(next(applied))
-    return report._replace(plan=complete_plan, outcomes=tuple(outcomes))
+    return report._replace(plan=part.complete, outcomes=tuple(outcomes))
 
 
 def _with_values(outcome: Outcome, digests: Sequence[OperationDigest]) -> Outcome:
