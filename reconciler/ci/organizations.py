@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
@@ -187,24 +186,11 @@ def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
     results = [organization.result for organization in planned]
     # Apply has a job for each environment, whose guards see only its deletes.
     for indexes in by_environment(run, planned).values():
-        parts = judged([planned[index] for index in indexes], run.allow_deletes)
+        # The workflows have no options.
+        parts = judged([planned[index] for index in indexes], run.allow_deletes, has_option=False)
         for index, part in zip(indexes, parts, strict=True):
             results[index] = part.result
-            if part.plan is not None:
-                blocked = tuple(map(_without_option, part.plan.blocked))
-                results[index] = part.result._replace(value=part.plan._replace(blocked=blocked))
     return RunPlan(tuple(results))
-
-
-def _without_option(finding: Finding) -> Finding:
-    """Return the finding of a guard with an edit in place of the option of the command line."""
-    edit = "declare the webhooks `state: absent`"
-    if finding.rule == "too-many-deletes":
-        edit = "raise limits.max_deletes"
-    # Some have an edit already, as the other choice.
-    hint = re.sub(r"add --allow-deletes \d+, or ", "", finding.hint or "")
-    hint = re.sub(r"add --allow-deletes \d+", edit, hint)
-    return finding._replace(hint=hint)
 
 
 def matrix(run: Run) -> JobResult:

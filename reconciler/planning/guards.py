@@ -44,6 +44,7 @@ def guard_all(
     *,
     later_deletes: int = 0,
     keep_going: bool = False,
+    has_option: bool = True,
 ) -> list[tuple[Finding, ...]]:
     """Return the findings that block each plan of a run.
 
@@ -52,11 +53,13 @@ def guard_all(
     each organization is limited, and all of those together whose files have no limit.
     `later_deletes` is the sum of `max_later_deletes` of the organizations that are not applied now.
     With `keep_going`, plans that are not blocked are applied, so only the others' deletes are left.
+    Hints name only edits of files where no command `has_option` --allow-deletes.
     """
     total = sum(plan.counted_deletes for plan in plans)
     if allow_deletes == total:
         return [()] * len(plans)
-    blocked = _guarded(plans, total, later_deletes)
+    option = f"add --allow-deletes {total}" if has_option else ""
+    blocked = _guarded(plans, option, later_deletes)
     if allow_deletes is not None:
         # What an incomplete apply left may need no permission.
         if any(blocked) or allow_deletes < total:
@@ -64,21 +67,22 @@ def guard_all(
         return blocked
     if keep_going:
         left = sum(plan.counted_deletes for plan, why in zip(plans, blocked, strict=True) if why)
-        blocked = _guarded(plans, left, later_deletes)
+        option = f"add --allow-deletes {left}" if has_option else ""
+        blocked = _guarded(plans, option, later_deletes)
     return blocked
 
 
-def _guarded(plans: Sequence[Plan], total: int, later_deletes: int) -> list[tuple[Finding, ...]]:
-    """Return what blocks each plan without permission; hints name `total` as the number of it."""
+def _guarded(plans: Sequence[Plan], option: str, later_deletes: int) -> list[tuple[Finding, ...]]:
+    """Return what blocks each plan without permission; hints name the `option`, if any."""
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
     together: tuple[Finding, ...] = ()
     if len(plans) > 1 or later_deletes:
-        together = tuple(_too_many_together(unlimited, total, later_deletes))
+        together = tuple(_too_many_together(unlimited, option, later_deletes))
     blocked = []
     for plan in plans:
         others = together if plan in unlimited else ()
-        blocked.append((*_guard(plan, total), *others))
+        blocked.append((*_guard(plan, option), *others))
     return blocked
 
 
@@ -110,7 +114,7 @@ def _other_number(
 
 
 def _too_many_together(
-    unlimited: Sequence[Plan], total: int, later_deletes: int
+    unlimited: Sequence[Plan], option: str, later_deletes: int
 ) -> Iterator[Finding]:
     """Yield a finding if the organizations without a limit have too many deletes together."""
     numbers = [plan.counted_deletes for plan in unlimited]
@@ -118,22 +122,25 @@ def _too_many_together(
         return
     organizations = plural(len(unlimited), "organization")
     message = f"{plural(sum(numbers), 'webhook')} would be deleted in {organizations}"
-    hint = (
-        f"if this is intended, add --allow-deletes {total}, or set `limits: "
-        f"{{max_deletes: {max(numbers)}}}` in a file that they extend"
-    )
+    edit = f"set `limits: {{max_deletes: {max(numbers)}}}` in a file that they extend"
+    hint = f"if this is intended, {_either(option, edit)}"
     if later_deletes:
         message += f", and up to {later_deletes} in organizations that failed or are waiting"
         hint = f"run again once they succeed; {hint}"
     yield error("too-many-deletes", f"{message}, more than {_MAX_RUN_DELETES}", hint)
 
 
-def _guard(plan: Plan, total: int) -> Iterator[Finding]:
-    """Yield a finding for each guard that blocks the plan; `total` are the deletes of the run."""
+def _either(option: str, edit: str) -> str:
+    """Return the ways to permit deletes."""
+    return f"{option}, or {edit}" if option else edit
+
+
+def _guard(plan: Plan, option: str) -> Iterator[Finding]:
+    """Yield a finding for each guard that blocks the plan."""
     deletes, in_scope = plan.counted_deletes, plan.counts.in_scope
-    override_hint = f"if this is intended, add --allow-deletes {total}"
+    override_hint = f"if this is intended, {option or 'declare the webhooks `state: absent`'}"
     yield from _declared_elsewhere(plan, override_hint)
-    yield from _too_many_deletes(plan, override_hint)
+    yield from _too_many_deletes(plan, option)
     # A wrong path or a broken generator gives an empty configuration, too.
     if not plan.counts.any_declared and in_scope:
         verb = "is" if in_scope == 1 else "are"
@@ -151,14 +158,15 @@ def _guard(plan: Plan, total: int) -> Iterator[Finding]:
         )
 
 
-def _too_many_deletes(plan: Plan, override_hint: str) -> Iterator[Finding]:
+def _too_many_deletes(plan: Plan, option: str) -> Iterator[Finding]:
     """Yield a finding if the deletes exceed the limit in the files, else the built-in limits."""
     deletes, max_deletes = plan.counted_deletes, plan.counts.max_deletes
     message = f"{plural(deletes, 'webhook')} would be deleted"
     if max_deletes is not None:
         if deletes > max_deletes:
             limit = f"limits.max_deletes is {max_deletes}"
-            yield error("too-many-deletes", f"{message}; {limit}", override_hint)
+            hint = f"if this is intended, {option or 'raise limits.max_deletes'}"
+            yield error("too-many-deletes", f"{message}; {limit}", hint)
         return
     if deletes > _MAX_DELETES:
         limit = f"more than {_MAX_DELETES}"
@@ -167,7 +175,7 @@ def _too_many_deletes(plan: Plan, override_hint: str) -> Iterator[Finding]:
         limit = f"more than half of the {plan.counts.in_scope} in scope"
     else:
         return
-    hint = f"{override_hint}, or set limits.max_deletes in the file"
+    hint = f"if this is intended, {_either(option, 'set limits.max_deletes in the file')}"
     yield error("too-many-deletes", f"{message}, {limit}", hint)
 
 

@@ -285,12 +285,18 @@ def _with_owners(planned: Sequence[Planned]) -> list[Planned]:
     return result
 
 
-def judged(planned: Sequence[Planned], allow_deletes: int | None) -> tuple[Planned, ...]:
-    """Return the organizations, with what the guards of the run find in their plans."""
+def judged(
+    planned: Sequence[Planned], allow_deletes: int | None, *, has_option: bool = True
+) -> tuple[Planned, ...]:
+    """Return the organizations, with what the guards of the run find in their plans.
+
+    `has_option` is as for `guard_all`.
+    """
     failed = [part.target for part in planned if part.plan is None]
     later_deletes = sum(max_later_deletes(target.max_deletes) for target in failed)
     plans = [part.plan for part in planned if part.plan is not None]
-    blocked = iter(guard_all(plans, allow_deletes, later_deletes=later_deletes))
+    findings = guard_all(plans, allow_deletes, later_deletes=later_deletes, has_option=has_option)
+    blocked = iter(findings)
     result = []
     for part in planned:
         if part.plan is not None:

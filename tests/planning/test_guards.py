@@ -50,6 +50,21 @@ def test_a_guard_blocks_a_plan(
 
 
 @pytest.mark.parametrize(
+    ("numbers", "edit"),
+    [
+        ({}, "set limits.max_deletes in the file"),
+        ({"max_deletes": 5}, "raise limits.max_deletes"),
+        ({"max_deletes": 9, "any_declared": False}, "declare the webhooks `state: absent`"),
+    ],
+)
+def test_where_no_command_has_the_option_hints_name_edits(
+    numbers: dict[str, Any], edit: str
+) -> None:
+    ((block,),) = guard_all([counted(6, **numbers)], has_option=False)
+    assert (block.hint or "").endswith(f"if this is intended, {edit}")
+
+
+@pytest.mark.parametrize(
     ("absent", "names", "unknown", "counts", "expected"),
     [
         *rows(Path(__file__).with_name("unblocking.yaml")),
