@@ -16,10 +16,14 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import httpx
 
 from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
-from reconciler.api.origin import WRONG_SERVER_HINT, Origin, Pause
+from reconciler.api.origin import (
+    LONGER_REQUEST_HINT,
+    MORE_TIME_HINT,
+    WRONG_SERVER_HINT,
+    Origin,
+    Pause,
+)
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
-
-MORE_TIME_HINT: Final = "allow more time with --deadline"
 
 
 class Call(NamedTuple):
@@ -149,7 +153,7 @@ def failed_attempt(
         reason = ServerError(message, hint=MORE_TIME_HINT)
     elif slow:
         message = f"{server} did not send a complete response within {timeout:g} s"
-        reason = ServerError(message, hint="allow more time with --timeout")
+        reason = ServerError(message, hint=LONGER_REQUEST_HINT)
     elif isinstance(error, BadResponseError):
         reason = ProtocolError(f"{server} sent {error}", hint=WRONG_SERVER_HINT)
     else:

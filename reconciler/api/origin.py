@@ -25,6 +25,11 @@ if TYPE_CHECKING:  # settings check the URL of a server without loading the HTTP
     from reconciler.api.wire import Redactor
     from reconciler.ports import Clock
 
+MORE_TIME_HINT: Final = "allow more time with --deadline"
+LONGER_REQUEST_HINT: Final = "allow more time with --timeout"
+LATER_HINT: Final = f"run again later, or {MORE_TIME_HINT}"
+OPTION_HINTS: Final = frozenset((MORE_TIME_HINT, LONGER_REQUEST_HINT, LATER_HINT))
+"""The hints that name an option of the command line."""
 WRONG_SERVER_HINT: Final = "check the server URL: a proxy or another server may be responding"
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 DEFAULT_TIMEOUT: Final = 30.0

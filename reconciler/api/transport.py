@@ -25,7 +25,6 @@ import httpx
 
 from reconciler import __version__
 from reconciler.api.attempt import (
-    MORE_TIME_HINT,
     Action,
     AttemptRecord,
     Call,
@@ -35,7 +34,15 @@ from reconciler.api.attempt import (
     failed_attempt,
 )
 from reconciler.api.connections import Connections, Deadline, Shared
-from reconciler.api.origin import Credential, Network, Origin, Pause, authorization
+from reconciler.api.origin import (
+    LATER_HINT,
+    MORE_TIME_HINT,
+    Credential,
+    Network,
+    Origin,
+    Pause,
+    authorization,
+)
 from reconciler.api.responses import classify, encode, read_body
 from reconciler.api.wire import Redactor
 from reconciler.errors import (
@@ -413,7 +420,7 @@ class Transport:
             f"HTTP {status}: {self.origin.address} requires a {pause:.0f} s wait, but the run has "
             f"only {max(0.0, self.pace.left()):.0f} s left{sent}",
             status=status,
-            hint="run again later, or allow more time with --deadline",
+            hint=LATER_HINT,
         )
 
 

@@ -15,7 +15,7 @@ from itertools import count, islice
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from reconciler.api.origin import Credential, Network, Origin
+from reconciler.api.origin import OPTION_HINTS, Credential, Network, Origin
 from reconciler.ci.marker import Marker, Post, decode, encode
 from reconciler.errors import (
     SIGNALS,
@@ -325,7 +325,7 @@ def _failure(failed: ApiError, need: str) -> GitHubError:
     if isinstance(failed, AuthenticationError | PermissionDeniedError):
         hint = f"give the job `permissions: {need}` and pass `github.token`"
     # The workflows have no options for timeouts.
-    elif hint is not None and "--" in hint:
+    elif hint in OPTION_HINTS:
         hint = "run again later"
     return GitHubError(message, hint=hint)
 
