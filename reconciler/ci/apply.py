@@ -15,15 +15,18 @@ from dataclasses import replace
 from itertools import chain
 from typing import Final
 
+from reconciler.ci import JobResult
 from reconciler.ci.failures import Ended, can_continue, conclude, explained, next_step, rerun
 from reconciler.ci.github import GitHubError, Pull, reporting
 from reconciler.ci.marker import MarkerKind, Subject
 from reconciler.ci.organizations import (
+    FilesOnly,
     check,
     concerned_by_push,
     files_only,
     input_matcher,
     of_environment,
+    why_files_only,
 )
 from reconciler.ci.outcomes import Attempt, Reviewed, record, settle
 from reconciler.ci.reviews import (
@@ -39,7 +42,7 @@ from reconciler.ci.reviews import (
     unapproved,
     unreviewed,
 )
-from reconciler.ci.run import JobResult, Run
+from reconciler.ci.run import Run
 from reconciler.errors import (
     SIGNALS,
     BlockedError,
@@ -102,10 +105,10 @@ def _run(run: Run) -> Ended:
     in_environment = of_environment(run, sources)
     subjects = [subject_of(source) for source in in_environment]
     pulls = _contained_pulls(run, map(subject_of, sources))
-    why = run.files_only_reason(in_environment)
+    why = why_files_only(run, in_environment)
     if why is not None:
         _require_not_set_up(run, pulls, why)
-        result = files_only(in_environment, why, status="skipped")
+        result = files_only(in_environment, why.finding, status="skipped")
         return Ended(result, None, pulls, organizations=subjects)
     # Without the reviews nothing is approved, so nothing may be written.
     if run.by_review:
@@ -158,15 +161,14 @@ def _contained_pulls(
     return known
 
 
-def _require_not_set_up(run: Run, pulls: Iterable[Pull], why: Finding) -> None:
+def _require_not_set_up(run: Run, pulls: Iterable[Pull], why: FilesOnly) -> None:
     """Raise NoKeyError if keys are missing although plans were merged.
 
     Before the keys are set, the run only checks the files. Later it needs them.
     """
     posts = chain.from_iterable(pull.comments for pull in pulls)
     if run.expect_digest or any(post.marker.kind is MarkerKind.PLAN for post in posts):
-        message = why.message.partition(":")[0]
-        raise NoKeyError(f"nothing was applied: {message}", hint=why.hint)
+        raise NoKeyError(f"nothing was applied: {why.reason}", hint=why.finding.hint)
 
 
 def _require_tip(run: Run, sources: Iterable[Source]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from reconciler.ci import JobResult
 from reconciler.ci.github import GitHub, reporting
 from reconciler.ci.marker import MAX_COMMENT_LENGTH, MarkerKind, Post, encode, find_posts
 from reconciler.ci.organizations import (
@@ -17,9 +18,10 @@ from reconciler.ci.organizations import (
     files_only,
     guarded,
     require_single,
+    why_files_only,
 )
 from reconciler.ci.reviews import bases
-from reconciler.ci.run import JobResult, Run
+from reconciler.ci.run import Run
 from reconciler.errors import NoKeyError, ReconcilerError
 from reconciler.findings import Finding, plural, warning
 from reconciler.planning.plan import Plan, Snapshot
@@ -45,12 +47,13 @@ def drift(run: Run) -> JobResult:
     """
     try:
         sources = check(run)
-        why = run.files_only_reason(sources)
+        why = why_files_only(run, sources)
         if why is not None:
-            reported = _failed_check(run, NoKeyError(why.message, hint=why.hint))
+            finding = why.finding
+            reported = _failed_check(run, NoKeyError(finding.message, hint=finding.hint))
             if reported.findings:
                 return reported
-            return files_only(sources, why, status="skipped")
+            return files_only(sources, finding, status="skipped")
         with run.connect([Target(source) for source in sources]) as connected:
             # Before the plans: what is applied in between is then not taken for drift.
             targets = identify(connected)

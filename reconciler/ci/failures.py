@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Final, NamedTuple
 
+from reconciler.ci import NO_PLANS, JobResult
 from reconciler.ci.github import GitHub, Pull, reporting
 from reconciler.ci.marker import (
     MAX_COMMENT_LENGTH,
@@ -26,7 +27,7 @@ from reconciler.ci.marker import (
 )
 from reconciler.ci.outcomes import Attempt
 from reconciler.ci.reviews import history, subject_of_key
-from reconciler.ci.run import NO_PLANS, JobResult, Run
+from reconciler.ci.run import Run
 from reconciler.errors import (
     RUN_AGAIN,
     SIGNALS,

@@ -8,19 +8,19 @@ concerned.
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from reconciler.ci import JobResult
 from reconciler.ci.github import Pull, reporting
 from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
-from reconciler.ci.run import JobResult, Run
+from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
     caller_beside,
     listed_environments,
@@ -30,14 +30,14 @@ from reconciler.ci.workflows import (
     workflow_text,
 )
 from reconciler.errors import ConfigurationError, UsageError
-from reconciler.findings import Finding, plural
+from reconciler.findings import Finding, note, plural, warning
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
 from reconciler.source.files import file_matcher, is_glob, similar_path
 from reconciler.source.history import Commit, NoBaseError
 from reconciler.source.lint import Rules
 from reconciler.source.load import load_parsed
-from reconciler.source.schemes import paths
+from reconciler.source.schemes import how_to_set, paths
 from reconciler.source.secrets import references
 from reconciler.workflow import Planned, Source, gather, load_all
 from reconciler.workflow.inputs import OrganizationFiles, organizations
@@ -134,6 +134,30 @@ def require_trigger(run: Run, sources: Iterable[Source]) -> None:
             "change would not be applied",
             hint="run `webhooks init --github` again, or add the file to `paths` in the workflow",
         )
+
+
+class FilesOnly(NamedTuple):
+    """Why only the files of a run can be checked, alone and as a finding."""
+
+    reason: str
+    finding: Finding
+
+
+def why_files_only(run: Run, sources: Iterable[Source]) -> FilesOnly | None:
+    """Return why only the files can be checked, None if an organization can be planned."""
+    if run.no_secrets_reason is not None:
+        reason = f"{run.no_secrets_reason}, so GitHub gives it no secrets"
+        message = f"{reason}: only the files are checked"
+        ask = "for a plan, ask a maintainer to push the branch to this repository"
+        return FilesOnly(reason, note("only-validated", message, ask))
+    # With some of the keys, the others are a problem of their organizations.
+    missing = [run.missing_key(source.files) for source in sources]
+    names = list(dict.fromkeys(name for name in missing if name is not None))
+    if not names or None in missing:
+        return None
+    hint = how_to_set(names[0], run.inputs.environ)
+    reason = f"{' and '.join(names)} is not set"
+    return FilesOnly(reason, warning("no-api-key", f"{reason}: only the files are checked", hint))
 
 
 def files_only(sources: Sequence[Source], *why: Finding, status: str = "validated") -> JobResult:
@@ -309,7 +333,7 @@ def _concerned(
     # A workflow has the environments and the allowed secrets.
     shared = {*triggering(run.workflow), *run.inputs.policies}
     for base in bases:
-        files, before = changed_since(run, base), organizations_before(run, base)
+        files, before = run.changed_since(base), organizations_before(run, base)
         if files is None or before is None or not files.isdisjoint(shared):
             return tuple(sources)
         changed.update(
@@ -358,7 +382,7 @@ def organizations_before(
     run: Run, base: str
 ) -> Mapping[str | None, tuple[OrganizationFiles, Desired]] | None:
     """Return the files of each organization before the change; None if they cannot be read."""
-    commit = merge_base(run, base)
+    commit = run.merge_base(base)
     inputs = run.inputs
     if commit is None:
         return None
@@ -375,28 +399,6 @@ def organizations_before(
                 earlier[group.organization] = (group, desired)
         return earlier
     return None
-
-
-def merge_base(run: Run, base: str) -> str | None:
-    """Return the commit before the change, None if it is not known."""
-    if not base:
-        return None
-    commit = run.inputs.git(["merge-base", base, "HEAD"])
-    if commit is None:
-        return None
-    return commit.decode("ascii").strip()
-
-
-def changed_since(run: Run, base: str) -> frozenset[str] | None:
-    """Return the files that changed since a commit, None if they are not known."""
-    if not base:
-        return None
-    # With renames, git would list only the new name. Three dots compare with the merge base: what
-    # the base branch gained since is no change of this one.
-    listing = run.inputs.git(["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"])
-    if listing is None:
-        return None
-    return frozenset(run.relative(filter(None, os.fsdecode(listing).split("\0"))))
 
 
 def input_matcher(run: Run, sources: Iterable[Source]) -> Callable[[str], bool]:

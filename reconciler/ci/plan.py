@@ -15,6 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
+from reconciler.ci import JobResult
 from reconciler.ci.github import GitHub, Pull, reporting
 from reconciler.ci.marker import (
     MAX_COMMENT_LENGTH,
@@ -28,16 +29,15 @@ from reconciler.ci.marker import (
 )
 from reconciler.ci.organizations import (
     by_environment,
-    changed_since,
     check,
     concerned_by_change,
     files_only,
     guarded,
     input_matcher,
-    merge_base,
     organizations_before,
     require_single,
     require_trigger,
+    why_files_only,
 )
 from reconciler.ci.reviews import (
     NO_TOKEN,
@@ -52,7 +52,7 @@ from reconciler.ci.reviews import (
     unapproved,
     unreviewed,
 )
-from reconciler.ci.run import JobResult, Run
+from reconciler.ci.run import Run
 from reconciler.ci.workflows import triggering
 from reconciler.errors import (
     ConfigurationError,
@@ -101,9 +101,9 @@ def plan(run: Run) -> JobResult:
     try:
         sources = check(run)
         require_trigger(run, sources)
-        why = run.files_only_reason(sources)
+        why = why_files_only(run, sources)
         if why is not None:
-            return files_only(sources, why)
+            return files_only(sources, why.finding)
         if run.merge_queue is not None:
             return _check_merge_group(run, run.merge_queue, sources)
         return _plan_change(run, sources)
@@ -117,7 +117,7 @@ def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
     # Only a pull request has a base to compare with: without one, all are planned.
     chosen, base = sources, None
     if run.pull is not None:
-        chosen, base = concerned_by_change(run, sources, run.pull), merge_base(run, run.base_commit)
+        chosen, base = concerned_by_change(run, sources, run.pull), run.merge_base(run.base_commit)
         findings += _removed(run, sources)
     targets = [_target(run, source, base, findings) for source in chosen]
     with run.connect(targets) as connected:
@@ -174,7 +174,7 @@ def _commented(
     result: JobResult,
 ) -> JobResult:
     """Comment on the pull request. Return the result, with a problem if that failed."""
-    changed = changed_since(run, run.base_commit)
+    changed = run.changed_since(run.base_commit)
     plans = _with_policies(run, result.plan, changed)
     is_input = input_matcher(run, sources)
     # Merging a workflow starts the apply, too.
@@ -446,7 +446,7 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
     findings: list[Finding] = []
     stale: list[str] = []
     missing: list[str] = []
-    base = merge_base(run, run.base_commit)
+    base = run.merge_base(run.base_commit)
     chosen = [_target(run, source, base, findings) for source in concerned_by_change(run, sources)]
     with run.connect(chosen) as connected:
         # A review is matched by the organization of the key, which a file may name differently.

@@ -1,4 +1,4 @@
-"""A run of `webhooks ci`: its inputs (task, event, connections) and its result.
+"""A run of `webhooks ci`: the inputs of the action, the event and the connections.
 
 GitHub writes the event's payload, which contains names that any user can choose. A missing field in
 it results in fewer permissions, never in more.
@@ -6,39 +6,31 @@ it results in fewer permissions, never in more.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
-from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
-from reconciler.findings import Finding, error, note, warning
+from reconciler.errors import UsageError
 from reconciler.model import frozen
 from reconciler.planning.review import check_digest
-from reconciler.planning.run import DriftReport, OrganizationResult, RunPlan
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS, Renderer, View
-from reconciler.render.combined import combine, problems
-from reconciler.render.outcomes import fallback_summary
+from reconciler.planning.run import RunPlan
 from reconciler.render.quote import prose
-from reconciler.report import RunReport
 from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.history import Git
-from reconciler.source.schemes import how_to_set
 from reconciler.source.text import in_quotes
-from reconciler.workflow import Inputs, Source, Target
+from reconciler.workflow import Inputs, Target
 from reconciler.workflow.inputs import OrganizationFiles
 
 _Choice = TypeVar("_Choice", bound=str)
 
 _NO_RESULT: Final = ("reported no result", "did not start")
-_SUMMARY: Final = 900_000
-"""The maximum size of a step summary in bytes. GitHub discards one over 1 MiB."""
 
 
 @frozen
@@ -115,21 +107,6 @@ class Run:
                 words += ["-f", f"{name}={value}"]
         return " ".join(map(_on_one_line, words))
 
-    def files_only_reason(self, sources: Sequence[Source]) -> Finding | None:
-        """Return why only the files can be checked, None if an organization can be planned."""
-        if self.no_secrets_reason is not None:
-            why = f"{self.no_secrets_reason}, so GitHub gives it no secrets"
-            ask = "for a plan, ask a maintainer to push the branch to this repository"
-            return note("only-validated", f"{why}: only the files are checked", ask)
-        # With some of the keys, the others are a problem of their organizations.
-        missing = [self.missing_key(source.files) for source in sources]
-        names = list(dict.fromkeys(name for name in missing if name is not None))
-        if not names or None in missing:
-            return None
-        hint = how_to_set(names[0], self.inputs.environ)
-        message = f"{' and '.join(names)} is not set: only the files are checked"
-        return warning("no-api-key", message, hint)
-
     def require_github(self, message: str, otherwise: str) -> GitHub:
         """Return the client of GitHub. Without one, raises UsageError with the message."""
         if self.github is None:
@@ -197,6 +174,26 @@ class Run:
         # In a subdirectory, too, git and GitHub give paths from the root of the repository.
         prefix = (self.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         return tuple(posixpath.relpath(name, prefix or ".") for name in names)
+
+    def merge_base(self, base: str) -> str | None:
+        """Return the commit before the change, None if it is not known."""
+        if not base:
+            return None
+        commit = self.inputs.git(["merge-base", base, "HEAD"])
+        if commit is None:
+            return None
+        return commit.decode("ascii").strip()
+
+    def changed_since(self, base: str) -> frozenset[str] | None:
+        """Return the files that changed since a commit, None if they are not known."""
+        if not base:
+            return None
+        # With renames, git would list only the new name. Three dots compare with the merge base:
+        # what the base branch gained since is no change of this one.
+        listing = self.inputs.git(["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"])
+        if listing is None:
+            return None
+        return frozenset(self.relative(filter(None, os.fsdecode(listing).split("\0"))))
 
     def marker(self, kind: MarkerKind) -> Marker:
         """Return the marker of this setup, without digest and operations.
@@ -335,158 +332,3 @@ def _number(name: str, value: str) -> int | None:
         message = f"invalid value {in_quotes(value)} for the input `{name}`"
         raise UsageError(message, hint="set it to a whole number, 0 or more")
     return int(value) if value.strip() else None
-
-
-NO_PLANS: Final = RunPlan(())
-"""The plans of a run that made none."""
-
-
-@frozen
-class JobResult:
-    """The result of a run.
-
-    The texts show `findings` and what the run ended with: `problem`, the error because of which it
-    failed; `report`, after an apply; `plan`; or only `heading`. If a report is incomplete,
-    `remaining` are the plans that can be applied by their digest. `drift` is shown instead of the
-    plans, with commands if there are `apply_options`. `status` is the output `result` if these do
-    not determine it; it is empty for a run that did not start. `file_options` name the files in
-    commands. `extra_outputs` are additional outputs.
-    """
-
-    status: str | None = None
-    findings: Sequence[Finding] = ()
-    heading: str = ""
-    plan: RunPlan = NO_PLANS
-    report: RunReport | None = None
-    remaining: RunPlan = NO_PLANS
-    drift: DriftReport | None = None
-    apply_options: tuple[str, ...] | None = None
-    file_options: tuple[str, ...] = ()
-    problem: ReconcilerError | None = None
-    extra_outputs: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def problems(self) -> list[ReconcilerError]:
-        """Return the error of the run and those of organizations; with several, it names them."""
-        ended: RunReport | RunPlan = self.report or self.plan
-        results: Sequence[OrganizationResult[Any]] = ended.organizations
-        failed = problems(results)
-        if len(results) == 1:
-            failed = [result.problem for result in results if result.problem is not None]
-        if self.problem is not None:
-            failed.insert(0, self.problem)
-        return failed
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Return the exit code of the step."""
-        ended = self.problem or self.report
-        if ended is not None:
-            return ended.exit_code
-        if self.status is None:
-            return self.plan.exit_code
-        # A blocked plan is drift like any other.
-        for problem in self.problems:
-            return problem.exit_code
-        return ExitCode.OK
-
-    @property
-    def result(self) -> str:
-        """Return the output `result`."""
-        if self.exit_code is not ExitCode.OK and self.status is None:
-            results = {ExitCode.BLOCKED: "blocked", ExitCode.STALE: "refused"}
-            return results.get(self.exit_code, "failed")
-        if self.status is not None:
-            return self.status
-        is_changed = self.plan.has_operations
-        if self.report is None:
-            return "planned" if is_changed else "no-changes"
-        return "applied" if is_changed else "converged"
-
-    @property
-    def reason(self) -> str:
-        """Return a stable identifier of why the run failed; empty if it did not."""
-        for problem in self.problems:
-            return problem.code
-        if self.exit_code is ExitCode.OK:
-            return ""
-        if self.report is not None and self.report.stopped is not None:
-            return Interrupted.code
-        return "blocked" if self.report is None else "apply-incomplete"
-
-    @property
-    def outputs(self) -> Mapping[str, str]:
-        """Return the outputs of the step, under the names of action.yml."""
-        plans = self.plan.plans
-        counts = dict.fromkeys(("creates", "updates", "deletes"), "")
-        if plans:
-            for kind in counts:
-                counts[kind] = str(sum(len(getattr(plan, kind)) for plan in plans))
-        return {
-            "result": self.result,
-            "has-changes": str(self.plan.has_operations).lower(),
-            **counts,
-            "digest": self.plan.digest,
-            "failure-reason": self.reason,
-            "plan-json": "",
-            "matrix": "",
-            **self.extra_outputs,
-        }
-
-    @property
-    def annotations(self) -> str:
-        """Return workflow commands for the ten most important findings, and count the rest."""
-        findings: list[Finding] = []
-        for problem in self.problems:
-            itself = error(problem.code, problem.message, problem.hint)
-            findings += problem.findings or (itself,)
-        if not findings:
-            plan = combine(self.plan).plan
-            if not self.report:
-                findings += plan.blocked + plan.relaxed
-            findings += plan.notes
-        return FINDINGS_RENDERERS["github"]()((*findings, *self.findings))
-
-    def render(self, format: str, limit: int = _SUMMARY) -> str:
-        """Return the result as `text` for the log, or as `markdown` of at most `limit` bytes.
-
-        A report that cannot be shown is one line: the writes are not affected.
-        """
-        renderer, failed = RENDERERS[format](), self.problems
-        # Problems and a report get at most a third each, so that there is room for the plans.
-        third = limit // 3
-        above = [
-            renderer.render_error(problem, View(limit=third // len(failed))) for problem in failed
-        ]
-        above += self._shown_report(renderer, View(limit=third))
-        below: list[str] = []
-        if self.heading:
-            below.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
-        if self.findings:
-            below.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
-        room = limit - sum(len(part.encode("utf-8", "replace")) + 1 for part in (*above, *below))
-        view = View(limit=room, apply_options=self.apply_options, connection=self.file_options)
-        parts = [*above, *self._shown_plans(renderer, view), *below]
-        # A log ends with the result, a summary starts with it.
-        return "\n".join(parts if format == "markdown" else reversed(parts))
-
-    def _shown_report(self, renderer: Renderer, view: View) -> list[str]:
-        if self.report is None or not self.report.reports:
-            return []
-        # If nothing was applied, the offered plans are all that there is.
-        is_empty = not any(report.plan.operations for report in self.report.reports)
-        if is_empty and self.remaining.plans:
-            return []
-        try:
-            return [renderer.render_run_report(self.report, view)]
-        except Exception as problem:  # the writes must be reported, whatever a name contains
-            return [f"{fallback_summary(self.report, problem)}\n"]
-
-    def _shown_plans(self, renderer: Renderer, view: View) -> list[str]:
-        """Return the drift or the plans; after an apply those that can still be applied."""
-        if self.drift is not None and self.drift.drifts:
-            return [renderer.render_drift(self.drift, view)]
-        plans = self.plan if self.report is None else self.remaining
-        if plans.plans:
-            return [renderer.render_run(plans, view)]
-        return []

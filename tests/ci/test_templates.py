@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.ci.run import JobResult
+from reconciler.ci import JobResult
 from reconciler.ci.workflows import (
     RequiredSecrets,
     Setup,

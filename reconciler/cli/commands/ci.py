@@ -14,12 +14,13 @@ from typing import Any, Final
 import click
 
 from reconciler.api.origin import Network
+from reconciler.ci import JobResult
 from reconciler.ci.apply import apply
 from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
 from reconciler.ci.organizations import matrix, validate
 from reconciler.ci.plan import plan
-from reconciler.ci.run import JobResult, read_run
+from reconciler.ci.run import read_run
 from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
