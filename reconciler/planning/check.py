@@ -82,7 +82,6 @@ class Listing:
     ) -> None:
         self._planned = planned
         self._hides_secrets = bool(plan.not_shown)
-        self._secrets = secrets
         self.by_id = {webhook.id: webhook for webhook in webhooks}
         self._by_name: dict[str, list[LiveWebhook]] = {}
         for webhook in webhooks:
@@ -182,7 +181,7 @@ class Listing:
             return _without_webhook(operation)
         if isinstance(operation, Delete):
             return _PENDING if self._is_unchanged(operation, live) else _changed(operation, live)
-        comparison = compare(operation.after, live, self._secrets, self._evidence)
+        comparison = compare(operation.after, live, self._evidence)
         differing = _counted(operation, comparison.fields)
         unread = _unread(operation, comparison)
         if isinstance(operation, Create):
@@ -215,7 +214,7 @@ class Listing:
         """Return the fields that an operation sends and that are not known to be equal."""
         if "configuration" not in operation.sent_fields:
             return ()
-        comparison = compare(operation.after, live, self._secrets, self._evidence)
+        comparison = compare(operation.after, live, self._evidence)
         return _unread(operation, comparison)
 
     def unplanned(self, operation: Update) -> tuple[str, ...]:
@@ -227,7 +226,7 @@ class Listing:
         if live is None or "configuration" in operation.sent_fields:
             return ()
         declared = operation.after.configuration
-        comparison = compare(operation.after, live, self._secrets, self._evidence)
+        comparison = compare(operation.after, live, self._evidence)
         names = {*comparison.unread, *removed_fields(operation.after, live)}
         names |= {change.path[-1] for change in comparison.fields if len(change.path) > 1}
         if self._hides_secrets:

@@ -41,6 +41,7 @@ from reconciler.planning.readback import (
 )
 
 _NONE: Final[Mapping[str, SecretCause]] = {}
+_NO_EVIDENCE: Final = Evidence()
 
 
 class Comparison(NamedTuple):
@@ -81,8 +82,7 @@ class Comparison(NamedTuple):
 def compare(
     webhook: Webhook,
     live: LiveWebhook,
-    secrets: SecretValues,
-    evidence: Evidence,
+    evidence: Evidence = _NO_EVIDENCE,
     resent: Mapping[str, SecretCause] = _NONE,
 ) -> Comparison:
     """Return the changes that make `live` equal to `webhook`.
@@ -96,49 +96,35 @@ def compare(
     """
     if live.type != webhook.type:
         resent = _NONE  # every field is sent anyway
-    unread: dict[str, Reading] = {}
-    sent: list[FieldChange] = []
-    plain_before: dict[str, Any] = {}
-    plain_after: dict[str, Any] = {}
     # In the order of the type, whatever the order in the file: digests depend on it.
-    for name, field in FIELDS[webhook.type].items():
-        if name not in webhook.configuration:
-            continue
+    readings = {
+        name: _reading(webhook, live, field, evidence)
+        for name, field in FIELDS[webhook.type].items()
+        if name in webhook.configuration
+    }
+    changes = _visible_changes(webhook, live, readings)
+    unread: dict[str, Reading] = {}
+    for name, reading in readings.items():
         cause = resent.get(name)
-        result = _reading(webhook, live, field, secrets, evidence)
-        if result is Reading.SAME and cause is None:
-            continue
-        if result in _NOT_COMPARED:
-            unread[name] = _why_unread(field, live, result, cause)
-        change = _sent_change(webhook, live, field, result, cause, secrets)
+        change = _sent_change(webhook, live, name, reading, cause, evidence.values)
         if change is not None:
-            sent.append(change)
-        elif not field.secret and result in (Reading.ABSENT, Reading.DIFFERENT):
-            plain_after[name] = webhook.configuration[name]
-            if result is Reading.DIFFERENT:
-                plain_before[name] = plain_value(field, live.value(name))
-
-    visible_changes = _visible_changes(webhook, live, plain_before, plain_after)
-    fields = (*visible_changes, *sent, *_removals(webhook, live, resent))
-    return Comparison(webhook, live, fields, unread)
+            changes.append(change)
+        if reading in _NOT_COMPARED:
+            unread[name] = _why_unread(webhook, live, name, reading, cause)
+    changes += _removals(webhook, live, resent)
+    return Comparison(webhook, live, tuple(changes), unread)
 
 
 _NOT_COMPARED: Final = (Reading.UNKNOWN, Reading.NOT_EQUAL, Reading.UNAVAILABLE)
 
 
-def _reading(
-    webhook: Webhook,
-    live: LiveWebhook,
-    field: Field,
-    secrets: SecretValues,
-    evidence: Evidence,
-) -> Reading:
+def _reading(webhook: Webhook, live: LiveWebhook, field: Field, evidence: Evidence) -> Reading:
     """Compare one declared field."""
     declared, value = webhook.configuration[field.name], live.value(field.name)
     if live.type != webhook.type:
         return Reading.ABSENT  # nothing of another type is kept
     if field.secret:
-        return secret_reading(webhook.type, field, declared, value, secrets, evidence)
+        return secret_reading(webhook.type, field, declared, value, evidence)
     if isinstance(value, str) and value == declared:
         return Reading.SAME  # the usual case
     if is_hidden(field, value):
@@ -153,49 +139,19 @@ def _reading(
     return Reading.SAME if shown == declared else Reading.DIFFERENT
 
 
-def _why_unread(
-    field: Field, live: LiveWebhook, result: Reading, cause: SecretCause | None
-) -> Reading:
-    """Return why a field is not compared. A malformed value that is sent again is corrected."""
-    wrong = cause is None and is_malformed(field, live.value(field.name))
-    return Reading.MALFORMED if wrong and result is Reading.UNKNOWN else result
-
-
-def _sent_change(
-    webhook: Webhook,
-    live: LiveWebhook,
-    field: Field,
-    result: Reading,
-    cause: SecretCause | None,
-    secrets: SecretValues,
-) -> FieldChange | None:
-    """Return the change of a secret, or of another field that is sent because it is not shown.
-
-    `cause` is why it is sent without a visible difference.
-    """
-    declared = webhook.configuration[field.name]
-    if cause is None or not isinstance(declared, SecretRef):
-        if result in _NOT_COMPARED:
-            # Text in the file, such as a channel, that the server hides and that is resent.
-            if cause is None or isinstance(declared, SecretRef):
-                return None
-            path = ("configuration", field.name)
-            return ValueChange(path=path, before=UNKNOWN, after=declared, not_shown=True)
-        if not field.secret or result is Reading.SAME:
-            return None
-        cause = SecretCause.DIFFERS
-        if result is Reading.ABSENT:
-            cause = SecretCause.ADDED
-    return _secret_change(webhook, live, field, cause, secrets)
-
-
 def _visible_changes(
-    webhook: Webhook,
-    live: LiveWebhook,
-    plain_before: Mapping[str, Any],
-    plain_after: Mapping[str, Any],
+    webhook: Webhook, live: LiveWebhook, readings: Mapping[str, Reading]
 ) -> list[FieldChange]:
     """Return the changes of name, type, events and plain configuration, in this order."""
+    plain_before: dict[str, Any] = {}
+    plain_after: dict[str, Any] = {}
+    for name, reading in readings.items():
+        field = FIELDS[webhook.type][name]
+        if field.secret or reading not in (Reading.ABSENT, Reading.DIFFERENT):
+            continue
+        plain_after[name] = webhook.configuration[name]
+        if reading is Reading.DIFFERENT:
+            plain_before[name] = plain_value(field, live.value(name))
     before = {"name": live.name, "type": live.type, "configuration": plain_before}
     after = {"name": webhook.name, "type": webhook.type, "configuration": plain_after}
     changes: list[FieldChange] = []
@@ -221,39 +177,33 @@ def _visible_changes(
     return sorted(changes, key=lambda change: (WEBHOOK_FIELDS.index(change.path[0]), change.path))
 
 
-def _removals(
-    webhook: Webhook, live: LiveWebhook, resent: Mapping[str, SecretCause]
-) -> Iterator[FieldRemoved]:
-    """Yield the removal of known fields that are set and no longer declared."""
-    if isinstance(live.configuration, Unknown):
-        for name in sorted(resent.keys() - webhook.configuration.keys()):
-            yield FieldRemoved(path=("configuration", name), not_shown=True)
-    yield from _undeclared(webhook, live, known=True)
+def _sent_change(
+    webhook: Webhook,
+    live: LiveWebhook,
+    name: str,
+    reading: Reading,
+    cause: SecretCause | None,
+    secrets: SecretValues,
+) -> FieldChange | None:
+    """Return the change of a secret, or of another field that is sent because it is not shown.
 
-
-def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator[FieldRemoved]:
-    """Yield the removal of live fields that are not declared and do not have their default value.
-
-    They are fields that this version knows, or the others. For a webhook of another type, these are
-    all fields that the declared one does not have.
+    `cause` is why it is sent without a visible difference.
     """
-    if isinstance(live.configuration, Unknown):
-        return
-    for name in sorted(live.configuration.keys() - webhook.configuration.keys()):
-        field = FIELDS.get(live.type, {}).get(name)
-        value = live.configuration[name]
-        if live.type == webhook.type and known is (field is None):
-            continue
-        if not is_unset(value) and (field is None or value != field.default):
-            yield FieldRemoved(path=("configuration", name))
-
-
-def removed_fields(webhook: Webhook, live: LiveWebhook) -> set[str]:
-    """Return the names of the live fields that sending the declared configuration removes."""
-    removed = [*_undeclared(webhook, live, known=True)]
-    if live.type == webhook.type:  # else these are all fields already
-        removed += _undeclared(webhook, live, known=False)
-    return {change.path[-1] for change in removed}
+    field, declared = FIELDS[webhook.type][name], webhook.configuration[name]
+    if reading in _NOT_COMPARED:
+        if cause is None:
+            return None
+        # Text in the file, such as a channel, that the server hides and that is resent.
+        if not isinstance(declared, SecretRef):
+            path = ("configuration", name)
+            return ValueChange(path=path, before=UNKNOWN, after=declared, not_shown=True)
+    if cause is None or not isinstance(declared, SecretRef):
+        if not field.secret or reading is Reading.SAME:
+            return None
+        cause = SecretCause.DIFFERS
+        if reading is Reading.ABSENT:
+            cause = SecretCause.ADDED
+    return _secret_change(webhook, live, field, cause, secrets)
 
 
 def _secret_change(
@@ -291,6 +241,52 @@ def _secret_change(
             differs = tuple(part for part in differs if part == "port")
     moved = None not in (old_host, new_host) and old_host != new_host
     return change._replace(before=live_value.shown_url(), moved=moved, differs=differs)
+
+
+def _why_unread(
+    webhook: Webhook, live: LiveWebhook, name: str, reading: Reading, cause: SecretCause | None
+) -> Reading:
+    """Return why a field is not compared. A malformed value that is sent again is corrected."""
+    if reading is not Reading.UNKNOWN or cause is not None:
+        return reading
+    if is_malformed(FIELDS[webhook.type][name], live.value(name)):
+        return Reading.MALFORMED
+    return reading
+
+
+def _removals(
+    webhook: Webhook, live: LiveWebhook, resent: Mapping[str, SecretCause]
+) -> Iterator[FieldRemoved]:
+    """Yield the removal of known fields that are set and no longer declared."""
+    if isinstance(live.configuration, Unknown):
+        for name in sorted(resent.keys() - webhook.configuration.keys()):
+            yield FieldRemoved(path=("configuration", name), not_shown=True)
+    yield from _undeclared(webhook, live, known=True)
+
+
+def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator[FieldRemoved]:
+    """Yield the removal of live fields that are not declared and do not have their default value.
+
+    They are fields that this version knows, or the others. For a webhook of another type, these are
+    all fields that the declared one does not have.
+    """
+    if isinstance(live.configuration, Unknown):
+        return
+    for name in sorted(live.configuration.keys() - webhook.configuration.keys()):
+        field = FIELDS.get(live.type, {}).get(name)
+        value = live.configuration[name]
+        if live.type == webhook.type and known is (field is None):
+            continue
+        if not is_unset(value) and (field is None or value != field.default):
+            yield FieldRemoved(path=("configuration", name))
+
+
+def removed_fields(webhook: Webhook, live: LiveWebhook) -> set[str]:
+    """Return the names of the live fields that sending the declared configuration removes."""
+    removed = [*_undeclared(webhook, live, known=True)]
+    if live.type == webhook.type:  # else these are all fields already
+        removed += _undeclared(webhook, live, known=False)
+    return {change.path[-1] for change in removed}
 
 
 def compare_live(first: LiveWebhook, second: LiveWebhook) -> Reading:

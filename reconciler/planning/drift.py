@@ -1,40 +1,39 @@
-"""Drift: what changed live, apart from what the files change.
+"""Drift: what was changed live, apart from what the files change.
 
-An operation is drift if the previous configuration plans it, too (`attribution_of`).
-What the files change, completely or in part, and what waits to be applied must never be undone.
+An operation is drift if the previous configuration plans it, too (`attribution_of`). What the files
+change, completely or in part, and what waits to be applied must never be undone.
+
+A declared webhook that is not live may have been renamed live (`live_renames`): a create would make
+a second one, and a delete could lose its hidden secrets.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from enum import StrEnum
-from typing import NamedTuple
 
-from reconciler.findings import Position
-from reconciler.kinds import FIELDS
-from reconciler.model import Live, Organization, Value
-from reconciler.planning.names import Globs
+from reconciler.findings import Finding, note
+from reconciler.kinds import FIELDS, KINDS
+from reconciler.model import Desired, Live, LiveWebhook, Value, Webhook
+from reconciler.planning.compare import compare, visible
+from reconciler.planning.names import Globs, previously
 from reconciler.planning.plan import (
     Attribution,
     Create,
     Delete,
-    DeliveryState,
     FieldRemoved,
     Operation,
     Plan,
-    Reason,
     SecretCause,
     SecretChange,
     SetChange,
     Snapshot,
     Update,
     ValueChange,
-    is_drift,
     webhook_key,
 )
-from reconciler.planning.readback import snapshot
+from reconciler.planning.readback import Evidence, snapshot
 
 
 def with_attributions(
@@ -126,6 +125,45 @@ def _differences(update: Update) -> Iterator[tuple[tuple[str, ...], Value | None
                 yield path, after
 
 
+# Renames
+
+
+def live_renames(
+    creates: Sequence[Create],
+    undeclared: Sequence[Snapshot],
+    others: Iterable[LiveWebhook],
+    ignore: Globs,
+    evidence: Evidence,
+    earlier: Plan | None,
+) -> dict[str, Snapshot]:
+    """Return the live webhooks that may be created ones under another name, for `Plan.renamed`.
+
+    A plan deletes the `undeclared` ones. No operation changes the `others`: they may have been
+    renamed live to a name outside the scope, to a protected or ignored one, or to that of another
+    declaration. `earlier` is the plan of the previous configuration.
+    """
+    if not creates:
+        return {}  # most plans
+    kept = {webhook.id: webhook for webhook in others}
+    managed: list[Snapshot] = []
+    ignored: list[Snapshot] = []
+    for webhook in map(snapshot, kept.values()):
+        if ignore.match(webhook.name):
+            ignored.append(webhook)
+        else:
+            managed.append(webhook)
+    renamed: dict[str, Snapshot] = {}
+    # First: an edit of the files hides that a declared and a renamed webhook were alike.
+    if earlier is not None:
+        renamed = still_renamed(creates, earlier, (*undeclared, *managed, *ignored))
+    # Ignored ones last: usually, such a webhook is that of another team.
+    for candidates in (undeclared, managed, ignored):
+        for new, old in _alike(creates, candidates, renamed):
+            if old.id not in kept or _differ_by_name_only(new, kept[old.id], evidence):
+                renamed[new.name] = old
+    return renamed
+
+
 def still_renamed(
     creates: Iterable[Create], earlier: Plan, undeclared: Iterable[Snapshot]
 ) -> dict[str, Snapshot]:
@@ -143,176 +181,95 @@ def still_renamed(
     return renamed
 
 
-def names_of(operation: Operation) -> tuple[str, ...]:
-    """Return the names of a webhook before and after an operation."""
-    match operation:
-        case Update(before=before, after=after):
-            return before.name, after.name
-        case Create() | Delete():
-            return (operation.name,)
+def _alike(
+    creates: Iterable[Create], candidates: Iterable[Snapshot], renamed: Mapping[str, Snapshot]
+) -> list[tuple[Webhook, Snapshot]]:
+    """Return each created and live webhook with the same type, events and visible configuration.
 
-
-class ManagementStatus(StrEnum):
-    """The management status of a webhook."""
-
-    IN_SYNC = "in sync"
-    MISSING = "missing"  # declared, not live
-    DIFFERS = "differs"  # declared, to be updated
-    ABSENT = "declared absent"  # to be deleted
-    DUPLICATE = "duplicate"  # a duplicate of a declared webhook
-    UNDECLARED = "not declared"  # in scope, to be deleted
-    PROTECTED = "protected"  # not declared, never deleted
-    UNAPPLIED = "not applied"  # declared, with a type or event that this version does not know
-    UNKNOWN = "not supported"  # not declared, with such a type or event
-    UNMANAGED = "unmanaged"  # outside all scopes
-    IGNORED = "ignored"
-    UNCHECKED = "no file"  # no configuration to compare with
-
-
-DRIFTED = (
-    ManagementStatus.MISSING,
-    ManagementStatus.DIFFERS,
-    ManagementStatus.ABSENT,
-    ManagementStatus.DUPLICATE,
-    ManagementStatus.UNDECLARED,
-    ManagementStatus.UNAPPLIED,
-)
-"""The statuses that count as drift."""
-
-
-class WebhookStatus(NamedTuple):
-    """The status of one webhook, which has no id if it is missing.
-
-    `position` is the line that declares it, protects it or declares it absent.
+    Only if exactly one of each has them, without those that are known to be renamed.
     """
+    known = {webhook.id for webhook in renamed.values()}
+    live: defaultdict[Hashable, list[Snapshot]] = defaultdict(list)
+    for candidate in candidates:
+        if candidate.id not in known:
+            live[_look(candidate)].append(candidate)
+    new: defaultdict[Hashable, list[Webhook]] = defaultdict(list)
+    for create in creates:
+        if create.name not in renamed:
+            new[_look(create.after)].append(create.after)
+    # With several candidates, a hint would be a guess.
+    return [
+        (webhooks[0], live[look][0])
+        for look, webhooks in new.items()
+        if len(webhooks) == len(live[look]) == 1
+    ]
 
-    webhook: Snapshot
-    management: ManagementStatus
-    position: Position | None = None
 
-    @property
-    def is_failing(self) -> bool:
-        """Return whether the last delivery failed."""
-        return self.webhook.delivery is DeliveryState.FAILING
+def _look(webhook: Webhook | Snapshot) -> Hashable:
+    return webhook.type, webhook.event_types, tuple(sorted(visible(webhook).items()))
 
 
-class LiveStatus(NamedTuple):
-    """The live webhooks of an organization, compared with the files of `plan`, if any.
+def _differ_by_name_only(webhook: Webhook, live: LiveWebhook, evidence: Evidence) -> bool:
+    """Return whether a live webhook is a declared one, as far as known, but for its name."""
+    comparison = compare(webhook, live, evidence)
+    # If the destination is hidden, it may be another one.
+    if KINDS[webhook.type].destination_field in comparison.unread:
+        return False
+    return all(change.path == ("name",) for change in comparison.fields)
 
-    `live_count` is the number of all live webhooks, also those that `--only` does not select.
+
+def unidentified(desired: Desired, live: Live, touched: Set[str]) -> Iterator[LiveWebhook]:
+    """Yield the live webhooks that no declaration identifies, without those `touched`.
+
+    Also those that `--only` does not select, because it may select only one of two names, those
+    that share the name of a declared one, and ignored ones.
     """
-
-    organization: Organization
-    webhooks: Sequence[WebhookStatus]
-    live_count: int
-    plan: Plan | None = None
-
-    @property
-    def failing(self) -> list[WebhookStatus]:
-        """Return the webhooks whose last delivery failed."""
-        return [status for status in self.webhooks if status.is_failing]
-
-    @property
-    def selected_count(self) -> int:
-        """Return the number of live webhooks that `--only` selects."""
-        return sum(status.management is not ManagementStatus.MISSING for status in self.webhooks)
-
-    @property
-    def drift(self) -> dict[ManagementStatus, int]:
-        """Return the number of webhooks in each of the `DRIFTED` statuses, without zeros.
-
-        If the plan knows the previous configuration, file changes do not count.
-        """
-        counts = Counter(status.management for status in self.webhooks)
-        counts.subtract(status.management for status in self._waiting)
-        return {management: counts[management] for management in DRIFTED if counts[management]}
-
-    @property
-    def not_applied(self) -> int:
-        """Return the number of webhooks that a file change explains, or may explain."""
-        return len(self._waiting)
-
-    @property
-    def _waiting(self) -> list[WebhookStatus]:
-        operations = () if self.plan is None else self.plan.operations
-        keys = {
-            webhook_key(operation)
-            for operation in operations
-            if operation.attribution is not None and not is_drift(operation)
-        }
-        # A missing webhook is created, and identified by its name.
-        return [
-            status for status in self.webhooks if (status.webhook.id or status.webhook.name) in keys
-        ]
+    names = desired.selectable_names
+    ids = {*touched, *(absent.id for absent in desired.absent)}
+    ids.update(webhook.id for webhook in desired.webhooks)
+    count_by_name = Counter(webhook.name for webhook in live.webhooks)
+    for webhook in live.webhooks:
+        if webhook.id in ids or webhook.type not in KINDS:
+            continue
+        # Which of several with a declared name is the declared one is not known.
+        is_declared = webhook.name in names and count_by_name[webhook.name] == 1
+        if not is_declared:
+            yield webhook
 
 
-_STATUSES = {
-    Reason.ABSENT: ManagementStatus.ABSENT,
-    Reason.DUPLICATE: ManagementStatus.DUPLICATE,
-    Reason.NOT_DECLARED: ManagementStatus.UNDECLARED,
-    Reason.PROTECTED: ManagementStatus.PROTECTED,
-    Reason.AMBIGUOUS: ManagementStatus.DUPLICATE,
-    Reason.NAME_PINNED: ManagementStatus.DUPLICATE,
-    Reason.UNKNOWN_TYPE: ManagementStatus.UNKNOWN,
-    Reason.UNKNOWN_EVENT: ManagementStatus.UNKNOWN,
-    Reason.LATER: ManagementStatus.MISSING,
-    Reason.PRUNE_OFF: ManagementStatus.UNMANAGED,
-    Reason.OUT_OF_SCOPE: ManagementStatus.UNMANAGED,
-}
-"""The statuses of webhooks that are deleted or kept."""
+def rename_hints(
+    creates: Iterable[Create],
+    renamed: Mapping[str, Snapshot],
+    touched: Set[str],
+    desired: Desired,
+    ignore: Globs,
+) -> Iterator[Finding]:
+    """Yield a hint for each create whose webhook may be live under another name.
 
-
-def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> LiveStatus:
-    """Return a status for each live webhook and each that is missing, by name, then id.
-
-    Without a plan all are unchecked. With the globs `only`, those whose live or declared name
-    matches one of them.
+    `touched` are the ids of the webhooks that the plan pairs with a declaration or deletes.
     """
-    globs = Globs(only or ("*",))
-    # A plan does not list the webhooks that it ignores.
-    other = ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED
-    statuses: dict[str, tuple[ManagementStatus, Position | None]] = {}
-    declared_names: dict[str, str] = {}
-    shown: list[WebhookStatus] = []
-    if plan is not None:
-        statuses = _live_statuses(plan)
-        declared_names = {update.before.id: update.after.name for update in plan.updates}
-        for webhook, position in _missing(plan):
-            if globs.match(webhook.name):
-                webhook = replace(webhook, id="")  # a declared id that is not live
-                shown.append(WebhookStatus(webhook, ManagementStatus.MISSING, position))
-    for live_webhook in live.webhooks:
-        id_, name = live_webhook.id, live_webhook.name
-        if globs.match(name) or globs.match(declared_names.get(id_, name)):
-            management, position = statuses.get(id_, (other, None))
-            shown.append(WebhookStatus(snapshot(live_webhook), management, position))
-    shown.sort(key=lambda status: (status.webhook.name, status.webhook.id))
-    return LiveStatus(live.organization, shown, len(live.webhooks), plan)
+    names = {webhook.name for webhook in desired.webhooks}
+    for create in creates:
+        old, new = renamed.get(create.name), create.name
+        if old is None:
+            continue
+        add = declare_previously(old.name, new)
+        position = create.after.position
+        if old.id in touched:
+            message = f"deleting {old.name!r} and creating {new!r} looks like a rename"
+            yield note("looks-like-rename", message, f"to rename it, {add}", position)
+            continue
+        hint = f"rename it back, or {add} (outside the scope with `adopt: true`)"
+        # No entry may take the name of another one, or an ignored webhook.
+        if old.name in names or ignore.match(old.name):
+            hint = "rename it back"
+        message = (
+            f"{new!r} may be live as {old.name!r}; an apply would keep that and create a second "
+            "webhook"
+        )
+        yield note("live-under-another-name", message, hint, position)
 
 
-def _live_statuses(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
-    """Return the status of each live webhook in a plan, and the line that causes it, by id."""
-    statuses: dict[str, tuple[ManagementStatus, Position | None]] = {}
-    for id_, webhook in plan.matched.items():
-        statuses[id_] = (ManagementStatus.IN_SYNC, webhook.position)
-    for update in plan.updates:
-        statuses[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
-    for delete in plan.deletes:
-        statuses[delete.before.id] = (_STATUSES[delete.reason], delete.position)
-    for kept in (*plan.kept, *plan.unmanaged):
-        management = _STATUSES[kept.reason]
-        if management is ManagementStatus.UNKNOWN and kept.unapplied:
-            management = ManagementStatus.UNAPPLIED
-        if management is not ManagementStatus.MISSING:
-            statuses.update((webhook.id, (management, kept.position)) for webhook in kept.webhooks)
-    return statuses
-
-
-def _missing(plan: Plan) -> Iterator[tuple[Snapshot, Position | None]]:
-    """Yield the webhooks that are declared but not live."""
-    for create in plan.creates:
-        yield snapshot(create.after), create.after.position
-    for kept in plan.kept:
-        if _STATUSES[kept.reason] is ManagementStatus.MISSING:
-            for webhook in kept.webhooks:
-                yield webhook, kept.position
+def declare_previously(old: str, new: str) -> str:
+    """Return the edit after which an apply renames the live webhook `old` to `new`."""
+    return f"add {previously(old)} to {new!r}"

@@ -33,7 +33,7 @@ from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Pattern, W
 from reconciler.planning.compare import compare, compare_live
 from reconciler.planning.names import Globs, lookalike_key
 from reconciler.planning.plan import Delete, Kept, Reason
-from reconciler.planning.readback import Evidence, Reading, hides_destination, snapshot
+from reconciler.planning.readback import Reading, hides_destination, snapshot
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 
@@ -584,6 +584,6 @@ def _former_names(entry: Webhook | Absent) -> tuple[str, ...]:
 def _identical(entry: Webhook, candidates: Iterable[LiveWebhook]) -> LiveWebhook | None:
     """Return the first webhook that is completely visible and equal to the entry."""
     for live in candidates:
-        if not hides_destination(live) and not compare(entry, live, {}, Evidence()).fields:
+        if not hides_destination(live) and not compare(entry, live).fields:
             return live
     return None

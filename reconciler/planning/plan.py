@@ -331,6 +331,15 @@ def webhook_key(operation: Operation) -> str:
             return snapshot.id
 
 
+def names_of(operation: Operation) -> tuple[str, ...]:
+    """Return the names of a webhook before and after an operation."""
+    match operation:
+        case Update(before=before, after=after):
+            return before.name, after.name
+        case Create() | Delete():
+            return (operation.name,)
+
+
 class Kept(NamedTuple):
     """Live webhooks that are not changed; several with `Reason.AMBIGUOUS` and `NAME_PINNED`.
 

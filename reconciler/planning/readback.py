@@ -59,13 +59,15 @@ _STORED_BY_MISTAKE: Final = re.compile(
 
 
 class Evidence(NamedTuple):
-    """The evidence about secrets in one listing.
+    """What is known about the secrets of one listing.
 
-    `readable` lists the fields, as (type, field), for which a declared value compares equal.
-    `shown` lists the secret fields for which any live webhook shows a value, in any form. If a
-    webhook does not show such a field, the field is not set.
+    `values` are the declared ones that are available. `readable` lists the fields, as (type,
+    field), for which a declared value compares equal. `shown` lists the secret fields for which any
+    live webhook shows a value, in any form. If a webhook does not show such a field, the field is
+    not set.
     """
 
+    values: SecretValues = MappingProxyType({})
     readable: frozenset[tuple[str, str]] = frozenset()
     shown: frozenset[str] = frozenset()
 
@@ -198,7 +200,6 @@ def secret_reading(
     field: Field,
     declared: Value,
     live: LiveValue,
-    secrets: SecretValues,
     evidence: Evidence,
 ) -> Reading:
     """Compare one secret field.
@@ -210,7 +211,7 @@ def secret_reading(
         # A server that shows this field of other webhooks would show it here, too.
         proven = live is None and field.name in evidence.shown
         return Reading.ABSENT if proven else Reading.UNKNOWN
-    wanted = declared_secret(declared, secrets)
+    wanted = declared_secret(declared, evidence.values)
     if wanted == live:
         return Reading.SAME
     if wanted is not None and field.is_url and _shows_other_host(live, wanted):
@@ -262,7 +263,7 @@ def gather_evidence(
                 wanted = declared_secret(webhook.configuration[name], secrets)
                 if wanted is not None and wanted == live_webhook.value(name):
                     readable.add((webhook.type, name))
-    return Evidence(readable=frozenset(readable), shown=_shown_secrets(live))
+    return Evidence(values=secrets, readable=frozenset(readable), shown=_shown_secrets(live))
 
 
 def _shown_secrets(live: Iterable[LiveWebhook]) -> frozenset[str]:

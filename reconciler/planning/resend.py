@@ -1,21 +1,26 @@
-"""Resends: the fields that a plan sends although their live value shows no difference.
+"""Resends: fields that are sent although their live value shows no difference, and notes on them.
 
 If the server hides a secret, a new value cannot be detected. A secret is resent if its reference
 or version differs from the previous configuration, on request, or if a review contains the
 resend. It is planned regardless of the live value, so the plan is the same with and without the
 value. A plain field is sent only if it cannot be read back.
+
+The notes are about secrets that may need a resend, and about resends that may do nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Finding, error, note, warning
-from reconciler.kinds import KINDS
-from reconciler.model import Desired, LiveWebhook, SecretRef, Value, Webhook
-from reconciler.planning.plan import Operation, SecretCause, SecretChange, Update
-from reconciler.planning.readback import Evidence
+from reconciler.findings import Finding, error, note, plural, warning
+from reconciler.kinds import FIELDS, KINDS
+from reconciler.model import Desired, SecretRef, SecretValues, Value, Webhook
+from reconciler.planning.compare import Comparison
+from reconciler.planning.plan import Operation, SecretCause, SecretChange, SecretUse, Update
+from reconciler.planning.readback import Evidence, Reading
 
 _ALL: Final = "*"
 """The request for all secrets."""
@@ -85,15 +90,12 @@ class Resends:
         for resend in reviewed:
             self._reviewed.setdefault(resend.id, {})[resend.field] = resend
         self._desired, self._earlier = desired, previous or Desired()
-        self._pinned = {webhook.id for webhook in desired.webhooks} - {None}
         self._is_compared = previous is not None
-        self._previous: dict[str, Webhook] = {}
-        # Of several with a name, the last one, without an `id`, can be found by its name only.
-        for webhook in sorted(self._earlier.webhooks, key=lambda webhook: webhook.id is None):
-            self._previous[webhook.name] = webhook
-            # The id finds it after a change of the name.
-            if webhook.id is not None:
-                self._previous[webhook.id] = webhook
+        # Of several with a name, only one without an `id` needs the name to be found.
+        named_last = sorted(self._earlier.webhooks, key=lambda webhook: webhook.id is None)
+        self._previous_by_name = {webhook.name: webhook for webhook in named_last}
+        self._previous_by_id = {webhook.id: webhook for webhook in named_last if webhook.id}
+        self._pinned = {webhook.id for webhook in desired.webhooks if webhook.id}
 
     def causes(self, webhook: Webhook, id_: str, name: str) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference.
@@ -121,27 +123,33 @@ class Resends:
             causes[field] = SecretCause.REFERENCE_CHANGED
         return causes
 
-    def dropped_secret_notes(
-        self, webhook: Webhook, live: LiveWebhook, evidence: Evidence
-    ) -> Iterable[Finding]:
+    def dropped_secrets(
+        self, pairs: Iterable[Comparison], updates: Iterable[Update], evidence: Evidence
+    ) -> Iterator[Finding]:
         """Yield a note for each secret that is no longer declared but may still be set.
 
-        It is not removed, because every plan would remove it again: its removal is not visible.
+        It is not removed, because every plan would remove it again: its removal is not visible. An
+        update that sends the configuration removes it.
         """
-        before = self._before(webhook, live.id, live.name)
-        if before is None or live.type != webhook.type:
-            return
-        for field in KINDS[live.type].fields:
-            dropped = field.name in before.configuration and field.name not in webhook.configuration
-            if dropped and field.secret and field.name not in evidence.shown:
-                yield note(
-                    "undeclared-secret",
-                    f"{field.name} of {webhook.name!r} is no longer declared; "
-                    "the server does not show whether it is still set",
-                    "the next change to the configuration removes it; "
-                    "or delete the webhook with `state: absent`, then declare it again",
-                    webhook.position,
-                )
+        if not self._is_compared:
+            return  # most plans
+        sending = {update.before.id for update in updates if "configuration" in update.sent_fields}
+        for webhook, live, _, _ in pairs:
+            before = self._before(webhook, live.id, live.name)
+            if live.id in sending or before is None or live.type != webhook.type:
+                continue
+            dropped = before.configuration.keys() - webhook.configuration.keys() - evidence.shown
+            # In the order of the type.
+            for field in KINDS[live.type].fields:
+                if field.secret and field.name in dropped:
+                    yield note(
+                        "undeclared-secret",
+                        f"{field.name} of {webhook.name!r} is no longer declared; "
+                        "the server does not show whether it is still set",
+                        "the next change to the configuration removes it; "
+                        "or delete the webhook with `state: absent`, then declare it again",
+                        webhook.position,
+                    )
 
     def unmatched(self, is_selected: Callable[[Webhook], bool]) -> Iterable[Finding]:
         """Yield an error for each request that matches no declaration, a warning if none selected.
@@ -171,10 +179,15 @@ class Resends:
             )
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
-        """Return the previous declaration of a webhook; None if it had another type."""
-        # One that is renamed now has its live name: another one may have had the new name.
-        for key in (id_, name, webhook.name, *webhook.previously):
-            before = self._previous.get(key)
+        """Return the previous declaration of a webhook; None if it had another type.
+
+        `id_` and `name` are those of the live webhook. The id finds it after a change of the name.
+        """
+        # The live name first: a webhook that is renamed now had it, and another one may have had
+        # the new name.
+        names = (name, webhook.name, *webhook.previously)
+        by_name = [self._previous_by_name.get(name) for name in names]
+        for before in (self._previous_by_id.get(id_), *by_name):
             # One that is declared by another id is not this one, although it had the name.
             if before is None or (before.id != id_ and before.id in self._pinned):
                 continue
@@ -235,3 +248,135 @@ def _names(webhook: Webhook, value: Value) -> set[str]:
     if isinstance(value, SecretRef):
         names |= {value.name, value.argument, f"{value.scheme} {value.name}"}
     return names
+
+
+# Notes about secrets
+
+
+def unequal_secrets(
+    pairs: Iterable[Comparison], uses: Sequence[SecretUse], apply_options: Sequence[str] | None
+) -> Iterator[Finding]:
+    """Warn about each reference whose value the server may show encrypted, or not have.
+
+    It is not sent without a request: if the server encrypts, every apply would send it again.
+    """
+    if not uses:
+        return  # most plans
+    positions = {pair.live.id: pair.webhook.position for pair in pairs}
+    for (reference, _), users in by_reference(uses).items():
+        way = "increment the `version` of its reference to send the value"
+        if apply_options is not None:
+            way = f"`{_resend_command(apply_options, reference.argument)}` sends the value"
+        yield warning(
+            "secret-not-equal",
+            unequal_message(users),
+            f"{way}; if the warning stays, it is stored encrypted",
+            positions[users[0].live_id or ""],
+        )
+
+
+def by_reference(uses: Iterable[SecretUse]) -> dict[tuple[SecretRef, str], list[SecretUse]]:
+    """Return the uses of each reference in each field."""
+    groups: dict[tuple[SecretRef, str], list[SecretUse]] = {}
+    for use in uses:
+        groups.setdefault((use.reference, use.field), []).append(use)
+    return groups
+
+
+def unequal_message(
+    uses: Sequence[SecretUse],
+    what: str = "it is another value, or CloudTruth stores it encrypted",
+) -> str:
+    """Return that a live field is not the value of its reference, but `what`."""
+    names = _named(use.webhook for use in uses)
+    return f"the live {uses[0].field} of {names} is not the value of {uses[0].reference}: {what}"
+
+
+def malformed_secrets(
+    pairs: Iterable[Comparison], apply_options: Sequence[str] | None
+) -> Iterator[Finding]:
+    """Warn about each visible live secret that cannot be a valid value."""
+    for webhook, _, _, unread in pairs:
+        for name, reading in unread.items():
+            if reading is not Reading.MALFORMED:
+                continue
+            hint = "rename the webhook, then resend the secret"
+            if apply_options is None:
+                hint = "increment the `version` of its reference"
+            # An escape in the quotes of a shell is another name.
+            elif webhook.name.isprintable():
+                hint = f"resend the secret: `{_resend_command(apply_options, webhook.name)}`"
+            noun = FIELDS[webhook.type][name].noun
+            message = f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail"
+            yield warning("live-secret-malformed", message, hint, webhook.position)
+
+
+def equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterator[Finding]:
+    """Yield a note for each reference that is resent although its value is live."""
+    users_by_reference: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
+    for webhook, live, changes, _ in pairs:
+        for change in changes:
+            if not isinstance(change, SecretChange) or not isinstance(change.after, SecretRef):
+                continue
+            value = secrets.get(change.after)
+            is_live = value is not None and value == live.value(change.path[-1])
+            if change.not_shown and is_live and not change.after.is_literal:
+                users_by_reference[change.after].append(webhook)
+    for reference, users in users_by_reference.items():
+        names = _named(webhook.name for webhook in users)
+        message = f"the value of {reference} is already live in {names}"
+        hint = "if it is not the new one, set that before apply; later, also increment `version`"
+        yield note("version-not-sent", message, hint, users[0].position)
+
+
+def older_versions(
+    desired: Desired, pairs: Iterable[Comparison], sent: Iterable[SecretUse]
+) -> Iterator[Finding]:
+    """Yield a note for each reference that webhooks have with different versions.
+
+    It names those that do not have the newest one, and to which nothing is sent. A note, because a
+    rotation may be gradual.
+    """
+    newest = _newest_versions(desired)
+    if not newest:
+        return  # most plans
+    sent_fields = {(use.live_id, use.field) for use in sent}
+    users_by_newest: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
+    for webhook, live, _, unread in pairs:
+        for name, reference in webhook.references:
+            latest = newest.get(reference.unversioned, reference)
+            is_sent = (live.id, name) in sent_fields
+            if reference != latest and name in unread and not is_sent:
+                users_by_newest[latest].append(webhook)
+    for latest, users in users_by_newest.items():
+        names = _named(webhook.name for webhook in users)
+        where = f"not in {names}: it is not resent there"
+        message = f"{latest.unversioned} has version {latest.version}, but {where}"
+        hint = f"to send the new value there, too, set `version: {latest.version}`"
+        yield note("older-version", message, hint, users[0].position)
+
+
+def _newest_versions(desired: Desired) -> dict[SecretRef, SecretRef]:
+    """Return the newest of each reference that has versions, by the one without a version."""
+    newest: dict[SecretRef, SecretRef] = {}
+    for webhook in desired.webhooks:
+        for _, reference in webhook.references:
+            if reference.version is None:
+                continue
+            secret = reference.unversioned
+            if reference.version > (newest.get(secret, secret).version or 0):
+                newest[secret] = reference
+    return newest
+
+
+def _named(names: Iterable[str]) -> str:
+    """Return the names of the first webhooks, and the number of others."""
+    quoted = [repr(name) for name in names]
+    shown = ", ".join(quoted[:3])
+    if len(quoted) <= 3:
+        return shown
+    return f"{shown} and {plural(len(quoted) - 3, 'more webhook')}"
+
+
+def _resend_command(apply_options: Sequence[str], request: str) -> str:
+    return shlex.join(["webhooks", "apply", *apply_options, "--resend-secret", request])

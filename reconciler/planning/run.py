@@ -1,12 +1,29 @@
-"""The plans of a run over several organizations, and what drifted in them."""
+"""The results of `plan`, `drift` and `status`, for one organization and for a run over several."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from reconciler.errors import BlockedError, ExitCode, NotReviewedError, ReconcilerError
-from reconciler.planning.plan import Kept, Plan, SecretUse, digest_of
+from reconciler.findings import Position
+from reconciler.model import Live, Organization
+from reconciler.planning.names import Globs
+from reconciler.planning.plan import (
+    DeliveryState,
+    Kept,
+    Plan,
+    Reason,
+    SecretUse,
+    Snapshot,
+    digest_of,
+    is_drift,
+    webhook_key,
+)
+from reconciler.planning.readback import snapshot
 
 _T = TypeVar("_T")
 
@@ -29,8 +46,7 @@ def values(results: Iterable[OrganizationResult[_T]]) -> tuple[_T, ...]:
     return tuple(result.value for result in results if result.value is not None)
 
 
-def _is_unreviewed(plan: Plan) -> bool:
-    return not plan.operations and any(note.rule == NotReviewedError.code for note in plan.notes)
+# Plans
 
 
 class Totals(NamedTuple):
@@ -137,6 +153,10 @@ class RunPlan(NamedTuple):
         return self.exit_code
 
 
+def _is_unreviewed(plan: Plan) -> bool:
+    return not plan.operations and any(note.rule == NotReviewedError.code for note in plan.notes)
+
+
 def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
     """Return the digest of plans, each with origin, organization and digest."""
     # What needs no change needs no approval, and may be read or left out by a later run.
@@ -147,6 +167,9 @@ def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
         case [(_, _, digest)]:
             return digest
     return f"sha256:{digest_of(changed)}"
+
+
+# Drift
 
 
 class Drifted(NamedTuple):
@@ -259,3 +282,172 @@ class DriftReport(NamedTuple):
             return True
         # What the edited files accept no longer differs from them.
         return any(not self.is_accepted(webhook) for webhook in self.webhooks)
+
+
+# Status
+
+
+class ManagementStatus(StrEnum):
+    """The management status of a webhook."""
+
+    IN_SYNC = "in sync"
+    MISSING = "missing"  # declared, not live
+    DIFFERS = "differs"  # declared, to be updated
+    ABSENT = "declared absent"  # to be deleted
+    DUPLICATE = "duplicate"  # a duplicate of a declared webhook
+    UNDECLARED = "not declared"  # in scope, to be deleted
+    PROTECTED = "protected"  # not declared, never deleted
+    UNAPPLIED = "not applied"  # declared, with a type or event that this version does not know
+    UNKNOWN = "not supported"  # not declared, with such a type or event
+    UNMANAGED = "unmanaged"  # outside all scopes
+    IGNORED = "ignored"
+    UNCHECKED = "no file"  # no configuration to compare with
+
+
+DRIFTED: Final = (
+    ManagementStatus.MISSING,
+    ManagementStatus.DIFFERS,
+    ManagementStatus.ABSENT,
+    ManagementStatus.DUPLICATE,
+    ManagementStatus.UNDECLARED,
+    ManagementStatus.UNAPPLIED,
+)
+"""The statuses that count as drift."""
+
+
+class WebhookStatus(NamedTuple):
+    """The status of one webhook, which has no id if it is missing.
+
+    `position` is the line that declares it, protects it or declares it absent.
+    """
+
+    webhook: Snapshot
+    management: ManagementStatus
+    position: Position | None = None
+
+    @property
+    def is_failing(self) -> bool:
+        """Return whether the last delivery failed."""
+        return self.webhook.delivery is DeliveryState.FAILING
+
+
+class LiveStatus(NamedTuple):
+    """The live webhooks of an organization, compared with the files of `plan`, if any.
+
+    `live_count` is the number of all live webhooks, also those that `--only` does not select.
+    """
+
+    organization: Organization
+    webhooks: Sequence[WebhookStatus]
+    live_count: int
+    plan: Plan | None = None
+
+    @property
+    def failing(self) -> list[WebhookStatus]:
+        """Return the webhooks whose last delivery failed."""
+        return [status for status in self.webhooks if status.is_failing]
+
+    @property
+    def selected_count(self) -> int:
+        """Return the number of live webhooks that `--only` selects."""
+        return sum(status.management is not ManagementStatus.MISSING for status in self.webhooks)
+
+    @property
+    def drift(self) -> dict[ManagementStatus, int]:
+        """Return the number of webhooks in each of the `DRIFTED` statuses, without zeros.
+
+        If the plan knows the previous configuration, file changes do not count.
+        """
+        counts = Counter(status.management for status in self.webhooks)
+        counts.subtract(status.management for status in self._waiting)
+        return {management: counts[management] for management in DRIFTED if counts[management]}
+
+    @property
+    def not_applied(self) -> int:
+        """Return the number of webhooks that a file change explains, or may explain."""
+        return len(self._waiting)
+
+    @property
+    def _waiting(self) -> list[WebhookStatus]:
+        operations = () if self.plan is None else self.plan.operations
+        keys = {
+            webhook_key(operation)
+            for operation in operations
+            if operation.attribution is not None and not is_drift(operation)
+        }
+        # A missing webhook is created, and identified by its name.
+        return [
+            status for status in self.webhooks if (status.webhook.id or status.webhook.name) in keys
+        ]
+
+
+_STATUSES: Final = {
+    Reason.ABSENT: ManagementStatus.ABSENT,
+    Reason.DUPLICATE: ManagementStatus.DUPLICATE,
+    Reason.NOT_DECLARED: ManagementStatus.UNDECLARED,
+    Reason.PROTECTED: ManagementStatus.PROTECTED,
+    Reason.AMBIGUOUS: ManagementStatus.DUPLICATE,
+    Reason.NAME_PINNED: ManagementStatus.DUPLICATE,
+    Reason.UNKNOWN_TYPE: ManagementStatus.UNKNOWN,
+    Reason.UNKNOWN_EVENT: ManagementStatus.UNKNOWN,
+    Reason.LATER: ManagementStatus.MISSING,
+    Reason.PRUNE_OFF: ManagementStatus.UNMANAGED,
+    Reason.OUT_OF_SCOPE: ManagementStatus.UNMANAGED,
+}
+"""The statuses of webhooks that are deleted or kept."""
+
+
+def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> LiveStatus:
+    """Return a status for each live webhook and each that is missing, by name, then id.
+
+    Without a plan all are unchecked. With the globs `only`, those whose live or declared name
+    matches one of them.
+    """
+    globs = Globs(only or ("*",))
+    # A plan does not list the webhooks that it ignores.
+    other = ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED
+    statuses: dict[str, tuple[ManagementStatus, Position | None]] = {}
+    declared_names: dict[str, str] = {}
+    shown: list[WebhookStatus] = []
+    if plan is not None:
+        statuses = _live_statuses(plan)
+        declared_names = {update.before.id: update.after.name for update in plan.updates}
+        for webhook, position in _missing(plan):
+            if globs.match(webhook.name):
+                webhook = replace(webhook, id="")  # a declared id that is not live
+                shown.append(WebhookStatus(webhook, ManagementStatus.MISSING, position))
+    for live_webhook in live.webhooks:
+        id_, name = live_webhook.id, live_webhook.name
+        if globs.match(name) or globs.match(declared_names.get(id_, name)):
+            management, position = statuses.get(id_, (other, None))
+            shown.append(WebhookStatus(snapshot(live_webhook), management, position))
+    shown.sort(key=lambda status: (status.webhook.name, status.webhook.id))
+    return LiveStatus(live.organization, shown, len(live.webhooks), plan)
+
+
+def _live_statuses(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
+    """Return the status of each live webhook in a plan, and the line that causes it, by id."""
+    statuses: dict[str, tuple[ManagementStatus, Position | None]] = {}
+    for id_, webhook in plan.matched.items():
+        statuses[id_] = (ManagementStatus.IN_SYNC, webhook.position)
+    for update in plan.updates:
+        statuses[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
+    for delete in plan.deletes:
+        statuses[delete.before.id] = (_STATUSES[delete.reason], delete.position)
+    for kept in (*plan.kept, *plan.unmanaged):
+        management = _STATUSES[kept.reason]
+        if management is ManagementStatus.UNKNOWN and kept.unapplied:
+            management = ManagementStatus.UNAPPLIED
+        if management is not ManagementStatus.MISSING:
+            statuses.update((webhook.id, (management, kept.position)) for webhook in kept.webhooks)
+    return statuses
+
+
+def _missing(plan: Plan) -> Iterator[tuple[Snapshot, Position | None]]:
+    """Yield the webhooks that are declared but not live."""
+    for create in plan.creates:
+        yield snapshot(create.after), create.after.position
+    for kept in plan.kept:
+        if _STATUSES[kept.reason] is ManagementStatus.MISSING:
+            for webhook in kept.webhooks:
+                yield webhook, kept.position

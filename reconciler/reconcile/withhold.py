@@ -239,7 +239,7 @@ def _is_alike(webhook: Webhook, live: LiveWebhook, secrets: SecretValues) -> boo
     if shown != destination(webhook, secrets):
         return False
     # Two webhooks of a channel are usual, with other events or another username.
-    for change in compare(webhook, live, secrets, Evidence()).fields:
+    for change in compare(webhook, live, Evidence(secrets)).fields:
         if isinstance(change, ValueChange | SetChange) and change.path != ("name",):
             return False
     field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]

@@ -16,8 +16,7 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
     from reconciler.model import SecretRef
-    from reconciler.planning.drift import LiveStatus
-    from reconciler.planning.run import DriftReport, OrganizationResult, RunPlan
+    from reconciler.planning.run import DriftReport, LiveStatus, OrganizationResult, RunPlan
     from reconciler.report import Checklist, RunReport
 
 

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from reconciler.findings import plural
+from reconciler.planning.drift import declare_previously
 from reconciler.planning.plan import Create, Delete, Operation, Plan
-from reconciler.planning.planner import declare_previously
 from reconciler.planning.review import only_values_differ
 from reconciler.planning.run import (
     Drifted,

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Severity, sort_key
-from reconciler.planning.drift import LiveStatus, WebhookStatus
 from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.run import (
     Drifted,
     DriftReport,
+    LiveStatus,
     OrganizationDrift,
     OrganizationResult,
     RunPlan,
+    WebhookStatus,
 )
 from reconciler.planning.tree import (
     Tree,

@@ -7,9 +7,15 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from reconciler.findings import plural
-from reconciler.planning.drift import DRIFTED, LiveStatus, ManagementStatus, WebhookStatus
 from reconciler.planning.plan import Attribution, DeliveryState
-from reconciler.planning.run import OrganizationResult, values
+from reconciler.planning.run import (
+    DRIFTED,
+    LiveStatus,
+    ManagementStatus,
+    OrganizationResult,
+    WebhookStatus,
+    values,
+)
 from reconciler.render import PLAIN, View, paint, words
 from reconciler.render.layout import (
     columns,

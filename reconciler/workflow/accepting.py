@@ -23,9 +23,16 @@ from typing import Final, NamedTuple, TypeAlias
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.findings import Severity
 from reconciler.model import Desired, Secret
-from reconciler.planning.drift import names_of
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Attribution, Delete, Kept, Operation, Plan, webhook_key
+from reconciler.planning.plan import (
+    Attribution,
+    Delete,
+    Kept,
+    Operation,
+    Plan,
+    names_of,
+    webhook_key,
+)
 from reconciler.planning.review import mentions
 from reconciler.planning.run import (
     Drifted,

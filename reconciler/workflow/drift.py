@@ -18,14 +18,7 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import ConfigurationError, RunConfigurationError
 from reconciler.model import Desired, Live
-from reconciler.planning.drift import (
-    LiveStatus,
-    attribution_of,
-    by_webhook,
-    live_status,
-    names_of,
-    still_renamed,
-)
+from reconciler.planning.drift import attribution_of, by_webhook, still_renamed
 from reconciler.planning.plan import (
     Attribution,
     Create,
@@ -36,11 +29,13 @@ from reconciler.planning.plan import (
     Snapshot,
     is_drift,
     live_id,
+    names_of,
     webhook_key,
 )
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import mentions, only_values_differ
+from reconciler.planning.run import LiveStatus, live_status
 from reconciler.source import files
 from reconciler.source.history import Commit, NoBaseError, commit_of, last_change, tracked
 from reconciler.source.schemes import paths

@@ -22,7 +22,7 @@ from reconciler.model import (
     SecretRef,
     Webhook,
 )
-from reconciler.planning import planner
+from reconciler.planning import planner, resend
 from reconciler.planning.guards import guard_all
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, missed_organization
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, Update
@@ -107,7 +107,7 @@ def with_owner(plan: Plan, gathered: Gathered, listings: Iterable[Live]) -> Plan
     offered = plan.offered
     messages: dict[str, str] = {}
     others = [live for live in listings if live.organization.id != plan.organization.id]
-    for (reference, field), uses in planner.by_reference(plan.not_equal).items():
+    for (reference, field), uses in resend.by_reference(plan.not_equal).items():
         secret = gathered.secrets[reference]
         owners = [
             in_quotes(live.organization.name)
@@ -117,7 +117,7 @@ def with_owner(plan: Plan, gathered: Gathered, listings: Iterable[Live]) -> Plan
         if owners:
             offered -= {reference}
             owned = f"that is the live {field} of organization {owners[0]}"
-            messages[planner.unequal_message(uses)] = planner.unequal_message(uses, owned)
+            messages[resend.unequal_message(uses)] = resend.unequal_message(uses, owned)
     hint = "give it another variable; only to replace it, increment `version`"
     notes = []
     for warning in plan.notes:

@@ -20,10 +20,9 @@ from reconciler import errors
 from reconciler.api.wire import live_webhook
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model import Live
-from reconciler.planning.drift import live_status
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.run import OrganizationResult, RunPlan
+from reconciler.planning.run import OrganizationResult, RunPlan, live_status
 from reconciler.render import RENDERERS, STATE_RENDERERS, View
 from reconciler.report import Report, RunReport
 from reconciler.workflow import Inputs, gather, load_all, plan, previous

@@ -68,7 +68,7 @@ def test_a_secret_that_cannot_be_compared_is_unread(
     declared: Webhook, found: LiveWebhook, secrets: Any, unread: dict[str, Reading]
 ) -> None:
     """Such a value counts as neither changed nor equal."""
-    comparison = compare(declared, found, secrets, Evidence())
+    comparison = compare(declared, found, Evidence(secrets))
     assert (comparison.fields, comparison.unread) == ((), unread)
 
 
@@ -86,7 +86,7 @@ def test_a_plain_url_is_compared_and_shown_as_its_origin() -> None:
     """A URL may contain a credential, so a change shows only hosts."""
     found = live_generic(url="https://old.example.com/secret/path")
 
-    (change,) = compare(generic(), found, {}, Evidence()).fields
+    (change,) = compare(generic(), found).fields
 
     assert isinstance(change, SecretChange)
     assert (change.before, change.after) == (
@@ -106,7 +106,7 @@ def test_a_live_value_that_cannot_be_a_channel_is_unknown(shown: object) -> None
     """It is not a difference, and no snapshot or destination shows it."""
     found = live_slack(channel=shown)
 
-    comparison = compare(slack(), found, SECRETS, Evidence())
+    comparison = compare(slack(), found, Evidence(SECRETS))
 
     assert (comparison.fields, comparison.unread) == ((), {"channel": Reading.UNKNOWN})
     assert snapshot(found) == snapshot(live_slack(channel="*****"))
@@ -117,7 +117,7 @@ def test_a_live_value_that_cannot_be_a_channel_is_unknown(shown: object) -> None
 @pytest.mark.parametrize("shown", [*HIDDEN.values(), 7, ["CloudTruth"], {"name": "a"}, True])
 def test_a_user_name_cannot_be_hidden(shown: object) -> None:
     """Any other string is a different name; values that are not strings are not shown."""
-    (change,) = compare(slack(), live_slack(username=shown), SECRETS, Evidence()).fields
+    (change,) = compare(slack(), live_slack(username=shown), Evidence(SECRETS)).fields
 
     before: Any = None if shown in (None, "", ...) else shown
     if not isinstance(shown, str):
@@ -146,7 +146,7 @@ def test_the_host_that_a_masked_url_shows_is_compared(shown: str, differs: str |
     """Otherwise a webhook that moved would look unchanged; a host that is masked, too, is not."""
     url = "https://u:p@hooks.example.com:443/ct"
     for declared, secrets in ((generic(url=url), {}), (generic(url=HOOK), {HOOK: Secret(url)})):
-        comparison = compare(declared, live_generic(url=shown), secrets, Evidence())
+        comparison = compare(declared, live_generic(url=shown), Evidence(secrets))
         if differs is None:
             assert (comparison.fields, comparison.unread) == ((), {"url": Reading.UNKNOWN})
             continue
@@ -154,7 +154,7 @@ def test_the_host_that_a_masked_url_shows_is_compared(shown: str, differs: str |
         assert isinstance(change, SecretChange)
         assert (change.before, change.moved) == (Secret(shown).shown_url(), not differs)
         assert " and ".join(change.differs) == differs
-    assert compare(generic(url=HOOK), live_generic(url=shown), {}, Evidence()).fields == ()
+    assert compare(generic(url=HOOK), live_generic(url=shown)).fields == ()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_the_host_that_a_masked_url_shows_is_compared(shown: str, differs: str |
 )
 def test_no_difference(declared: Webhook, found: LiveWebhook) -> None:
     """A server that adds fields or converts text to numbers causes no permanent difference."""
-    assert compare(declared, found, SECRETS, Evidence()).fields == ()
+    assert compare(declared, found, Evidence(SECRETS)).fields == ()
 
 
 def test_undeclared_keys_are_a_difference() -> None:
@@ -178,7 +178,7 @@ def test_undeclared_keys_are_a_difference() -> None:
     found = live_generic(verify=False, username="u", password="*****", token="abc", also="x")
     lost = ("password", "token", "username", "verify")
 
-    assert compare(generic(), found, {}, Evidence()).fields == tuple(
+    assert compare(generic(), found).fields == tuple(
         FieldRemoved(path=("configuration", name)) for name in lost
     )
 

@@ -9,9 +9,10 @@ import pytest
 
 from reconciler.errors import ConflictError, StalePlanError
 from reconciler.model import Absent, Secret, SecretRef
-from reconciler.planning.drift import attribution_of, by_webhook, live_status
+from reconciler.planning.drift import attribution_of, by_webhook
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.resend import Resend
+from reconciler.planning.run import live_status
 from reconciler.planning.tree import error_tree, operation_summary, plain
 from tests.goldens import rows
 from tests.planning.builders import (

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from reconciler.findings import Position
 from reconciler.model import Absent, LiveWebhook
-from reconciler.planning.drift import ManagementStatus, live_status, names_of
+from reconciler.planning.plan import names_of
+from reconciler.planning.run import ManagementStatus, live_status
 from tests.goldens import rows
 from tests.planning.builders import desired, live, live_slack, make_plan, slack
 

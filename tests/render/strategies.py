@@ -14,7 +14,6 @@ from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Place, Position, Related
 from reconciler.kinds import EVENT_TYPES
 from reconciler.model import UNKNOWN, Organization, SecretRef, Unknown, Webhook
-from reconciler.planning.drift import WebhookStatus
 from reconciler.planning.plan import (
     Counts,
     Create,
@@ -30,6 +29,7 @@ from reconciler.planning.plan import (
     Update,
     ValueChange,
 )
+from reconciler.planning.run import WebhookStatus
 from reconciler.report import (
     Applied,
     Failed,

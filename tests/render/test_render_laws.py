@@ -20,9 +20,8 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding
 from reconciler.model import Organization
-from reconciler.planning.drift import LiveStatus, WebhookStatus
 from reconciler.planning.plan import Plan
-from reconciler.planning.run import OrganizationResult, RunPlan
+from reconciler.planning.run import LiveStatus, OrganizationResult, RunPlan, WebhookStatus
 from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, STATE_RENDERERS, View
 from reconciler.render.markdown import paged_run
 from reconciler.render.quote import quote

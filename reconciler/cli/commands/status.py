@@ -12,9 +12,8 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Severity
 from reconciler.model import Live
-from reconciler.planning.drift import LiveStatus
 from reconciler.planning.names import require_matches
-from reconciler.planning.run import OrganizationResult, values
+from reconciler.planning.run import LiveStatus, OrganizationResult, values
 from reconciler.render import STATE_RENDERERS
 from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 
