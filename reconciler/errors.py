@@ -159,6 +159,12 @@ class BlockedError(ReconcilerError, code="blocked", exit_code=ExitCode.BLOCKED):
 class StalePlanError(ReconcilerError, code="stale-plan", exit_code=ExitCode.STALE):
     """The plan differs from the reviewed plan; nothing was written."""
 
+    @classmethod
+    def since_review(cls, differences: Sequence[str], hint: str) -> Self:
+        """Return the error of a plan of which operations have changed."""
+        message = "the plan has changed since it was reviewed; nothing was written"
+        return cls(message, differences=differences, hint=hint)
+
 
 class NotReviewedError(StalePlanError, code="not-reviewed"):
     """No review includes the planned operations; nothing was written.

@@ -155,11 +155,8 @@ def _require_fresh(outcomes: Sequence[Outcome]) -> None:
 
 
 def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:
-    return StalePlanError(
-        "the plan has changed since it was reviewed; nothing was written",
-        differences=[f"{outcome.operation.name}: {outcome.message}" for outcome in skipped],
-        hint="plan and review again",
-    )
+    differences = [f"{outcome.operation.name}: {outcome.message}" for outcome in skipped]
+    return StalePlanError.since_review(differences, "plan and review again")
 
 
 def _write(run: Apply, workers: Workers) -> None:

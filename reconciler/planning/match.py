@@ -29,13 +29,15 @@ from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, Related, error, note, warning
 from reconciler.kinds import EVENT_TYPES, KINDS
-from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Pattern, Webhook
+from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Policy, Webhook
 from reconciler.planning.compare import compare, compare_live
 from reconciler.planning.names import Globs, lookalike_key
 from reconciler.planning.plan import Delete, Kept, Reason
 from reconciler.planning.readback import Reading, hides_destination, snapshot
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
+
+_COPY_ID: Final = "copy it from `webhooks status -v`"
 
 _ByName: TypeAlias = Mapping[str, Sequence[LiveWebhook]]
 """Live webhooks by name."""
@@ -48,13 +50,6 @@ def unknown_type_or_event(live: LiveWebhook) -> tuple[Reason, str] | None:
     if live.event_types <= _KNOWN_EVENTS:
         return None
     return Reason.UNKNOWN_EVENT, ", ".join(sorted(live.event_types - _KNOWN_EVENTS))
-
-
-def _matched_by(pattern: Pattern | None) -> tuple[Related, ...]:
-    """Return the position of the glob that causes a finding."""
-    if pattern is None or pattern.position is None:
-        return ()
-    return (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
 
 
 class Match:
@@ -80,12 +75,8 @@ class Match:
         self.any_declared_live = False
         self.adopted: set[str] = set()
         self.findings: list[Finding] = []
-        self._policy = desired.policy
-        self._prune = prune
-        self._only = Globs(only or ("*",))
-        self.ignore = Globs(pattern.glob for pattern in self._policy.ignore)
-        self._protect = Globs(pattern.glob for pattern in self._policy.protect)
-        self._scopes = [(scope, Globs(scope.globs)) for scope in self._policy.scopes]
+        self._rules = _Rules(desired.policy, only, prune=prune)
+        self.ignore = self._rules.ignore
         # In the same order for every listing, so that all runs decide the same.
         self._live = sorted(live, key=lambda webhook: (webhook.name, webhook.id))
         self._by_id: dict[str | None, LiveWebhook] = {webhook.id: webhook for webhook in self._live}
@@ -104,9 +95,8 @@ class Match:
 
     def _match_entries(self) -> None:
         """Classify all webhooks. The order matters: each step takes webhooks from the next ones."""
-        if self._policy.ignore:
-            self._drop_ignored()
-        self._drop_missing_ids()
+        self._drop_ignored()
+        self._match_missing_ids()
         for entry in self._webhooks:
             self._classify(entry)
             if entry.id is not None:
@@ -116,100 +106,17 @@ class Match:
         self.findings += _taken_names(self.pairs, self.new, self._by_name)
         self._classify_unmatched()
 
-    def _entries(self) -> list[Webhook | Absent]:
-        return [*self._webhooks, *self._absent]
-
-    # Names
-
-    def _selects(self, *names: str) -> bool:
-        """Return whether `--only` selects a webhook by its declared or its live name.
-
-        It only filters the result. Entries that it does not select are still matched with their
-        live webhooks, so that these are neither matched by other entries nor pruned.
-        """
-        return any(map(self._only.match, names))
-
     def is_selected(self, entry: Webhook | Absent) -> bool:
         """Return whether `--only` selects an entry by one of its names."""
         live = self._by_id.get(entry.id)
         if live is not None:
-            return self._selects(entry.name, live.name)
-        return self._selects(entry.name, *_former_names(entry))
-
-    def _free(self, *names: str) -> list[LiveWebhook]:
-        """Return the live webhooks that are not matched yet, by name, then id."""
-        webhooks = chain.from_iterable(self._by_name.get(name, ()) for name in names)
-        return [webhook for webhook in webhooks if webhook.id not in self._taken]
-
-    def _refuse_outside(self, entry: Webhook | Absent, live: LiveWebhook) -> bool:
-        """Return whether a live name is not in the scope of the entry's file; report it.
-
-        A webhook that is adopted may have such a name.
-        """
-        if live.name == entry.name:
-            return False
-        scopes = [globs for scope, globs in self._scopes if scope.file == entry.file]
-        scopes = scopes or [globs for _, globs in self._scopes]
-        if not scopes or any(globs.match(live.name) for globs in scopes):
-            return False
-        verb, hint = "delete", "delete it in the file whose scope includes it, or extend `scope`"
-        if isinstance(entry, Webhook):
-            if entry.adopt:
-                self.adopted.add(live.id)
-                return False
-            verb = "take over"
-            hint = "add `adopt: true`, or remove the `id` or `previously` that matches it"
-        message = (
-            f"{entry.name!r} would {verb} {live.name!r} (id {live.id}), which is not in "
-            "the scope of this file"
-        )
-        self.findings.append(error("live-out-of-scope", message, hint, entry.position))
-        return True
-
-    def _protecting_pattern(self, live: LiveWebhook) -> Pattern | None:
-        """Return the pattern that protects a webhook, or None."""
-        if not self._protect.match(live.name):
-            return None
-        return _first_match(self._policy.protect, live.name)
-
-    # Results
-
-    def _delete_duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
-        """Add the delete of a duplicate of the `keeper`, which stays."""
-        self.deletes.append(
-            Delete(
-                before=snapshot(live),
-                reason=Reason.DUPLICATE,
-                position=webhook.position,
-                kept_id=keeper.id,
-                may_differ=compare_live(keeper, live) is Reading.UNKNOWN,
-            )
-        )
-
-    def _keep_ambiguous(self, webhooks: Sequence[LiveWebhook], entry: Webhook) -> None:
-        """Keep webhooks of a declared name, as one entry."""
-        snapshots = tuple(map(snapshot, webhooks))
-        detail = ""
-        # Without their destinations, even webhooks that look equal may deliver to two places.
-        if any(map(hides_destination, webhooks)):
-            detail = "or their destinations are hidden"
-        kept = Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied=True)
-        self.kept.append(kept)
-
-    def _keep_unknown(
-        self, live: LiveWebhook, position: Position | None, *, unapplied: bool = False
-    ) -> bool:
-        """Keep webhooks with an unknown type or event (row 2)."""
-        unknown = unknown_type_or_event(live)
-        if unknown is not None:
-            reason, detail = unknown
-            self.kept.append(Kept((snapshot(live),), reason, position, detail, unapplied))
-        return unknown is not None
-
-    # The rows of the table
+            return self._rules.selects(entry.name, live.name)
+        return self._rules.selects(entry.name, *_former_names(entry))
 
     def _drop_ignored(self) -> None:
         """Remove entries whose declared or live name is ignored (row 1)."""
+        if not self._rules.has_ignored:
+            return  # most plans
         self._webhooks = [entry for entry in self._webhooks if not self._ignore(entry)]
         self._absent = [entry for entry in self._absent if not self._ignore(entry)]
         self._ignored_ids.update(
@@ -220,16 +127,15 @@ class Match:
     def _ignore(self, entry: Webhook | Absent) -> bool:
         """Return whether `ignore` matches the declared or live name; warn if it is selected."""
         live = self._by_id.get(entry.id)
-        names = [entry.name]
-        if live is not None:
-            names.append(live.name)
-        ignored = [name for name in names if self.ignore.match(name)]
-        if not ignored:
+        ignoring = self._rules.ignoring(entry.name)
+        if ignoring is None and live is not None:
+            ignoring = self._rules.ignoring(live.name)
+        if ignoring is None:
             return False
         if self.is_selected(entry):
             message = f"{entry.name!r} is declared but also ignored, so it is not changed"
             hint = "remove it from `ignore` to manage it"
-            related = _matched_by(_first_match(self._policy.ignore, ignored[0]))
+            related = _matched_by(ignoring)
             self.findings.append(
                 warning("ignored-and-declared", message, hint, entry.position, related)
             )
@@ -240,35 +146,28 @@ class Match:
         self._ignored_ids.update(webhook.id for webhook in webhooks)
         return True
 
-    def _drop_missing_ids(self) -> None:
-        """Match by name each entry whose id is not live; one with `state: absent` needs nothing.
+    def _match_missing_ids(self) -> None:
+        """Match by name each declared webhook whose id is not live.
 
         The pinned webhook was deleted by hand, or the id is mistyped.
         """
+        count_by_name = Counter(entry.name for entry in self._entries())
         gone: dict[str, list[Webhook]] = {}
         declared: list[Webhook] = []
-        count_by_name = Counter(entry.name for entry in self._entries())
-        advice = "copy it from `webhooks status -v`"
         for webhook in self._webhooks:
-            if self._is_gone(webhook):
-                gone.setdefault(webhook.name, []).append(webhook)
-                hint = f"it is matched by name; {advice}, or remove `id`"
-                # Without `id`, two entries would declare one name.
-                if count_by_name[webhook.name] > 1:
-                    hint = (
-                        f"other entries have this name: {advice}, after the apply if that creates "
-                        "the webhook, or remove the entry"
-                    )
-                self._note_missing_id(webhook, hint)
-            else:
+            if not self._is_gone(webhook):
                 declared.append(webhook)
-        for absent in self._absent:
-            if self._is_gone(absent) and self._free(absent.name):
-                self._absent_without_match[absent.name] = absent
-                hint = f"nothing is deleted; {advice}"
-                if count_by_name[absent.name] == 1:
-                    hint += ", or remove `id` to delete by name"
-                self._note_missing_id(absent, hint)
+                continue
+            gone.setdefault(webhook.name, []).append(webhook)
+            hint = f"it is matched by name; {_COPY_ID}, or remove `id`"
+            # Without `id`, two entries would declare one name.
+            if count_by_name[webhook.name] > 1:
+                hint = (
+                    f"other entries have this name: {_COPY_ID}, after the apply if that creates "
+                    "the webhook, or remove the entry"
+                )
+            self._note_missing_id(webhook, hint)
+        self._keep_missing_absent(count_by_name)
         self._webhooks = declared
         names = {webhook.name for webhook in declared}
         for name, webhooks in gone.items():
@@ -277,11 +176,21 @@ class Match:
             else:
                 self._match_by_content(name, webhooks)
 
+    def _keep_missing_absent(self, count_by_name: Mapping[str, int]) -> None:
+        """Protect the live webhooks with the name of a `state: absent` whose id is not live."""
+        for absent in self._absent:
+            if self._is_gone(absent) and self._free(absent.name):
+                self._absent_without_match[absent.name] = absent
+                hint = f"nothing is deleted; {_COPY_ID}"
+                if count_by_name[absent.name] == 1:
+                    hint += ", or remove `id` to delete by name"
+                self._note_missing_id(absent, hint)
+
     def _is_gone(self, entry: Webhook | Absent) -> bool:
         return entry.id is not None and entry.id not in self._by_id
 
     def _note_missing_id(self, entry: Webhook | Absent, hint: str) -> None:
-        if self._selects(entry.name):
+        if self._rules.selects(entry.name):
             message = f"no live webhook has the id that {entry.name!r} is pinned to"
             self.findings.append(note("unknown-id", message, hint, entry.position))
 
@@ -309,13 +218,13 @@ class Match:
         if candidates:
             # One of them may be the webhook of an entry: neither delete it nor create another one.
             self._taken.update(webhook.id for webhook in candidates)
-            if self._selects(name):
+            if self._rules.selects(name):
                 self.any_declared_live = True
                 self._keep_ambiguous(candidates, entries[0])
             return
         first, *later = unmatched
         self._webhooks.append(replace(first, id=None))
-        if self._selects(name):
+        if self._rules.selects(name):
             for entry in later:
                 kept = Kept((snapshot(entry),), Reason.LATER, entry.position, unapplied=True)
                 self.kept.append(kept)
@@ -330,7 +239,7 @@ class Match:
         webhooks = named or former
         # Also for an entry that is not selected: its webhook is not matched by another one.
         self._taken.update(webhook.id for webhook in webhooks)
-        if not self._selects(entry.name, *(webhook.name for webhook in webhooks)):
+        if not self._rules.selects(entry.name, *(webhook.name for webhook in webhooks)):
             return
         self.any_declared_live |= bool(webhooks)
         if isinstance(entry, Absent):
@@ -394,7 +303,7 @@ class Match:
         position = entry.position
         if self._refuse_outside(entry, live):
             return
-        protecting = self._protecting_pattern(live)
+        protecting = self._rules.protecting(live.name)
         if protecting is None:
             before = snapshot(live)
             self.deletes.append(Delete(before=before, reason=Reason.ABSENT, position=position))
@@ -412,7 +321,7 @@ class Match:
         """
         others = self._free(webhook.name)
         self._taken.update(live.id for live in others)
-        if not others or not self._selects(webhook.name):
+        if not others or not self._rules.selects(webhook.name):
             return
         pins = {entry.id for entry in self._webhooks if entry.name == webhook.name}
         pinned = [live for live in self._by_name[webhook.name] if live.id in pins]
@@ -420,13 +329,12 @@ class Match:
         for live in others:
             if self._keep_unknown(live, webhook.position):
                 continue
-            equal = (pin for pin in pinned if compare_live(pin, live) is not Reading.DIFFERENT)
-            keeper = next(equal, None)
-            if keeper is not None:
-                self._delete_duplicate(live, webhook, keeper)
-            else:
+            keeper = _first_equal(live, pinned)
+            if keeper is None:
                 different.append(live)
-        if not self._prunes(self._scopes_of(webhook.name)):
+            else:
+                self._delete_duplicate(live, webhook, keeper)
+        if not self._rules.prunes(webhook.name):
             # Like any other webhook that no file declares.
             self._taken.difference_update(live.id for live in different)
         elif different:
@@ -434,14 +342,6 @@ class Match:
             # that leaves it is not a success.
             kept = tuple(map(snapshot, different))
             self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, unapplied=True))
-
-    def _scopes_of(self, name: str) -> list[FileScope]:
-        """Return the scopes of the files that a live webhook of this name is in."""
-        return [scope for scope, globs in self._scopes if globs.match(name)]
-
-    def _prunes(self, scopes: Iterable[FileScope]) -> bool:
-        """Return whether a live webhook in these scopes is deleted if no file declares it."""
-        return self._prune and any(scope.prune for scope in scopes)
 
     def _classify_unmatched(self) -> None:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""
@@ -451,7 +351,7 @@ class Match:
         left_out = self._lookalikes_left_out()
         for live in self._live:
             if live.id not in shown:
-                if not self._selects(live.name):
+                if not self._rules.selects(live.name):
                     continue
                 if left_out and lookalike_key(live.name) in left_out:
                     continue
@@ -470,22 +370,22 @@ class Match:
         return {
             lookalike_key(webhook.name)
             for webhook in self._webhooks
-            if webhook.name not in self._by_name and not self._selects(webhook.name)
+            if webhook.name not in self._by_name and not self._rules.selects(webhook.name)
         }
 
     def _classify_undeclared(self, live: LiveWebhook) -> None:
         """Count a webhook that is in scope; delete or keep it if no entry matches it."""
         # Guards compare the deletes with all webhooks in scope, whatever happens to them.
-        scopes = self._scopes_of(live.name)
-        if scopes:
+        is_in_scope = self._rules.is_in_scope(live.name)
+        if is_in_scope:
             self.in_scope_count += 1
         if live.id in self._taken or self._keep_unknown(live, None):
             return
-        if not self._prunes(scopes):
-            reason = Reason.PRUNE_OFF if scopes else Reason.OUT_OF_SCOPE
+        if not self._rules.prunes(live.name):
+            reason = Reason.PRUNE_OFF if is_in_scope else Reason.OUT_OF_SCOPE
             self.unmanaged.append(Kept((snapshot(live),), reason))
             return
-        protecting = self._protecting_pattern(live)
+        protecting = self._rules.protecting(live.name)
         absent = self._absent_without_match.get(live.name)
         if protecting is not None:
             kept = Kept((snapshot(live),), Reason.PROTECTED, protecting.position)
@@ -496,6 +396,122 @@ class Match:
             self.kept.append(Kept((snapshot(live),), Reason.PROTECTED, absent.position, detail))
         else:
             self.deletes.append(Delete(before=snapshot(live), reason=Reason.NOT_DECLARED))
+
+    # Steps that several rows share
+
+    def _entries(self) -> list[Webhook | Absent]:
+        return [*self._webhooks, *self._absent]
+
+    def _free(self, *names: str) -> list[LiveWebhook]:
+        """Return the live webhooks that are not matched yet, by name, then id."""
+        webhooks = chain.from_iterable(self._by_name.get(name, ()) for name in names)
+        return [webhook for webhook in webhooks if webhook.id not in self._taken]
+
+    def _refuse_outside(self, entry: Webhook | Absent, live: LiveWebhook) -> bool:
+        """Return whether a live name is not in the scope of the entry's file; report it.
+
+        A webhook that is adopted may have such a name.
+        """
+        if live.name == entry.name or self._rules.is_in_scope_of(entry.file, live.name):
+            return False
+        verb, hint = "delete", "delete it in the file whose scope includes it, or extend `scope`"
+        if isinstance(entry, Webhook):
+            if entry.adopt:
+                self.adopted.add(live.id)
+                return False
+            verb = "take over"
+            hint = "add `adopt: true`, or remove the `id` or `previously` that matches it"
+        message = (
+            f"{entry.name!r} would {verb} {live.name!r} (id {live.id}), which is not in "
+            "the scope of this file"
+        )
+        self.findings.append(error("live-out-of-scope", message, hint, entry.position))
+        return True
+
+    def _delete_duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
+        """Add the delete of a duplicate of the `keeper`, which stays."""
+        self.deletes.append(
+            Delete(
+                before=snapshot(live),
+                reason=Reason.DUPLICATE,
+                position=webhook.position,
+                kept_id=keeper.id,
+                may_differ=compare_live(keeper, live) is Reading.UNKNOWN,
+            )
+        )
+
+    def _keep_ambiguous(self, webhooks: Sequence[LiveWebhook], entry: Webhook) -> None:
+        """Keep webhooks of a declared name, as one entry."""
+        snapshots = tuple(map(snapshot, webhooks))
+        detail = ""
+        # Without their destinations, even webhooks that look equal may deliver to two places.
+        if any(map(hides_destination, webhooks)):
+            detail = "or their destinations are hidden"
+        kept = Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied=True)
+        self.kept.append(kept)
+
+    def _keep_unknown(
+        self, live: LiveWebhook, position: Position | None, *, unapplied: bool = False
+    ) -> bool:
+        """Keep webhooks with an unknown type or event (row 2)."""
+        unknown = unknown_type_or_event(live)
+        if unknown is not None:
+            reason, detail = unknown
+            self.kept.append(Kept((snapshot(live),), reason, position, detail, unapplied))
+        return unknown is not None
+
+
+class _Rules:
+    """What `--only` and the policy say about a name."""
+
+    def __init__(self, policy: Policy, only: Sequence[str], *, prune: bool) -> None:
+        self._policy = policy
+        self._prune = prune
+        self._only = Globs(only or ("*",))
+        self.ignore = Globs(pattern.glob for pattern in policy.ignore)
+        self._protect = Globs(pattern.glob for pattern in policy.protect)
+        self._scopes = [(scope, Globs(scope.globs)) for scope in policy.scopes]
+
+    def selects(self, *names: str) -> bool:
+        """Return whether `--only` selects a webhook by its declared or its live name.
+
+        It only filters the result. Entries that it does not select are still matched with their
+        live webhooks, so that these are neither matched by other entries nor pruned.
+        """
+        return any(map(self._only.match, names))
+
+    @property
+    def has_ignored(self) -> bool:
+        """Return whether the policy ignores any name."""
+        return bool(self._policy.ignore)
+
+    def ignoring(self, name: str) -> Pattern | None:
+        """Return the pattern that ignores a name, or None."""
+        if not self.ignore.match(name):
+            return None
+        return _first_match(self._policy.ignore, name)
+
+    def protecting(self, name: str) -> Pattern | None:
+        """Return the pattern that protects a name, or None."""
+        if not self._protect.match(name):
+            return None
+        return _first_match(self._policy.protect, name)
+
+    def is_in_scope(self, name: str) -> bool:
+        """Return whether any file includes a live name in its scope."""
+        return any(globs.match(name) for _, globs in self._scopes)
+
+    def is_in_scope_of(self, file: str, name: str) -> bool:
+        """Return whether a file includes a live name in its scope."""
+        scopes = [globs for scope, globs in self._scopes if scope.file == file]
+        scopes = scopes or [globs for _, globs in self._scopes]
+        return not scopes or any(globs.match(name) for globs in scopes)
+
+    def prunes(self, name: str) -> bool:
+        """Return whether a live webhook of this name is deleted if no file declares it."""
+        return self._prune and any(
+            scope.prune and globs.match(name) for scope, globs in self._scopes
+        )
 
 
 def _taken_names(
@@ -572,9 +588,24 @@ def _is_exchanged(
     return False
 
 
+def _matched_by(pattern: Pattern | None) -> tuple[Related, ...]:
+    """Return the position of the glob that causes a finding."""
+    if pattern is None or pattern.position is None:
+        return ()
+    return (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
+
+
 def _first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
     """Return the first pattern that matches `name`, to show where it was written."""
     return next((pattern for pattern in patterns if Globs((pattern.glob,)).match(name)), None)
+
+
+def _first_equal(live: LiveWebhook, candidates: Iterable[LiveWebhook]) -> LiveWebhook | None:
+    """Return the first webhook of which `live` is a duplicate, as far as the server shows it."""
+    for candidate in candidates:
+        if compare_live(candidate, live) is not Reading.DIFFERENT:
+            return candidate
+    return None
 
 
 def _former_names(entry: Webhook | Absent) -> tuple[str, ...]:

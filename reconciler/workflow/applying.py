@@ -315,11 +315,8 @@ def _reviewed(part: _Ready, review: Review, options: _Options) -> _Ready:
         hint = "the review shows other operations for these webhooks"
         if command:
             hint += f": run `{command}`, and have the new plan reviewed"
-        raise StalePlanError(
-            "the plan has changed since it was reviewed; nothing was written",
-            differences=[f"now: {_with_destination(stale)}" for stale in comparison.stale],
-            hint=hint,
-        )
+        differences = [f"now: {_with_destination(stale)}" for stale in comparison.stale]
+        raise StalePlanError.since_review(differences, hint)
     # Operations on webhooks that the review does not mention: another change was merged since.
     notes = [
         warning(NOT_REVIEWED, f"not applied: {one_line(complete.operations[index])}: {reason}")
