@@ -90,18 +90,6 @@ def verify(run: Apply) -> Report:
     return report._replace(duplicates_removed=removed)
 
 
-def _hidden(listing: Listing, run: Apply) -> int:
-    """Return how many values that were sent, or may have been, could not be compared."""
-    hidden = 0
-    for _, outcome in run.ledger.recorded():
-        operation = outcome.operation
-        if isinstance(outcome, Applied | Unconfirmed) and not isinstance(operation, Delete):
-            webhook = listing.by_id.get(_webhook_id(outcome) or "")
-            if webhook is not None:
-                hidden += len(listing.unread(operation, webhook))
-    return hidden
-
-
 def _last_listing(run: Apply, tried: dict[str, RemovedDuplicate]) -> _LastListing:
     """Read listings until one shows everything as expected, or all pauses are over.
 
@@ -128,38 +116,6 @@ def _last_listing(run: Apply, tried: dict[str, RemovedDuplicate]) -> _LastListin
                 return _LastListing(listing, extra, waiting, settled)
         pauses -= 1
         run.pause(SPACING)
-
-
-def _remove_all(
-    extra: _Duplicates,
-    listing: Listing,
-    run: Apply,
-    tried: dict[str, RemovedDuplicate],
-    *,
-    repeat: bool,
-) -> bool:
-    """Remove duplicates, and return whether one was tried for the first time.
-
-    After the pauses, those that were tried before are left: they must not `repeat` for ever.
-    """
-    tried_before = set(tried)
-    for gone, kept in extra:
-        if repeat or gone.id not in tried_before:
-            _remove(gone, kept, listing, run, tried)
-    return tried.keys() > tried_before
-
-
-def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Apply) -> None:
-    """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
-    for index, outcome in run.ledger.recorded():
-        create = outcome.operation
-        if not isinstance(create, Create) or _webhook_id(outcome) != gone.id:
-            continue
-        if listing.check_against(create, kept).differing:
-            run.ledger.correct(index, name_conflict(create, kept.id))
-        else:
-            note = "an equal webhook is kept"
-            run.ledger.correct(index, confirm_created(create, kept, note, run))
 
 
 def _record_shown(listing: Listing, run: Apply) -> _Waiting:
@@ -253,47 +209,47 @@ def _others(outcome: Applied, listing: Listing, run: Apply) -> list[LiveWebhook]
 
 def _final_outcome(outcome: Outcome, last: _LastListing, run: Apply) -> Outcome:
     """Return the outcome of an operation that the last listing does not show as done."""
-    if isinstance(outcome, Unconfirmed):
-        return outcome
-    if isinstance(outcome, Skipped):
-        return _record_missing(outcome, last, run) if last.settled else outcome
-    listed = _listed(outcome, last.listing, run)
-    if isinstance(outcome, Failed):
-        return _final_failure(outcome, listed, last)
-    if outcome.id is None:
-        return outcome
-    # The webhook by its id shows what is wrong: the write, or only the listing.
-    live = run.api.get(outcome.id)
-    operation = outcome.operation
-    if not isinstance(operation, Delete):
-        return _final_write(outcome, operation, live, listed, last, run)
-    if live is not None:
-        return Failed(operation, NOT_CONVERGED, "it still exists", RUN_AGAIN)
-    return _record_missing(outcome, last, run)
+    match outcome:
+        case Skipped():
+            return _record_missing(outcome, last, run) if last.settled else outcome
+        case Failed():
+            return _final_failure(outcome, last, run)
+        case Applied(operation=Delete(), id=str(id_)):
+            return _final_delete(outcome, id_, last, run)
+        case Applied(operation=Create() | Update() as operation, id=str(id_)):
+            return _final_write(outcome, operation, id_, last, run)
+    return outcome
 
 
-def _final_failure(outcome: Failed, listed: LiveWebhook | None, last: _LastListing) -> Failed:
+def _final_failure(outcome: Failed, last: _LastListing, run: Apply) -> Failed:
     """Return the outcome of a failed operation, with the fields that the last listing shows."""
     operation = outcome.operation
+    listed = _listed(outcome, last.listing, run)
     differing = last.listing.check_against(operation, listed).differing
     if not differing or isinstance(operation, Delete):
         return outcome
     return stored_differently(operation, differing)
 
 
+# The webhook by its id shows what is wrong: the write, or only the listing.
+
+
+def _final_delete(outcome: Applied, id_: str, last: _LastListing, run: Apply) -> Outcome:
+    """Return the outcome of a delete that the last listing contradicts."""
+    if run.api.get(id_) is not None:
+        return Failed(outcome.operation, NOT_CONVERGED, "it still exists", RUN_AGAIN)
+    return _record_missing(outcome, last, run)
+
+
 def _final_write(
-    outcome: Applied,
-    operation: Create | Update,
-    live: LiveWebhook | None,
-    listed: LiveWebhook | None,
-    last: _LastListing,
-    run: Apply,
+    outcome: Applied, operation: Create | Update, id_: str, last: _LastListing, run: Apply
 ) -> Outcome:
-    """Return the outcome of a create or an update; `live` is its webhook by id."""
+    """Return the outcome of a create or an update that the last listing contradicts."""
+    listed, live = _listed(outcome, last.listing, run), run.api.get(id_)
+    if live is None and listed is None:
+        message = "it was deleted after it was written"
+        return Failed(operation, code="vanished", message=message, hint="plan again")
     if live is None:
-        if listed is None:
-            message = "it was deleted after it was written"
-            return Failed(operation, code="vanished", message=message, hint="plan again")
         return _record_missing(outcome, last, run)
     differing = last.listing.check_against(operation, live).differing
     if differing:
@@ -358,6 +314,18 @@ def _unlisted(operation: Operation, id: str, last: _LastListing) -> Failed | Unc
     return Failed(operation, NOT_CONVERGED, message, hint)
 
 
+def _hidden(listing: Listing, run: Apply) -> int:
+    """Return how many values that were sent, or may have been, could not be compared."""
+    hidden = 0
+    for _, outcome in run.ledger.recorded():
+        operation = outcome.operation
+        if isinstance(outcome, Applied | Unconfirmed) and not isinstance(operation, Delete):
+            webhook = listing.by_id.get(_webhook_id(outcome) or "")
+            if webhook is not None:
+                hidden += len(listing.unread(operation, webhook))
+    return hidden
+
+
 # Remove duplicates
 #
 # Only webhooks with a name that this run sent, that did not exist before the run and that equal
@@ -393,6 +361,25 @@ def _copies(
             yield webhook, keeper
 
 
+def _remove_all(
+    extra: _Duplicates,
+    listing: Listing,
+    run: Apply,
+    tried: dict[str, RemovedDuplicate],
+    *,
+    repeat: bool,
+) -> bool:
+    """Remove duplicates, and return whether one was tried for the first time.
+
+    After the pauses, those that were tried before are left: they must not `repeat` for ever.
+    """
+    tried_before = set(tried)
+    for gone, kept in extra:
+        if repeat or gone.id not in tried_before:
+            _remove(gone, kept, listing, run, tried)
+    return tried.keys() > tried_before
+
+
 def _remove(
     gone: LiveWebhook,
     kept: LiveWebhook,
@@ -420,3 +407,16 @@ def _remove(
     run.ledger.count_write()
     tried[gone.id] = RemovedDuplicate(name=gone.name, removed=gone.id, kept=kept.id)
     _reassign(gone, kept, listing, run)
+
+
+def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Apply) -> None:
+    """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
+    for index, outcome in run.ledger.recorded():
+        create = outcome.operation
+        if not isinstance(create, Create) or _webhook_id(outcome) != gone.id:
+            continue
+        if listing.check_against(create, kept).differing:
+            run.ledger.correct(index, name_conflict(create, kept.id))
+        else:
+            note = "an equal webhook is kept"
+            run.ledger.correct(index, confirm_created(create, kept, note, run))
