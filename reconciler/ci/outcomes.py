@@ -149,7 +149,7 @@ def _sent(operation: Operation) -> Mapping[_WebhookField, Value | None]:
 
     So it also sent the secret of a separately reviewed resend.
     """
-    if isinstance(operation, Delete) or "configuration" not in operation.sent_fields:
+    if isinstance(operation, Delete) or not operation.sends_configuration:
         return {}
     fields = operation.after.configuration.items()
     return {(webhook_key(operation), name): value for name, value in fields}

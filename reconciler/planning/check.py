@@ -212,7 +212,7 @@ class Listing:
 
     def unread(self, operation: Create | Update, live: LiveWebhook) -> tuple[str, ...]:
         """Return the fields that an operation sends and that are not known to be equal."""
-        if "configuration" not in operation.sent_fields:
+        if not operation.sends_configuration:
             return ()
         comparison = compare(operation.after, live, self._evidence)
         return _unread(operation, comparison)
@@ -223,7 +223,7 @@ class Listing:
         They are secrets that cannot be compared, and undeclared fields, even hidden ones.
         """
         live = self.by_id.get(operation.before.id)
-        if live is None or "configuration" in operation.sent_fields:
+        if live is None or operation.sends_configuration:
             return ()
         declared = operation.after.configuration
         comparison = compare(operation.after, live, self._evidence)
@@ -286,7 +286,7 @@ def _counted(
     A plan made without the values of secrets does not contain them. Every other difference counts,
     sent or not, because the reviewed result includes it.
     """
-    if "configuration" in operation.sent_fields:
+    if operation.sends_configuration:
         return changes
     return tuple(change for change in changes if not isinstance(change, SecretChange))
 
@@ -304,12 +304,12 @@ def _without_webhook(operation: Operation) -> CheckResult:
 
 def _unread(operation: Create | Update, comparison: Comparison) -> tuple[str, ...]:
     """Return the fields that an operation sends and that are not known to be equal."""
-    return tuple(comparison.unread) if "configuration" in operation.sent_fields else ()
+    return tuple(comparison.unread) if operation.sends_configuration else ()
 
 
 def _removals(operation: Update, live: LiveWebhook) -> tuple[Set[str], Set[str]]:
     """Return the fields whose removal the plan names, and those that sending it now removes."""
-    if "configuration" not in operation.sent_fields:
+    if not operation.sends_configuration:
         return frozenset(), frozenset()
     planned = {
         change.path[-1]

@@ -1,4 +1,4 @@
-"""Guards that block a plan, edits that unblock it, and what a review must notice in a change.
+"""Guards that block a plan, edits that unblock it, and warnings about a policy that permits more.
 
 Guards apply to the computed plan and use `Plan.counted_deletes`.
 """
@@ -12,17 +12,8 @@ from glob import escape
 from typing import Final
 
 from reconciler.findings import Finding, error, plural, warning
-from reconciler.kinds import FIELDS, KINDS
-from reconciler.model import (
-    Desired,
-    FileScope,
-    Pattern,
-    SecretValues,
-    Webhook,
-    declared_secret,
-    is_international,
-)
-from reconciler.planning.names import MAX_GLOB, international_host, transport_notes
+from reconciler.model import Desired, FileScope, Pattern
+from reconciler.planning.names import MAX_GLOB
 from reconciler.planning.plan import FileState, Plan, Reason
 
 _ALLOW_DELETES_DIFFERS: Final = "allow-deletes-differs"
@@ -326,42 +317,3 @@ def _relaxed_scopes(before: Iterable[FileScope], now: Iterable[FileScope]) -> It
             yield warning("relaxed-prune", f"{scope.file} now deletes undeclared webhooks")
         for glob in sorted(set(scope.globs) - set(old.globs)):
             yield warning("relaxed-scope", f"the scope of {scope.file} now includes {glob!r}")
-
-
-def new_notes(previous: Desired | None, now: Desired, secrets: SecretValues) -> Iterator[Finding]:
-    """Yield a note for each host that is not ASCII and that no file named before.
-
-    Also each note about the connection to a webhook's destination that it did not have before.
-    """
-    if previous is None:
-        return
-    known = _international_hosts(previous)
-    for origin, webhook in _international_hosts(now).items():
-        if origin not in known:
-            yield international_host(repr(webhook.name), origin, webhook.position)
-    before = {
-        (webhook.name, finding.rule) for webhook, finding in _connection_notes(previous, secrets)
-    }
-    for webhook, finding in _connection_notes(now, secrets):
-        if (webhook.name, finding.rule) not in before:
-            message = f"{webhook.name!r}: {finding.message}"
-            yield finding._replace(message=message, position=webhook.position)
-
-
-def _connection_notes(desired: Desired, secrets: SecretValues) -> Iterator[tuple[Webhook, Finding]]:
-    """Yield the notes about the connection to each webhook's destination."""
-    for webhook in desired.webhooks:
-        for _, finding in transport_notes(webhook.configuration, FIELDS[webhook.type], secrets):
-            yield webhook, finding
-
-
-def _international_hosts(desired: Desired) -> dict[str, Webhook]:
-    """Return the first webhook for each origin whose host is not ASCII."""
-    hosts: dict[str, Webhook] = {}
-    for webhook in desired.webhooks:
-        url = webhook.configuration.get(KINDS[webhook.type].destination_field, "")
-        secret = declared_secret(url, desired.literals)
-        origin = None if secret is None else secret.origin()
-        if origin is not None and is_international(origin):
-            hosts.setdefault(origin, webhook)
-    return hosts

@@ -13,13 +13,16 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Place, Position, note, warning
-from reconciler.kinds import Field
+from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
+    Desired,
     Organization,
     Policy,
     SecretRef,
     SecretValues,
+    Webhook,
     declared_secret,
+    is_international,
 )
 
 MAX_GLOB: Final = 256
@@ -213,6 +216,15 @@ def lookalike_key(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
+def previously(name: str) -> str:
+    """Return the key of an entry that renames a live webhook, for a message."""
+    written = json.dumps(name, ensure_ascii=False)  # YAML reads the same text
+    return f"`previously: [{written}]`"
+
+
+# Hosts
+
+
 def international_host(holder: str, origin: str, at: Place | Position | None) -> Finding:
     """Return the note about a webhook or a field with a host that is not ASCII."""
     message = f"{holder} delivers to a host that is not written in ASCII: {origin}"
@@ -243,6 +255,45 @@ def transport_notes(
             yield name, note("tls-not-verified", message, hint)
 
 
+def host_notes(previous: Desired | None, now: Desired, secrets: SecretValues) -> Iterator[Finding]:
+    """Yield a note for each host that is not ASCII and that no file named before.
+
+    Also each note about the connection to a webhook's destination that it did not have before.
+    """
+    if previous is None:
+        return
+    known = _international_hosts(previous)
+    for origin, webhook in _international_hosts(now).items():
+        if origin not in known:
+            yield international_host(repr(webhook.name), origin, webhook.position)
+    before = {
+        (webhook.name, finding.rule) for webhook, finding in _connection_notes(previous, secrets)
+    }
+    for webhook, finding in _connection_notes(now, secrets):
+        if (webhook.name, finding.rule) not in before:
+            message = f"{webhook.name!r}: {finding.message}"
+            yield finding._replace(message=message, position=webhook.position)
+
+
+def _connection_notes(desired: Desired, secrets: SecretValues) -> Iterator[tuple[Webhook, Finding]]:
+    """Yield the notes about the connection to each webhook's destination."""
+    for webhook in desired.webhooks:
+        for _, finding in transport_notes(webhook.configuration, FIELDS[webhook.type], secrets):
+            yield webhook, finding
+
+
+def _international_hosts(desired: Desired) -> dict[str, Webhook]:
+    """Return the first webhook for each origin whose host is not ASCII."""
+    hosts: dict[str, Webhook] = {}
+    for webhook in desired.webhooks:
+        url = webhook.configuration.get(KINDS[webhook.type].destination_field, "")
+        secret = declared_secret(url, desired.literals)
+        origin = None if secret is None else secret.origin()
+        if origin is not None and is_international(origin):
+            hosts.setdefault(origin, webhook)
+    return hosts
+
+
 def _is_insecure(url: object, secrets: SecretValues, *, has_credentials: bool) -> bool:
     """Return whether a URL sends messages to a public host, or credentials, without encryption."""
     secret = declared_secret(url, secrets) if isinstance(url, (str, SecretRef)) else None
@@ -260,9 +311,3 @@ def _is_private(host: str) -> bool:
     except ValueError:
         # A name: without a dot, only the local network resolves it.
         return "." not in host or host.endswith(_PRIVATE_ENDS)
-
-
-def previously(name: str) -> str:
-    """Return the key of an entry that renames a live webhook, for a message."""
-    written = json.dumps(name, ensure_ascii=False)  # YAML reads the same text
-    return f"`previously: [{written}]`"

@@ -225,6 +225,7 @@ class Create:
     """
 
     action: ClassVar[str] = "create"
+    sends_configuration: ClassVar[bool] = True
     after: Webhook
     reason: Reason = Reason.MISSING
     attribution: Attribution | None = field(default=None, compare=False)
@@ -269,6 +270,11 @@ class Update:
             fields.add("configuration")  # another type has other fields
         return frozenset(fields)
 
+    @property
+    def sends_configuration(self) -> bool:
+        """Return whether the complete configuration is sent."""
+        return "configuration" in self.sent_fields
+
 
 @frozen
 class Delete:
@@ -279,6 +285,7 @@ class Delete:
     """
 
     action: ClassVar[str] = "delete"
+    sends_configuration: ClassVar[bool] = False
     before: Snapshot
     reason: Reason
     position: Position | None = field(default=None, compare=False)
@@ -529,7 +536,7 @@ class Plan(NamedTuple):
         sending = {
             (live_id(operation), operation.name)
             for operation in operations
-            if not isinstance(operation, Delete) and "configuration" in operation.sent_fields
+            if operation.sends_configuration
         }
         digests = [digest for index, digest in enumerate(self.digests) if index in indexes]
         return self._replace(

@@ -15,9 +15,9 @@ from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.compare import Comparison, compare
 from reconciler.planning.drift import live_renames, rename_hints, unidentified, with_attributions
-from reconciler.planning.guards import guard_all, new_notes, relaxed
+from reconciler.planning.guards import guard_all, relaxed
 from reconciler.planning.match import Match
-from reconciler.planning.names import unmatched, unused
+from reconciler.planning.names import host_notes, unmatched, unused
 from reconciler.planning.plan import (
     Counts,
     Create,
@@ -143,7 +143,7 @@ def plan(
     notes = [
         *findings,
         *rename_hints(creates, renamed, touched, desired, table.ignore),
-        *new_notes(options.previous, desired, secrets),
+        *host_notes(options.previous, desired, secrets),
         *resends.dropped_secrets(pairs, updates, evidence),
         *malformed_secrets(pairs, options.apply_options),
         *unequal_secrets(pairs, not_equal, options.apply_options),
@@ -286,7 +286,7 @@ def _earlier_plan(live: Live, secrets: SecretValues, options: PlanOptions) -> Pl
 def _sent_secrets(operations: Iterable[Operation], hosts: SecretValues) -> Iterator[SecretUse]:
     """Yield the secrets that creates and updates send."""
     for operation in operations:
-        if isinstance(operation, Delete) or "configuration" not in operation.sent_fields:
+        if isinstance(operation, Delete) or not operation.sends_configuration:
             continue
         webhook = operation.after
         names = sorted(webhook.configuration)

@@ -1,4 +1,4 @@
-"""Decide whether a value that was read back proves equality.
+"""Read live values: which prove equality with the declared ones, and which may be shown.
 
 CloudTruth does not publish how it shows values that it stores encrypted: plain, masked, encrypted,
 or not at all. These are all secrets and the channel of Slack. A secret is *readable* only with
@@ -214,17 +214,27 @@ def secret_reading(
     wanted = declared_secret(declared, evidence.values)
     if wanted == live:
         return Reading.SAME
-    if wanted is not None and field.is_url and _shows_other_host(live, wanted):
+    if wanted is None:
+        return _without_value(kind, field, live, evidence)
+    if field.is_url and _shows_other_host(live, wanted):
         return Reading.DIFFERENT
     if not plausible(live):
-        can_compare_host = wanted is None and field.is_url and _shown_origin(live) is not None
-        return Reading.UNAVAILABLE if can_compare_host else Reading.UNKNOWN
-    if wanted is None and field.secret_pattern is None:
-        return Reading.UNAVAILABLE  # any text may be the real value
-    if not evidence.reads(kind, field, live):
-        # Without a pattern, ciphertext of an unknown form looks like any other value.
-        return Reading.NOT_EQUAL if field.secret_pattern is None else Reading.UNKNOWN
-    return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT
+        return Reading.UNKNOWN
+    if evidence.reads(kind, field, live):
+        return Reading.DIFFERENT
+    # Without a pattern, ciphertext of an unknown form looks like any other value.
+    return Reading.NOT_EQUAL if field.secret_pattern is None else Reading.UNKNOWN
+
+
+def _without_value(kind: str, field: Field, live: Secret, evidence: Evidence) -> Reading:
+    """Return whether a secret that is not available here could be compared where it is."""
+    if plausible(live):
+        # Without a pattern, any text may be the real value.
+        can_compare = field.secret_pattern is None or evidence.reads(kind, field, live)
+    else:
+        # Of a masked URL, the host.
+        can_compare = field.is_url and _shown_origin(live) is not None
+    return Reading.UNAVAILABLE if can_compare else Reading.UNKNOWN
 
 
 def _shows_other_host(live: Secret, wanted: Secret) -> bool:

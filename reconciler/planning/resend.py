@@ -133,7 +133,7 @@ class Resends:
         """
         if not self._is_compared:
             return  # most plans
-        sending = {update.before.id for update in updates if "configuration" in update.sent_fields}
+        sending = {update.before.id for update in updates if update.sends_configuration}
         for webhook, live, _, _ in pairs:
             before = self._before(webhook, live.id, live.name)
             if live.id in sending or before is None or live.type != webhook.type:

@@ -392,7 +392,7 @@ def split_values(operation: Operation) -> tuple[Update, Update] | None:
     reviewable = replace(operation, fields=tuple(fields))
     differences, _ = _differences(operation)
     # Another type needs the configuration, too.
-    if not fields or not values or "configuration" in reviewable.sent_fields:
+    if not fields or not values or reviewable.sends_configuration:
         return None
     if any(change.not_shown or change in differences for change in values):
         return None
@@ -492,4 +492,10 @@ def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str
         # A webhook that was created since the review has an id now: its name identifies it.
         if operation.id is None:
             created.add(operation.name)
-    return lambda key, name: name in names if key is None else key in ids or name in created
+
+    def mentioned(id_: str | None, name: str) -> bool:
+        if id_ is None:
+            return name in names
+        return id_ in ids or name in created
+
+    return mentioned

@@ -300,6 +300,6 @@ def _unsent_webhooks(plan: Plan) -> list[tuple[Webhook, str]]:
     """
     unsent = {id_: (webhook, webhook.name) for id_, webhook in plan.matched.items()}
     for update in plan.updates:
-        if "configuration" not in update.sent_fields:
+        if not update.sends_configuration:
             unsent[update.before.id] = update.after, update.before.name
     return [(replace(webhook, id=id_), name) for id_, (webhook, name) in unsent.items()]
