@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from reconciler.api.client import Client
-from reconciler.api.connections import CA_VARIABLES, PROXY_VARIABLES, proxy_for
-from reconciler.api.origin import Origin
+from reconciler.api.connections import CA_VARIABLES
+from reconciler.api.origin import PROXY_VARIABLES, Origin, proxy_for
 from reconciler.deliveries.check import check_parameter
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError

@@ -15,13 +15,15 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
 
-from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
+from reconciler.api.connections import CA_VARIABLES
 from reconciler.api.origin import (
     LONGER_REQUEST_HINT,
     MORE_TIME_HINT,
+    PROXY_HINT,
     WRONG_SERVER_HINT,
     Origin,
     Pause,
+    Proxy,
 )
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
@@ -105,6 +107,11 @@ class Failure(Enum):
     """The request may have been processed: no response, or a broken or unclear one."""
     MOVED = (Action.REPORT, Action.RESOLVE)
     """A redirect. It is not followed and not retried; the request may have been processed."""
+
+    def action(self, *, writes: bool) -> Action:
+        """Return how to handle the failure of a request that writes, or reads."""
+        for_read, for_write = self.value
+        return for_write if writes else for_read
 
 
 class FailedAttempt(NamedTuple):

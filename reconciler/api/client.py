@@ -238,6 +238,9 @@ def connect(*, server_url: str, key: Secret | None, workers: Workers, network: N
     return Client(Transport(origin=origin, credential=credential, network=network), workers)
 
 
+# The organization of a key
+
+
 def _find_organization(
     transport: Transport,
     workers: Workers,
@@ -297,6 +300,9 @@ def _object(transport: Transport, path: str) -> dict[str, Any]:
     if isinstance(data, dict):
         return data
     return {}
+
+
+# Listings
 
 
 class _Page(NamedTuple, Generic[_T]):

@@ -23,20 +23,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeAlias
 
 import httpx
 
-from reconciler.api.origin import Network, Origin
+from reconciler.api.origin import PROXY_HINT, Network, Origin, Proxy, proxy_for
 from reconciler.errors import UnreachableError, UsageError
 from reconciler.ports import Clock
 
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 """The variables that replace the system's certificates; the first one set is used."""
-PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-"""The variables that name a proxy; the first one that is not empty is used."""
-PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 # After longer idle time, the server may close the connection while we write to it.
 _KEEP_ALIVE: Final = 2.0
@@ -214,6 +210,16 @@ class Connections:
         raise UsageError("the proxy URL in the environment is not valid", hint=PROXY_HINT)
 
 
+def _keep_location(response: httpx.Response) -> None:
+    # Removed, because the library would parse the URL, and quote it in an error.
+    location = response.headers.pop("location", None)
+    if location is not None:
+        response.extensions["location"] = location
+
+
+# Requests that take too long
+
+
 class WatchedSocket:
     """The socket of one worker's connection."""
 
@@ -294,44 +300,7 @@ class _Watchdog:
                 self._changed.wait(max(0.0, next_end - now))
 
 
-class InProcess(httpx.BaseTransport):
-    """Passes requests to `handle`, a server in the same process.
-
-    `request` creates the argument of `handle` from method, path, query, headers (names in lower
-    case) and body. `handle` returns a value with `status`, `headers` (pairs, including
-    `content-length`) and `body`.
-    """
-
-    def __init__(self, handle: Callable[[Any], Any], *, request: Callable[..., Any]) -> None:
-        self._handle = handle
-        self._request = request
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Pass one request to the server."""
-        response = self.respond(request)
-        # A stream, which can be read only once, as over a connection.
-        content = iter((response.body,))
-        return httpx.Response(response.status, headers=list(response.headers), content=content)
-
-    def respond(self, request: httpx.Request) -> Any:
-        """Return the server's response."""
-        path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        return self._handle(
-            self._request(
-                method=request.method,
-                path=path,
-                query=query,
-                headers={name.lower(): value for name, value in request.headers.items()},
-                body=request.read(),
-            )
-        )
-
-
-def _keep_location(response: httpx.Response) -> None:
-    # Removed, because the library would parse the URL, and quote it in an error.
-    location = response.headers.pop("location", None)
-    if location is not None:
-        response.extensions["location"] = location
+# Certificates
 
 
 def _tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
@@ -366,49 +335,37 @@ def _context_from(variable: str, path: Path) -> ssl.SSLContext:
     )
 
 
-class Proxy(NamedTuple):
-    """The variable that names a proxy, and the proxy without user and password.
+# A server in this process
 
-    `address` is None if the value is not a URL.
+
+class InProcess(httpx.BaseTransport):
+    """Passes requests to `handle`, a server in the same process.
+
+    `request` creates the argument of `handle` from method, path, query, headers (names in lower
+    case) and body. `handle` returns a value with `status`, `headers` (pairs, including
+    `content-length`) and `body`.
     """
 
-    variable: str
-    address: str | None
+    def __init__(self, handle: Callable[[Any], Any], *, request: Callable[..., Any]) -> None:
+        self._handle = handle
+        self._request = request
 
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass one request to the server."""
+        response = self.respond(request)
+        # A stream, which can be read only once, as over a connection.
+        content = iter((response.body,))
+        return httpx.Response(response.status, headers=list(response.headers), content=content)
 
-def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy of https requests to `host`, None for a direct connection."""
-    named = next((name for name in PROXY_VARIABLES if environ.get(name)), None)
-    if named is None or _bypassed(host, environ):
-        return None
-    return Proxy(variable=named, address=_address(environ[named]))
-
-
-def _bypassed(host: str, environ: Mapping[str, str]) -> bool:
-    """Return whether NO_PROXY excludes `host`."""
-    listed = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    return any(_covers(entry.strip().lower(), host) for entry in listed.split(","))
-
-
-def _covers(entry: str, host: str) -> bool:
-    entry = entry.removesuffix(":443")
-    # `.example.com` is only the hosts below it, `example.com` also the host itself.
-    if entry.startswith("."):
-        return host.endswith(entry)
-    return bool(entry) and (entry == "*" or host == entry or host.endswith(f".{entry}"))
-
-
-def _address(url: str) -> str | None:
-    """Return scheme, host and port of a proxy."""
-    try:
-        # Proxies are often written without a scheme, and the library assumes http, too.
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return None
-    if not host:
-        return None
-    shown = f"[{host}]" if ":" in host else host
-    if port is not None:
-        shown += f":{port}"
-    return f"{parts.scheme}://{shown}"
+    def respond(self, request: httpx.Request) -> Any:
+        """Return the server's response."""
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        return self._handle(
+            self._request(
+                method=request.method,
+                path=path,
+                query=query,
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=request.read(),
+            )
+        )

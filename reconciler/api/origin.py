@@ -1,4 +1,4 @@
-"""The server that a client talks to, how it is reached, and the credential sent only to it.
+"""The server that a client talks to, the way to it, and the credential sent only to it.
 
 A credential is added only to requests to its own origin, over https or to this machine. A malformed
 credential is rejected before it is passed to a library, because libraries quote invalid headers in
@@ -31,6 +31,9 @@ LATER_HINT: Final = f"run again later, or {MORE_TIME_HINT}"
 OPTION_HINTS: Final = frozenset((MORE_TIME_HINT, LONGER_REQUEST_HINT, LATER_HINT))
 """The hints that name an option of the command line."""
 WRONG_SERVER_HINT: Final = "check the server URL: a proxy or another server may be responding"
+PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+"""The variables that name a proxy; the first one that is not empty is used."""
+PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_DEADLINE: Final = 600.0
@@ -224,3 +227,54 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+# The proxy
+
+
+class Proxy(NamedTuple):
+    """The variable that names a proxy, and the proxy without user and password.
+
+    `address` is None if the value is not a URL.
+    """
+
+    variable: str
+    address: str | None
+
+
+def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
+    """Return the proxy of https requests to `host`, None for a direct connection."""
+    named = next((name for name in PROXY_VARIABLES if environ.get(name)), None)
+    if named is None or _bypassed(host, environ):
+        return None
+    return Proxy(variable=named, address=_proxy_address(environ[named]))
+
+
+def _bypassed(host: str, environ: Mapping[str, str]) -> bool:
+    """Return whether NO_PROXY excludes `host`."""
+    listed = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return any(_covers(entry.strip().lower(), host) for entry in listed.split(","))
+
+
+def _covers(entry: str, host: str) -> bool:
+    entry = entry.removesuffix(":443")
+    # `.example.com` is only the hosts below it, `example.com` also the host itself.
+    if entry.startswith("."):
+        return host.endswith(entry)
+    return bool(entry) and (entry == "*" or host == entry or host.endswith(f".{entry}"))
+
+
+def _proxy_address(url: str) -> str | None:
+    """Return scheme, host and port of a proxy."""
+    try:
+        # Proxies are often written without a scheme, and the library assumes http, too.
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    if port is not None:
+        shown += f":{port}"
+    return f"{parts.scheme}://{shown}"

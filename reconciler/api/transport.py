@@ -230,7 +230,7 @@ class Transport:
         sends = failures = throttled = 0
         earlier: FailedAttempt | None = None
         while True:
-            self._wait_for_pause(call, earlier, sends)
+            self._wait_for_pause(earlier, sends)
             sends += 1
             sent = self._clock.monotonic()
             outcome = self._send(call, sends)
@@ -238,9 +238,9 @@ class Transport:
                 self.pace.succeeded(writes=call.writes)
                 self._shared.connected(str(self.origin))
                 return outcome
-            # A pause that the server asks for is not a failure: it costs no retry.
             earlier = outcome
-            action = outcome.failure.value[call.writes]
+            action = outcome.failure.action(writes=call.writes)
+            # A pause that the server asks for is not a failure: it costs no retry.
             if action is Action.WAIT:
                 delay: float | None = self.pace.delay(throttled, outcome.retry_after)
                 throttled += 1
@@ -252,7 +252,7 @@ class Transport:
             else:
                 self._shared.connected(str(self.origin))
             if delay is None:
-                raise self._error(call, outcome, action, sends)
+                raise self._error(outcome, action, sends)
             self._observe(Pause(seconds=delay, error=outcome.error))
             status = outcome.error.status if action is Action.WAIT else None
             # For all workers: what failed here would probably fail for them, too.
@@ -363,7 +363,7 @@ class Transport:
             with suppress(Exception):  # display errors must not affect requests
                 self._observer(event)
 
-    def _wait_for_pause(self, call: Call, earlier: FailedAttempt | None, sends: int) -> None:
+    def _wait_for_pause(self, earlier: FailedAttempt | None, sends: int) -> None:
         """Wait while workers are paused; if time is up, raise the failure of `earlier` sends."""
         pause = self.pace.wait_for_pause()
         if pause is not None and self.pace.status is not None:
@@ -371,7 +371,7 @@ class Transport:
         if pause is not None or self.pace.left() <= 0:
             # The earlier failure explains more than the time that ran out because of it.
             if earlier is not None:
-                raise self._error(call, earlier, Action.REPEAT, sends)
+                raise self._error(earlier, Action.REPEAT, sends)
             raise UnreachableError(
                 f"no time was left for the request to {self.origin.address}",
                 hint=MORE_TIME_HINT,
@@ -398,7 +398,8 @@ class Transport:
             return delay
         return None
 
-    def _error(self, call: Call, failed: FailedAttempt, action: Action, sends: int) -> ApiError:
+    def _error(self, failed: FailedAttempt, action: Action, sends: int) -> ApiError:
+        """Return the error to raise for a failed attempt that is not repeated."""
         error = failed.error
         kind, message, hint = type(error), error.message, error.hint
         if action is Action.RESOLVE:

@@ -248,6 +248,8 @@ def _is_string_list(value: Any) -> bool:
     return isinstance(value, list) and all(type(text) is str for text in value)
 
 
+# Secrets in texts
+
 _WINDOW: Final = 8
 _URL_IN_TEXT: Final = r"(?i:https?)://\S+"
 _URL: Final = re.compile(r"(?i:https?)://(?:([^/?#@]*)@)?[^/?#]*(.*)", re.DOTALL)

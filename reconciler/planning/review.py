@@ -54,21 +54,17 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
     if only the value of a secret differs: a reviewer cannot see that, because the difference is
     known only if both values are available.
     """
-    id_ = live_id(operation)
-    contents: Iterable[tuple[Any, str | None]]
+    parts: Iterable[_Part]
     match operation:
         case Create(after=after):
-            contents = [(["create", _content(after, hosts)], None)]
+            parts = [_Part(["create", _content(after, hosts)])]
         case Update():
-            contents = _update(operation, hosts)
+            parts = _update(operation, hosts)
         case Delete(before=before, kept_id=kept_id, may_differ=may_differ):
             # A duplicate is deleted because of the webhook that stays.
             duplicate = [] if kept_id is None else [kept_id, may_differ]
-            contents = [(["delete", _content(before, hosts), *duplicate], None)]
-    return tuple(
-        operation_digest(digest_of(content)[:_DIGEST_LENGTH], id_, operation.name, resent)
-        for content, resent in contents
-    )
+            parts = [_Part(["delete", _content(before, hosts), *duplicate])]
+    return tuple(_part_digest(operation, part) for part in parts)
 
 
 def operation_digest(
@@ -81,8 +77,23 @@ def operation_digest(
     return OperationDigest(digest_of([id_, content])[:_DIGEST_LENGTH], id_, name, content, resent)
 
 
-def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[tuple[Any, str | None]]:
-    """Yield the contents of an update's digests: of its differences, and of each resent field.
+class _Part(NamedTuple):
+    """What one digest of an operation covers.
+
+    `resent` is the field whose resend it is about, None if it is about other changes.
+    """
+
+    content: list[Any]
+    resent: str | None = None
+
+
+def _part_digest(operation: Operation, part: _Part) -> OperationDigest:
+    content = digest_of(part.content)[:_DIGEST_LENGTH]
+    return operation_digest(content, live_id(operation), operation.name, part.resent)
+
+
+def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[_Part]:
+    """Yield the parts of an update: its differences, and each resent field.
 
     A resend is apart, because it is the same when a review is applied again, but the differences
     are then gone.
@@ -93,31 +104,30 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[tuple
     differences, removed = _differences(operation)
     if differences:
         secret = [*_changed_secrets(differences), *([name, None] for name in removed)]
-        yield ["update", _content(before, hosts), after, secret], None
+        yield _Part(["update", _content(before, hosts), after, secret])
     # A newer change of other fields must not replace what a resend needs to be approved.
     resend = resent[0].path[-1] if resent else None
     # A resend sends the configuration, which removes these. Alone they are no change. Some servers
     # keep them, and when the review is applied again, the differences are gone.
     if removed and resent:
-        yield ["remove", *webhook, removed], resend
+        yield _Part(["remove", *webhook, removed], resend)
     # The plan shows which hidden values are replaced unseen, so the digest covers them.
     hidden = [change.path[-1] for change in operation.fields if _replaces_unseen(change)]
     if hidden and (differences or resent):
-        yield ["hidden", *webhook, sorted(hidden)], resend
+        yield _Part(["hidden", *webhook, sorted(hidden)], resend)
     yield from _resends(operation, resent, after["configuration"])
 
 
 def _resends(
     operation: Update, resent: Iterable[FieldChange], configuration: Mapping[str, Any]
-) -> Iterator[tuple[Any, str]]:
-    """Yield the contents of the digests of each resend, and of the live host of its URL."""
+) -> Iterator[_Part]:
+    """Yield each resend, and the live host of its URL."""
     target = configuration.get(KINDS[operation.after.type].destination_field)
     for change in resent:
         name = change.path[-1]
         sent = (name, configuration.get(name), target)
-        yield ["resend", operation.name, operation.after.type, *sent], name
-        for host in _previous_hosts(operation, change):
-            yield host, name
+        yield _Part(["resend", operation.name, operation.after.type, *sent], name)
+        yield from _previous_hosts(operation, change)
 
 
 def _differences(operation: Update) -> tuple[list[FieldChange], list[str]]:
@@ -151,10 +161,11 @@ def _changed_secrets(differences: Iterable[FieldChange]) -> Iterator[Any]:
                 yield [name, "differs", " and ".join(change.differs)]
 
 
-def _previous_hosts(operation: Update, change: FieldChange) -> Iterator[Any]:
-    """Yield the content of the digest for the live host of a URL that is resent."""
+def _previous_hosts(operation: Update, change: FieldChange) -> Iterator[_Part]:
+    """Yield the live host of a URL that is resent."""
     if isinstance(change, SecretChange) and change.not_shown and change.before:
-        yield ["host", operation.name, change.path[-1], change.before]
+        name = change.path[-1]
+        yield _Part(["host", operation.name, name, change.before], name)
 
 
 def _reached_hosts(operation: Operation) -> set[str]:
@@ -167,9 +178,8 @@ def _reached_hosts(operation: Operation) -> set[str]:
         return reached
     for change, _ in _sent_references(operation):
         if change.destination == f"{operation.after.type} {change.before}":
-            for content in _previous_hosts(operation, change):
-                shown = digest_of(content)[:_DIGEST_LENGTH]
-                reached.add(operation_digest(shown, operation.before.id, operation.name).digest)
+            for host in _previous_hosts(operation, change):
+                reached.add(_part_digest(operation, host).digest)
     return reached
 
 
