@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from reconciler.api.connections import InProcess
 from reconciler.cli.session import Session
-from reconciler.emulator.emulator import LOCAL_KEY, Emulator
+from reconciler.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Behavior, Request
 from reconciler.emulator.store import Store
 from reconciler.errors import UsageError

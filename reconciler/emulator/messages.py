@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 if TYPE_CHECKING:
     from reconciler.emulator.store import Store, User
 
+ROOT = "/api/v1/"
+"""The start of the paths of all collections."""
 _LOOPBACK = ("localhost", "127.", "[::1]")
 # Created once: json.dumps would create a new encoder for each call.
 dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -219,6 +221,25 @@ def reject(status: int, problem: Any) -> RejectedError:
     if status == 401:
         response = response.with_headers(("www-authenticate", "Api-Key"))
     return RejectedError(response)
+
+
+def json_body(exchange: Exchange) -> dict[str, Any]:
+    """Return the object that a request sends. Raises RejectedError."""
+    request = exchange.request
+    # As in Django REST Framework: without a body all fields are missing, whatever the media type.
+    if not request.body:
+        return {}
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise reject(415, f'Unsupported media type "{kind}" in request.')
+    try:
+        data = json.loads(request.body)
+        dump(data).encode()  # fails for values that cannot be stored: NaN, a lone surrogate
+    except (ValueError, RecursionError) as error:
+        raise reject(400, f"JSON parse error - {error}") from None
+    if not isinstance(data, dict):
+        raise reject(400, f"Invalid data. Expected a dictionary, but got {type(data).__name__}.")
+    return data
 
 
 def page(exchange: Exchange, rows: list[str], show: Callable[[str], str] = str) -> Response:

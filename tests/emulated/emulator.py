@@ -12,8 +12,8 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from reconciler.emulator import emulator as product, messages
-from reconciler.emulator.emulator import LOCAL_KEY
+from reconciler import emulator as product
+from reconciler.emulator import LOCAL_KEY, messages
 from reconciler.emulator.messages import Exchange, Request
 from reconciler.emulator.store import Row, Store
 from tests.emulated.faults import FaultSource, Response, Script, with_fault
