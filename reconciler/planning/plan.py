@@ -162,23 +162,21 @@ _RESENT: Final = frozenset(
 
 
 class SecretChange(NamedTuple):
-    """A secret field is set to the value of `after`: a reference, or a plain URL.
-
-    `before` and `destination` are for display: the scheme and host of a live URL (None for
-    other fields), and the destination of deliveries with this secret. `moved` means that the host
-    of the URL changes and that no commit shows the new host. `hidden` means that the server does
-    not show the live value, so another one may be replaced. `differs` names the parts of a URL that
-    differ although scheme and host are the same.
-    """
+    """A secret field is set to the value of `after`: a reference, or a plain URL."""
 
     path: tuple[str, ...]
     after: SecretRef | str
     cause: SecretCause
     before: str | None = None
+    """The scheme and host of a live URL, for display; None for other fields."""
     destination: str = ""
+    """The destination of deliveries with this secret, for display."""
     moved: bool = False
+    """Whether the host of the URL changes, and no commit shows the new host."""
     hidden: bool = False
+    """Whether the server does not show the live value, so that another one may be replaced."""
     differs: tuple[str, ...] = ()
+    """The parts of a URL that differ although scheme and host are the same."""
 
     @property
     def not_shown(self) -> bool:
@@ -348,20 +346,20 @@ def names_of(operation: Operation) -> tuple[str, ...]:
 
 
 class Kept(NamedTuple):
-    """Live webhooks that are not changed; several with `Reason.AMBIGUOUS` and `NAME_PINNED`.
+    """Live webhooks that are not changed, also undeclared ones that are not pruned.
 
-    With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
-    line that explains the reason: the `protect` glob, or the declaration with that name. `detail`
-    names the unknown type or events, or how a destination or an `id` matters. `unapplied`
-    means that a declaration is not applied because of this. Undeclared webhooks that are not pruned
-    are of this type, too.
+    With `Reason.LATER` it is the declared webhook whose `id` is no longer live.
     """
 
     webhooks: tuple[Snapshot, ...]
+    """Several with `Reason.AMBIGUOUS` and `NAME_PINNED`, else one."""
     reason: Reason
     position: Position | None = None
+    """The line that explains the reason: the `protect` glob, or the declaration with that name."""
     detail: str = ""
+    """The unknown type or events, or how a destination or an `id` matters."""
     unapplied: bool = False
+    """Whether a declaration is not applied because of this."""
 
     @property
     def name(self) -> str:
@@ -423,68 +421,67 @@ class DeclaredElsewhere(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What guards and the summary need to know besides the operations.
-
-    `live` are all webhooks of the listing; `in_scope` and `ignored` are some of them. `files` are
-    the files that were read. `any_declared_live` is true if a declaration matches a live webhook.
-    `max_deletes` is the limit in the files.
-    """
+    """What guards and the summary need to know besides the operations."""
 
     live: int = 0
+    """All webhooks of the listing; `in_scope` and `ignored` are some of them."""
     in_scope: int = 0
     ignored: int = 0
     files: int = 0
+    """The files that were read."""
     any_declared: bool = True
     any_declared_live: bool = True
+    """Whether a declaration matches a live webhook."""
     max_deletes: int | None = None
+    """The limit in the files."""
 
 
 class Plan(NamedTuple):
-    """The changes that make the live webhooks equal to the configuration.
-
-    `operations` are in the order in which they are applied: deletes of duplicates (updating the
-    webhook that stays first could leave webhooks that differ), updates and renames, creates, all
-    other deletes; each group by name, then id. `digests` holds the digests of each operation, none
-    if only the value of a secret differs. `digest` covers what a reviewer sees
-    (planning/review.py). `renamed` has, by the name of a created webhook, the live one that it may
-    be under another name. `matched` are the declared webhooks that equal the live ones, by id,
-    `unmanaged` the webhooks that are neither declared nor pruned.
-
-    `blocked` holds the findings of the guards, which depend on `counts`. `notes` are warnings and
-    hints. `relaxed` are warnings about policy settings that permit more than before. `not_shown`
-    lists the declared fields that cannot be compared, as (webhook, field, id). `secrets` are those
-    that the operations send. Other secrets that are live and visible are `not_compared` if their
-    declared value is not available, and `not_equal` if they are another value or encrypted; of
-    these, `offered` are those that a warning suggests to send. `left_out` are the updates and
-    deletes that `select` excludes. `failing` are the managed live webhooks whose deliveries fail;
-    they change neither an operation nor a digest. `values` are updates that are left out because
-    only the value of a secret differs, which no review covers. `elsewhere` are files that were not
-    read and declare webhooks to delete; `read_both` is the command that reads them, too.
-    """
+    """The changes that make the live webhooks equal to the configuration."""
 
     origin: str
+    """The scheme and host of the server."""
     organization: Organization
     operations: tuple[Operation, ...] = ()
+    """In the order in which they are applied (`stage`); in each stage by name, then id."""
     renamed: Mapping[str, Snapshot] = MappingProxyType({})
+    """By the name of a created webhook, the live one that it may be under another name."""
     left_out: tuple[Update | Delete, ...] = ()
+    """The updates and deletes that `select` excludes."""
     matched: Mapping[str, Webhook] = MappingProxyType({})
+    """The declared webhooks that equal the live ones, by id."""
     kept: tuple[Kept, ...] = ()
     unmanaged: tuple[Kept, ...] = ()
+    """The webhooks that are neither declared nor pruned."""
     counts: Counts = Counts()
     blocked: tuple[Finding, ...] = ()
+    """The findings of the guards, which depend on `counts`."""
     notes: tuple[Finding, ...] = ()
+    """Warnings and hints."""
     relaxed: tuple[Finding, ...] = ()
+    """Warnings about policy settings that permit more than before."""
     not_shown: tuple[tuple[str, str, str], ...] = ()
+    """The declared fields that cannot be compared, as (webhook, field, id)."""
     not_compared: tuple[SecretUse, ...] = ()
+    """Live, visible secrets that no operation sends and whose value is not available here."""
     not_equal: tuple[SecretUse, ...] = ()
+    """Such secrets that are another value than the declared one, or encrypted."""
     offered: frozenset[SecretRef] = frozenset()
+    """Those of `not_equal` that a warning suggests to send."""
     secrets: tuple[SecretUse, ...] = ()
+    """The secrets that the operations send."""
     failing: tuple[Snapshot, ...] = ()
+    """The managed live webhooks whose deliveries fail; they change no operation and no digest."""
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
+    """The digests of each operation, none if only the value of a secret differs."""
     digest: str = ""
+    """The digest of what a reviewer sees (planning/review.py)."""
     values: tuple[Update, ...] = ()
+    """Updates that are left out because only the value of a secret differs: no review covers it."""
     elsewhere: tuple[DeclaredElsewhere, ...] = ()
+    """Files that were not read and declare webhooks to delete."""
     read_both: str = ""
+    """The command that reads those files, too."""
 
     @property
     def undeclared(self) -> frozenset[str]:

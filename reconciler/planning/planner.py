@@ -55,25 +55,26 @@ from reconciler.planning.review import digests, plan_digest
 
 
 class PlanOptions(NamedTuple):
-    """Options of planning besides the files.
-
-    `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
-    deleted. `allow_deletes` is the number of deletes to allow. `resend` lists references or
-    webhooks whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous`
-    is the previous configuration, `base` its revision if it has one. `committed_hosts` maps
-    references to the scheme and host that a reviewer can look up in the commit. `apply_options` are
-    the options with which `apply` computes the same plan, None if no command is suggested.
-    """
+    """Options of planning besides the files."""
 
     only: tuple[str, ...] = ()
+    """Globs over live or declared names."""
     prune: bool = True
+    """With false, undeclared webhooks are not deleted."""
     allow_deletes: int | None = None
+    """The number of deletes to allow."""
     resend: tuple[str, ...] = ()
+    """References, or webhooks whose secrets are resent; `*` for all."""
     reviewed: tuple[Resend, ...] = ()
+    """The resends of a review."""
     previous: Desired | None = None
+    """The previous configuration."""
     base: str | None = None
+    """The revision of the previous configuration, if it has one."""
     committed_hosts: Mapping[SecretRef, str] = MappingProxyType({})
+    """The scheme and host of references that a reviewer can look up in the commit."""
     apply_options: tuple[str, ...] | None = ()
+    """The options with which `apply` computes the same plan, None if no command is suggested."""
 
 
 _NO_OPTIONS = PlanOptions()

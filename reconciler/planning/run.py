@@ -173,42 +173,40 @@ def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
 
 
 class Drifted(NamedTuple):
-    """A webhook that changed live.
-
-    `operations` are the indexes of the operations that revert it: one, or the create and the delete
-    of a webhook that was renamed live. `files` are those whose edits accept it; without any,
-    `refusal` is the reason. `commit` is one that changed the webhook, too, and may not be applied
-    yet. `comment` is that of the edit.
-    """
+    """A webhook that changed live."""
 
     operations: tuple[int, ...]
+    """The indexes of the operations that revert it: one, or the create and the delete of a webhook
+    that was renamed live."""
     files: tuple[str, ...] = ()
+    """The files whose edits accept it."""
     refusal: str = ""
+    """The reason why no edits accept it."""
     commit: str = ""
+    """A commit that changed the webhook, too, and may not be applied yet."""
     comment: str = ""
+    """The comment of the edit."""
 
 
 class OrganizationDrift(NamedTuple):
-    """The drift of an organization.
-
-    `not_applied` are the indexes of operations that only the files of this run plan, `waiting`
-    those that one of `commits` each may have introduced, so that it may not be applied yet, and
-    `merged` those about webhooks with a merged review that is not applied yet. `overdue` is the
-    number of those in `waiting` that may just as well be drift, and of those in `merged` whose
-    webhook has waited for more than a day, since its first merge that was not applied. `unapplied`
-    are declarations that cannot be applied because of a live webhook, `not_equal` secrets that are
-    shown, but that may be encrypted.
-    """
+    """The drift of an organization; numbers are indexes of `plan.operations`."""
 
     plan: Plan
     drifted: tuple[Drifted, ...] = ()
     unapplied: tuple[Kept, ...] = ()
+    """Declarations that cannot be applied because of a live webhook."""
     not_applied: tuple[int, ...] = ()
+    """Operations that only the files of this run plan."""
     waiting: tuple[int, ...] = ()
+    """Those that one of `commits` each may have introduced, so that it may not be applied yet."""
     commits: tuple[str, ...] = ()
     overdue: int = 0
+    """The number of those in `waiting` that may just as well be drift, and of those in `merged`
+    whose webhook has waited for more than a day, since its first merge that was not applied."""
     merged: tuple[int, ...] = ()
+    """Those about webhooks with a merged review that is not applied yet."""
     not_equal: tuple[SecretUse, ...] = ()
+    """Secrets that are shown, but that may be encrypted."""
 
 
 class FileDiff(NamedTuple):
@@ -219,20 +217,19 @@ class FileDiff(NamedTuple):
 
 
 class DriftReport(NamedTuple):
-    """The drift of a run, and the edits that accept it.
-
-    `base` are the options with which the suggested commands know the previous configuration.
-    Without one, `unknown` is the reason why drift and edits cannot be told apart, and all
-    operations are `not_applied`. `accepted` means that the files have been edited. With
-    `reverted_together`, other commands than one for each webhook revert the drift.
-    """
+    """The drift of a run, and the edits that accept it."""
 
     organizations: tuple[OrganizationResult[OrganizationDrift], ...]
     diffs: tuple[FileDiff, ...] = ()
     base: tuple[str, ...] = ()
+    """The options with which the suggested commands know the previous configuration."""
     unknown: str = ""
+    """Without a previous configuration, the reason why drift and edits cannot be told apart. All
+    operations are then `not_applied`."""
     accepted: bool = False
+    """Whether the files have been edited."""
     reverted_together: bool = False
+    """Whether other commands than one for each webhook revert the drift."""
 
     @property
     def is_single(self) -> bool:
