@@ -109,26 +109,25 @@ class RemovedDuplicate(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The report of an apply.
-
-    `outcomes` are in the order of `plan.operations`. `writes` counts requests that may have changed
-    something. `verified` is true if the listing after the last write was read and compared, except
-    for `hidden` values that were sent, or may have been, and that the server does not show.
-    If a signal came during the run, `stopped` is its exit code. `problem` is a failure of the run
-    itself after writing began, such as a listing that could not be read at the end.
-    `needs_plan` means that the apply had a digest or an allowed number of deletes: what is left has
-    another one, so the same command would be refused.
-    """
+    """The report of an apply."""
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
+    """In the order of `plan.operations`."""
     duplicates_removed: tuple[RemovedDuplicate, ...] = ()
     writes: int = 0
+    """The number of requests that may have changed something."""
     verified: bool = False
+    """Whether the listing after the last write was read and compared, except for `hidden`."""
     hidden: int = 0
+    """The number of values that were sent, or may have been, and that the server does not show."""
     stopped: ExitCode | None = None
+    """The exit code of a signal that came during the run."""
     problem: str | None = None
+    """A failure of the run itself after writing began, such as a listing that could not be read."""
     needs_plan: bool = False
+    """Whether the apply had a digest or an allowed number of deletes: what is left has another one,
+    so the same command would be refused."""
 
     @property
     def applied(self) -> tuple[Applied, ...]:
@@ -193,21 +192,21 @@ class State(StrEnum):
 
 
 class RunReport(NamedTuple):
-    """The report of an apply of several organizations, in the order of the files.
-
-    `digest` is that of the run's plan. If a signal ended the run early, `stopped` is its exit code.
-    `plan_command` plans with the same options again; empty if no command does. `finish_command`
-    applies what is left if the same command would not, because its `--base` names another commit by
-    then. `confirmed` is the number of changes of each organization that were confirmed, empty if
-    the run ended before.
-    """
+    """The report of an apply of several organizations, in the order of the files."""
 
     organizations: tuple[OrganizationResult[Report], ...]
     digest: str = ""
+    """The digest of the run's plan."""
     stopped: ExitCode | None = None
+    """The exit code of a signal that ended the run early."""
     plan_command: str = ""
+    """Plans with the same options again; empty if no command does."""
     finish_command: str = ""
+    """Applies what is left if the same command would not, because its `--base` names another commit
+    by then."""
     confirmed: tuple[int, ...] = ()
+    """The number of changes of each organization that were confirmed, empty if the run ended
+    before."""
 
     @classmethod
     def of(cls, report: Report) -> RunReport:

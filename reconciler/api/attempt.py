@@ -29,22 +29,22 @@ from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableE
 
 
 class Call(NamedTuple):
-    """One request, and the expected response.
-
-    `writes` is whether the request may change data; if not, it may be repeated after any failure.
-    `expect` is the only status that means success, None for any 2xx; `accept` checks the document;
-    `cap` limits the body, in bytes; `redact` removes secrets from the server's messages.
-    """
+    """One request, and the expected response."""
 
     method: str
     path: str
     params: Mapping[str, str | int] | None
     content: bytes | None
     expect: int | None
+    """The only status that means success, None for any 2xx."""
     accept: Callable[[Any], object]
+    """Checks the document of the response."""
     cap: int
+    """The maximum size of the response's body, in bytes."""
     redact: Callable[[str], str]
+    """Removes secrets from the server's messages."""
     writes: bool
+    """Whether the request may change data; if not, it may be repeated after any failure."""
 
     def __repr__(self) -> str:
         return f"{self.method} {self.path}"  # the content may have secrets

@@ -53,24 +53,24 @@ class Pause(NamedTuple):
 
 
 class Network(NamedTuple):
-    """How requests reach a server.
-
-    `timeout` is the limit of one request and `deadline` that of the run, in seconds. `environment`
-    holds the variables that name certificates. `observer` is called after every attempt and before
-    every wait. With an `adapter`, requests go to the adapter instead of the network: no thread is
-    started, no certificate is read and no proxy is used. `shared` is what the clients of one run
-    share; without it, `deadline` is the time of this client alone. `redactor` knows the secrets of
-    the process; without it, the client knows only its own.
-    """
+    """How requests reach a server."""
 
     clock: Clock
     timeout: float = DEFAULT_TIMEOUT
+    """The limit of one request, in seconds."""
     deadline: float = DEFAULT_DEADLINE
+    """The time of this client, in seconds, unless it is `shared`."""
     environment: Mapping[str, str] = MappingProxyType({})
+    """The variables that name certificates."""
     observer: Observer | None = None
+    """Called after every attempt and before every wait."""
     adapter: Adapter | None = None
+    """Receives the requests instead of the network: no thread is started, no certificate is read
+    and no proxy is used."""
     shared: Shared | None = None
+    """What the clients of one run share."""
     redactor: Redactor | None = None
+    """Knows the secrets of the process; without it, the client knows only its own."""
 
     def __repr__(self) -> str:
         return "Network()"  # the environment may have secrets
