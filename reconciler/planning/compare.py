@@ -92,7 +92,7 @@ def compare(
 
     Event types are sets; a channel is the same with and without `#`. A live field that is not
     declared and does not have its default value is removed. If the type changes, all declared
-    fields are new, and all other live ones are removed.
+    fields are new, and all live ones are removed.
     """
     if live.type != webhook.type:
         resent = _NONE  # every field is sent anyway
@@ -268,11 +268,14 @@ def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator
     """Yield the removal of live fields that are not declared and do not have their default value.
 
     They are fields that this version knows, or the others. For a webhook of another type, these are
-    all fields that the declared one does not have.
+    all fields, even if the declared type has one of the same name: it is another field.
     """
     if isinstance(live.configuration, Unknown):
         return
-    for name in sorted(live.configuration.keys() - webhook.configuration.keys()):
+    names = set(live.configuration)
+    if live.type == webhook.type:
+        names -= webhook.configuration.keys()
+    for name in sorted(names):
         field = FIELDS.get(live.type, {}).get(name)
         value = live.configuration[name]
         if live.type == webhook.type and known is (field is None):

@@ -116,8 +116,9 @@ def _differences(update: Update) -> Iterator[tuple[tuple[str, ...], Value | None
                 for member in (*added, *removed):
                     yield (*path, member), None
             case FieldRemoved(path=(_, name) as path):
-                # A configuration that is sent removes fields that this version does not know.
-                if name in fields:
+                # A configuration that is sent removes fields that this version does not know, and
+                # another type those of the old one, even where it sets one of the same name.
+                if name in fields and name not in update.after.configuration:
                     yield path, None
             case ValueChange(path=("configuration", name) as path, after=str(after)):
                 yield path, fields[name].normalize(after)

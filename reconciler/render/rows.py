@@ -257,7 +257,7 @@ def _update_row(update: Update, known: _Destinations) -> Row:
         why=why,
         place=position_text(after.position),
         fields=tuple(
-            _field(change, address, after.type)
+            _field(change, address, update)
             for change in update.fields
             if change.path != ("name",)  # the row shows both names
         ),
@@ -400,9 +400,9 @@ def _in_parentheses(value: str) -> str:
     return f"({value.replace('-', ' ')})"
 
 
-def _field(change: FieldChange, address: str, kind: str) -> FieldLine:
+def _field(change: FieldChange, address: str, update: Update) -> FieldLine:
     """Return the line of a change. `address` is the destination that the row shows, if any."""
-    name = label(change.path)
+    name, kind = label(change.path), update.after.type
     atoms: Iterable[Atom]
     match change:
         case ValueChange(before=before, after=after):
@@ -421,8 +421,11 @@ def _field(change: FieldChange, address: str, kind: str) -> FieldLine:
         case FieldResent(after=value):
             atoms = _resent_atoms(value, _NOT_KNOWN)
         case FieldRemoved():
-            atoms = sentence("live, not declared: removed")
-            return FieldLine(f"- {name}", tuple(atoms), sign="-")
+            why = "live, not declared: removed"
+            # The new type may set a field of the same name, which is another one.
+            if update.before.type != kind:
+                why = f"of type {quote(update.before.type)}: removed"
+            return FieldLine(f"- {name}", tuple(sentence(why)), sign="-")
     return FieldLine(name, tuple(atoms))
 
 

@@ -66,9 +66,11 @@ FLAG = make_plan(desired(generic()), live_generic(verify=False), secrets={})
         (UPDATE, EDITED, NOTED, False),
         (make_plan(desired(slack()), NOTED), NOTED, EDITED, False),
         (PRUNE_PAGER, PAGER, OTHER_PATH, True),
+        (RETYPE_PAGER, PAGER, live_generic(token="***"), False),
     ],
-    ids=["pruned", "absent", "another type", "a new field", "a field that is gone", "a path"],
-)
+    ids=["pruned", "absent", "another type", "a new field", "a field that is gone", "a path",
+         "a field that the new type has, too"],
+)  # fmt: skip
 def test_whatever_a_plan_shows_of_a_webhook_is_compared(
     result: Plan, before: LiveWebhook, now: LiveWebhook, expected: bool
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from reconciler.errors import ConflictError, StalePlanError
 from reconciler.model import Absent, Secret, SecretRef
 from reconciler.planning.drift import attribution_of, by_webhook
-from reconciler.planning.plan import Reason, SecretCause, SecretUse
+from reconciler.planning.plan import Attribution, Reason, SecretCause, SecretUse
 from reconciler.planning.resend import Resend
 from reconciler.planning.run import live_status
 from reconciler.planning.tree import error_tree, operation_summary, plain
@@ -184,3 +184,10 @@ def test_drift_is_distinguished_from_this_change(
     status = live_status(live(*existing), result)
     waiting = sum(line.endswith("this-change") for line in lines)
     assert (status.not_applied, sum(status.drift.values())) == (waiting, len(lines) - waiting)
+
+
+def test_a_field_that_another_type_removes_is_no_difference_of_its_own() -> None:
+    """A secret that the files change stays a change of the files, although both plans remove it."""
+    base, now = (desired(slack(token=SecretRef("env", name))) for name in ("OLD", "NEW"))
+    result = make_plan(now, live_generic("Deploys", "id-1", token="***"), previous=base)
+    assert result.operations[0].attribution is Attribution.PARTLY_DRIFT
