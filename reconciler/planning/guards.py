@@ -24,7 +24,7 @@ _MAX_DELETES: Final = 5
 Deleting more than half of the webhooks in scope is blocked, too.
 """
 _MAX_RUN_DELETES: Final = 20
-"""The maximum number of deletes of all organizations without a limit in their files."""
+"""The maximum number of deletes of all organizations, if no file sets a higher limit for one."""
 _MAX_NAMES: Final = 25
 """Names in a suggested edit."""
 
@@ -41,7 +41,7 @@ def guard_all(
 
     `allow_deletes` is the number of all deletes of the run that a user has allowed. It overrides
     every guard, but must be exact; fewer deletes than that are judged as without it. Without it,
-    each organization is limited, and all of those together whose files have no limit.
+    each organization is limited, and all of them together.
     `later_deletes` is the sum of `max_later_deletes` of the organizations that are not applied now.
     With `keep_going`, plans that are not blocked are applied, so only the others' deletes are left.
     Hints name only edits of files where no command `has_option` --allow-deletes.
@@ -65,14 +65,13 @@ def guard_all(
 
 def _guarded(plans: Sequence[Plan], option: str, later_deletes: int) -> list[tuple[Finding, ...]]:
     """Return what blocks each plan without permission; hints name the `option`, if any."""
-    # A limit in files holds for one organization. Without one, many small numbers add up.
-    unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
     together: tuple[Finding, ...] = ()
+    # The guard of one organization alone is never less strict.
     if len(plans) > 1 or later_deletes:
-        together = tuple(_too_many_together(unlimited, option, later_deletes))
+        together = tuple(_too_many_together(plans, option, later_deletes))
     blocked = []
     for plan in plans:
-        others = together if plan in unlimited else ()
+        others = together if plan.counted_deletes else ()
         blocked.append((*_guard(plan, option), *others))
     return blocked
 
@@ -82,12 +81,10 @@ def max_later_deletes(max_deletes: int | None, plan: Plan | None = None) -> int:
 
     `max_deletes` is the limit in its files, `plan` its plan if it is known.
     """
-    # With a limit in its files it is judged by that alone.
-    if max_deletes is not None:
-        return 0
     # Its own guard blocks more. Without this bound, organizations that fail now and are applied
     # one after another later would add up to any number.
-    return _MAX_DELETES if plan is None else min(plan.counted_deletes, _MAX_DELETES)
+    limit = _MAX_DELETES if max_deletes is None else max_deletes
+    return limit if plan is None else min(plan.counted_deletes, limit)
 
 
 def _other_number(
@@ -104,21 +101,25 @@ def _other_number(
     return [(differs,) if plan.counted_deletes and allow_deletes != total else () for plan in plans]
 
 
-def _too_many_together(
-    unlimited: Sequence[Plan], option: str, later_deletes: int
-) -> Iterator[Finding]:
-    """Yield a finding if the organizations without a limit have too many deletes together."""
-    numbers = [plan.counted_deletes for plan in unlimited]
-    if not numbers or sum(numbers) + later_deletes <= _MAX_RUN_DELETES:
+def _too_many_together(plans: Sequence[Plan], option: str, later_deletes: int) -> Iterator[Finding]:
+    """Yield a finding if all organizations have too many deletes together."""
+    numbers = [plan.counted_deletes for plan in plans if plan.counted_deletes]
+    if not numbers:
         return
-    organizations = plural(len(unlimited), "organization")
+    # A limit in files holds for one organization: in sixty, a small one adds up to a large number.
+    # But who allows 50 deletes of one organization does not expect that 21 of the run are blocked.
+    limit = max(_MAX_RUN_DELETES, *(plan.counts.max_deletes or 0 for plan in plans))
+    total = sum(numbers) + later_deletes
+    if total <= limit:
+        return
+    organizations = plural(len(numbers), "organization")
     message = f"{plural(sum(numbers), 'webhook')} would be deleted in {organizations}"
-    edit = f"set `limits: {{max_deletes: {max(numbers)}}}` in a file that they extend"
-    hint = f"if this is intended, {_either(option, edit)}"
+    edit = f"set `limits: {{max_deletes: {total}}}` in the file of one of them"
+    hint = f"if this is intended, {option or edit}"
     if later_deletes:
         message += f", and up to {later_deletes} in organizations that failed or are waiting"
         hint = f"run again once they succeed; {hint}"
-    yield error("too-many-deletes", f"{message}, more than {_MAX_RUN_DELETES}", hint)
+    yield error("too-many-deletes", f"{message}, more than {limit}", hint)
 
 
 def _either(option: str, edit: str) -> str:
@@ -201,7 +202,12 @@ def edits(plan: Plan, connection: Sequence[str]) -> Iterator[tuple[str, str]]:
     # A wrong number of --allow-deletes blocks whatever the files say: only the number helps.
     if any(finding.rule == _ALLOW_DELETES_DIFFERS for finding in plan.blocked):
         return
+    alone = {finding.message for finding in guard_all([plan])[0]}
+    is_blocked_by_run = any(finding.message not in alone for finding in plan.blocked)
     for purpose, text, edited in _edits(plan, connection):
+        # Only without its deletes does a plan not count among those of the run.
+        if is_blocked_by_run and edited.counted_deletes:
+            continue
         if not any(guard_all([edited])):
             yield purpose, text
 

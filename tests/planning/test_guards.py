@@ -84,6 +84,7 @@ def test_edits_unblock_a_plan(
     listed = [live_slack(name, f"id-{n}") for n, name in enumerate([*gone, *names])]
     kept = [live_slack(name, f"new-{name}", events=("new_event",)) for name in unknown]
     plan = with_counts(make_plan(files, *listed, *kept), **counts)
+    plan = plan._replace(blocked=guard_all([plan])[0])
     assert [purpose.split()[0] for purpose, _ in edits(plan, ())] == expected
 
 
@@ -91,12 +92,27 @@ def test_reading_another_file_unblocks_what_it_declares() -> None:
     """The other deletes count as before."""
     for deletes, is_offered in ((6, True), (7, False)):
         plan = counted(deletes, elsewhere=(ELSEWHERE["NOT_READ"],))
+        plan = plan._replace(blocked=guard_all([plan])[0])
         assert ("read the other files, too" in dict(edits(plan, ()))) is is_offered
 
 
+@pytest.mark.parametrize("declared", [0, 1])
+def test_a_limit_of_one_organization_unblocks_no_run(declared: int) -> None:
+    """Only an edit that leaves none of its deletes is offered."""
+    plan = make_plan(
+        desired(absent=tuple(Absent(name=f"a{n}") for n in range(declared))),
+        *(live_slack(f"{'a' if n < declared else 'u'}{n}", f"id-{n}") for n in range(5)),
+    )
+    plan = with_counts(plan)
+    blocks = guard_all([plan] * 5)
+    assert list(map(len, blocks)) == [1] * 5
+    offered = [how.split()[0] for how, _ in edits(plan._replace(blocked=blocks[0]), ())]
+    assert offered == ([] if declared else ["keep", "ignore", "declare"])
+
+
 TOGETHER = (
-    "too-many-deletes: 21 webhooks would be deleted in 5 organizations, more than 20; if this is "
-    "intended, add --allow-deletes 51, or set `limits: {max_deletes: 5}` in a file that they extend"
+    "too-many-deletes: 31 webhooks would be deleted in 6 organizations, more than 20; if this is "
+    "intended, add --allow-deletes 31"
 )
 
 
@@ -106,7 +122,7 @@ TOGETHER = (
 def test_organizations_are_limited_together(
     deletes: list[int], allow: int | None, expected: list[int]
 ) -> None:
-    """Those with a limit in their files, here the negative numbers, are judged by that alone."""
+    """A limit in the files, here the negative numbers, is for one; a high one is for all, too."""
     plans = [counted(abs(n), max_deletes=-n if n < 0 else None, in_scope=99) for n in deletes]
     blocks = guard_all(plans, allow)
     assert list(map(len, blocks)) == expected
@@ -126,7 +142,11 @@ def test_organizations_are_limited_together(
         ([1, 1], [(None, None)] * 4, True),
         ([1], [(None, None)] * 4, True),
         ([5, 5, 5, 1], [(None, None)], True),
-        ([5, 5, 5, 1], [(7, None)] * 9, False),
+        ([5, 5, 5, 1], [(2, None)] * 2, False),
+        ([5, 5, 5, 1], [(2, None)] * 3, True),
+        ([5, 5, 5, 1], [(7, counted(4))], False),
+        ([5, 5, 5, 1], [(7, counted(9))], True),
+        ([], [(50, None)], False),
         ([5, 5, 5, 1], [(None, counted(4))], False),
         ([5, 5, 5, 1], [(None, counted(9))], True),
         ([0, 0], [(None, None)] * 9, False),
@@ -135,7 +155,7 @@ def test_organizations_are_limited_together(
 def test_organizations_that_are_left_out_count(
     deletes: list[int], left_out: list[tuple[int | None, Plan | None]], is_blocked: bool
 ) -> None:
-    """Each counts with what its own guard lets pass later, unless its files have a limit."""
+    """Each counts with what its own guard lets pass later."""
     later = sum(max_later_deletes(limit, plan) for limit, plan in left_out)
     blocks = guard_all([counted(number) for number in deletes], later_deletes=later)
     assert any(blocks) is is_blocked
