@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.errors import (
     RUN_AGAIN,
@@ -68,11 +68,7 @@ SPACING: Final = 1.0
 
 # A lost create is assumed to happen within two seconds or never; the list may lag behind it.
 _WAITS: Final = (2.0, SPACING, SPACING)  # seconds before each listing after a lost create
-_UNSEEN: Final = {
-    Create: "not listed yet",
-    Update: "it has not changed yet",
-    Delete: "the webhook still exists",
-}
+_STILL_EXISTS: Final = "the webhook still exists"
 # Many frameworks reject a taken name with 400 and a text, and not with 409.
 _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECASE)
 
@@ -119,6 +115,12 @@ class Apply:
         return not self.before.check_against(operation, before).differing
 
 
+class _NotSeen(NamedTuple):
+    """No effect of the requests of an operation can be seen, or no more of it."""
+
+    why: str
+
+
 def perform(operation: Operation, run: Apply) -> Outcome:
     """Send an operation until its outcome is known. Raises ApiError if it was not applied.
 
@@ -132,37 +134,28 @@ def perform(operation: Operation, run: Apply) -> Outcome:
     except ApiError as error:
         if not _lost(errors):
             raise
-        outcome = "whether it arrived is unknown"
+        why = "whether it arrived is unknown"
         # Of a request that was not sent, the message would seem to be about the lost one.
         if not isinstance(error, UnreachableError | RateLimitedError):
-            outcome = f"{outcome}; then: {error.message}"
-    if not isinstance(outcome, str):
+            why = f"{why}; then: {error.message}"
+        outcome = _NotSeen(why)
+    if not isinstance(outcome, _NotSeen):
         return outcome
     if not _lost(errors):
         # A conflict and then a signal: the server accepted no request of this operation.
         return interrupted(operation)
     stopped = "; the run was interrupted" if run.ledger.stopping else ""
-    return unconfirmed(operation, f"{_attempts(errors)}; {outcome}{stopped}")
+    return unconfirmed(operation, f"{_attempts(errors)}; {outcome.why}{stopped}")
 
 
-def _not_seen(operation: Update | Delete, now: CheckResult) -> str:
-    """Return what is known of an operation of which nothing, or no more, can be seen."""
-    if isinstance(operation, Delete) or not now.unread:
-        return _UNSEEN[type(operation)]
-    # The next plan has a resend only with the same options, and no other hidden value.
-    again = "the same options send it again"
-    if not any(change.not_shown for change in operation.fields):
-        again = f"--resend-secret {shlex.quote(operation.name)} sends it again"
-    names = ", ".join(now.unread)
-    return f"whether it arrived is unknown: {names} cannot be compared; {again}"
+def _send_until_known(
+    operation: Operation, run: Apply, errors: list[ApiError]
+) -> Outcome | _NotSeen:
+    """Send and confirm an operation. Lost responses and a conflict are added to `errors`.
 
-
-def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) -> Outcome | str:
-    """Send and confirm an operation; return a text if no request had an effect that can be seen.
-
-    Lost responses and a conflict are added to `errors`. Raises ApiError.
+    Raises ApiError.
     """
-    outcome: Outcome | str = ""
+    outcome: Outcome | _NotSeen = _NotSeen("")
     # A create is sent less often: each lost one may still appear later, and would be a duplicate.
     for _ in range(_SENDS[type(operation)]):
         try:
@@ -175,7 +168,7 @@ def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) 
                 raise
             errors.append(error)
         outcome = _confirmed(operation, run, errors)
-        if not isinstance(outcome, str):
+        if not isinstance(outcome, _NotSeen):
             # One of the lost requests created the webhook that is live.
             return _with_late_creates(outcome, _lost(errors) - 1)
         # The name of a create is taken, and not by this run: sending it again changes nothing.
@@ -186,7 +179,7 @@ def _send_until_known(operation: Operation, run: Apply, errors: list[ApiError]) 
     return outcome
 
 
-def _confirmed(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | str:
+def _confirmed(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | _NotSeen:
     """Read the outcome of an operation. Raises its conflict, if there was one, or ApiError."""
     try:
         return _confirm(operation, run, errors)
@@ -372,10 +365,10 @@ def _vanished(operation: Update) -> Skipped:
 # Confirm
 
 
-def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | str:
-    """Read the outcome of an operation; a text if it cannot be seen. Raises ApiError."""
+def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Outcome | _NotSeen:
+    """Read the outcome of an operation, if it can be seen. Raises ApiError."""
     if isinstance(operation, Create):
-        return _find_created(operation, run, errors) or _UNSEEN[Create]
+        return _find_created(operation, run, errors) or _NotSeen("not listed yet")
     # The request may still be in progress on the server.
     run.pause(SPACING)
     live = run.api.get(operation.before.id)
@@ -383,7 +376,7 @@ def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Ou
         if isinstance(operation, Update):
             return _vanished(operation)
         if _is_live_duplicate(operation, run):
-            return _UNSEEN[Delete]
+            return _NotSeen(_STILL_EXISTS)
     now = run.before.check_against(operation, live)
     match now.state:
         case OperationState.DONE:
@@ -391,9 +384,23 @@ def _confirm(operation: Operation, run: Apply, errors: Sequence[ApiError]) -> Ou
             note = f"{_attempts(errors)}; it {end}"
             return Applied(operation, id=operation.before.id, note=note)
         case OperationState.PENDING:
-            return _not_seen(operation, now)
+            return _NotSeen(_why_pending(operation, now))
         case OperationState.STALE:
             return Failed(operation, code="conflict", message=now.reason, hint="plan again")
+
+
+def _why_pending(operation: Update | Delete, now: CheckResult) -> str:
+    """Return what is known of an operation of which nothing, or no more, can be seen."""
+    if isinstance(operation, Delete):
+        return _STILL_EXISTS
+    if not now.unread:
+        return "it has not changed yet"
+    # The next plan has a resend only with the same options, and no other hidden value.
+    again = "the same options send it again"
+    if not any(change.not_shown for change in operation.fields):
+        again = f"--resend-secret {shlex.quote(operation.name)} sends it again"
+    names = ", ".join(now.unread)
+    return f"whether it arrived is unknown: {names} cannot be compared; {again}"
 
 
 def _find_created(

@@ -334,14 +334,19 @@ class Match:
                 different.append(live)
             else:
                 self._delete_duplicate(live, webhook, keeper)
+        if different:
+            self._keep_beside_pinned(different, webhook)
+
+    def _keep_beside_pinned(self, different: Sequence[LiveWebhook], webhook: Webhook) -> None:
+        """Keep webhooks that differ from those of their name that entries identify by `id`."""
         if not self._rules.prunes(webhook.name):
             # Like any other webhook that no file declares.
             self._taken.difference_update(live.id for live in different)
-        elif different:
-            # Its entry may have been removed, or it is a copy: only the author knows, so a run
-            # that leaves it is not a success.
-            kept = tuple(map(snapshot, different))
-            self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, unapplied=True))
+            return
+        # Its entry may have been removed, or it is a copy: only the author knows, so a run that
+        # leaves it is not a success.
+        kept = tuple(map(snapshot, different))
+        self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, unapplied=True))
 
     def _classify_unmatched(self) -> None:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""
