@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from reconciler.api import origin
@@ -80,6 +81,24 @@ class Settings(NamedTuple):
         return self.key.value
 
 
+class _Sources(NamedTuple):
+    """Where settings are looked up: arguments, then the environment, then a profile."""
+
+    arguments: Mapping[str, Any]
+    environ: Mapping[str, str]
+    profile: Mapping[str, Setting[str]] = MappingProxyType({})
+
+    def find(self, name: str, variable: str, default: str, key: str = "") -> Setting[str]:
+        """Return a setting; `key` is its name in profiles, if that is another one."""
+        argument = self.arguments.get(name)
+        if argument is not None:
+            return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
+        text = bare(self.environ.get(variable, ""))
+        if text:
+            return Setting(value=text, source=variable)
+        return self.profile.get(key or name) or Setting(value=default, source="default")
+
+
 def resolve(
     arguments: Mapping[str, Any],
     environ: Mapping[str, str],
@@ -96,38 +115,30 @@ def resolve(
     `file_profile` is a profile that the configuration files name. Raises UsageError and
     CredentialError, the latter also for a key that does not belong to the server.
     """
-    # The values of the profile, once it is known.
-    values: Mapping[str, Setting[str]] = {}
-
-    def find(name: str, variable: str, default: str, key: str = "") -> Setting[str]:
-        """Return a setting from the argument, the environment or the profile, in this order."""
-        argument = arguments.get(name)
-        if argument is not None:
-            return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
-        text = bare(environ.get(variable, ""))
-        if text:
-            return Setting(value=text, source=variable)
-        return values.get(key or name) or Setting(value=default, source="default")
-
+    sources = _Sources(arguments, environ)
     profile, key = Setting(value="", source=""), None
     server, key_hint = Setting(value=LOCAL_SERVER, source="--local"), ""
     if not local:
-        profile = find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
+        profile = sources.find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
         # An option is about this run, so it is stronger than a file.
         if file_profile is not None and profile.source != "--profile":
             profile = file_profile
         values = _inherited(profile, _read_profiles(environ, platform))
-        key_text = find("api_key", "CLOUDTRUTH_API_KEY", "")
+        sources = sources._replace(profile=values)
+        key_text = sources.find("api_key", "CLOUDTRUTH_API_KEY", "")
         key = _key(key_text, arguments.get("api_key_file"), environ, directory)
-        server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER))
+        url = sources.find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER)
+        server = _server_url(url)
         has_own_server = profile is file_profile and server.source.startswith(_PROFILE)
         key_hint = _key_hint(environ, has_own_server=has_own_server)
         if has_own_server:
             _require_own_key(key, server, profile, values.get("api_key"))
     seconds = str(origin.DEFAULT_TIMEOUT)
-    timeout = _seconds(find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout"))
+    timeout = _seconds(
+        sources.find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout")
+    )
     # Without a variable: how long a run may take depends on the run.
-    deadline = _seconds(find("deadline", "", str(origin.DEFAULT_DEADLINE)))
+    deadline = _seconds(sources.find("deadline", "", str(origin.DEFAULT_DEADLINE)))
     return Settings(server, profile, key, timeout, deadline, key_hint)
 
 
