@@ -98,7 +98,7 @@ def _other_number(
         f"review the deletes, then use --allow-deletes {total}",
     )
     # A plan without deletes needs no permission, so a wrong number does not stop it.
-    return [(differs,) if plan.counted_deletes and allow_deletes != total else () for plan in plans]
+    return [(differs,) if plan.counted_deletes else () for plan in plans]
 
 
 def _too_many_together(plans: Sequence[Plan], option: str, later_deletes: int) -> Iterator[Finding]:
