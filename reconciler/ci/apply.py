@@ -86,6 +86,8 @@ def apply(run: Run) -> JobResult:
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
             hint="run apply on pushes to the applied branch; run plan on these events",
         )
+    if run.other_branch is not None:
+        return JobResult(problem=run.other_branch)
     try:
         ended = _run(run)
     except SIGNALS as signal:

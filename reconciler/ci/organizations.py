@@ -223,6 +223,8 @@ def matrix(run: Run) -> JobResult:
     With an environment as input, only that one. Raises UsageError for an environment that is not
     listed.
     """
+    if run.other_branch is not None:
+        return JobResult(problem=run.other_branch)
     if run.environment or run.expect_digest is not None:
         names = [_required_environment(run)]
     else:

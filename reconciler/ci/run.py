@@ -21,9 +21,10 @@ from reconciler.errors import UsageError
 from reconciler.model import frozen
 from reconciler.planning.review import check_digest
 from reconciler.planning.run import RunPlan
-from reconciler.render.quote import prose
+from reconciler.render.quote import prose, quote
 from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.history import Git
+from reconciler.source.schemes import github_repository
 from reconciler.source.text import in_quotes
 from reconciler.workflow import Inputs, Target
 from reconciler.workflow.inputs import OrganizationFiles
@@ -51,10 +52,10 @@ class Run:
     name none; empty if the workflow does not pass them. An apply is limited to the organizations of
     `environment`, if there are several.
 
-    `repository` is owner/name. `branch` is the branch of the run, `applied_branch` the branch whose
-    files are applied, `workflow` the name of the workflow file, `base_commit` the commit before the
-    change; each is empty if GitHub does not provide it. `day_ago` is the time a day before the run,
-    as GitHub writes it.
+    `repository` is as `gh` expects it. `branch` is the branch of the run, or another ref in full,
+    `applied_branch` the branch whose files are applied, `workflow` the name of the workflow file,
+    `base_commit` the commit before the change; each is empty if GitHub does not provide it.
+    `day_ago` is the time a day before the run, as GitHub writes it.
     """
 
     inputs: Inputs
@@ -112,6 +113,18 @@ class Run:
         if self.github is None:
             raise UsageError(message, hint=f"pass github-token, or {otherwise}")
         return self.github
+
+    @property
+    def other_branch(self) -> UsageError | None:
+        """Return the error if the run is not on the branch that is applied."""
+        # Expressions in workflows compare without case, and those of users may lack a condition.
+        if self.applied_branch in ("", self.branch):
+            return None
+        where = quote(self.branch) if self.branch else "no branch"
+        return UsageError(
+            f"nothing was applied: this run is on {where}, which is not the branch that is applied",
+            hint=f"run it on {quote(self.applied_branch)}, or correct the input `branch`",
+        )
 
     @property
     def by_review(self) -> bool:
@@ -263,8 +276,9 @@ def read_run(
         expect_digest=digest,
         allow_deletes=_number("allow-deletes", values.get("allow-deletes", "")),
         resend=tuple(line.strip() for line in requested if line.strip()),
-        repository=repository,
-        branch=environ.get("GITHUB_REF_NAME", ""),
+        repository=github_repository(environ),
+        # Not GITHUB_REF_NAME, which may be that of a tag.
+        branch=environ.get("GITHUB_REF", "").removeprefix("refs/heads/"),
         applied_branch=values.get("branch", "").strip()
         or text_at(payload, "repository", "default_branch"),
         id=environ.get("GITHUB_RUN_ID", ""),

@@ -20,6 +20,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
@@ -144,17 +145,25 @@ def _read_variable(name: str, machine: Machine, check: _Check) -> str:
 def how_to_set(name: str, environ: Mapping[str, str], verb: str = "set") -> str:
     """Return the step that sets or corrects a variable, on GitHub for the job's environment.
 
-    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT, and GitHub sets
-    GITHUB_REPOSITORY.
+    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT.
     """
     environment = environ.get("WEBHOOKS_ENVIRONMENT")
     if not environment or not name.isidentifier():
         return f"{verb} {name} in the environment of this command"
     words = ["gh", "secret", "set", name, "--env", environment]
-    repository = environ.get("GITHUB_REPOSITORY")
+    repository = github_repository(environ)
     if repository:
         words += ["--repo", repository]
     return f"run `{shlex.join(words)}`"
+
+
+def github_repository(environ: Mapping[str, str]) -> str:
+    """Return the repository of a job on GitHub as `gh` expects it, empty elsewhere."""
+    repository = environ.get("GITHUB_REPOSITORY", "")
+    host = urlsplit(environ.get("GITHUB_SERVER_URL", "")).netloc
+    if not repository or host in ("", "github.com"):
+        return repository
+    return f"{host}/{repository}"
 
 
 # Files

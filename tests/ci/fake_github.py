@@ -35,7 +35,7 @@ def runner_environ(folder: Path, event: str, commit: str, run: int = 1) -> dict[
         "GITHUB_EVENT_NAME": event,
         "GITHUB_EVENT_PATH": str(folder / "event.json"),
         "GITHUB_OUTPUT": str(folder / "output"),
-        "GITHUB_REF_NAME": "main",
+        "GITHUB_REF": "refs/heads/main",
         "GITHUB_REPOSITORY": "acme/hooks",
         "GITHUB_RUN_ID": str(run),
         "GITHUB_SERVER_URL": "https://github.com",

@@ -390,7 +390,7 @@ class World:
         self, workflow: str, name: str, event: Mapping[str, Any], inputs: Mapping[str, str]
     ) -> dict[str, Any]:
         """Return the contexts for expressions of the called workflow."""
-        ref = "refs/heads/main"
+        ref = event.get("ref", "refs/heads/main")
         if "pull_request" in event:
             ref = f"refs/pull/{event['pull_request']['number']}/merge"
         elif name == "merge_group":
@@ -434,6 +434,7 @@ class World:
         variables = {
             **runner_environ(temp, github["event_name"], commit, self.runs),
             **self.urls,
+            "GITHUB_REF": github["ref"],
             "GITHUB_WORKFLOW_REF": f"x/y/.github/workflows/{called_by}@refs/heads/main",
         }
         variables |= self._variables(job, step, {**contexts, "secrets": secrets})

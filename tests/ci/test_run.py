@@ -87,3 +87,12 @@ def test_the_branch_of_a_merge_group_may_contain_a_slash() -> None:
     """A group for `team/main` is planned against `team/main`."""
     payload = {"merge_group": {"base_ref": "refs/heads/team/main"}}
     assert event("merge_group", payload).merge_queue == "team/main"
+
+
+@pytest.mark.parametrize("server", ["https://github.com", "https://git.example.com", ""])
+def test_a_command_names_the_server_of_the_repository(server: str) -> None:
+    """Without a host, `gh` would use github.com, or what it is logged in to."""
+    environ = {"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_SERVER_URL": server, "GITHUB_RUN_ID": "7"}
+    host = "git.example.com/" if "example" in server else ""
+    run = read_run({}, environ, {}, **REACH)
+    assert run.rerun_command == f"gh run rerun 7 --repo {host}{REPOSITORY}"

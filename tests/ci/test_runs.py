@@ -115,6 +115,24 @@ def test_apply_is_rejected_on_pull_requests(fresh: World) -> None:
     assert fresh.writes() == []
 
 
+@pytest.mark.parametrize("command", ["apply", "matrix"])
+@pytest.mark.parametrize("ref", ["heads/feature", "heads/Main", "tags/main", ""])
+def test_only_the_branch_that_is_applied_is_applied(fresh: World, command: str, ref: str) -> None:
+    """Neither its reviews nor a digest apply another one, whose name may differ only in case.
+
+    No issue reports that the command did not start.
+    """
+    settings = {"WEBHOOKS_ENVIRONMENTS": "one two", "WEBHOOKS_REVIEWED_PLAN": "ignore"}
+    values = {"GITHUB_REF": f"refs/{ref}" if ref else "", "WEBHOOKS_BRANCH": "main", **settings}
+    for digest in ("", f"sha256:{'0' * 64}"):
+        done = fresh.call(command, **values, WEBHOOKS_EXPECT_DIGEST=digest)
+        assert (done.code, done.outputs["result"]) == (64, "failed")
+        assert "is not the branch that is applied" in done.stdout
+        assert "run it on main" in done.stdout
+        assert "--ref" not in done.stdout
+    assert fresh.writes() == []
+
+
 @pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
 def test_unreviewed_operations_follow_the_setting(fresh: World, mode: str, code: int) -> None:
     """The setting decides: they are not applied, applied with a warning, or applied."""
