@@ -50,6 +50,7 @@ from reconciler.planning.resend import (
     malformed_secrets,
     older_versions,
     unequal_secrets,
+    unseen_removals,
 )
 from reconciler.planning.review import digests, plan_digest
 
@@ -141,11 +142,13 @@ def plan(
     offered = frozenset[SecretRef]()
     if options.apply_options is not None:
         offered = frozenset(use.reference for use in not_equal)
+    sending = {update.before.id for update in updates if update.sends_configuration}
     notes = [
         *findings,
         *rename_hints(creates, renamed, touched, desired, table.ignore),
         *host_notes(options.previous, desired, secrets),
-        *resends.dropped_secrets(pairs, updates, evidence),
+        *resends.dropped_secrets(pairs, sending, evidence),
+        *unseen_removals(pairs, sending, evidence),
         *malformed_secrets(pairs, options.apply_options),
         *unequal_secrets(pairs, not_equal, options.apply_options),
         *equal_resends(pairs, secrets),

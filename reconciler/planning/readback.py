@@ -190,6 +190,12 @@ def is_unset(value: LiveValue) -> bool:
     return value in (None, "")
 
 
+def may_be_set_unseen(field: Field, live: LiveWebhook, evidence: Evidence) -> bool:
+    """Return whether a secret field may be set although the server does not show it."""
+    value = live.value(field.name)
+    return value is UNKNOWN or (is_unset(value) and field.name not in evidence.shown)
+
+
 def nonempty(value: LiveValue) -> Secret | None:
     """Return a secret with text, in any form. Unlike for `is_unset`, spaces are no value."""
     return value if isinstance(value, Secret) and not value.matches(_EMPTY) else None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, error, note, plural, warning
@@ -20,7 +20,7 @@ from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, SecretRef, SecretValues, Value, Webhook
 from reconciler.planning.compare import Comparison
 from reconciler.planning.plan import Operation, SecretCause, SecretChange, SecretUse, Update
-from reconciler.planning.readback import Evidence, Reading
+from reconciler.planning.readback import Evidence, Reading, may_be_set_unseen
 
 _ALL: Final = "*"
 """The request for all secrets."""
@@ -124,16 +124,15 @@ class Resends:
         return causes
 
     def dropped_secrets(
-        self, pairs: Iterable[Comparison], updates: Iterable[Update], evidence: Evidence
+        self, pairs: Iterable[Comparison], sending: Set[str], evidence: Evidence
     ) -> Iterator[Finding]:
         """Yield a note for each secret that is no longer declared but may still be set.
 
         It is not removed, because every plan would remove it again: its removal is not visible. An
-        update that sends the configuration removes it.
+        update that sends the configuration removes it; `sending` are the ids of these webhooks.
         """
         if not self._is_compared:
             return  # most plans
-        sending = {update.before.id for update in updates if update.sends_configuration}
         for webhook, live, _, _ in pairs:
             before = self._before(webhook, live.id, live.name)
             if live.id in sending or before is None or live.type != webhook.type:
@@ -251,6 +250,30 @@ def _names(webhook: Webhook, value: Value) -> set[str]:
 
 
 # Notes about secrets
+
+
+def unseen_removals(
+    pairs: Iterable[Comparison], sending: Set[str], evidence: Evidence
+) -> Iterator[Finding]:
+    """Yield a note for each secret field that updates remove if it is set, which nothing shows.
+
+    `sending` are the ids of the webhooks whose configuration is sent.
+    """
+    users_by_field: defaultdict[str, list[Webhook]] = defaultdict(list)
+    for webhook, live, _, _ in pairs:
+        if live.id not in sending:
+            continue
+        declared = webhook.configuration if live.type == webhook.type else {}
+        for field in KINDS[live.type].fields:
+            # A password is removed with its username, which is shown.
+            is_removed = field.secret and field.partner is None and field.name not in declared
+            if is_removed and may_be_set_unseen(field, live, evidence):
+                users_by_field[field.name].append(webhook)
+    for name, users in users_by_field.items():
+        names = _named(webhook.name for webhook in users)
+        message = f"updating {names} removes {name} if it is set, which the server does not show"
+        hint = "if one is in use, declare it before apply"
+        yield note("undeclared-secret", message, hint, users[0].position)
 
 
 def unequal_secrets(

@@ -147,8 +147,10 @@ def test_a_changed_literal_is_sent_with_the_same_reference() -> None:
         assert make_plan(now, MASKED, secrets={}, previous=previous).operations == ()
 
 
-def test_fields_removed_with_another_change_give_no_warning() -> None:
-    """The configuration is sent completely, so omitted fields are removed."""
+def test_a_secret_removed_with_another_change_is_a_note() -> None:
+    """The configuration is sent completely, so omitted fields are removed, even hidden ones."""
     base = desired(generic(token=BEARER))
     result = make_plan(desired(generic(username="x")), live_generic(), secrets={}, previous=base)
-    assert (len(result.updates), result.notes) == (1, ())
+    assert [note.message for note in result.notes] == [
+        "updating 'Pager' removes token if it is set, which the server does not show"
+    ]
