@@ -9,17 +9,12 @@ from this clone would send.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from math import ceil, inf
 from typing import Any, Final, NamedTuple
 
-from reconciler.errors import (
-    ApiError,
-    ConfigurationError,
-    ExitCode,
-    ReconcilerError,
-)
+from reconciler.errors import ApiError, ConfigurationError, ExitCode, ReconcilerError
 from reconciler.model import Desired, Live, Organization, SecretValues, Webhook
 from reconciler.planning.plan import Create, Plan, Update
 from reconciler.planning.planner import PlanOptions
@@ -135,34 +130,46 @@ class _Reconciler:
         shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
         if len(waiting) == len(sources):
             return Round(waiting=shown)
-        options = PlanOptions(prune=self._schedule.prune)
-        # Those that wait are part of the run: their keys are protected, and their deletes count.
-        all_targets = [Target(source, options=options) for source in sources]
-        for index, target in enumerate(all_targets):
-            if target.source.name in waiting:
-                all_targets[index] = target._replace(problem=ReconcilerError("failed before"))
-        with self._schedule.connected(all_targets) as connected:
+        stopped = None
+        with self._schedule.connected(self._targets(sources, waiting)) as connected:
             targets = [_with_base(target, self._bases) for target in identify(connected)]
+            run: RunPlan | RunReport
             if self._schedule.apply:
-                result = self._apply(targets)
+                run, stopped = self._apply(targets)
             else:
-                planned = plan_all(targets)
-                result = Round(run=RunPlan(tuple(plan.result for plan in planned)))
-        result = result._replace(notes=self._bases.new_notes())
+                run = RunPlan(tuple(planned.result for planned in plan_all(targets)))
         tried: list[Any] = []
-        for target, organization in zip(targets, result.organizations, strict=True):
-            declared = target.source.name
-            # The key may also belong to an organization that the file does not name.
-            if target.organization is not None and target.organization.id == declared:
-                self._names[declared] = target.organization.name
-            if declared not in waiting:
-                self._record_failure(declared, organization.problem)
+        results: Sequence[OrganizationResult[Any]] = run.organizations
+        for target, result in zip(targets, results, strict=True):
+            self._remember_name(target)
+            if target.source.name not in waiting:
+                self._record_failure(target.source.name, result.problem)
                 # The real name also of an organization that did not answer.
-                real = self._names.get(organization.name, organization.name)
-                tried.append(organization._replace(name=real))
-        run = result.run
-        assert run is not None
-        return result._replace(run=run._replace(organizations=tuple(tried)), waiting=shown)
+                tried.append(result._replace(name=self._names.get(result.name, result.name)))
+        return Round(
+            run=run._replace(organizations=tuple(tried)),
+            waiting=shown,
+            notes=self._bases.new_notes(),
+            stopped=stopped,
+        )
+
+    def _targets(self, sources: Sequence[Source], waiting: Collection[str]) -> list[Target]:
+        """Return the targets of a round.
+
+        Those that wait are part of the run: their keys are protected, and their deletes count.
+        """
+        options = PlanOptions(prune=self._schedule.prune)
+        targets = []
+        for source in sources:
+            problem = ReconcilerError("failed before") if source.name in waiting else None
+            targets.append(Target(source, options=options, problem=problem))
+        return targets
+
+    def _remember_name(self, target: Target) -> None:
+        declared = target.source.name
+        # The key may also belong to an organization that the file does not name.
+        if target.organization is not None and target.organization.id == declared:
+            self._names[declared] = target.organization.name
 
     def _waiting(self, names: Set[str]) -> dict[str, float]:
         """Return the organizations that are left out, with the seconds until their next round.
@@ -176,8 +183,11 @@ class _Reconciler:
             if until > now and name in names
         }
 
-    def _apply(self, targets: Sequence[Target]) -> Round:
-        """Apply the targets, except what is withheld, and remember what was written."""
+    def _apply(self, targets: Sequence[Target]) -> tuple[RunReport, ExitCode | None]:
+        """Apply the targets, except what is withheld, and remember what was written.
+
+        Return also the exit code of a signal.
+        """
         clock, bases, suspensions = self._clock, self._bases, self._suspensions
         secrets: dict[str, SecretValues] = {}
 
@@ -204,7 +214,7 @@ class _Reconciler:
         # All connections of a run have one handler of signals.
         connections = (target.connection for target in targets)
         signals = [connection.signal() for connection in connections if connection is not None]
-        return Round(run=report, stopped=next(iter(signals), None))
+        return report, next(iter(signals), None)
 
     def _record_failure(self, name: str, problem: ReconcilerError | None) -> None:
         """Remember whether an organization failed: one that may recover is tried less often.
@@ -271,9 +281,9 @@ class _Bases:
         self._applies = applies
         self._bases: dict[str, _Base] = {}
         self._refs: dict[str, str] = {}
-        # In the order of their first occurrence: each is for the log of one round.
-        self._notes: dict[str, None] = {}
-        self._reported = 0
+        # Each note is for the log of one round.
+        self._known_notes: set[str] = set()
+        self._new_notes: list[str] = []
 
     def get(self, organization: Organization, checked: Checked) -> _Base | None:
         """Return the base of an organization, from the ref at first; None without one."""
@@ -297,31 +307,16 @@ class _Bases:
         """
         organization, commit = report.plan.organization, checked.inputs.commit
         assert commit is not None
-        base, pending = self._bases.get(organization.id), _pending(report, checked.desired)
-        # A pinned webhook may share the name of a pending one.
-        done = {*report.plan.matched, *_updated_ids(report)}
-
-        def is_pending(webhook: Webhook) -> bool:
-            return webhook.id not in done and not pending.isdisjoint({webhook.name, webhook.id})
-
-        earlier = () if base is None else base.desired.webhooks
-        kept = list(filter(is_pending, earlier))
-        known = {name for webhook in kept for name in (webhook.name, webhook.id) if name}
-        # A pending one that the base lacks is stored, too: its next version must look changed.
-        webhooks = [
-            webhook
-            for webhook in checked.desired.webhooks
-            if not is_pending(webhook)
-            or known.isdisjoint({webhook.name, webhook.id, *webhook.previously})
-        ]
+        base = self._bases.get(organization.id)
+        pending = _Pending.of(report, checked.desired)
+        kept = [] if base is None else list(filter(pending.has, base.desired.webhooks))
+        webhooks = (*_without(kept, checked.desired.webhooks, pending), *kept)
         # A restarted process has only the ref, so it waits for each change of a declaration.
-        declared = {(webhook.name, webhook.id): webhook for webhook in checked.desired.webhooks}
-        is_complete = report.problem is None and all(
-            declared.get((webhook.name, webhook.id)) == webhook for webhook in kept
-        )
-        desired = checked.desired._replace(webhooks=(*webhooks, *kept))
+        is_complete = report.problem is None and _declares(checked.desired, kept)
         reached = commit.id if is_complete or base is None else base.commit
-        self._bases[organization.id] = _Base(desired, reached, _never_created(base, report))
+        self._bases[organization.id] = _Base(
+            checked.desired._replace(webhooks=webhooks), reached, _never_created(base, report)
+        )
         if is_complete and self._refs.get(organization.id) != commit.id:
             self._move_ref(organization, commit)
 
@@ -333,12 +328,74 @@ class _Bases:
 
     def new_notes(self) -> tuple[str, ...]:
         """Return the notes since the last call."""
-        notes = tuple(self._notes)[self._reported :]
-        self._reported = len(self._notes)
+        notes, self._new_notes = tuple(self._new_notes), []
         return notes
 
     def _note(self, text: str, organization: Organization) -> None:
-        self._notes.setdefault(text.format(name=quote(organization.name)))
+        note = text.format(name=quote(organization.name))
+        if note not in self._known_notes:
+            self._known_notes.add(note)
+            self._new_notes.append(note)
+
+
+class _Pending(NamedTuple):
+    """The webhooks that are not as declared: their present and former names and their ids.
+
+    `done` are the ids of those that are: a pinned webhook may share the name of a pending one.
+    """
+
+    names: frozenset[str | None]
+    done: frozenset[str]
+
+    @classmethod
+    def of(cls, report: Report, desired: Desired) -> _Pending:
+        """Return what an apply of a configuration left."""
+        # A webhook that the plan keeps for a reason may be live under another name.
+        unapplied = {kept.position for kept in report.plan.unapplied}
+        names: set[str | None] = {
+            webhook.name for webhook in desired.webhooks if webhook.position in unapplied
+        }
+        done = set(report.plan.matched)
+        for kept in report.plan.unapplied:
+            for webhook in kept.webhooks:
+                names |= {webhook.name, webhook.id}
+        for outcome in report.outcomes:
+            operation = outcome.operation
+            if not isinstance(outcome, Applied):
+                names.add(operation.name)
+            if isinstance(operation, Update):
+                before = operation.before
+                if isinstance(outcome, Applied):
+                    done.add(before.id)
+                else:
+                    names |= {before.name, before.id, *operation.after.previously}
+        return cls(frozenset(names), frozenset(done))
+
+    def has(self, webhook: Webhook) -> bool:
+        """Return whether a declaration is pending."""
+        if webhook.id in self.done:
+            return False
+        return not self.names.isdisjoint({webhook.name, webhook.id})
+
+
+def _without(
+    kept: Iterable[Webhook], declared: Iterable[Webhook], pending: _Pending
+) -> Iterator[Webhook]:
+    """Yield the declarations of a commit, except pending ones of which an earlier one is kept.
+
+    A pending one without an earlier one stays: its next version must look changed.
+    """
+    known = {name for webhook in kept for name in (webhook.name, webhook.id) if name}
+    for webhook in declared:
+        is_known = not known.isdisjoint({webhook.name, webhook.id, *webhook.previously})
+        if not (is_known and pending.has(webhook)):
+            yield webhook
+
+
+def _declares(desired: Desired, webhooks: Iterable[Webhook]) -> bool:
+    """Return whether a configuration has all of these declarations, unchanged."""
+    declared = {(webhook.name, webhook.id): webhook for webhook in desired.webhooks}
+    return all(declared.get((webhook.name, webhook.id)) == webhook for webhook in webhooks)
 
 
 def _never_created(base: _Base | None, report: Report) -> frozenset[str]:
@@ -352,33 +409,6 @@ def _never_created(base: _Base | None, report: Report) -> frozenset[str]:
         if isinstance(outcome, Failed | Skipped) and isinstance(outcome.operation, Create)
     }
     return frozenset(names.difference(webhook.name for webhook in base.applied))
-
-
-def _pending(report: Report, desired: Desired) -> set[str | None]:
-    """Return the present and former names and the ids of webhooks that are not as declared."""
-    # A webhook that the plan keeps for a reason may be live under another name.
-    unapplied = {kept.position for kept in report.plan.unapplied}
-    names: set[str | None] = {
-        webhook.name for webhook in desired.webhooks if webhook.position in unapplied
-    }
-    for kept in report.plan.unapplied:
-        for webhook in kept.webhooks:
-            names |= {webhook.name, webhook.id}
-    for outcome in report.outcomes:
-        operation = outcome.operation
-        if isinstance(outcome, Applied):
-            continue
-        names.add(operation.name)
-        if isinstance(operation, Update):
-            names |= {operation.before.name, operation.before.id, *operation.after.previously}
-    return names
-
-
-def _updated_ids(report: Report) -> Iterator[str]:
-    """Yield the ids of webhooks that were updated."""
-    for outcome in report.outcomes:
-        if isinstance(outcome, Applied) and isinstance(outcome.operation, Update):
-            yield outcome.operation.before.id
 
 
 def _ref(organization: str) -> str:

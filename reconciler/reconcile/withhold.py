@@ -6,7 +6,7 @@ write for ever, nor create a second webhook that sends every message twice.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Hashable, Iterable, Sequence, Set
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.kinds import FIELDS, KINDS
@@ -152,50 +152,71 @@ def withheld(
     they are not known. A create that is not one of them was not renamed by a script. Their names
     that a commit removed are deleted as planned.
     """
-    reasons: _Reasons = {}
     desired, names = gathered.checked.desired, {webhook.name for webhook in earlier or ()}
     undeclared = _undeclared(plan, live, desired, names)
+    creates = [
+        (index, operation)
+        for index, operation in enumerate(plan.operations)
+        if isinstance(operation, Create)
+    ]
     if earlier is None:
         # Without a sign of a rename, a webhook that is not of these files is of another team.
         undeclared = [webhook for webhook in undeclared if _is_ours(webhook.name, desired)]
-    operations = list(enumerate(plan.operations))
-    for index, operation in operations:
-        if not isinstance(operation, Create):
-            continue
-        if earlier is not None and names.isdisjoint((operation.name, *operation.after.previously)):
-            continue
-        for webhook in undeclared:
-            if not _is_alike(operation.after, webhook, gathered.secrets):
-                continue
-            reasons[index] = (
-                _WITHHELD,
-                f"{quote(webhook.name)} is not declared and has the same type, destination and "
-                f"events; if a script renamed it, rename it back to {quote(operation.name)}, "
-                "declare it, or list it in `previously`",
-            )
-            # Without the create, its delete would leave no webhook that sends there.
-            for other, delete in operations:
-                if isinstance(delete, Delete) and delete.before.id == webhook.id:
-                    reasons[other] = _WITHHELD, "it may be a declared webhook that a script renamed"
+    else:
+        # What was never declared before, no script has renamed.
+        creates = [
+            (index, create)
+            for index, create in creates
+            if not names.isdisjoint((create.name, *create.after.previously))
+        ]
     # What a person must decide is not hidden by what only takes time.
-    reasons = {**suspended, **reasons}
-    return reasons | _dependents(operations, reasons)
+    reasons = {**suspended, **_renamed_live(plan, creates, undeclared, gathered.secrets)}
+    return reasons | _dependents(plan.operations, reasons)
 
 
-def _dependents(operations: Sequence[tuple[int, Operation]], reasons: _Reasons) -> _Reasons:
+def _renamed_live(
+    plan: Plan,
+    creates: Iterable[tuple[int, Create]],
+    undeclared: Sequence[LiveWebhook],
+    secrets: SecretValues,
+) -> _Reasons:
+    """Return the reasons of creates, by index, that look like an undeclared live webhook."""
+    deletes: dict[str, int] = {}
+    for index, operation in enumerate(plan.operations):
+        if isinstance(operation, Delete):
+            deletes[operation.before.id] = index
+    reasons: _Reasons = {}
+    for index, create in creates:
+        for webhook in undeclared:
+            if not _is_alike(create.after, webhook, secrets):
+                continue
+            why = (
+                f"{quote(webhook.name)} is not declared and has the same type, destination and "
+                f"events; if a script renamed it, rename it back to {quote(create.name)}, "
+                "declare it, or list it in `previously`"
+            )
+            reasons[index] = _WITHHELD, why
+            # Without the create, its delete would leave no webhook that sends there.
+            if webhook.id in deletes:
+                why = "it may be a declared webhook that a script renamed"
+                reasons[deletes[webhook.id]] = _WITHHELD, why
+    return reasons
+
+
+def _dependents(operations: Sequence[Operation], reasons: _Reasons) -> _Reasons:
     """Return the reasons of the operations that must wait for one of `reasons`.
 
     A webhook whose duplicate is not deleted is not updated: otherwise both would differ, and no
     later run could choose one of them.
     """
-    waiting = {
-        operation.kept_id
-        for index, operation in operations
-        if isinstance(operation, Delete) and index in reasons
-    }
+    waiting: set[str | None] = set()
+    for index in reasons:
+        operation = operations[index]
+        if isinstance(operation, Delete):
+            waiting.add(operation.kept_id)
     return {
         index: (_WITHHELD, "its duplicate is not deleted")
-        for index, operation in operations
+        for index, operation in enumerate(operations)
         if index not in reasons and isinstance(operation, Update) and operation.before.id in waiting
     }
 

@@ -252,36 +252,53 @@ class _Proposer:
 
         `declared` are the references of a webhook that was renamed live.
         """
-        other = self._elsewhere.get(live.name)
+        file = self._only_file_for(live.name)
+        declaration = self._export.declarations.get(live.id)
+        if declaration is None:
+            why = self._export.reasons.get(live.id, "others have the same name")
+            raise NotEditableError(f"no file can declare it: {why}")
+        configuration = self._with_references(live, declaration.data["configuration"], declared)
+        comments = [*self._new_references(live, configuration), declaration.comment]
+        assumed = declaration.assumed
+        if assumed is not None and not declared and assumed.tree() in self._declared_references:
+            comments.insert(0, f"CloudTruth hides its token: check that it is {assumed}")
+        document = self._loaded.documents[file]
+        entry = _without_default_references(
+            {**declaration.data, "configuration": configuration}, document
+        )
+        # An overlay must mark what no file below it declares.
+        if document.layers:
+            entry = {"name": entry.pop("name"), "add": True, **entry}
+        item = Item(entry, "; ".join(filter(None, comments)))
+        return file, ChangeItems(("webhooks",), added=(item,))
+
+    def _only_file_for(self, name: str) -> str:
+        """Return the only file in which a webhook can be declared. Raises NotEditableError."""
+        other = self._elsewhere.get(name)
         if other is not None:
             raise NotEditableError(_ELSEWHERE.get(other.state, _GONE).format(file=other.file))
-        files = self._files_for(live.name)
+        files = self._files_for(name)
         chosen = files if len(files) == 1 else [file for file in files if file in self._named]
         if len(chosen) != 1:
             raise NotEditableError(
                 f"it is in the scope of {', '.join(files)}: pass the file to edit with -f as well"
             )
-        declaration = self._export.declarations.get(live.id)
-        if declaration is None:
-            why = self._export.reasons.get(live.id, "others have the same name")
-            raise NotEditableError(f"no file can declare it: {why}")
-        entry, document = dict(declaration.data), self._loaded.documents[chosen[0]]
-        entry["configuration"] = configuration = dict(entry["configuration"])
+        return chosen[0]
+
+    def _with_references(
+        self,
+        live: LiveWebhook,
+        configuration: Mapping[str, Any],
+        declared: Iterable[tuple[str, SecretRef]],
+    ) -> dict[str, Any]:
+        """Return a configuration with the references of the declaration that was renamed live."""
+        kept: dict[str, Any] = {}
         for field, reference in declared:
             shown, value = live.value(field), self._taken.get(reference.name)
             # A secret that was changed as well needs another reference.
             if field in configuration and (value in (None, shown) or not plausible(shown)):
-                configuration[field] = reference.tree()
-        comments = [*self._new_references(live, configuration), declaration.comment]
-        entry["configuration"] = _without_default_references(entry, document)
-        # An overlay must mark what no file below it declares.
-        if document.layers:
-            entry = {"name": entry.pop("name"), "add": True, **entry}
-        assumed = declaration.assumed
-        if assumed is not None and not declared and assumed.tree() in self._declared_references:
-            comments.insert(0, f"CloudTruth hides its token: check that it is {assumed}")
-        item = Item(entry, "; ".join(filter(None, comments)))
-        return chosen[0], ChangeItems(("webhooks",), added=(item,))
+                kept[field] = reference.tree()
+        return {**configuration, **kept}
 
     def _new_references(self, live: LiveWebhook, configuration: Mapping[str, Any]) -> Iterator[str]:
         """Yield a comment for each reference that no declared webhook has: it may not be set.
@@ -322,19 +339,20 @@ class _Proposer:
 
 
 def _without_default_references(entry: Mapping[str, Any], document: Document) -> dict[str, Any]:
-    """Return the configuration of a new entry without the references that `defaults` give it.
+    """Return a new entry without the references that the `defaults` of its file give it.
 
     A copy would keep its version when the reference in `defaults` gets another one.
     """
-    configuration: dict[str, Any] = entry["configuration"]
     inherited = effective({"type": entry["type"]}, usable_defaults(document.data))
     defaults = mapping(inherited.get("configuration"))
+    configuration: dict[str, Any] = entry["configuration"]
     needed = {
         name: value
         for name, value in configuration.items()
         if not isinstance(value, dict) or defaults.get(name) != value
     }
-    return needed or configuration  # an empty mapping is an error
+    # An empty mapping is an error.
+    return {**entry, "configuration": needed or configuration}
 
 
 def _change_events(path: DataPath, written: Sequence[str], events: frozenset[str]) -> ChangeItems:

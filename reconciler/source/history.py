@@ -23,6 +23,11 @@ from reconciler.source import files
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
 
+
+class NoBaseError(Exception):
+    """A commit cannot be read; the message is the reason."""
+
+
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
 _NULL_COMMIT: Final = "0" * 40
 _NULL: Final = r"0{40}(?:0{24})?"  # SHA-1 or SHA-256
@@ -35,24 +40,7 @@ _SIMILAR: Final = 50
 """The percentage from which git calls two files a rename."""
 
 
-class _Entry(NamedTuple):
-    """A file or folder in a listing of git. `object` is the id of its content, for `ls-tree`."""
-
-    mode: str
-    object: str
-    name: str
-
-
-class NoBaseError(Exception):
-    """A commit cannot be read; the message is the reason."""
-
-
-def _steps(path: PurePosixPath) -> list[str]:
-    """Return a path with the folders around it.
-
-    Git follows no link and no submodule, so a file behind one seems to be missing.
-    """
-    return [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
+# The files of a commit
 
 
 class Commit(NamedTuple):
@@ -153,34 +141,43 @@ class Commit(NamedTuple):
         return inside.startswith("..") or path.is_absolute()
 
 
-def no_git(arguments: Sequence[str]) -> bytes | None:
-    """Run nothing: for callers of the library that want no git."""
-    return None
+def _default_path(entries: Iterable[_Entry]) -> str:
+    """Return the path that is read without `-f`."""
+    names = [PurePosixPath(entry.name) for entry in entries]
+    for default in files.DEFAULT_FILES:
+        if any(name.is_relative_to(default) for name in names):
+            return default
+    return files.DEFAULT_FILE
 
 
-def git_in(directory: Path) -> Git:
-    """Return a function that runs git in `directory`."""
+def _steps(path: PurePosixPath) -> list[str]:
+    """Return a path with the folders around it.
 
-    def run(arguments: Sequence[str]) -> bytes | None:
-        import subprocess  # most runs do not need git
+    Git follows no link and no submodule, so a file behind one seems to be missing.
+    """
+    return [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
 
-        program = _program()
-        if program is None:
-            return None
-        try:
-            return subprocess.check_output(  # noqa: S603 - no shell, all arguments are ours or paths
-                [program, *arguments],
-                cwd=directory,
-                # Standard input may be the configuration (`-f -`), which git must not read.
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=60,
-            )
-        # ValueError: a path with a NUL character.
-        except (OSError, ValueError, subprocess.SubprocessError):
-            return None
 
-    return run
+class _Entry(NamedTuple):
+    """A file or folder in a listing of git. `object` is the id of its content, for `ls-tree`."""
+
+    mode: str
+    object: str
+    name: str
+
+
+def _entries(listing: bytes) -> Iterator[_Entry]:
+    """Yield the entries that `ls-tree` or `ls-files --stage` lists."""
+    for line in filter(None, listing.split(b"\0")):
+        about, _, name = line.partition(b"\t")
+        # `ls-tree` ends with the id, `ls-files` with the stage, which nothing uses.
+        mode, *_, last = about.decode().split(" ")
+        yield _Entry(mode, last, str(PurePosixPath(os.fsdecode(name))))
+
+
+def _regular(entries: Iterable[_Entry]) -> Iterator[_Entry]:
+    """Yield the regular files of a listing."""
+    return (entry for entry in entries if entry.mode in _REGULAR)
 
 
 @lru_cache(maxsize=1024)
@@ -195,64 +192,7 @@ def _read(git: Git, *arguments: str) -> bytes:
     return output
 
 
-def _default_path(entries: Iterable[_Entry]) -> str:
-    """Return the path that is read without `-f`."""
-    names = [PurePosixPath(entry.name) for entry in entries]
-    for default in files.DEFAULT_FILES:
-        if any(name.is_relative_to(default) for name in names):
-            return default
-    return files.DEFAULT_FILE
-
-
-def _program() -> str | None:
-    """Return the path of git, None without it.
-
-    Windows, and an entry of PATH such as `.`, would run a program in the current directory, which
-    may be a checkout of files that others wrote.
-    """
-    name = "git.exe" if os.name == "nt" else "git"
-    for folder in filter(os.path.isabs, os.get_exec_path()):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return None
-
-
-def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping[str, str]:
-    """Return the current names of included files that were renamed, by their old names.
-
-    These are the names in the commit `now`, or else in the index.
-    """
-    if re.fullmatch(_NULL, commit.id):
-        return {}
-    options = ["--name-status", "-z", "--find-renames=1%", "--diff-filter=R", "--relative"]
-    versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
-    listing = commit.git(["diff", *options, *versions]) or b""
-    names = list(map(os.fsdecode, listing.split(b"\0")))
-    included = paths or (files.default_path(commit.directory),)
-    matchers = [files.file_matcher(path, commit.directory) for path in included]
-
-    def is_included(name: str) -> bool:
-        return any(matches(name) for matches in matchers)
-
-    return {
-        old: new
-        # Each rename has three fields: the status, the old name and the new one.
-        for status, old, new in zip(names[::3], names[1::3], names[2::3], strict=False)
-        if is_included(new) and (int(status[1:]) >= _SIMILAR or _declares(commit, old))
-    }
-
-
-def _declares(commit: Commit, name: str) -> bool:
-    """Return whether a file that was removed looks like one with webhooks of this program.
-
-    Then a new file has probably replaced it, however much of it was rewritten.
-    """
-    with suppress(files.NotReadableError):
-        raw = commit.read_file(name).raw
-        declares = re.search(files.DECLARES_WEBHOOKS, raw) is not None
-        return declares and b"apiVersion" not in raw
-    return False
+# Revisions
 
 
 def is_revision(named: Sequence[str], directory: Path) -> bool:
@@ -280,32 +220,12 @@ def commit_at(revision: str, directory: Path, git: Git) -> Commit | None:
     return Commit(commit, directory, git)
 
 
-def matching_lines(texts: Iterable[str], git: Git, commit: Commit | None) -> dict[str, bytes]:
-    """Return the lines with one of `texts`, by the names of the configuration files that have some.
-
-    These are all files of a commit, in any folder, else those in the working tree that git tracks.
-    """
-    # Each of the first options may be set otherwise in the configuration of git.
-    options = ["--no-full-name", "--no-line-number", "--no-column", "--no-color"]
-    options += ["--no-recurse-submodules", "--text", "--fixed-strings", "-z"]
-    patterns = [word for text in texts for word in ("-e", text)]
-    revision, prefix = [], b""
-    if commit is not None:
-        revision, prefix = [commit.id], f"{commit.id}:".encode()
-    specs = [":(top,icase)*.yaml", ":(top,icase)*.yml"]
-    output = git(["grep", *options, *patterns, *revision, "--", *specs]) or b""
-    lines: defaultdict[str, bytes] = defaultdict(bytes)
-    for match in filter(None, output.split(b"\n")):
-        name, _, line = match.partition(b"\0")
-        lines[os.fsdecode(name.removeprefix(prefix))] += line + b"\n"
-    return lines
+def _commit(output: bytes | None) -> str | None:
+    commit = (output or b"").decode("ascii", "replace").strip()
+    return commit if _COMMIT.fullmatch(commit) else None
 
 
-def removal(revision: str, name: str, now: Commit) -> str | None:
-    """Return the commit from `revision` to `now` that removed a file, abbreviated, if any."""
-    span = ["--end-of-options", f"{revision}..{now.id}", "--", f":(literal){name}"]
-    output = now.git([*_LAST, "--format=%h", "--diff-filter=D", *span])
-    return _commit(output)
+# What commits changed
 
 
 class Change(NamedTuple):
@@ -369,6 +289,53 @@ def _is_shallow(git: Git) -> bool:
     return (git(["rev-parse", "--is-shallow-repository"]) or b"").strip() != b"false"
 
 
+def removal(revision: str, name: str, now: Commit) -> str | None:
+    """Return the commit from `revision` to `now` that removed a file, abbreviated, if any."""
+    span = ["--end-of-options", f"{revision}..{now.id}", "--", f":(literal){name}"]
+    output = now.git([*_LAST, "--format=%h", "--diff-filter=D", *span])
+    return _commit(output)
+
+
+def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping[str, str]:
+    """Return the current names of included files that were renamed, by their old names.
+
+    These are the names in the commit `now`, or else in the index.
+    """
+    if re.fullmatch(_NULL, commit.id):
+        return {}
+    options = ["--name-status", "-z", "--find-renames=1%", "--diff-filter=R", "--relative"]
+    versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
+    listing = commit.git(["diff", *options, *versions]) or b""
+    names = list(map(os.fsdecode, listing.split(b"\0")))
+    included = paths or (files.default_path(commit.directory),)
+    matchers = [files.file_matcher(path, commit.directory) for path in included]
+
+    def is_included(name: str) -> bool:
+        return any(matches(name) for matches in matchers)
+
+    return {
+        old: new
+        # Each rename has three fields: the status, the old name and the new one.
+        for status, old, new in zip(names[::3], names[1::3], names[2::3], strict=False)
+        if is_included(new) and (int(status[1:]) >= _SIMILAR or _declares(commit, old))
+    }
+
+
+def _declares(commit: Commit, name: str) -> bool:
+    """Return whether a file that was removed looks like one with webhooks of this program.
+
+    Then a new file has probably replaced it, however much of it was rewritten.
+    """
+    with suppress(files.NotReadableError):
+        raw = commit.read_file(name).raw
+        declares = re.search(files.DECLARES_WEBHOOKS, raw) is not None
+        return declares and b"apiVersion" not in raw
+    return False
+
+
+# The working tree
+
+
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
     """Return the paths of `names` whose content git tracks; none without git."""
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
@@ -382,20 +349,69 @@ def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str
     return frozenset(name for name, path in paths.items() if path in in_index)
 
 
-def _commit(output: bytes | None) -> str | None:
-    commit = (output or b"").decode("ascii", "replace").strip()
-    return commit if _COMMIT.fullmatch(commit) else None
+def matching_lines(texts: Iterable[str], git: Git, commit: Commit | None) -> dict[str, bytes]:
+    """Return the lines with one of `texts`, by the names of the configuration files that have some.
+
+    These are all files of a commit, in any folder, else those in the working tree that git tracks.
+    """
+    # Each of the first options may be set otherwise in the configuration of git.
+    options = ["--no-full-name", "--no-line-number", "--no-column", "--no-color"]
+    options += ["--no-recurse-submodules", "--text", "--fixed-strings", "-z"]
+    patterns = [word for text in texts for word in ("-e", text)]
+    revision, prefix = [], b""
+    if commit is not None:
+        revision, prefix = [commit.id], f"{commit.id}:".encode()
+    specs = [":(top,icase)*.yaml", ":(top,icase)*.yml"]
+    output = git(["grep", *options, *patterns, *revision, "--", *specs]) or b""
+    lines: defaultdict[str, bytes] = defaultdict(bytes)
+    for match in filter(None, output.split(b"\n")):
+        name, _, line = match.partition(b"\0")
+        lines[os.fsdecode(name.removeprefix(prefix))] += line + b"\n"
+    return lines
 
 
-def _regular(entries: Iterable[_Entry]) -> Iterator[_Entry]:
-    """Yield the regular files of a listing."""
-    return (entry for entry in entries if entry.mode in _REGULAR)
+# Git
 
 
-def _entries(listing: bytes) -> Iterator[_Entry]:
-    """Yield the entries that `ls-tree` or `ls-files --stage` lists."""
-    for line in filter(None, listing.split(b"\0")):
-        about, _, name = line.partition(b"\t")
-        # `ls-tree` ends with the id, `ls-files` with the stage, which nothing uses.
-        mode, *_, last = about.decode().split(" ")
-        yield _Entry(mode, last, str(PurePosixPath(os.fsdecode(name))))
+def git_in(directory: Path) -> Git:
+    """Return a function that runs git in `directory`."""
+
+    def run(arguments: Sequence[str]) -> bytes | None:
+        import subprocess  # most runs do not need git
+
+        program = _program()
+        if program is None:
+            return None
+        try:
+            return subprocess.check_output(  # noqa: S603 - no shell, all arguments are ours or paths
+                [program, *arguments],
+                cwd=directory,
+                # Standard input may be the configuration (`-f -`), which git must not read.
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=60,
+            )
+        # ValueError: a path with a NUL character.
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+
+    return run
+
+
+def no_git(arguments: Sequence[str]) -> bytes | None:
+    """Run nothing: for callers of the library that want no git."""
+    return None
+
+
+def _program() -> str | None:
+    """Return the path of git, None without it.
+
+    Windows, and an entry of PATH such as `.`, would run a program in the current directory, which
+    may be a checkout of files that others wrote.
+    """
+    name = "git.exe" if os.name == "nt" else "git"
+    for folder in filter(os.path.isabs, os.get_exec_path()):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None

@@ -21,8 +21,13 @@ from reconciler.source.document import holds
 from reconciler.source.files import NotReadableError, limited
 from reconciler.source.load import Loaded, configurations, shared_settings
 from reconciler.source.position import add_positions
-from reconciler.source.schema import ValidationError, user_schema_validator
-from reconciler.source.text import NotJsonError, did_you_mean, read_json
+from reconciler.source.schema import (
+    NotJsonError,
+    ValidationError,
+    read_json,
+    user_schema_validator,
+)
+from reconciler.source.text import did_you_mean
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 _SIMPLIFY: Final = "simplify it, or split it into several policies"

@@ -22,8 +22,8 @@ from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Re
 from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.source.document import Document
 from reconciler.source.schema import schema
-from reconciler.source.syntax import PARSER
-from reconciler.source.text import LOOKS_SECRET, MASK, ambiguity, is_word, near
+from reconciler.source.syntax import PARSER, ambiguity
+from reconciler.source.text import LOOKS_SECRET, MASK, is_word, near
 from reconciler.source.yaml import Node, locate, nodes
 
 

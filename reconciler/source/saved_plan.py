@@ -29,9 +29,8 @@ from reconciler.planning.tree import FORMAT_VERSION, checksum, run_tree, write_j
 from reconciler.source.document import LISTED, Document
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
-from reconciler.source.schema import document_validator, parts
+from reconciler.source.schema import NotJsonError, document_validator, parts, read_json
 from reconciler.source.schemes import REFERENCE
-from reconciler.source.text import NotJsonError, read_json
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`"
 """The hint for a file that is not a saved plan."""

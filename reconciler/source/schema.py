@@ -1,4 +1,4 @@
-"""Validate files against the JSON Schema, with `defaults` applied.
+"""Validate files against the JSON Schema, with `defaults` applied; read and validate JSON.
 
 The root of a file is validated as written, each webhook with the file's `defaults`. The data may
 have any shape; `defaults` that are not a mapping are ignored.
@@ -122,3 +122,38 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
             complete = effective(webhook, defaults) if defaults else webhook
             name = complete.get("type")
             yield Part(COMPLETE.get(name) if isinstance(name, str) else None, complete, index)
+
+
+# JSON documents
+
+
+class NotJsonError(ValueError):
+    """A text is not JSON. The message continues a sentence about its file."""
+
+
+def read_json(raw: bytes) -> Any:
+    """Parse JSON strictly. Raises NotJsonError."""
+    try:
+        # With equal keys or NaN, two readers could see different documents.
+        tree = json.loads(
+            raw.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_refuse_constant
+        )
+        json.dumps(tree, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+    except NotJsonError:
+        raise
+    except (ValueError, RecursionError):
+        raise NotJsonError("is not JSON") from None
+    return tree
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise NotJsonError(f"has the key `{key}` twice in an object")
+        members[key] = value
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotJsonError(f"is not JSON: `{name}` is not a JSON number")

@@ -1,7 +1,12 @@
-"""Choose the YAML parser, and explain the errors of it and of its reader with our messages.
+"""Refuse text that is not YAML for every reader, and explain what is wrong with our messages.
 
-The parsers' messages quote the file, including secrets, and differ between libyaml and the pure
-Python parser. They only select one of the messages here.
+First, `decode` refuses text that two readers would interpret differently: an editor and a parser, a
+reviewer and a parser, or libyaml and the pure parser. Accepted text is UTF-8, has `\\n` as its only
+line break, and contains no control character.
+
+Then `explain` and `fault` have the errors of the parser and of its reader. The parsers' messages
+quote the file, including secrets, and differ between libyaml and the pure Python parser. They only
+select one of the messages here.
 """
 
 from __future__ import annotations
@@ -14,6 +19,100 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from reconciler.findings import Finding, Position, error
+
+# Text
+
+_PRINTABLE: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
+
+_Check: TypeAlias = tuple[str, str, Finding]
+"""Substring, pattern, finding: only text with the substring is searched for the pattern."""
+
+
+def _check(rule: str, pattern: str, message: str, hint: str, substring: str = "") -> _Check:
+    return substring, pattern, error(rule, message, hint)
+
+
+_NON_ASCII_CHECKS: Final[tuple[_Check, ...]] = (
+    _check(
+        "line-break",
+        "[\r\x85\u2028\u2029]",
+        "{character} is a line break that most editors do not show",
+        "end lines with LF or CR LF",
+    ),
+    _check(
+        "control-character",
+        "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
+        "the character {character} is not allowed in the file",
+        "delete it, and save the file as UTF-8",
+    ),
+)
+"""Rules that only text outside of ASCII can violate; most files are ASCII."""
+
+_CHECKS: Final[tuple[_Check, ...]] = (
+    _check(
+        "plan-as-configuration",
+        r'\A\{\s*"format_version": [^,]+,\s*("kind": "plan")',
+        "this is a plan, not a configuration file",
+        "pass a saved plan to `webhooks show FILE` or `webhooks apply FILE`",
+        '"kind": "plan"',
+    ),
+    _check(
+        "control-character",
+        r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
+        "this escape is half of a surrogate pair",
+        "write the character itself instead of a pair of \\u escapes",
+        "\\",
+    ),
+    _check(
+        "directive",
+        r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
+        "a line that starts with % is a YAML directive, which is not supported",
+        "delete the line; quote the text if it belongs to a value",
+        "%",
+    ),
+)
+
+
+def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
+    """Return the text of a file, ending in a line break, and its first error.
+
+    The text is empty if it is not UTF-8.
+    """
+    body = raw.removeprefix(b"\xef\xbb\xbf")  # the byte order mark
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        before = body[: cause.start].decode("utf-8")
+        where = position_at(before, file, len(before))
+        return "", error("encoding", "the file is not UTF-8", "save it as UTF-8", where)
+    text = text.replace("\r\n", "\n")
+    if not text.endswith("\n"):
+        text += "\n"
+    return text, ambiguity(text, file)
+
+
+def ambiguity(text: str, file: str) -> Finding | None:
+    """Return the error for the first part of `text` that readers may interpret differently."""
+    is_plain = text.isascii() and not text.encode().translate(None, _PRINTABLE)
+    for substring, pattern, finding in _CHECKS if is_plain else _NON_ASCII_CHECKS + _CHECKS:
+        match = re.search(pattern, text) if substring in text else None
+        if match is not None:
+            first, last = match.span(match.lastindex or 0)
+            where = position_at(text, file, first, last - first)
+            message = finding.message.format(character=f"U+{ord(text[first]):04X}")
+            return finding._replace(message=message, position=where)
+    return None
+
+
+def position_at(text: str, file: str, index: int, width: int = 1) -> Position:
+    """Return the position of the character at `index` of `text`."""
+    start = text.rfind("\n", 0, index) + 1
+    return Position(
+        file=file, line=text.count("\n", 0, index) + 1, column=index - start + 1, width=width
+    )
+
+
+# Syntax
 
 PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser if PyYAML includes it, else the pure one, which is about 20 times slower."""

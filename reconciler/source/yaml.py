@@ -27,8 +27,7 @@ import yaml
 from reconciler.findings import Finding, Position, Related, error
 from reconciler.model import DataPath
 from reconciler.source.document import LISTED, Document
-from reconciler.source.syntax import MAX_DEPTH, PARSER, explain, fault
-from reconciler.source.text import decode, position_at
+from reconciler.source.syntax import MAX_DEPTH, PARSER, decode, explain, fault, position_at
 
 _MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""

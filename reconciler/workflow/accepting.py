@@ -51,7 +51,7 @@ from reconciler.source.history import Git
 from reconciler.source.load import parse_files
 from reconciler.source.schemes import NOT_ALLOWED
 from reconciler.source.secrets import references
-from reconciler.source.text import decode
+from reconciler.source.syntax import decode
 from reconciler.source.writer import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.yaml import parse
 from reconciler.workflow.drift import Base, compared, is_about, with_known_labels

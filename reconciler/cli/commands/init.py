@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler import workflow
 from reconciler.ci import workflows
@@ -36,7 +36,7 @@ from reconciler.source.elsewhere import beside, variables_elsewhere
 from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, default_path, folders_of_overlays
 from reconciler.source.history import git_in
-from reconciler.source.new_references import SLACK_TOKEN, Tokens
+from reconciler.source.new_references import SLACK_TOKEN, SlackToken, Tokens
 from reconciler.source.output import FileKind
 from reconciler.source.schemes import ARGUMENT, parse_reference
 from reconciler.source.writer import scalar
@@ -96,28 +96,18 @@ def run(
     """
     # Options are checked before the first request and the first write.
     tokens = parse_tokens(token)
-    directory = session.process.directory
-    default = default_path(directory)
-    if (directory / default).is_dir():
-        default += "/"
-    kept = workflows.configured_files(directory)
-    targets = _targets(named, kept, default, github=github)
-    target = targets[0]
-    # The options that name the configuration in suggested commands.
-    options = ""
-    if targets != (default,):
-        options = github_setup.file_options(targets)
-    is_new = _is_new(directory, targets, default, options, github=github)
+    files = _Files.of(session.process.directory, named, github=github)
+    is_new = _is_new(files, github=github)
     if is_new and not named:
-        _require_no_declarations(directory, target, kept=kept if github else None)
+        _require_no_declarations(files, github=github)
     if github:
-        github_setup.require_possible(directory, targets, commit)
+        github_setup.require_possible(files.directory, files.targets, commit)
     steps: list[str] = []
     if is_new:
-        steps = _write_configuration(session, target, options, tokens, yes=yes)
+        steps = _write_configuration(session, files, tokens, yes=yes)
     if github:
         github_setup.write_workflows(
-            session, targets, branch=branch, policies=policy, commit=commit, yes=yes
+            session, files.targets, branch=branch, policies=policy, commit=commit, yes=yes
         )
         steps[-1:] = [  # a merge applies
             "commit the workflows, and open a pull request with a change",
@@ -125,37 +115,67 @@ def run(
             "run `webhooks init --github` again",
         ]
     else:
-        added = _added(targets, kept, options)
-        steps.append(f"run `webhooks init{added} --github` to add GitHub workflows")
+        steps.append(f"run `webhooks init{files.added} --github` to add GitHub workflows")
     session.console.info("Next:")
     for number, step in enumerate(steps, 1):
         session.console.info(f"  {number}. {step}")
 
 
-def _targets(
-    named: tuple[str, ...], kept: tuple[str, ...], default: str, *, github: bool
-) -> tuple[str, ...]:
-    """Return the paths of the configuration; workflows keep theirs if none is `named`."""
-    # They are written into workflows.
-    targets = tuple(path.replace(os.sep, "/") for path in named)
-    if github:
-        targets = targets or kept
-    return targets or (default,)
+class _Files(NamedTuple):
+    """The paths of the configuration; only a single one may be new.
+
+    `default` is read without -f. `kept` are those of existing workflows.
+    """
+
+    directory: Path
+    targets: tuple[str, ...]
+    default: str
+    kept: tuple[str, ...]
+
+    @classmethod
+    def of(cls, directory: Path, named: tuple[str, ...], *, github: bool) -> _Files:
+        """Return the files that a user has `named`; workflows keep theirs if there are none."""
+        default = default_path(directory)
+        if (directory / default).is_dir():
+            default += "/"
+        kept = workflows.configured_files(directory)
+        # They are written into workflows.
+        targets = tuple(path.replace(os.sep, "/") for path in named)
+        if github:
+            targets = targets or kept
+        return cls(directory, targets or (default,), default, kept)
+
+    @property
+    def target(self) -> str:
+        """The file that is written if it is new."""
+        return self.targets[0]
+
+    @property
+    def path(self) -> Path:
+        """The path of the target."""
+        return self.directory / self.target
+
+    @property
+    def options(self) -> str:
+        """The options that name the configuration in suggested commands."""
+        if self.targets == (self.default,):
+            return ""
+        return github_setup.file_options(self.targets)
+
+    @property
+    def added(self) -> str:
+        """The options with which workflows also read the target, empty if they do already."""
+        if not github_setup.not_covered(self.targets, self.kept):
+            return ""
+        if self.kept:
+            return github_setup.file_options((*self.kept, self.target))
+        return self.options
 
 
-def _added(targets: tuple[str, ...], kept: tuple[str, ...], options: str) -> str:
-    """Return the options with which workflows also read a new file, empty if they do already."""
-    if not github_setup.not_covered(targets, kept):
-        return ""
-    return github_setup.file_options((*kept, targets[0])) if kept else options
-
-
-def _is_new(
-    directory: Path, targets: tuple[str, ...], default: str, options: str, *, github: bool
-) -> bool:
+def _is_new(files: _Files, *, github: bool) -> bool:
     """Return whether a file is written. Raises UsageError if that, or only that, is impossible."""
-    missing = [target for target in targets if not (directory / target).exists()]
-    if len(targets) > 1:
+    missing = [target for target in files.targets if not (files.directory / target).exists()]
+    if len(files.targets) > 1:
         if not github:
             raise UsageError("init writes one file", hint="run it once for each -f")
         if missing:
@@ -164,20 +184,20 @@ def _is_new(
                 hint=f"run `webhooks init -f {shlex.quote(missing[0])}` first",
             )
         return False
-    if missing or _is_starter(directory / targets[0]):
-        _require_writable(targets[0], default)
+    if missing or _is_starter(files.path):
+        _require_writable(files.target, files.default)
         return True
     # --github also updates the workflows of an existing file.
     if not github:
-        raise _already_exists(directory, targets[0], options)
+        raise _already_exists(files)
     return False
 
 
-def _already_exists(directory: Path, target: str, options: str) -> UsageError:
-    hint = f"compare it with `webhooks plan{options}`"
-    if not (directory / target).is_dir():
+def _already_exists(files: _Files) -> UsageError:
+    hint = f"compare it with `webhooks plan{files.options}`"
+    if not files.path.is_dir():
         hint += "; to write it again, delete it first"
-    return UsageError(f"{target} already exists", hint=hint)
+    return UsageError(f"{files.target} already exists", hint=hint)
 
 
 def _require_writable(target: str, default: str) -> None:
@@ -196,7 +216,7 @@ def _require_writable(target: str, default: str) -> None:
 
 
 def _write_configuration(
-    session: Session, target: str, options: str, tokens: Tokens, *, yes: bool
+    session: Session, files: _Files, tokens: Tokens, *, yes: bool
 ) -> list[str]:
     """Write an export, or the starter if there is nothing to export; return the next steps."""
     # Without a key there is nothing to export, but a starter needs none.
@@ -204,58 +224,54 @@ def _write_configuration(
     with suppress(CredentialError), connected(session) as connection:
         live = workflow.read_live(connection.api, session.organizations)
     if live is not None:
-        _require_no_declarations(session.process.directory, target, live.organization)
+        _require_no_declarations(files, live.organization)
     if live is not None and live.webhooks:
-        return _adopt(session, live, target, options, tokens, yes=yes)
+        return _adopt(session, live, files, tokens, yes=yes)
     missing, text = "API key", _starter()
     if live is not None:
         missing = "live webhooks"
         name = scalar(live.organization.name or live.organization.id)
         text = text.replace(_UNSET, f"organization: {name}")
     session.console.info(f"No {missing}: writing a starter, not an export.")
-    _write(session, target, text)
+    _write(session, files, text)
     return [
-        f"review {target}, and check its `organization`",
-        f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{options}`; "
-        f"without an account: `webhooks plan{options} --local`",
-        f"run `webhooks apply{options}`",
+        f"review {files.target}, and check its `organization`",
+        f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{files.options}`; "
+        f"without an account: `webhooks plan{files.options} --local`",
+        f"run `webhooks apply{files.options}`",
     ]
 
 
 def _require_no_declarations(
-    directory: Path,
-    target: str,
-    organization: Organization | None = None,
-    *,
-    kept: tuple[str, ...] | None = None,
+    files: _Files, organization: Organization | None = None, *, github: bool = False
 ) -> None:
     """Raise UsageError if a file beside the new one declares webhooks.
 
     With an `organization` only its files count: those of several organizations share folders. With
-    `kept`, workflows for these and the existing file are what the user wants.
+    `github`, workflows for the existing file are what the user wants.
     """
-    for document in beside([target], directory):
+    for document in beside([files.target], files.directory):
         declared = document.data.get("organization")
-        if organization is None or declared in (organization.id, organization.name):
-            folders = dict(folders_of_overlays([document.file], directory))
-            path = folders.get(document.file, document.file)
-            hint = f"compare it with `webhooks plan -f {shlex.quote(path)}`; a webhook that two "
-            hint += "files declare is an error"
-            if kept is not None:
-                options = github_setup.file_options((*kept, path))
-                hint = f"add workflows for it with `webhooks init --github{options}`"
-            if organization is not None and declared:
-                hint += (
-                    "; for another organization, use its key (with --local: --organization NAME)"
-                )
-            raise UsageError(
-                f"{document.file} already declares webhooks; {target} was not written",
-                hint=hint,
-            )
+        if organization is not None and declared not in (organization.id, organization.name):
+            continue
+        folders = dict(folders_of_overlays([document.file], files.directory))
+        path = folders.get(document.file, document.file)
+        hint = (
+            f"compare it with `webhooks plan -f {shlex.quote(path)}`; a webhook that two files "
+            "declare is an error"
+        )
+        if github:
+            options = github_setup.file_options((*files.kept, path))
+            hint = f"add workflows for it with `webhooks init --github{options}`"
+        if organization is not None and declared:
+            hint += "; for another organization, use its key (with --local: --organization NAME)"
+        raise UsageError(
+            f"{document.file} already declares webhooks; {files.target} was not written", hint=hint
+        )
 
 
 def _starter() -> str:
-    return (files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
+    return (resources.files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
 
 
 def _is_starter(path: Path) -> bool:
@@ -266,23 +282,21 @@ def _is_starter(path: Path) -> bool:
     return False
 
 
-def _write(session: Session, target: str, text: str) -> None:
+def _write(session: Session, files: _Files, text: str) -> None:
     """Write the configuration, also over the starter; an edited file is never replaced."""
-    over = FileKind.WEBHOOKS if _is_starter(session.process.directory / target) else None
-    session.write_file(target, text, over=over)
+    over = FileKind.WEBHOOKS if _is_starter(files.path) else None
+    session.write_file(files.target, text, over=over)
 
 
-def _adopt(
-    session: Session, live: Live, target: str, options: str, tokens: Tokens, *, yes: bool
-) -> list[str]:
+def _adopt(session: Session, live: Live, files: _Files, tokens: Tokens, *, yes: bool) -> list[str]:
     """Write the live webhooks to a file, and print its plan; return the next steps.
 
     Raises NotConfirmedError.
     """
-    directory, environ = session.process.directory, session.process.environ
+    directory, target = files.directory, files.target
     # A variable of another organization's file has the secret of that organization.
     in_files = variables_elsewhere(
-        [target], directory, git_in(directory), environ, live.organization
+        [target], directory, git_in(directory), session.process.environ, live.organization
     )
     tokens = with_visible(tokens, live)._replace(in_files=in_files)
     if session.console.interactive and not yes:
@@ -296,23 +310,24 @@ def _adopt(
     # Before the file is written: a misspelled username would leave its token assumed.
     exported = export(live, tokens=tokens)
     require_usernames(tokens, exported)
-    _write(session, target, exported.text)
-    if options:
+    _write(session, files, exported.text)
+    if files.options:
         # The new file is planned as if it was named on the command line.
         session.command_line["file"] = (target,)
         session.suggest(SUGGESTED_OPTIONS, (target,))
     print_notes(session, exported, target)
-    steps = [f"review {target}, and commit it"]
+    plan, has_warnings = _show_plan(session)
+    steps: list[str] = []
+    if has_warnings:
+        steps.append(f"fix the warnings about {target}, which are errors in workflows")
     if exported.assumptions:
         what = f"the references of hidden tokens at the top of {target}"
-        steps.insert(0, f"check {what}, and delete these lines")
-    plan, has_warnings = _show_plan(session)
-    if has_warnings:
-        steps.insert(0, f"fix the warnings about {target}, which are errors in workflows")
+        steps.append(f"check {what}, and delete these lines")
+    steps.append(f"review {target}, and commit it")
     if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
-    connection = session.words(CONNECTION_OPTIONS)
-    options += "".join(f" {shlex.quote(word)}" for word in connection)
+    words = "".join(f" {shlex.quote(word)}" for word in session.words(CONNECTION_OPTIONS))
+    options = f"{files.options}{words}"
     steps.append(f"after an edit, run `webhooks plan{options}` and `webhooks apply{options}`")
     return steps
 
@@ -339,14 +354,7 @@ def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
     if len(asked) < 2:
         default = next((token.reference for token in asked), SLACK_TOKEN)
         return tokens._replace(shared=_ask_reference(session, "Slack token", default))
-    hidden = [token for token in asked if token.username is not None]
-    if hidden:
-        number = sum(len(token.webhooks) for token in hidden)
-        session.console.info(
-            f"The tokens of {plural(number, 'webhook')} are hidden, with "
-            f"{plural(len(hidden), 'username')}. The next update of a webhook replaces the hidden "
-            "token with the token that you choose here."
-        )
+    _explain_hidden(session, [token for token in asked if token.username is not None])
     named, visible = dict(tokens.named), dict(tokens.visible)
     for token in asked[:_MAX_QUESTIONS]:
         webhooks = shorten([quote(webhook.name) for webhook in token.webhooks], 5)
@@ -358,6 +366,17 @@ def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
         reference = _ask_reference(session, noun, token.reference, visible.values())
         visible |= dict.fromkeys((webhook.id for webhook in token.webhooks), reference)
     return tokens._replace(named=named, visible=visible)
+
+
+def _explain_hidden(session: Session, hidden: Sequence[SlackToken]) -> None:
+    """Print what the answers about hidden tokens mean, if there are any."""
+    if hidden:
+        number = sum(len(token.webhooks) for token in hidden)
+        session.console.info(
+            f"The tokens of {plural(number, 'webhook')} are hidden, with "
+            f"{plural(len(hidden), 'username')}. The next update of a webhook replaces the hidden "
+            "token with the token that you choose here."
+        )
 
 
 def _ask_reference(

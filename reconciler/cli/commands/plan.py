@@ -71,6 +71,112 @@ PLAN_OPTIONS: Final = (*SAVED_OPTIONS, _ALLOW_DELETES)
 """The options that determine a plan, shared with `apply`."""
 
 
+@command(
+    paths=True,
+    connects=True,
+    formats=tuple(RENDERERS),
+    options=(
+        *PLAN_OPTIONS,
+        Option("-o", "--out", group="Output", metavar="FILE",
+               help="Save the plan to apply later; - is standard output."),
+        Option("--detailed-exitcode", group="Output", is_flag=True,
+               help="Exit with 2 if there are changes."),
+    ),
+)  # fmt: skip
+def run(
+    session: Session, out: str | None, format: str, detailed_exitcode: bool, **options: Any
+) -> int:
+    """Works without the secrets, and lists those that apply needs. -v also shows each organization,
+    unchanged webhooks and the plan's digest. If a guard blocks the plan, it is still shown and
+    saved; the exit code is 5.
+
+    Examples:
+        # compare webhooks.yaml with CloudTruth
+        webhooks plan
+        # try a file without an account
+        webhooks plan examples/webhooks.yaml --local
+        # save the plan, for apply plan.json
+        webhooks plan -o plan.json
+        # exit with 2 if anything differs
+        webhooks plan --detailed-exitcode
+        # limit the plan to some webhooks
+        webhooks plan --only 'team-a-*'
+    """
+    out_path = session.path(out)
+    # Before any request, because a plan that cannot be saved is a waste of time.
+    if out_path is not None:
+        check_writable(out_path, over=FileKind.PLAN)
+    words = apply_options(session, session.files)
+    targets = load_targets(session, words, options, out_path)
+    with connected_all(session, targets) as connected:
+        planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
+    planned = tuple(map(labeled, planned))
+    run_plan = workflow.RunPlan(tuple(organization.result for organization in planned))
+    show_problems(session, run_plan.organizations)
+    view = session.view()._replace(
+        missing=_missing(planned),
+        # Standard output has no name that `apply` could read.
+        plan_file=None if out_path is None else out,
+        # A saved plan has its files and the other options.
+        apply_options=words if out_path is None else apply_options(session, (), [_ALLOW_DELETES]),
+    )
+    if out is not None:
+        view = view._replace(shows_digest=True)
+        _save(session, run_plan, planned, targets[0].options, view, out_path)
+    record_findings(session, run_plan)
+    is_ready = run_plan.exit_code is ExitCode.OK
+    session.show(
+        RENDERERS[format]().render_run(run_plan, view), failed=not is_ready, to_stderr=out == "-"
+    )
+    if detailed_exitcode:
+        return run_plan.detailed_exit_code
+    return run_plan.exit_code
+
+
+def _missing(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
+    """Return the references without a value on this machine."""
+    gathered = [organization.gathered for organization in planned if organization.gathered]
+    return frozenset().union(*(files.missing_references for files in gathered))
+
+
+def _save(
+    session: Session,
+    run_plan: workflow.RunPlan,
+    planned: Sequence[workflow.Planned],
+    options: workflow.PlanOptions,
+    view: View,
+    out_path: Path | None,
+) -> None:
+    """Save the plans of a run in one file, or on standard output without a path.
+
+    If an organization failed, nothing is saved: the file is applied as it is.
+    """
+    if run_plan.problems:
+        session.console.error(
+            OutputError(
+                f"the plan was not saved: {plural(len(run_plan.problems), 'organization')} failed",
+                hint="a saved plan contains all organizations; select with -f or --organization",
+            )
+        )
+        return
+    # `show` prints this text later, possibly to a file.
+    text = RENDERERS["text"]().render_run(run_plan, view._replace(color=False, verbosity=0))
+    loaded = [organization.target.checked.loaded for organization in planned]
+    values = {
+        "file": session.files,
+        "organization": session.organizations,
+        "base": _base(session),
+    }
+    saved = workflow.save_run(run_plan, loaded, options, text, values)
+    if out_path is None:
+        session.console.result(saved.decode(), essential=True)
+    else:
+        write_atomically(out_path, saved, over=FileKind.PLAN)
+
+
+# Shared with apply and other commands that plan
+
+
 def load_targets(
     session: Session, words: tuple[str, ...], options: Mapping[str, Any], output: Path | None
 ) -> list[workflow.Target]:
@@ -144,74 +250,6 @@ def _base(session: Session) -> tuple[str, ...]:
     return base
 
 
-@command(
-    paths=True,
-    connects=True,
-    formats=tuple(RENDERERS),
-    options=(
-        *PLAN_OPTIONS,
-        Option("-o", "--out", group="Output", metavar="FILE",
-               help="Save the plan to apply later; - is standard output."),
-        Option("--detailed-exitcode", group="Output", is_flag=True,
-               help="Exit with 2 if there are changes."),
-    ),
-)  # fmt: skip
-def run(
-    session: Session, out: str | None, format: str, detailed_exitcode: bool, **options: Any
-) -> int:
-    """Works without the secrets, and lists those that apply needs. -v also shows each organization,
-    unchanged webhooks and the plan's digest. If a guard blocks the plan, it is still shown and
-    saved; the exit code is 5.
-
-    Examples:
-        # compare webhooks.yaml with CloudTruth
-        webhooks plan
-        # try a file without an account
-        webhooks plan examples/webhooks.yaml --local
-        # save the plan, for apply plan.json
-        webhooks plan -o plan.json
-        # exit with 2 if anything differs
-        webhooks plan --detailed-exitcode
-        # limit the plan to some webhooks
-        webhooks plan --only 'team-a-*'
-    """
-    out_path = session.path(out)
-    # Before any request, because a plan that cannot be saved is a waste of time.
-    if out_path is not None:
-        check_writable(out_path, over=FileKind.PLAN)
-    words = apply_options(session, session.files)
-    targets = load_targets(session, words, options, out_path)
-    with connected_all(session, targets) as connected:
-        planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
-    planned = tuple(map(labeled, planned))
-    run_plan = workflow.RunPlan(tuple(organization.result for organization in planned))
-    show_problems(session, run_plan.organizations)
-    view = session.view()._replace(
-        missing=_missing(planned),
-        # Standard output has no name that `apply` could read.
-        plan_file=None if out_path is None else out,
-        # A saved plan has its files and the other options.
-        apply_options=words if out_path is None else apply_options(session, (), [_ALLOW_DELETES]),
-    )
-    if out is not None:
-        view = view._replace(shows_digest=True)
-        _save(session, run_plan, planned, targets[0].options, view, out_path)
-    record_findings(session, run_plan)
-    is_ready = run_plan.exit_code is ExitCode.OK
-    session.show(
-        RENDERERS[format]().render_run(run_plan, view), failed=not is_ready, to_stderr=out == "-"
-    )
-    if detailed_exitcode:
-        return run_plan.detailed_exit_code
-    return run_plan.exit_code
-
-
-def _missing(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
-    """Return the references without a value on this machine."""
-    gathered = [organization.gathered for organization in planned if organization.gathered]
-    return frozenset().union(*(files.missing_references for files in gathered))
-
-
 def labeled(planned: workflow.Planned) -> workflow.Planned:
     """Return a plan without the label of drift on what may still wait to be applied.
 
@@ -231,38 +269,3 @@ def record_findings(session: Session, run_plan: workflow.RunPlan) -> None:
     """Record the rules of the findings that the plans of a run show."""
     for plan in run_plan.plans:
         session.console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
-
-
-def _save(
-    session: Session,
-    run_plan: workflow.RunPlan,
-    planned: Sequence[workflow.Planned],
-    options: workflow.PlanOptions,
-    view: View,
-    out_path: Path | None,
-) -> None:
-    """Save the plans of a run in one file, or on standard output without a path.
-
-    If an organization failed, nothing is saved: the file is applied as it is.
-    """
-    if run_plan.problems:
-        session.console.error(
-            OutputError(
-                f"the plan was not saved: {plural(len(run_plan.problems), 'organization')} failed",
-                hint="a saved plan contains all organizations; select with -f or --organization",
-            )
-        )
-        return
-    # `show` prints this text later, possibly to a file.
-    text = RENDERERS["text"]().render_run(run_plan, view._replace(color=False, verbosity=0))
-    loaded = [organization.target.checked.loaded for organization in planned]
-    values = {
-        "file": session.files,
-        "organization": session.organizations,
-        "base": _base(session),
-    }
-    saved = workflow.save_run(run_plan, loaded, options, text, values)
-    if out_path is None:
-        session.console.result(saved.decode(), essential=True)
-    else:
-        write_atomically(out_path, saved, over=FileKind.PLAN)
