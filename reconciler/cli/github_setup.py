@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import unified_diff
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler import workflow
 from reconciler.api.origin import DEFAULT_SERVER, Origin
@@ -205,6 +205,14 @@ def _server_of_workflows(session: Session) -> str:
     return server
 
 
+class _Change(NamedTuple):
+    """A workflow to write, with the text that it replaces, if any."""
+
+    name: str
+    text: str
+    old: str | None
+
+
 def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
     """Write the workflows; differences to existing ones are shown and confirmed first.
 
@@ -212,25 +220,8 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
     and UsageError for another file with that name.
     """
     directory, console = session.process.directory, session.console
-    texts: dict[str, str] = {}
-    edited: list[str] = []
-    differs = False
     removed = not_covered(workflows.configured_files(directory), setup.files)
-    for name, text in workflows.workflows(setup).items():
-        path = directory / name
-        check_kind(path, FileKind.WORKFLOW)
-        if path.exists():
-            old = path.read_text("utf-8", "replace")
-            # Nothing to confirm, and the time of an unchanged file stays.
-            if text == old:
-                console.info(f"kept {name}, which is up to date")
-                continue
-            differs = True
-            if workflows.is_edited(old):
-                edited.append(name)
-            lines = unified_diff(old.splitlines(), text.splitlines(), name, name, lineterm="")
-            console.result("\n".join(lines))
-        texts[name] = text
+    changes = list(_changes(session, setup))
     if removed:
         names = ", ".join(removed)
         warning = (
@@ -243,6 +234,8 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
                 f"this would remove {names} from the workflows: none was written",
                 hint="name all files with -f, or run the command without --yes",
             )
+    replaced = {change.name: change.old for change in changes if change.old is not None}
+    edited = [name for name, old in replaced.items() if workflows.is_edited(old)]
     if edited:
         names = ", ".join(edited)
         console.message("warning", f"{names}: edits that are not settings are removed, see above")
@@ -251,11 +244,28 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
                 "these workflows were edited, or are from an earlier version; none was written",
                 hint="read the difference, and run the command without --yes",
             )
-    if differs and not yes:
+    if replaced and not yes:
         session.confirm("Write these workflows?", consequence="no workflow was written")
     # Only after the question, so that a refusal leaves all of them as they were.
-    for name, text in texts.items():
-        session.write_file(name, text, over=FileKind.WORKFLOW)
+    for change in changes:
+        session.write_file(change.name, change.text, over=FileKind.WORKFLOW)
+
+
+def _changes(session: Session, setup: workflows.Setup) -> Iterator[_Change]:
+    """Yield the workflows to write, and print how they differ from existing ones."""
+    for name, text in workflows.workflows(setup).items():
+        path = session.process.directory / name
+        check_kind(path, FileKind.WORKFLOW)
+        old = None
+        if path.exists():
+            old = path.read_text("utf-8", "replace")
+            # Nothing to confirm, and the time of an unchanged file stays.
+            if text == old:
+                session.console.info(f"kept {name}, which is up to date")
+                continue
+            lines = unified_diff(old.splitlines(), text.splitlines(), name, name, lineterm="")
+            session.console.result("\n".join(lines))
+        yield _Change(name, text, old)
 
 
 def _instructions(setup: workflows.Setup) -> str:

@@ -80,6 +80,46 @@ def cases(webhooks: Iterable[Webhook], secrets: SecretValues, plan: Plan, live: 
     return cases
 
 
+def look_up(
+    cases: Sequence[Case], connect: Callable[[Secret], Transport] | None, workers: Workers
+) -> list[Case]:
+    """Look up each distinct token once, several at a time.
+
+    Without `connect`, only the form of the tokens is checked.
+    """
+    tokens = {number: case.token for number, case in enumerate(cases) if case.token is not None}
+    # A secret does not reveal its value as a key, so equal ones have the same group.
+    groups = Secret.groups(tokens.values())
+    distinct = dict(zip(groups, tokens.values(), strict=True))
+    calls = [partial(slack.look_up, token, connect) for token in distinct.values()]
+    apps = dict(zip(distinct, workers.run(calls), strict=True))
+    result = list(cases)
+    for number, group in zip(tokens, groups, strict=True):
+        result[number] = result[number]._replace(app=apps[group])
+    return result
+
+
+def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, ...]:
+    """Return the checks of all cases."""
+    deliveries = [
+        ("Deliveries", case, check) for case in cases for check in _deliveries(case, proof)
+    ]
+    sections = _grouped([*deliveries, *_destinations(cases)])
+    if proof is None:
+        return sections
+    return (*sections, Section("Test delivery", (check_parameter(proof),)))
+
+
+def post(cases: Iterable[Case], connect: Callable[[Secret], Transport]) -> tuple[Section, ...]:
+    """Post a message for each Slack webhook whose token Slack accepts."""
+    # With any other token, the message would fail for the reason that is shown already.
+    return _grouped(
+        ("Test messages", case, slack.post(case.webhook, case.token, connect))
+        for case in cases
+        if case.token is not None and case.app is not None and case.app.accepted
+    )
+
+
 def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
     """Yield the checks of the deliveries of a declared webhook: the proof, else the last ones."""
     live = case.live
@@ -106,6 +146,23 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
         yield warn("differs", "the live webhook is not as in the file", fix=_APPLY)
 
 
+def _proved(observation: Observation) -> Check:
+    match observation.verdict:
+        case Verdict.DELIVERED:
+            return ok("delivered", "the last run is new, and has no error")
+        case Verdict.FAILED:
+            assert observation.after is not None
+            return _failure("failed", observation.after)
+        case Verdict.UNCLEAR:
+            detail = "the last run is new, but the last error has no time and may be new, too"
+            return warn("unclear", detail, fix="look for the message at the receiver")
+        case Verdict.DELETED:
+            return fail("deleted", "another process deleted it", fix=_APPLY)
+        case Verdict.NOT_RUN:
+            fix = "run again; if it happens again, contact CloudTruth support"
+            return fail("not run", "CloudTruth reports no run", fix=fix)
+
+
 def _last_delivery(live: LiveWebhook, organization: str | None) -> Check:
     state = delivery_state(live.last_run, live.last_error)
     if state is DeliveryState.FAILING:
@@ -114,14 +171,6 @@ def _last_delivery(live: LiveWebhook, organization: str | None) -> Check:
     if check.status is Status.UNKNOWN:
         return check._replace(fix=_next_proof(live, organization))
     return check
-
-
-def _next_proof(live: LiveWebhook, organization: str | None) -> str:
-    """Return how to find out whether a webhook delivers."""
-    if not received(live):
-        return _WAIT
-    # The project of a proof is in one organization; equal checks of several are shown once.
-    return _PROVE if organization is None else _PROVE_IN_ONE
 
 
 def _failure(name: str, live: LiveWebhook, organization: str | None = None) -> Check:
@@ -137,38 +186,16 @@ def _failure(name: str, live: LiveWebhook, organization: str | None = None) -> C
     return fail(name, detail, fix=f"{fix}, then {_next_proof(live, organization)}")
 
 
-def look_up(
-    cases: Sequence[Case], connect: Callable[[Secret], Transport] | None, workers: Workers
-) -> list[Case]:
-    """Look up each distinct token once, several at a time.
-
-    Without `connect`, only the form of the tokens is checked.
-    """
-    tokens = {number: case.token for number, case in enumerate(cases) if case.token is not None}
-    # A secret does not reveal its value as a key, so equal ones have the same group.
-    groups = Secret.groups(tokens.values())
-    distinct = dict(zip(groups, tokens.values(), strict=True))
-    calls = [partial(slack.look_up, token, connect) for token in distinct.values()]
-    apps = dict(zip(distinct, workers.run(calls), strict=True))
-    result = list(cases)
-    for number, group in zip(tokens, groups, strict=True):
-        result[number] = result[number]._replace(app=apps[group])
-    return result
+def _next_proof(live: LiveWebhook, organization: str | None) -> str:
+    """Return how to find out whether a webhook delivers."""
+    if not received(live):
+        return _WAIT
+    # The project of a proof is in one organization; equal checks of several are shown once.
+    return _PROVE if organization is None else _PROVE_IN_ONE
 
 
-def post(cases: Iterable[Case], connect: Callable[[Secret], Transport]) -> tuple[Section, ...]:
-    """Post a message for each Slack webhook whose token Slack accepts."""
-    # With any other token, the message would fail for the reason that is shown already.
-    return _grouped(
-        ("Test messages", case, slack.post(case.webhook, case.token, connect))
-        for case in cases
-        if case.token is not None and case.app is not None and case.app.accepted
-    )
-
-
-def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, ...]:
-    """Return the checks of all cases."""
-    titled = [("Deliveries", case, check) for case in cases for check in _deliveries(case, proof)]
+def _destinations(cases: Sequence[Case]) -> Iterator[tuple[str, Case, Check]]:
+    """Yield the checks of Slack tokens and of connections, with the titles of their sections."""
     # One section for a token, whatever its references are: equal tokens have the same app.
     names: dict[int, set[str]] = {}
     for case in cases:
@@ -180,27 +207,8 @@ def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, .
             reference = str(case.webhook.configuration["token"])
             same = names.get(id(case.app), {reference})
             title, checks = f"Slack token {', '.join(sorted(same))}", _slack(case, reference)
-        titled += [(title, case, check) for check in checks]
-    sections = _grouped(titled)
-    if proof is None:
-        return sections
-    return (*sections, Section("Test delivery", (check_parameter(proof),)))
-
-
-def _grouped(titled: Iterable[tuple[str, Case, Check]]) -> tuple[Section, ...]:
-    """Return sections with these titles; equal checks of one are a check of all their webhooks."""
-    # Checks are compared without webhooks, and keep the order of their first occurrence.
-    sections: dict[str, dict[Check, list[CheckedWebhook]]] = {}
-    for title, case, check in titled:
-        subject = CheckedWebhook(case.webhook.name, case.webhook.position, case.organization)
-        sections.setdefault(title, {}).setdefault(check, []).append(subject)
-    return tuple(
-        Section(
-            name=title,
-            checks=tuple(check._replace(webhooks=tuple(named)) for check, named in checks.items()),
-        )
-        for title, checks in sections.items()
-    )
+        for check in checks:
+            yield title, case, check
 
 
 def _slack(case: Case, reference: str) -> Iterator[Check]:
@@ -227,6 +235,22 @@ def _connection(case: Case) -> Iterator[Check]:
         yield warn(finding.rule, finding.message, fix=finding.hint)
 
 
+def _grouped(titled: Iterable[tuple[str, Case, Check]]) -> tuple[Section, ...]:
+    """Return sections with these titles; equal checks of one are a check of all their webhooks."""
+    # Checks are compared without webhooks, and keep the order of their first occurrence.
+    sections: dict[str, dict[Check, list[CheckedWebhook]]] = {}
+    for title, case, check in titled:
+        subject = CheckedWebhook(case.webhook.name, case.webhook.position, case.organization)
+        sections.setdefault(title, {}).setdefault(check, []).append(subject)
+    return tuple(
+        Section(
+            name=title,
+            checks=tuple(check._replace(webhooks=tuple(named)) for check, named in checks.items()),
+        )
+        for title, checks in sections.items()
+    )
+
+
 def check_parameter(proof: Proof) -> Check:
     """Return whether all events of a proof were caused, and its parameter was deleted."""
     scratch, problem, events = proof.scratch, proof.problem, plural(len(proof.events), "event")
@@ -244,20 +268,3 @@ def check_parameter(proof: Proof) -> Check:
             detail += f"; names in this project must match {quote(pattern)}"
         return fail("parameter", detail, fix=problem.hint or "run again")
     return ok("parameter", f"created, changed and deleted: {events}")
-
-
-def _proved(observation: Observation) -> Check:
-    match observation.verdict:
-        case Verdict.DELIVERED:
-            return ok("delivered", "the last run is new, and has no error")
-        case Verdict.FAILED:
-            assert observation.after is not None
-            return _failure("failed", observation.after)
-        case Verdict.UNCLEAR:
-            detail = "the last run is new, but the last error has no time and may be new, too"
-            return warn("unclear", detail, fix="look for the message at the receiver")
-        case Verdict.DELETED:
-            return fail("deleted", "another process deleted it", fix=_APPLY)
-        case Verdict.NOT_RUN:
-            fix = "run again; if it happens again, contact CloudTruth support"
-            return fail("not run", "CloudTruth reports no run", fix=fix)

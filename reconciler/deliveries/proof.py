@@ -180,12 +180,13 @@ def cause_events(
     server leaves time to delete the parameter. An exception other than ApiError is raised again
     after the parameter was deleted.
     """
+    parameter = _TestParameter(parameters, scratch, clock)
     events: list[str] = []
     problem: ApiError | None = None
     id_: str | None = None
     try:
-        id_ = _create(parameters, scratch, clock)
-        for event in _changes(parameters, scratch, id_, clock):
+        id_ = parameter.create()
+        for event in parameter.changes(id_):
             events.append(event)
             # The handler only sets a value, so a request is never cut off by a signal.
             if stop.requested() is not None:
@@ -196,106 +197,102 @@ def cause_events(
         # A signal shortens the deadline, which must stay so.
         if problem is not None and stop.requested() is None:
             extend()
-        failure = _delete(parameters, scratch, id_, clock, problem)
+        failure = parameter.delete(id_, problem)
     if failure is None and events:
         events.append(EVENTS[-1])
     return Proof(scratch, tuple(events), problem or failure, remains=failure is not None)
 
 
-def _create(parameters: Parameters, scratch: Scratch, clock: Clock) -> str:
-    """Create the parameter, and return its id. If the response is lost, look it up by its name."""
-    try:
-        return parameters.create(scratch.project.id, scratch.name, _DESCRIPTION)
-    except AmbiguousWriteError:
-        parameter = _look_up(parameters, scratch, clock)
-        if parameter is None:
-            raise
-        return parameter.id
+class _TestParameter(NamedTuple):
+    """The parameter of a proof: its requests, and how to find it if a response is lost."""
 
+    parameters: Parameters
+    scratch: Scratch
+    clock: Clock
 
-def _changes(parameters: Parameters, scratch: Scratch, id: str, clock: Clock) -> Iterator[str]:
-    """Yield the event of the create, then send each change and yield its event. Raises ApiError.
-
-    No write is repeated. A change without a response may have caused its event, so the next one
-    follows.
-    """
-    # The last event is that of the delete, which `cause_events` sends in any case.
-    created, updated, value_created, value_updated, value_deleted, _ = EVENTS
-    project = scratch.project.id
-    yield created
-    with suppress(AmbiguousWriteError):
-        parameters.describe(project, id, f"{_DESCRIPTION} Changed.")
-    yield updated
-    value = _create_value(parameters, scratch, id, clock)
-    yield value_created
-    with suppress(AmbiguousWriteError):
-        parameters.change_value(project, id, value, "2")
-    yield value_updated
-    with suppress(AmbiguousWriteError, NotFoundError):
-        parameters.delete(project, id, value)
-    yield value_deleted
-
-
-def _create_value(parameters: Parameters, scratch: Scratch, id: str, clock: Clock) -> str:
-    """Set the value, and return its id. If the response is lost, look it up in the parameter."""
-    try:
-        return parameters.create_value(scratch.project.id, id, scratch.environment, "1")
-    except AmbiguousWriteError:
-        parameter = _look_up(parameters, scratch, clock, with_value=True)
-        if parameter is None or parameter.value_id is None:
-            raise
-        return parameter.value_id
-
-
-def _look_up(
-    parameters: Parameters, scratch: Scratch, clock: Clock, *, with_value: bool = False
-) -> Parameter | None:
-    """Return the parameter once a list shows it, `with_value` once it has one; None after a while.
-
-    An error is ignored: the caller raises that of the lost create, which shows that the object may
-    still appear.
-    """
-    for seconds in _LOOKS:
-        # A list may show a new object late.
-        clock.sleep(seconds)
-        with suppress(ApiError):
-            parameter = parameters.named(scratch.project.id, scratch.name)
-            if parameter is not None and (parameter.value_id or not with_value):
-                return parameter
-    return None
-
-
-def _delete(
-    parameters: Parameters,
-    scratch: Scratch,
-    id: str | None,
-    clock: Clock,
-    problem: ApiError | None,
-) -> ApiError | None:
-    """Delete the parameter, by its name if its id is not known, with up to four attempts.
-
-    Return None once it does not exist, else the reason why it may remain. `problem` ended the
-    proof. A create that had no response may still be processed, although no list shows it.
-    """
-    if id is None and isinstance(problem, UnreachableError):
-        return None  # the create was never sent
-    known_id, failure, lost = id, problem, None
-    if id is None and isinstance(problem, AmbiguousWriteError):
-        lost = problem
-    for seconds in _LOOKS:
+    def create(self) -> str:
+        """Create the parameter, and return its id. If the response is lost, look it up by name."""
         try:
-            if known_id is None:
-                clock.sleep(seconds)
-                parameter = parameters.named(scratch.project.id, scratch.name)
-                if parameter is None:
-                    return lost
-                known_id, lost = parameter.id, None
-            parameters.delete(scratch.project.id, known_id)
-        except ApiError as error:
-            failure, known_id = error, None  # the listing shows whether it was deleted
-        else:
-            return None
-    return failure
+            return self.parameters.create(self.scratch.project.id, self.scratch.name, _DESCRIPTION)
+        except AmbiguousWriteError:
+            parameter = self._look_up()
+            if parameter is None:
+                raise
+            return parameter.id
+
+    def changes(self, id_: str) -> Iterator[str]:
+        """Yield the event of the create, then send each change and yield its event.
+
+        No write is repeated. A change without a response may have caused its event, so the next one
+        follows. Raises ApiError.
+        """
+        # The last event is that of the delete, which `cause_events` sends in any case.
+        created, updated, value_created, value_updated, value_deleted, _ = EVENTS
+        parameters, project = self.parameters, self.scratch.project.id
+        yield created
+        with suppress(AmbiguousWriteError):
+            parameters.describe(project, id_, f"{_DESCRIPTION} Changed.")
+        yield updated
+        value = self._create_value(id_)
+        yield value_created
+        with suppress(AmbiguousWriteError):
+            parameters.change_value(project, id_, value, "2")
+        yield value_updated
+        with suppress(AmbiguousWriteError, NotFoundError):
+            parameters.delete(project, id_, value)
+        yield value_deleted
+
+    def _create_value(self, id_: str) -> str:
+        """Set the value, and return its id. If the response is lost, look it up."""
+        scratch = self.scratch
+        try:
+            return self.parameters.create_value(scratch.project.id, id_, scratch.environment, "1")
+        except AmbiguousWriteError:
+            parameter = self._look_up(with_value=True)
+            if parameter is None or parameter.value_id is None:
+                raise
+            return parameter.value_id
+
+    def _look_up(self, *, with_value: bool = False) -> Parameter | None:
+        """Return the parameter once a list shows it, `with_value` once it has one; else None.
+
+        An error is ignored: the caller raises that of the lost create, which shows that the object
+        may still appear.
+        """
+        for seconds in _LOOKS:
+            # A list may show a new object late.
+            self.clock.sleep(seconds)
+            with suppress(ApiError):
+                parameter = self.parameters.named(self.scratch.project.id, self.scratch.name)
+                if parameter is not None and (parameter.value_id or not with_value):
+                    return parameter
+        return None
+
+    def delete(self, id_: str | None, problem: ApiError | None) -> ApiError | None:
+        """Delete the parameter, by its name if its id is not known, with up to four attempts.
+
+        Return None once it does not exist, else the reason why it may remain. `problem` ended the
+        proof. A create that had no response may still be processed, although no list shows it.
+        """
+        if id_ is None and isinstance(problem, UnreachableError):
+            return None  # the create was never sent
+        known_id, failure, lost = id_, problem, None
+        if id_ is None and isinstance(problem, AmbiguousWriteError):
+            lost = problem
+        for seconds in _LOOKS:
+            try:
+                if known_id is None:
+                    self.clock.sleep(seconds)
+                    parameter = self.parameters.named(self.scratch.project.id, self.scratch.name)
+                    if parameter is None:
+                        return lost
+                    known_id, lost = parameter.id, None
+                self.parameters.delete(self.scratch.project.id, known_id)
+            except ApiError as error:
+                failure, known_id = error, None  # the listing shows whether it was deleted
+            else:
+                return None
+        return failure
 
 
 def watch(

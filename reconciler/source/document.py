@@ -145,7 +145,7 @@ class Document(NamedTuple):
                 webhook = self.webhooks[index]
                 # A field of the configuration is inherited as a whole, such as a reference: what
                 # this one lacks inside of it does not come from the defaults.
-                field = (key, *rest)[: 1 + (key == "configuration")]
+                field = (key, *rest[:1]) if key == "configuration" else (key,)
                 is_default = holds(_inherited(webhook, usable_defaults(self.data)), (key, *rest))
                 if not is_default or holds(webhook, field):
                     yield path

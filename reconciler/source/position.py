@@ -75,28 +75,28 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
     A value of a parent file has its position there. For a document without text only the lines of
     its items are known.
     """
-    located = list(findings)
-    written: dict[Place | Position, Place | Position] = {}
-    for finding in located:
+    findings = list(findings)
+    sources: dict[Place | Position, Place | Position] = {}
+    for finding in findings:
         related_places = (other.place for other in finding.related)
         for place in (finding.place or finding.position, *related_places):
             if place is not None and place.file in documents:
-                written[place] = place
+                sources[place] = place
                 if isinstance(place, Place):
-                    source = documents[place.file].written_at(place.path)
-                    written[place] = source._replace(key=place.key)
-    shown: dict[Place | Position | None, _Shown] = {}
+                    written = documents[place.file].written_at(place.path)
+                    sources[place] = written._replace(key=place.key)
+    found: dict[Place | Position | None, _Line] = {}
     # Files are parsed again one after the other.
-    for asked, target in sorted(written.items(), key=lambda pair: (pair[1].file, pair[0].file)):
+    for place, source in sorted(sources.items(), key=lambda pair: (pair[1].file, pair[0].file)):
         through: tuple[Related, ...] = ()
-        if asked.file != target.file:
-            overlay, _ = _shown(documents[asked.file], Place(asked.file, ("extends",)))
+        if place.file != source.file:
+            overlay, _ = _line(documents[place.file], Place(place.file, ("extends",)))
             through = (Related(message="extended here", position=overlay),)
-        shown[asked] = _Shown(*_shown(documents[target.file], target), through)
-    return [_located(finding, shown) for finding in located]
+        found[place] = _Line(*_line(documents[source.file], source), through)
+    return [_located(finding, found) for finding in findings]
 
 
-class _Shown(NamedTuple):
+class _Line(NamedTuple):
     """A position with its excerpt; for a place in a parent file, where it is extended."""
 
     position: Position | None
@@ -104,14 +104,13 @@ class _Shown(NamedTuple):
     through: tuple[Related, ...] = ()
 
 
-def _located(finding: Finding, shown: Mapping[Place | Position | None, _Shown]) -> Finding:
+def _located(finding: Finding, lines: Mapping[Place | Position | None, _Line]) -> Finding:
     """Return a finding with position and excerpt, and those of its related places."""
-    main = shown.get(finding.place or finding.position, _Shown(finding.position, None))
+    main = lines.get(finding.place or finding.position, _Line(finding.position, None))
     others = []
     for other in finding.related:
-        if other.place in shown:
-            position = shown[other.place].position
-            through = shown[other.place].through
+        if other.place in lines:
+            position, _, through = lines[other.place]
             if position == main.position and through:
                 # Two overlays inherit the same line: only their `extends` tell them apart.
                 position = through[0].position or position
@@ -125,7 +124,7 @@ def _located(finding: Finding, shown: Mapping[Place | Position | None, _Shown]) 
     )
 
 
-def _shown(document: Document, place: Place | Position) -> tuple[Position | None, str | None]:
+def _line(document: Document, place: Place | Position) -> tuple[Position | None, str | None]:
     """Return a position and its excerpt, as far as they are known."""
     text = document.text
     if text:

@@ -299,51 +299,55 @@ def is_variable(ref: SecretRef) -> bool:
 # Which secrets may be used
 
 
-def refusal(
-    ref: SecretRef,
-    allow: Sequence[str] = (),
-    *,
-    target: Path | None = None,
-    directory: Path = Path(),
-) -> Finding | None:
-    """Return why `ref` may not be sent to a webhook, None if it may.
-
-    Without `target`, only its name is checked. `target` is the path of a file whose name is
-    allowed, with links resolved; relative patterns of `allow` then start at `directory`.
-    """
+def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
+    """Return why `ref` may not be sent to a webhook, by its name; None if it may."""
     if ref.is_literal:
         return None
-    scheme, name, shown = SCHEMES[ref.scheme], ref.name, masked(ref.name)
-    if target is not None:
-        name = target.as_posix()
+    scheme, name = SCHEMES[ref.scheme], ref.name
     # Otherwise `secrets/../id_rsa` would match the pattern `file:secrets/*`.
-    elif scheme.is_path:
+    if scheme.is_path:
         name = posixpath.normpath(name)
     owner = scheme.forbidden(name)
     if owner is not None:
         return forbidden(ref, owner)
-    if not allow:
+    if not allow or _is_allowed(ref, name, allow):
         return None
-    patterns = list(allow)
-    if target is not None:
-        # The target's path has no links, so the folders of the patterns must not have any, either.
-        patterns = [fixed for pattern in allow for fixed in _resolved(pattern, directory)]
-    if any(fnmatchcase(f"{ref.scheme}:{name}", pattern) for pattern in patterns):
-        return None
-    if target is not None:
-        return error(
-            "secret-not-allowed",
-            f"a link in {ref.scheme} {shown} leads out of the list of allowed secrets",
-            "replace the link by the file, or add the path of its target to the list",
-        )
-    message = f"{ref.scheme} {shown} {NOT_ALLOWED}"
     # A line may name an organization, and then allows the secret for it only.
     listed = (
         f"add '{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS, in the line of "
         "the organization if it has one"
     )
-    workflows = "for GitHub's workflows, run `webhooks init --github` again"
-    return error("secret-not-allowed", message, f"if it may be sent, {listed}; {workflows}")
+    return error(
+        "secret-not-allowed",
+        f"{ref.scheme} {masked(ref.name)} {NOT_ALLOWED}",
+        f"if it may be sent, {listed}; for GitHub's workflows, run `webhooks init --github` again",
+    )
+
+
+def target_refusal(
+    ref: SecretRef, target: Path, allow: Sequence[str], directory: Path
+) -> Finding | None:
+    """Return why the file `target`, to which the links of an allowed path lead, may not be sent.
+
+    Relative patterns of `allow` start at `directory`.
+    """
+    name = target.as_posix()
+    owner = SCHEMES[ref.scheme].forbidden(name)
+    if owner is not None:
+        return forbidden(ref, owner)
+    # The target's path has no links, so the folders of the patterns must not have any, either.
+    patterns = [fixed for pattern in allow for fixed in _resolved(pattern, directory)]
+    if not allow or _is_allowed(ref, name, patterns):
+        return None
+    return error(
+        "secret-not-allowed",
+        f"a link in {ref.scheme} {masked(ref.name)} leads out of the list of allowed secrets",
+        "replace the link by the file, or add the path of its target to the list",
+    )
+
+
+def _is_allowed(ref: SecretRef, name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(f"{ref.scheme}:{name}", pattern) for pattern in patterns)
 
 
 def forbidden(ref: SecretRef, owner: str, use: str = "sent to a webhook") -> Finding:

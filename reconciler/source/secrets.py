@@ -27,6 +27,7 @@ from reconciler.source.schemes import (
     forbidden,
     forbidden_variable,
     refusal,
+    target_refusal,
     unresolved,
 )
 from reconciler.source.text import masked
@@ -64,6 +65,24 @@ _CAPABILITY_HOSTS: Final = (
 )  # fmt: skip
 
 
+_RANDOM: Final = 10  # characters
+_PLAIN_WORD: Final = re.compile(
+    r"(?=.{1,28}$)(?:(?:[A-Z]?[a-z]+){1,4}|[A-Z]+)[0-9]{0,4}|[0-9]{1,12}"
+)
+"""A word of a path, in any case and with or without a number, or a number."""
+
+
+_USABLE_URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
+_COMPARABLE: Final = r"(?s).{8,}"
+_SLACK_URL: Final = r"(?is)https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?"
+"""A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
+_HOLDS_TOKEN: Final = f"(?s).*(?:{slack.TOKEN.pattern}).*"
+
+
+_BLANK: Final = re.compile(r"\s*")
+_CONTROL: Final = re.compile(r".*[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff].*", re.DOTALL)
+
+
 def bare(text: str) -> str:
     """Return a pasted value without surrounding spaces, line breaks and byte order marks."""
     return text.strip(_AROUND)
@@ -72,6 +91,20 @@ def bare(text: str) -> str:
 def is_padded(text: str) -> bool:
     """Return whether `bare` removes more than the one line break that editors and `echo` add."""
     return bare(text) != text.removesuffix("\n").removesuffix("\r")
+
+
+def wrap(value: str) -> Secret:
+    """Return `value` as a secret, without surrounding spaces, line breaks and byte order marks."""
+    return Secret(bare(value))
+
+
+def flaw(secret: Secret) -> str | None:
+    """Return why a value cannot be sent, worded to follow its name; None if it can."""
+    if secret.matches(_BLANK):
+        return "is empty"
+    if secret.matches(_CONTROL):
+        return "contains a line break or another control character"
+    return None
 
 
 def holds_token(text: str) -> bool:
@@ -83,6 +116,11 @@ def holds_token(text: str) -> bool:
 def is_placeholder(text: str) -> bool:
     """Return whether visible text is or contains a placeholder of another program."""
     return PLACEHOLDER.fullmatch(text) is not None or _VARIABLE.search(text) is not None
+
+
+def is_url(url: str) -> bool:
+    """Return whether a text is an absolute http or https URL, possibly with an invalid host."""
+    return _USABLE_URL.fullmatch(url) is not None
 
 
 def url_credential(url: str) -> str | None:
@@ -108,13 +146,6 @@ def url_credential(url: str) -> str | None:
     return None
 
 
-_RANDOM: Final = 10  # characters
-_PLAIN_WORD: Final = re.compile(
-    r"(?=.{1,28}$)(?:(?:[A-Z]?[a-z]+){1,4}|[A-Z]+)[0-9]{0,4}|[0-9]{1,12}"
-)
-"""A word of a path, in any case and with or without a number, or a number."""
-
-
 def public_url(secret: Secret) -> str | None:
     """Return a live URL that a file may contain as text; None if it may be a credential."""
     url = secret.reveal()
@@ -122,16 +153,16 @@ def public_url(secret: Secret) -> str | None:
     return url if ordinary and url_credential(url) is None else None
 
 
-def is_url(url: str) -> bool:
-    """Return whether a text is an absolute http or https URL, possibly with an invalid host."""
-    return _USABLE_URL.fullmatch(url) is not None
+def fits(field: Field, secret: Secret) -> bool:
+    """Return whether a value can be sent as `field`."""
+    if field.is_url:
+        is_usable = secret.matches(_USABLE_URL) and secret.origin() is not None
+        # No type has a pattern for its URL yet, but a new one may.
+        return is_usable and secret.matches(re.compile(field.schema_pattern or ".*", re.DOTALL))
+    return field.secret_pattern is None or secret.matches(field.secret_pattern)
 
 
-_USABLE_URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
-_COMPARABLE: Final = r"(?s).{8,}"
-_SLACK_URL: Final = r"(?is)https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?"
-"""A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
-_HOLDS_TOKEN: Final = f"(?s).*(?:{slack.TOKEN.pattern}).*"
+# Fetching
 
 
 def references(webhooks: Iterable[Webhook]) -> tuple[SecretRef, ...]:
@@ -201,53 +232,6 @@ def _misuses(
             yield ref, problem._replace(place=place)
 
 
-def fetch_key(
-    ref: SecretRef,
-    *,
-    environ: Mapping[str, str],
-    directory: Path,
-    commit: Commit | None = None,
-) -> Secret | Finding:
-    """Return the API key that a file refers to, or the error.
-
-    The key is not checked against the list of allowed secrets, because only CloudTruth receives it.
-    Keep it off the list, so that no webhook can reference it.
-    """
-    scheme = SCHEMES[ref.scheme]
-    if scheme.bad_name is not None and not scheme.accepts(ref.name):
-        return scheme.bad_name
-    owner = scheme.forbidden(ref.name)
-    # CloudTruth's variables hold its keys: forbidden for a webhook, but meant for this.
-    if owner not in (None, OF_CLOUDTRUTH):
-        return forbidden(ref, owner, "used as an API key")
-    try:
-        key, _ = _value(ref, Machine(environ, directory, commit), {}, ())
-    except UnresolvedError as problem:
-        return problem.finding
-    reason = flaw(key)
-    if reason is not None:
-        return unresolved(f"the API key in {masked(ref.name)} {reason}", "store only the key there")
-    return key
-
-
-def wrap(value: str) -> Secret:
-    """Return `value` as a secret, without surrounding spaces, line breaks and byte order marks."""
-    return Secret(bare(value))
-
-
-def flaw(secret: Secret) -> str | None:
-    """Return why a value cannot be sent, worded to follow its name; None if it can."""
-    if secret.matches(_BLANK):
-        return "is empty"
-    if secret.matches(_CONTROL):
-        return "contains a line break or another control character"
-    return None
-
-
-_BLANK: Final = re.compile(r"\s*")
-_CONTROL: Final = re.compile(r".*[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff].*", re.DOTALL)
-
-
 def _value(
     ref: SecretRef,
     machine: Machine,
@@ -263,7 +247,7 @@ def _value(
 
     # The name was allowed, but links in its path are known only when the file is read.
     def check(target: Path) -> None:
-        _raise(refusal(ref, allow, target=target, directory=machine.directory))
+        _raise(target_refusal(ref, target, allow, machine.directory))
 
     text = SCHEMES[ref.scheme].read(ref.name, machine, check)
     return wrap(text), is_padded(text)
@@ -347,13 +331,33 @@ def _field_problem(
     return None
 
 
-def fits(field: Field, secret: Secret) -> bool:
-    """Return whether a value can be sent as `field`."""
-    if field.is_url:
-        is_usable = secret.matches(_USABLE_URL) and secret.origin() is not None
-        # No type has a pattern for its URL yet, but a new one may.
-        return is_usable and secret.matches(re.compile(field.schema_pattern or ".*", re.DOTALL))
-    return field.secret_pattern is None or secret.matches(field.secret_pattern)
+def fetch_key(
+    ref: SecretRef,
+    *,
+    environ: Mapping[str, str],
+    directory: Path,
+    commit: Commit | None = None,
+) -> Secret | Finding:
+    """Return the API key that a file refers to, or the error.
+
+    The key is not checked against the list of allowed secrets, because only CloudTruth receives it.
+    Keep it off the list, so that no webhook can reference it.
+    """
+    scheme = SCHEMES[ref.scheme]
+    if scheme.bad_name is not None and not scheme.accepts(ref.name):
+        return scheme.bad_name
+    owner = scheme.forbidden(ref.name)
+    # CloudTruth's variables hold its keys: forbidden for a webhook, but meant for this.
+    if owner not in (None, OF_CLOUDTRUTH):
+        return forbidden(ref, owner, "used as an API key")
+    try:
+        key, _ = _value(ref, Machine(environ, directory, commit), {}, ())
+    except UnresolvedError as problem:
+        return problem.finding
+    reason = flaw(key)
+    if reason is not None:
+        return unresolved(f"the API key in {masked(ref.name)} {reason}", "store only the key there")
+    return key
 
 
 def _subject(ref: SecretRef) -> str:

@@ -19,7 +19,7 @@ import yaml
 from reconciler.cli.console import Console
 from reconciler.cli.main import program
 from reconciler.model import SecretRef
-from reconciler.source.schemes import refusal
+from reconciler.source.schemes import refusal, target_refusal
 from tests.cli.conftest import make_process
 from tests.folders import ROOT
 
@@ -163,7 +163,10 @@ def test_files_may_refer_to_the_mounted_secrets() -> None:
     (path,) = (m["mountPath"] for m in container()["volumeMounts"] if m["name"] == "secrets")
     for name, is_allowed in (("SLACK_BOT_TOKEN", True), ("CLOUDTRUTH_API_KEY", False)):
         for target in (None, Path(path, "..2026_11_30_12_00_00.1234", name)):
-            refused = refusal(SecretRef("file", f"{path}/{name}"), allowed, target=target)
+            ref = SecretRef("file", f"{path}/{name}")
+            refused = refusal(ref, allowed)
+            if target is not None:
+                refused = target_refusal(ref, target, allowed, Path())
             assert (refused is None) is is_allowed
 
 

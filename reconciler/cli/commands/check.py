@@ -16,12 +16,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.deliveries import check as deliveries
 from reconciler.deliveries.proof import Proof, Scratch, cause_events, prepare, received, watch
-from reconciler.errors import (
-    Interrupted,
-    NoKeyError,
-    ReconcilerError,
-    UsageError,
-)
+from reconciler.errors import Interrupted, NoKeyError, ReconcilerError, UsageError
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import plural
 from reconciler.model import Live, LiveWebhook, Secret
@@ -122,30 +117,36 @@ def _unread(results: Sequence[OrganizationResult[list[deliveries.Case]]]) -> tup
 def _cases(
     target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
 ) -> OrganizationResult[list[deliveries.Case]]:
+    """Return the cases of an organization, or why there are none."""
+    name = target.source.name
+    try:
+        return OrganizationResult(name, target.paths, _declared_cases(target, live, only))
+    except ReconcilerError as problem:
+        return OrganizationResult(name, target.paths, problem=problem)
+
+
+def _declared_cases(
+    target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
+) -> list[deliveries.Case]:
     """Return what is known about the declared webhooks of an organization that `only` selects.
 
     Without a key, their deliveries are not read, which is not a problem.
     """
-    name, globs = target.source.name, Globs(only or ("*",))
+    globs = Globs(only or ("*",))
     declared = target.checked.desired.webhooks
     webhooks = [webhook for webhook in declared if globs.match(webhook.name)]
-    try:
-        gathered = workflow.gather(target.checked, target.key)
-        secrets = gathered.secrets
-        # Slack can be checked without CloudTruth's key.
-        if isinstance(live, NoKeyError):
-            unread = unknown("state", f"not read: {live.message}", fix=live.hint)
-            cases = [
-                deliveries.Case(webhook, secrets, unread, organization=name) for webhook in webhooks
-            ]
-        elif isinstance(live, ReconcilerError):
-            raise live
-        else:
-            plan = plan_listed(gathered, live, workflow.PlanOptions())
-            cases = deliveries.cases(webhooks, secrets, plan, live)
-    except ReconcilerError as problem:
-        return OrganizationResult(name, target.paths, problem=problem)
-    return OrganizationResult(name, target.paths, cases)
+    gathered = workflow.gather(target.checked, target.key)
+    secrets, name = gathered.secrets, target.source.name
+    # Slack can be checked without CloudTruth's key.
+    if isinstance(live, NoKeyError):
+        unread = unknown("state", f"not read: {live.message}", fix=live.hint)
+        return [
+            deliveries.Case(webhook, secrets, unread, organization=name) for webhook in webhooks
+        ]
+    if isinstance(live, ReconcilerError):
+        raise live
+    plan = plan_listed(gathered, live, workflow.PlanOptions())
+    return deliveries.cases(webhooks, secrets, plan, live)
 
 
 def _together(

@@ -154,6 +154,9 @@ def _with_declared(
     return tokens._replace(named={**declared.named, **tokens.named}, declared=unnamed)
 
 
+# Shared with init
+
+
 def parse_tokens(values: Sequence[str]) -> Tokens:
     """Return the references of `--token`. Raises UsageError; the message has no value."""
     shared: SecretRef | None = None
@@ -180,22 +183,26 @@ def with_visible(tokens: Tokens, live: Live) -> Tokens:
     """
     slack = [webhook for webhook in live.webhooks if webhook.type == "slack"]
     webhooks = [webhook for webhook in slack if plausible(webhook.value("token"))]
-    secrets = (nonempty(webhook.value("token")) or Secret("") for webhook in webhooks)
     # Equal tokens have the same number.
-    numbers = dict(zip((webhook.id for webhook in webhooks), Secret.groups(secrets), strict=True))
-    chosen = {
-        (numbers[webhook.id], tokens.named[username(webhook)])
-        for webhook in webhooks
-        if username(webhook) in tokens.named
+    numbers = Secret.groups(nonempty(webhook.value("token")) or Secret("") for webhook in webhooks)
+    references: dict[int, SecretRef] = {}
+    token_of: dict[SecretRef, int] = {}
+    for webhook, number in zip(webhooks, numbers, strict=True):
+        reference = tokens.named.get(username(webhook))
+        if reference is None:
+            continue
+        has_other = references.setdefault(number, reference) != reference
+        if has_other or token_of.setdefault(reference, number) != number:
+            raise UsageError(
+                "--token gives different tokens one reference, or equal ones several",
+                hint="CloudTruth shows these tokens: give each one reference, or edit the file "
+                "later",
+            )
+    visible = {
+        webhook.id: references[number]
+        for webhook, number in zip(webhooks, numbers, strict=True)
+        if number in references
     }
-    references = dict(chosen)
-    # A token or a reference that is in two pairs is in `references` only once.
-    if not len(references) == len(set(references.values())) == len(chosen):
-        raise UsageError(
-            "--token gives different tokens one reference, or equal ones several",
-            hint="CloudTruth shows these tokens: give each one reference, or edit the file later",
-        )
-    visible = {id_: references[number] for id_, number in numbers.items() if number in references}
     return tokens._replace(visible=visible)
 
 
