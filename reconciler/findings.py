@@ -2,7 +2,8 @@
 
 Each check builds its finding with `error`, `warning` or `note`. Files, planning, guards and CI
 report in the same form, so a user sees all errors at once, sorted by position. A finding is a
-value: nothing here reads a file or prints.
+value: nothing here reads a file or prints. Words of users in a message are hidden if they may be
+secret.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 MAX_EXCERPT_PREFIX: Final = 200
@@ -140,6 +141,9 @@ def has_errors(findings: Iterable[Finding]) -> bool:
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 
+# Words in messages
+
+
 def plural(number: int, noun: str) -> str:
     """Return `1 webhook`, `2 webhooks`."""
     if number == 1:
@@ -151,3 +155,60 @@ def without_commands(text: str) -> str:
     """Return quoted JSON or YAML without `##[` and the like, which CI runners execute in a log."""
     # GitHub's `##[`, Azure's `##vso[` and the like.
     return re.sub(r"(##\w*)\[", r"\1\\u005b", text)
+
+
+MASK: Final = "***"
+LOOKS_SECRET: Final = re.compile(
+    # A URL with more than a host. Normalized as a path, it has only one slash after the colon.
+    r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*"  # a Slack token, complete or not
+    r"|(?i:https?:/++|\b[a-z][a-z0-9+.-]{1,20}+://)[^\s\"']*[@/?#][^\s\"']*"
+)
+"""Text that is always hidden when part of a file is shown."""
+
+_WORD: Final = (
+    r"(?!.{41})(?:[a-z0-9_*-]+|[A-Za-z_*?!\[\]]+(?:[.:/-][A-Za-z_*?!\[\]]+)*"
+    r"|[A-Z]?[a-z]+ [A-Z]?[a-z]+)"
+)
+"""An event, a type or a state in any spelling, such as `value.updated` or `ValueUpdated`.
+
+Digits are allowed only in lower-case text, because a mixture may be a secret.
+"""
+
+
+def masked(text: str) -> str:
+    """Return user text for a message: likely secrets hidden, long text truncated."""
+    safe = LOOKS_SECRET.sub(MASK, text)
+    return safe if len(safe) <= 120 else f"{safe[:117]}..."
+
+
+def in_quotes(name: object) -> str:
+    """Return a user's name for a message, hidden if it may be a secret."""
+    return repr(masked(name)) if isinstance(name, str) else "this"
+
+
+def quoted(noun: str, word: str) -> str:
+    """Return `noun` followed by the user's word, unless that may be a secret."""
+    return f"{noun} `{word}`" if is_word(word) else noun
+
+
+def is_word(text: str) -> bool:
+    """Return whether a text looks like an event, a type or a state."""
+    return re.fullmatch(_WORD, text) is not None and LOOKS_SECRET.search(text) is None
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """Return the most similar word of `known`, if any."""
+    return _near(word.lower(), tuple(known))
+
+
+@lru_cache(maxsize=4096)  # many webhooks may have the same mistake
+def _near(word: str, known: tuple[str, ...]) -> str | None:
+    from difflib import get_close_matches  # only for an error
+
+    return next(iter(get_close_matches(word, known, n=1)), None)
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str | None:
+    """Return a hint with the most similar word of `known`, if any."""
+    similar = near(word, known) if isinstance(word, str) else None
+    return None if similar is None else f"did you mean `{similar}`?"

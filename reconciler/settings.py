@@ -19,10 +19,10 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from reconciler.api import origin
 from reconciler.errors import CredentialError, NoKeyError, UsageError
+from reconciler.findings import is_word
 from reconciler.model import Secret
 from reconciler.source.files import MissingFileError, NotReadableError, read_regular
 from reconciler.source.secrets import PLACEHOLDER, bare
-from reconciler.source.text import is_word
 
 _T = TypeVar("_T")
 

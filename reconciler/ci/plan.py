@@ -60,7 +60,7 @@ from reconciler.errors import (
     ReconcilerError,
     StalePlanError,
 )
-from reconciler.findings import Finding, note, plural, warning
+from reconciler.findings import Finding, masked, note, plural, warning
 from reconciler.model import Desired, SecretRef
 from reconciler.planning.plan import Attribution, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
@@ -73,7 +73,6 @@ from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
 from reconciler.source.schemes import how_to_set, is_variable
-from reconciler.source.text import masked
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
 from reconciler.workflow.revisions import previous_at

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeVar
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
 from reconciler.errors import UsageError
+from reconciler.findings import in_quotes
 from reconciler.model import frozen
 from reconciler.planning.review import check_digest
 from reconciler.planning.run import RunPlan
@@ -25,7 +26,6 @@ from reconciler.render.quote import prose, quote
 from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.history import Git
 from reconciler.source.schemes import github_repository
-from reconciler.source.text import in_quotes
 from reconciler.workflow import Inputs, Target
 from reconciler.workflow.inputs import OrganizationFiles
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
-from reconciler.findings import Finding, has_errors, note, warning
+from reconciler.findings import Finding, has_errors, in_quotes, note, warning
 from reconciler.model import Organization, Secret, SecretRef
 from reconciler.planning.plan import DeclaredElsewhere, FileState
 from reconciler.source.document import Document
@@ -44,7 +44,6 @@ from reconciler.source.history import (
     removal,
 )
 from reconciler.source.load import key_references
-from reconciler.source.text import in_quotes
 from reconciler.source.yaml import parse
 
 _MAX_NAMES: Final = 300

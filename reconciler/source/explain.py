@@ -19,14 +19,13 @@ from typing import Any, Final, NamedTuple
 
 from jsonschema import Draft7Validator, ValidationError, validators
 
-from reconciler.findings import Finding, Place, error
+from reconciler.findings import Finding, Place, did_you_mean, error, near, quoted
 from reconciler.kinds import EVENT_TYPES, EVENTS, FIELDS, KINDS
 from reconciler.model import DataPath
 from reconciler.source.document import INHERITED, Document, listed, mapping
 from reconciler.source.position import is_known
 from reconciler.source.schema import COMPLETE, Part, definition_schema, schema
 from reconciler.source.schemes import REFERENCE, SCHEMES
-from reconciler.source.text import did_you_mean, near, quoted
 
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 

@@ -16,13 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.findings import Finding, Place, error, has_errors, note, related
+from reconciler.findings import Finding, Place, error, has_errors, in_quotes, note, related
 from reconciler.model import DataPath
 from reconciler.source import merge, overlay
 from reconciler.source.document import Document
 from reconciler.source.files import IDENTITY, NotReadableError, ReadParent, file_name
 from reconciler.source.merge import Layer, Layers, writers
-from reconciler.source.text import in_quotes
 from reconciler.source.yaml import parse
 
 _MAX_HEIGHT: Final = 10

@@ -23,8 +23,7 @@ from itertools import islice, takewhile
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final, NamedTuple
 
-from reconciler.findings import Finding, error
-from reconciler.source.text import near
+from reconciler.findings import Finding, error, near
 
 DEFAULT_FILES: Final = ("webhooks.yaml", "webhooks.yml", "webhooks")
 """The paths that are read without `-f`: the first that exists; the last one is a folder."""

@@ -15,7 +15,20 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Finding, Place, Severity, error, note, related, warning
+from reconciler.findings import (
+    LOOKS_SECRET,
+    Finding,
+    Place,
+    Severity,
+    did_you_mean,
+    error,
+    in_quotes,
+    masked,
+    note,
+    quoted,
+    related,
+    warning,
+)
 from reconciler.kinds import EVENT_TYPES, EVENTS, FIELDS, GLOBS, KINDS, Field, expand
 from reconciler.model import SecretRef, is_international, origin_of
 from reconciler.planning import names
@@ -24,7 +37,6 @@ from reconciler.source import secrets
 from reconciler.source.document import holds, listed, mapping, usable_defaults, value_at
 from reconciler.source.files import IDENTITY
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
-from reconciler.source.text import LOOKS_SECRET, did_you_mean, in_quotes, masked, quoted
 
 
 class Rules(NamedTuple):

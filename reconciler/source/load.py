@@ -29,10 +29,11 @@ from reconciler.model import (
 from reconciler.source.document import Document, holds, value_at
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
+from reconciler.source.nodes import locate
 from reconciler.source.schema import Part, parts
 from reconciler.source.schemes import reference_in
 from reconciler.source.secrets import url_credential, wrap
-from reconciler.source.yaml import locate, parse
+from reconciler.source.yaml import parse
 
 
 class Loaded(NamedTuple):

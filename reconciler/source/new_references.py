@@ -16,7 +16,7 @@ from itertools import chain, count
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from reconciler.findings import plural
+from reconciler.findings import in_quotes, plural
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.readback import (
@@ -27,7 +27,6 @@ from reconciler.planning.readback import (
     plausible,
 )
 from reconciler.source.secrets import public_url
-from reconciler.source.text import in_quotes
 
 SLACK_TOKEN: Final = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
 """The reference for the token of Slack webhooks, unless the user chooses another."""

@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, pairwise
 from typing import Any, Final
 
-from reconciler.findings import Finding, Place, error, note, related, warning
+from reconciler.findings import (
+    Finding,
+    Place,
+    did_you_mean,
+    error,
+    in_quotes,
+    near,
+    note,
+    related,
+    warning,
+)
 from reconciler.model import DataPath
 from reconciler.planning.names import Globs
 from reconciler.source.document import (
@@ -33,8 +43,7 @@ from reconciler.source.merge import (
     texts,
     writers,
 )
-from reconciler.source.text import did_you_mean, in_quotes, near
-from reconciler.source.yaml import is_null
+from reconciler.source.nodes import is_null
 
 # They identify an entry, or are marks of the file itself: below, there is nothing to remove.
 _KEPT: Final = frozenset({"add", "exclude", "extends", "name", "state", "unprotect", "webhooks"})

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from reconciler.errors import RunConfigurationError, StalePlanError
-from reconciler.findings import Finding, Place, Position, error, sort_key
+from reconciler.findings import Finding, Place, Position, did_you_mean, error, sort_key
 from reconciler.model import Absent, DataPath, Desired, Organization, Webhook
 from reconciler.source.document import holds
 from reconciler.source.files import NotReadableError, limited
@@ -27,7 +27,6 @@ from reconciler.source.schema import (
     read_json,
     user_schema_validator,
 )
-from reconciler.source.text import did_you_mean
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 _SIMPLIFY: Final = "simplify it, or split it into several policies"

@@ -18,13 +18,22 @@ from typing import Final, NamedTuple, TypeAlias
 
 import yaml
 
-from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Related
+from reconciler.findings import (
+    LOOKS_SECRET,
+    MASK,
+    MAX_EXCERPT_PREFIX,
+    Finding,
+    Place,
+    Position,
+    Related,
+    is_word,
+    near,
+)
 from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.source.document import Document
+from reconciler.source.nodes import Node, locate, nodes
 from reconciler.source.schema import schema
 from reconciler.source.syntax import PARSER, ambiguity
-from reconciler.source.text import LOOKS_SECRET, MASK, is_word, near
-from reconciler.source.yaml import Node, locate, nodes
 
 
 def positions(documents: Mapping[str, Document], places: Iterable[Place]) -> dict[Place, Position]:

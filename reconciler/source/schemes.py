@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from reconciler.errors import UsageError
-from reconciler.findings import Finding, error
+from reconciler.findings import Finding, error, masked
 from reconciler.kinds import slack
 from reconciler.model import SecretRef
 from reconciler.source.files import (
@@ -34,7 +34,6 @@ from reconciler.source.files import (
     read_regular,
 )
 from reconciler.source.history import Commit
-from reconciler.source.text import masked
 
 NOT_ALLOWED: Final = "is not in the list of allowed secrets"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from reconciler.findings import Finding, Place, error, has_errors, note, warning
+from reconciler.findings import Finding, Place, error, has_errors, masked, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.model import Secret, SecretRef, Value, Webhook, declared_secret, origin_of
 from reconciler.source.history import Commit
@@ -30,7 +30,6 @@ from reconciler.source.schemes import (
     target_refusal,
     unresolved,
 )
-from reconciler.source.text import masked
 
 PLACEHOLDER: Final = re.compile(
     r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"

@@ -21,7 +21,7 @@ import yaml
 
 from reconciler.findings import without_commands
 from reconciler.model import DataPath
-from reconciler.source.yaml import Node, nodes
+from reconciler.source.nodes import Node, nodes
 
 _Comment: TypeAlias = Callable[[DataPath], str]
 """Returns the comment for the value at a path, or an empty text."""

@@ -14,7 +14,17 @@ from reconciler.errors import (
     RunConfigurationError,
     UnresolvedSecretsError,
 )
-from reconciler.findings import Finding, Place, Severity, distinct, error, has_errors, warning
+from reconciler.findings import (
+    Finding,
+    Place,
+    Severity,
+    distinct,
+    error,
+    has_errors,
+    in_quotes,
+    masked,
+    warning,
+)
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
@@ -24,7 +34,6 @@ from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.schemes import allow_patterns, how_to_set, is_variable, pattern
 from reconciler.source.secrets import fetch_key
-from reconciler.source.text import in_quotes, masked
 
 _UNRESOLVED: Final = "unresolved-secret"
 _WRONG_VALUE: Final = frozenset(("malformed-secret", "unreplaced-placeholder"))

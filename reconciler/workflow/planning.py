@@ -11,7 +11,7 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, Place, Position, has_errors, note, sort_key
+from reconciler.findings import Finding, Place, Position, has_errors, in_quotes, note, sort_key
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Absent,
@@ -39,7 +39,6 @@ from reconciler.source.files import default_path
 from reconciler.source.history import tracked
 from reconciler.source.load import Loaded
 from reconciler.source.schemes import is_file, paths
-from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, Inputs, judge
 from reconciler.workflow.revisions import unsent
 

@@ -23,7 +23,7 @@ from reconciler.errors import (
     RunConfigurationError,
     UsageError,
 )
-from reconciler.findings import sort_key
+from reconciler.findings import in_quotes, masked, sort_key
 from reconciler.model import Live, Organization, Secret
 from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, refuse_unmatched
@@ -33,7 +33,6 @@ from reconciler.planning.resend import requestable
 from reconciler.planning.review import Review
 from reconciler.planning.run import OrganizationResult
 from reconciler.settings import LOCAL_SERVER
-from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, gather
 from reconciler.workflow.planning import plan_of_live, read_live, with_owner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.source.text import masked
+from reconciler.findings import masked
 
 
 def test_quoted_user_text_is_limited() -> None:

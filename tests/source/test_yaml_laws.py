@@ -11,8 +11,9 @@ import pytest
 import yaml
 from hypothesis import example, given, settings, strategies as st
 
+from reconciler.source.nodes import locate
 from reconciler.source.position import add_positions
-from reconciler.source.yaml import locate, parse
+from reconciler.source.yaml import parse
 from tests.goldens import cases
 
 PURE = yaml.SafeLoader

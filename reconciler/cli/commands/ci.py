@@ -26,10 +26,10 @@ from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
+from reconciler.findings import in_quotes, masked
 from reconciler.model import Secret
 from reconciler.render import RENDERERS
 from reconciler.source.schemes import SCHEMES, Machine
-from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.inputs import OrganizationFiles
 
 _COMMANDS: Final = {task.__name__: task for task in (validate, plan, apply, drift, matrix)}

@@ -9,10 +9,9 @@ from reconciler import workflow
 from reconciler.cli.options import command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
-from reconciler.findings import Finding, has_errors, plural
+from reconciler.findings import Finding, has_errors, masked, plural
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
-from reconciler.source.text import masked
 from reconciler.workflow.inputs import organizations, parse
 
 
