@@ -24,18 +24,6 @@ _PATH: Final = click.Path(readable=False)
 _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
 """The order of help headings; headings specific to a command come after Files."""
 
-_KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
-_DRY_RUN: Final = "`webhooks plan` shows what apply would do"
-_OFFLINE: Final = "leave it out: this command does not connect"
-_VARIABLES: Final = "set an environment variable and refer to it in the file: `{env: NAME}`"
-ADVICE: Final = {
-    **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), _KEY),
-    **dict.fromkeys(("--dry-run", "--dryrun", "--check"), _DRY_RUN),
-    **dict.fromkeys(("--var", "--var-file"), _VARIABLES),
-    "--out": "`webhooks plan --out FILE` saves a plan, and `webhooks apply FILE` applies it",
-}
-"""Options that no option of the command replaces, each with what to do."""
-
 OTHER_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("--auto-approve", "--approve", "--force"), ("--yes",)),
     **dict.fromkeys(("--json", "--output-format"), ("--format json",)),
@@ -375,7 +363,6 @@ CONNECTION_OPTIONS: Final = (
              help="Maximum number of concurrent requests. [default: 10]"),
 )  # fmt: skip
 """The options of commands that connect."""
-ADVICE.update((option.opts[-1], _OFFLINE) for option in CONNECTION_OPTIONS)
 
 SUGGESTED_OPTIONS: Final = (FILE_OPTION, *CONNECTION_OPTIONS)
 """The options that suggested commands have, too."""
@@ -398,3 +385,16 @@ _COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *_OUTPUT_OPTIONS)
 _PATHS: Final = click.Argument(
     ["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, type=_PATH, callback=_record
 )
+
+_KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
+_DRY_RUN: Final = "`webhooks plan` shows what apply would do"
+_OFFLINE: Final = "leave it out: this command does not connect"
+_VARIABLES: Final = "set an environment variable and refer to it in the file: `{env: NAME}`"
+ADVICE: Final = {
+    **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), _KEY),
+    **dict.fromkeys(("--dry-run", "--dryrun", "--check"), _DRY_RUN),
+    **dict.fromkeys(("--var", "--var-file"), _VARIABLES),
+    "--out": "`webhooks plan --out FILE` saves a plan, and `webhooks apply FILE` applies it",
+    **{option.opts[-1]: _OFFLINE for option in CONNECTION_OPTIONS},
+}
+"""Options that no option of the command replaces, each with what to do."""

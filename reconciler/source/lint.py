@@ -115,6 +115,19 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
     yield from _renames([entry for entries in by_name.values() for entry in entries])
 
 
+def overlay_only(key: str, place: Place) -> Finding:
+    """Return the error about a key that only files with `extends` can have."""
+    return error(
+        "overlay-only",
+        f"only a file with `extends` can have `{key}`",
+        "remove it, or add `extends`",
+        place,
+    )
+
+
+# Names
+
+
 def _entry(place: Place, webhook: dict[str, Any]) -> _Entry:
     pin = webhook.get("id")
     previously = enumerate(listed(webhook.get("previously")))
@@ -139,21 +152,6 @@ def _scope(data: Mapping[str, Any]) -> names.Globs:
     return names.Globs(
         glob for glob in globs if isinstance(glob, str) and len(glob) <= names.MAX_GLOB
     )
-
-
-def overlay_only(key: str, place: Place) -> Finding:
-    """Return the error about a key that only files with `extends` can have."""
-    return error(
-        "overlay-only",
-        f"only a file with `extends` can have `{key}`",
-        "remove it, or add `extends`",
-        place,
-    )
-
-
-def _code_points(characters: Iterable[str]) -> str:
-    """Return the code points of at most five characters, in order."""
-    return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
 
 
 def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
@@ -229,6 +227,14 @@ def _character_findings(name: str, place: Place) -> Iterator[Finding]:
 def _having(name: str, categories: Collection[str], characters: Collection[str]) -> set[str]:
     """Return the characters of a name that have one of `categories`, or are among `characters`."""
     return {char for char in name if char in characters or unicodedata.category(char) in categories}
+
+
+def _code_points(characters: Iterable[str]) -> str:
+    """Return the code points of at most five characters, in order."""
+    return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
+
+
+# Events and configurations
 
 
 def _settings(holder: Place, data: dict[str, Any], kind: object, rules: Rules) -> Iterator[Finding]:
@@ -390,6 +396,9 @@ def _slack_token(holder: str) -> Finding:
     )
 
 
+# Settings of several files
+
+
 def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Yield an error for each file that names no organization, if another file names one."""
     named = [file for file, data in files.items() if not data.keys().isdisjoint(IDENTITY)]
@@ -460,6 +469,9 @@ def _different(
         first, known = written[0]
         if value != known:
             yield error(rule, message, hint, place, related("the other value", first))
+
+
+# Declarations of several files
 
 
 def _twice(
@@ -547,19 +559,23 @@ def _renames(entries: Sequence[_Entry]) -> Iterator[Finding]:
                 )
             # The rename and the other entry would claim the same live webhook.
             if old in holders:
-                later = f"use two applies: first rename, then declare {was} again"
-                # Without its entry in the first apply, its webhook would be deleted.
-                if holders[old].previously:
-                    later = (
-                        f"first apply with {was} under its live name, then rename it; to exchange "
-                        "names, use three applies: rename one of them to a temporary name, then "
-                        "the other one, and last the first one"
-                    )
                 yield error(
                     "previously-declared",
                     f"{was} is a previous name of {now}, but is also declared",
                     f"if the rename to {now} is done, remove {was} from `previously`; if not, "
-                    f"{later}",
+                    f"{_how_to_rename(was, holders[old])}",
                     place,
                     related("declared here", holders[old].place.at("name")),
                 )
+
+
+def _how_to_rename(was: str, holder: _Entry) -> str:
+    """Return how to rename a webhook whose old name another entry has."""
+    # Without its entry in the first apply, its webhook would be deleted.
+    if holder.previously:
+        return (
+            f"first apply with {was} under its live name, then rename it; to exchange names, use "
+            "three applies: rename one of them to a temporary name, then the other one, and last "
+            "the first one"
+        )
+    return f"use two applies: first rename, then declare {was} again"
