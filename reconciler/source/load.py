@@ -169,38 +169,46 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
         for part in accepted[document.file]:
             if part.item is None:  # the root
                 continue
-            position = positions[part.item]
-            entry: dict[str, Any] = {
-                "name": part.data["name"],
-                "id": part.data.get("id"),
-                "position": Position(file=position.file, line=position.line),
-                "index": part.item,
-                "file": document.file,
-            }
-            if part.data.get("state") == "absent":
-                absent.append(Absent(**entry))
+            entry = _declaration(document.file, part, positions[part.item], literals)
+            if isinstance(entry, Absent):
+                absent.append(entry)
             else:
-                webhooks.append(_webhook(entry, part.data, literals))
+                webhooks.append(entry)
     return Desired(
         webhooks=tuple(webhooks),
         absent=tuple(absent),
-        policy=Policy(
-            scopes=tuple(
-                FileScope(
-                    file=document.file,
-                    globs=tuple(document.data.get("scope", ("*",))),
-                    prune=document.data.get("prune", True),
-                )
-                for document in documents
-            ),
-            ignore=_patterns(documents, "ignore"),
-            protect=_patterns(documents, "protect"),
-            max_deletes=_setting(documents, "limits", "max_deletes"),
-        ),
+        policy=_policy(documents),
         organization=_setting(documents, "organization"),
         literals=literals,
         environment=_setting(documents, "github", "environment"),
     )
+
+
+def _policy(documents: Collection[Document]) -> Policy:
+    scopes = [
+        FileScope(
+            file=document.file,
+            globs=tuple(document.data.get("scope", ("*",))),
+            prune=document.data.get("prune", True),
+        )
+        for document in documents
+    ]
+    return Policy(
+        scopes=tuple(scopes),
+        ignore=_patterns(documents, "ignore"),
+        protect=_patterns(documents, "protect"),
+        max_deletes=_setting(documents, "limits", "max_deletes"),
+    )
+
+
+def _patterns(documents: Iterable[Document], key: str) -> tuple[Pattern, ...]:
+    """Return each glob once, with its first position."""
+    patterns: dict[str, Pattern] = {}
+    for document in documents:
+        globs, positions = document.data.get(key, ()), document.positions(key)
+        for glob, position in zip(globs, positions, strict=True):
+            patterns.setdefault(glob, Pattern(glob=glob, position=position, file=document.file))
+    return tuple(patterns.values())
 
 
 def _setting(documents: Iterable[Document], *path: str) -> Any:
@@ -212,24 +220,33 @@ def _setting(documents: Iterable[Document], *path: str) -> Any:
     return None
 
 
-def _webhook(
-    entry: dict[str, Any], data: Mapping[str, Any], literals: dict[SecretRef, Secret]
-) -> Webhook:
-    """Return a declared webhook; the values of its literal secrets are added to `literals`."""
+def _declaration(
+    file: str, part: Part, position: Position, literals: dict[SecretRef, Secret]
+) -> Webhook | Absent:
+    """Return a declaration; the values of its literal secrets are added to `literals`."""
+    data, index = part.data, part.item
+    assert index is not None
+    name, id_ = data["name"], data.get("id")
+    line = Position(file=position.file, line=position.line)
+    if data.get("state") == "absent":
+        return Absent(name=name, id=id_, position=line, index=index, file=file)
     fields = FIELDS[data["type"]]
-    key, file = entry["id"] or entry["name"], entry["file"]
     configuration: dict[str, Value] = {}
-    for name, value in data["configuration"].items():
-        if fields[name].secret:
-            value = _secret(fields[name], value, key, file, literals)
-        configuration[name] = value
+    for key, value in data["configuration"].items():
+        if fields[key].secret:
+            value = _secret(fields[key], value, id_ or name, file, literals)
+        configuration[key] = value
     return Webhook(
-        **entry,
+        name=name,
+        id=id_,
         type=data["type"],
         event_types=_events(tuple(data["event_types"])),
         configuration=configuration,
         previously=tuple(data.get("previously", ())),
         adopt=data.get("adopt", False),
+        position=line,
+        index=index,
+        file=file,
     )
 
 
@@ -251,16 +268,6 @@ def _secret(
     reference = SecretRef(scheme=LITERAL, name=f"{key}/{field.name}")
     literals[reference] = wrap(value)
     return reference
-
-
-def _patterns(documents: Iterable[Document], key: str) -> tuple[Pattern, ...]:
-    """Return each glob once, with its first position."""
-    patterns: dict[str, Pattern] = {}
-    for document in documents:
-        globs, positions = document.data.get(key, ()), document.positions(key)
-        for glob, position in zip(globs, positions, strict=True):
-            patterns.setdefault(glob, Pattern(glob=glob, position=position, file=document.file))
-    return tuple(patterns.values())
 
 
 # The configuration as data

@@ -77,19 +77,12 @@ def save_run(
     for files in loaded:
         assert files.desired is not None
         _refuse_literals(files.desired)
-    # Allowed deletes are not saved: the plan is blocked until they are allowed again.
-    blocked = iter(guard_all(run.plans))
-    judged = []
-    for result in run.organizations:
-        if result.value is not None:
-            result = result._replace(value=result.value._replace(blocked=next(blocked)))
-        judged.append(result)
     extra = [
         {"policies": dict(files.policies), "configuration": list(_configuration(files))}
         for files in loaded
     ]
     tree = {
-        **run_tree(RunPlan(tuple(judged)), extra),
+        **run_tree(_guarded(run), extra),
         "options": {
             "only": list(options.only),
             "prune": options.prune,
@@ -99,6 +92,17 @@ def save_run(
         "text": text,
     }
     return write_json({**tree, "checksum": checksum(tree)}).encode("ascii")
+
+
+def _guarded(run: RunPlan) -> RunPlan:
+    """Return a run without allowed deletes: its plans are blocked until they are allowed again."""
+    blocked = iter(guard_all(run.plans))
+    results = []
+    for result in run.organizations:
+        if result.value is not None:
+            result = result._replace(value=result.value._replace(blocked=next(blocked)))
+        results.append(result)
+    return RunPlan(tuple(results))
 
 
 def load_plan(name: str, directory: Path) -> SavedPlan:
