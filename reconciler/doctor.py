@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.api.client import Client
 from reconciler.api.connections import CA_VARIABLES
@@ -39,14 +39,23 @@ _WEBHOOK: Final = frozenset(
 )
 """The fields of a webhook that this version knows."""
 
+
+class _Destination(NamedTuple):
+    """Where a probe's webhook delivers to: its type, and the field with this value."""
+
+    type: str
+    field: str
+    value: str | Secret
+
+
 _NAME: Final = "doctor probe (safe to delete)"
 _RENAMED: Final = f"{_NAME} renamed"
 _SLACK_NAME: Final = "doctor probe for Slack (safe to delete)"
 # `.example` is reserved (RFC 2606): no name in it resolves.
-_GENERIC_PROBE: Final = (generic.KIND.type, "url", Secret("https://webhooks-probe.example/"))
-_SLACK_PROBE: Final = (slack.KIND.type, "channel", "#webhooks-doctor-probe")
-_PROBES: Final = {_NAME: _GENERIC_PROBE, _RENAMED: _GENERIC_PROBE, _SLACK_NAME: _SLACK_PROBE}
-"""Type, field and value of the destination of each probe's webhook, by name."""
+_NOWHERE: Final = _Destination(generic.KIND.type, "url", Secret("https://webhooks-probe.example/"))
+_NO_CHANNEL: Final = _Destination(slack.KIND.type, "channel", "#webhooks-doctor-probe")
+_PROBES: Final = {_NAME: _NOWHERE, _RENAMED: _NOWHERE, _SLACK_NAME: _NO_CHANNEL}
+"""The destination of each probe's webhook, by name."""
 _EVENTS: Final = frozenset({"template_deleted"})
 _Sent: TypeAlias = Mapping[str, str | bool | Secret]
 _SETTLED: Final = 2.0
@@ -295,17 +304,16 @@ def _is_ours(webhook: LiveWebhook) -> bool:
     if webhook.name not in _PROBES:
         return False
     # A user's webhook may have the name of the probe, so its destination decides, if it is shown.
-    kind, field, destination = _PROBES[webhook.name]
-    is_same = hides_destination(webhook) or webhook.value(field) == destination
-    return webhook.type == kind and is_same
+    expected = _PROBES[webhook.name]
+    is_same = hides_destination(webhook) or webhook.value(expected.field) == expected.value
+    return webhook.type == expected.type and is_same
 
 
 def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     yield from _clean_up(api)
-    kind, _, url = _GENERIC_PROBE
     password = Secret(secrets.token_urlsafe(24))
-    sent: _Sent = {"url": url, "username": "probe", "password": password}
-    draft = Draft(name=_NAME, type=kind, event_types=_EVENTS, configuration=sent)
+    sent: _Sent = {"url": _NOWHERE.value, "username": "probe", "password": password}
+    draft = Draft(name=_NAME, type=_NOWHERE.type, event_types=_EVENTS, configuration=sent)
     id_ = api.create(draft, organization.id).id
     yield ok("create", "accepted")
     yield _expect("listing", "shows a new webhook immediately", _is_listed(api, id_))
@@ -319,7 +327,7 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     same = _read(api, id_) == replace(created, name=_RENAMED)
     yield _expect("update", "changes the name and keeps everything else", same)
     # Without username and password: if they stay, the server merges.
-    smaller = renamed._replace(configuration={"url": url})
+    smaller = renamed._replace(configuration={"url": _NOWHERE.value})
     api.update(id_, smaller, frozenset({"configuration"}))
     yield _replaced(_read(api, id_).configuration)
 
@@ -334,11 +342,10 @@ def _is_listed(api: Client, id: str) -> bool:
 
 def _slack_trial(api: Client, organization: Organization) -> Iterator[Check]:
     """Create and delete a webhook with a token that no app has: no message can be posted."""
-    kind, _, channel = _SLACK_PROBE
     digits = "".join(secrets.choice("0123456789") for _ in range(12))
     token = Secret(f"xoxb-{digits}-webhooks-doctor-probe")
-    sent: _Sent = {"token": token, "channel": channel, "username": "probe"}
-    draft = Draft(name=_SLACK_NAME, type=kind, event_types=_EVENTS, configuration=sent)
+    sent: _Sent = {"token": token, "channel": _NO_CHANNEL.value, "username": "probe"}
+    draft = Draft(name=_SLACK_NAME, type=_NO_CHANNEL.type, event_types=_EVENTS, configuration=sent)
     id_ = api.create(draft, organization.id).id
     shown = _read(api, id_).configuration
     # At once, not after the checks: no user should see a webhook with a false token.

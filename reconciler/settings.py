@@ -116,30 +116,33 @@ def resolve(
     CredentialError, the latter also for a key that does not belong to the server.
     """
     sources = _Sources(arguments, environ)
-    profile, key = Setting(value="", source=""), None
-    server, key_hint = Setting(value=LOCAL_SERVER, source="--local"), ""
-    if not local:
-        profile = sources.find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
-        # An option is about this run, so it is stronger than a file.
-        if file_profile is not None and profile.source != "--profile":
-            profile = file_profile
-        values = _inherited(profile, _read_profiles(environ, platform))
-        sources = sources._replace(profile=values)
-        key_text = sources.find("api_key", "CLOUDTRUTH_API_KEY", "")
-        key = _key(key_text, arguments.get("api_key_file"), environ, directory)
-        url = sources.find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER)
-        server = _server_url(url)
-        has_own_server = profile is file_profile and server.source.startswith(_PROFILE)
-        key_hint = _key_hint(environ, has_own_server=has_own_server)
-        if has_own_server:
-            _require_own_key(key, server, profile, values.get("api_key"))
+    if local:
+        server = Setting(value=LOCAL_SERVER, source="--local")
+        return Settings(server, Setting(value="", source=""), None, *_limits(sources), key_hint="")
+    profile = sources.find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
+    # An option is about this run, so it is stronger than a file.
+    if file_profile is not None and profile.source != "--profile":
+        profile = file_profile
+    values = _inherited(profile, _read_profiles(environ, platform))
+    sources = sources._replace(profile=values)
+    key_text = sources.find("api_key", "CLOUDTRUTH_API_KEY", "")
+    key = _key(key_text, arguments.get("api_key_file"), environ, directory)
+    url = sources.find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER)
+    server = _server_url(url)
+    has_own_server = profile is file_profile and server.source.startswith(_PROFILE)
+    if has_own_server:
+        _require_own_key(key, server, profile, values.get("api_key"))
+    key_hint = _key_hint(environ, has_own_server=has_own_server)
+    return Settings(server, profile, key, *_limits(sources), key_hint)
+
+
+def _limits(sources: _Sources) -> tuple[Setting[float], Setting[float]]:
+    """Return the time limits of one request and of the run."""
     seconds = str(origin.DEFAULT_TIMEOUT)
-    timeout = _seconds(
-        sources.find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout")
-    )
+    timeout = sources.find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout")
     # Without a variable: how long a run may take depends on the run.
-    deadline = _seconds(sources.find("deadline", "", str(origin.DEFAULT_DEADLINE)))
-    return Settings(server, profile, key, timeout, deadline, key_hint)
+    deadline = sources.find("deadline", "", str(origin.DEFAULT_DEADLINE))
+    return _seconds(timeout), _seconds(deadline)
 
 
 def profile_key(name: str, environ: Mapping[str, str], platform: str) -> Secret | None:
