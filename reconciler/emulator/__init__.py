@@ -65,16 +65,14 @@ class Emulator:
     def respond(self, exchange: Exchange) -> Response:
         """Find the route, process the request, and return the response."""
         method, path = exchange.request.method, exchange.request.path
-        parts = path.split("/")
-        # Ids are every second part after the name of a collection; `current` is none.
-        ids = ("*" if part and index in (4, 6, 8) else part for index, part in enumerate(parts))
-        route = _ROUTES.get(path) or _ROUTES.get("/".join(ids))
+        # As it is first: `current` is no id.
+        route = _ROUTES.get(path) or _ROUTES.get(_without_ids(path))
         if route is None:
             return bytes_response(404, _NOT_FOUND, "text/html; charset=utf-8")
         view, methods = route
         methods = methods or ("GET", *exchange.behavior.methods)
         # Every path with a route ends with a slash, so the last part is empty.
-        exchange.id = unquote(parts[-2])
+        exchange.id = unquote(path.split("/")[-2])
         # As in the framework: authentication comes before the check of the method.
         try:
             if view is not _schema:
@@ -86,6 +84,15 @@ class Emulator:
             response = error.response
         # The framework sends this header with every response.
         return response.with_headers(("allow", ", ".join(methods)))
+
+
+def _without_ids(path: str) -> str:
+    """Return a path with `*` in place of ids, which follow the names of collections."""
+    parts = path.split("/")
+    for index in (4, 6, 8):  # as in `/api/v1/projects/ID/parameters/ID/values/ID/`
+        if index < len(parts) and parts[index]:
+            parts[index] = "*"
+    return "/".join(parts)
 
 
 def _user(exchange: Exchange) -> User:
