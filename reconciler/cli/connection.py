@@ -143,6 +143,9 @@ def _connecting(
         yield connect
 
 
+# The organizations of a run
+
+
 def only_target(targets: Sequence[workflow.Target], what: str) -> workflow.Target:
     """Return the only organization of a run. Raises UsageError for several."""
     if len(targets) > 1:
@@ -185,6 +188,9 @@ def show_problems(session: Session, results: Sequence[OrganizationResult[Any]]) 
     for problem in problems(results):
         session.console.error(problem)
     return failed[0].exit_code
+
+
+# Progress
 
 
 class Progress(Watcher):

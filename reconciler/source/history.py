@@ -87,23 +87,27 @@ class Commit(NamedTuple):
                 raise NoBaseError("standard input (-f -) has no history")
             if files.is_glob(path, self.directory):
                 raise NoBaseError("globs have no history; pass a directory or files")
-        read_files: dict[str, files.SourceFile] = {}
         roots = [
             files.display_name(self.directory / path, directory=self.directory)
             for path in paths or files.DEFAULT_FILES
         ]
+        read_files: dict[str, files.SourceFile] = {}
         try:
             entries = self._list("-r", self.id, "--", *roots)
             for path in paths or (_default_path(entries),):
-                matches = files.file_matcher(path, self.directory)
-                included = [entry for entry in _regular(entries) if matches(entry.name)]
-                for entry in sorted(included, key=lambda entry: entry.name):
+                for entry in self._included(path, entries):
                     read_files.setdefault(entry.name, self._source_file(entry))
-                if not included:
-                    self._check_path(path)
         except files.NotReadableError:
             raise NoBaseError("git cannot read its files") from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
+
+    def _included(self, path: str, entries: Iterable[_Entry]) -> list[_Entry]:
+        """Return the regular files that a path includes, sorted."""
+        matches = files.file_matcher(path, self.directory)
+        included = [entry for entry in _regular(entries) if matches(entry.name)]
+        if not included:
+            self._check_path(path)
+        return sorted(included, key=lambda entry: entry.name)
 
     def _check_path(self, path: str) -> None:
         """Raise NoBaseError if a path without files leads through a submodule."""

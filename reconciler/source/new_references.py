@@ -230,15 +230,15 @@ class References:
     def _known_tokens(self, groups: Sequence[Sequence[LiveWebhook]]) -> dict[int, SecretRef]:
         """Return the references of groups, by index, that the user has chosen or that are usual."""
         known: dict[int, SecretRef] = {}
-        exported: Counter[int] = Counter()
+        exported: dict[int, int] = {}
         for index, group in enumerate(groups):
             named = self._named(group[0])
             if named is not None:
                 known[index] = named
             elif self._may_share(group):
                 exported[index] = sum(webhook.id in self._exported for webhook in group)
-        for index, _ in exported.most_common(1):
-            known[index] = self.token
+        if exported:
+            known[max(exported, key=exported.__getitem__)] = self.token
         return known
 
     def _named(self, webhook: LiveWebhook) -> SecretRef | None:

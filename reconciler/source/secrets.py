@@ -63,20 +63,17 @@ _CAPABILITY_HOSTS: Final = (
     ".api.telegram.org", ".webhook.site", ".events.pagerduty.com", ".hooks.mattermost.com",
 )  # fmt: skip
 
-
 _RANDOM: Final = 10  # characters
 _PLAIN_WORD: Final = re.compile(
     r"(?=.{1,28}$)(?:(?:[A-Z]?[a-z]+){1,4}|[A-Z]+)[0-9]{0,4}|[0-9]{1,12}"
 )
 """A word of a path, in any case and with or without a number, or a number."""
 
-
 _USABLE_URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
 _COMPARABLE: Final = r"(?s).{8,}"
 _SLACK_URL: Final = r"(?is)https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?"
 """A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
 _HOLDS_TOKEN: Final = f"(?s).*(?:{slack.TOKEN.pattern}).*"
-
 
 _BLANK: Final = re.compile(r"\s*")
 _CONTROL: Final = re.compile(r".*[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff].*", re.DOTALL)

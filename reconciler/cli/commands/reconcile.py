@@ -204,29 +204,14 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
     """Yield a line for each operation, and the state of the organization."""
     match organization.value:
         case Report() as report:
-            for outcome in report.outcomes:
-                text = f"{one_line(outcome.operation)}: {OUTCOMES[type(outcome)]}"
-                if not isinstance(outcome, Applied):
-                    text += f": {prose(outcome.message)}"
-                yield text
-            # After an update of its source, a variable still has the value before the rotation.
-            applied = [part.operation for part in report.outcomes if isinstance(part, Applied)]
-            for reference in filter(is_variable, resent_references(applied)):
-                text = (
-                    "sent with its value at the start of this process; if you set it later, restart"
-                )
-                yield f"{reference}: {text} and increment `version`"
-            yield from map(one_line, report.plan.unapplied)
-            yield from _not_equal(report.plan)
-            state = state_of(organization)
-            text = str(state)
+            yield from _report_lines(report)
+            state = str(state_of(organization))
             if report.problem:
-                text += f": {prose(report.problem)}"
-            yield text
+                state += f": {prose(report.problem)}"
+            yield state
         case Plan() as plan:
             yield from (f"would {one_line(operation)}" for operation in plan.operations)
-            yield from map(one_line, plan.unapplied)
-            yield from _not_equal(plan)
+            yield from _unwritten_lines(plan)
             if plan.blocked:
                 yield "blocked by a guard"
             yield summary(plan)
@@ -234,8 +219,23 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
             yield f"failed: {prose(str(organization.problem or 'not started'))}"
 
 
-def _not_equal(plan: Plan) -> Iterator[str]:
-    """Yield a line for each secret that may have to be sent, which no round does by itself."""
+def _report_lines(report: Report) -> Iterator[str]:
+    for outcome in report.outcomes:
+        text = f"{one_line(outcome.operation)}: {OUTCOMES[type(outcome)]}"
+        if not isinstance(outcome, Applied):
+            text += f": {prose(outcome.message)}"
+        yield text
+    # After an update of its source, a variable still has the value before the rotation.
+    applied = [outcome.operation for outcome in report.outcomes if isinstance(outcome, Applied)]
+    for reference in filter(is_variable, resent_references(applied)):
+        text = "sent with its value at the start of this process; if you set it later, restart"
+        yield f"{reference}: {text} and increment `version`"
+    yield from _unwritten_lines(report.plan)
+
+
+def _unwritten_lines(plan: Plan) -> Iterator[str]:
+    """Yield a line for each webhook and secret that no round writes by itself."""
+    yield from map(one_line, plan.unapplied)
     for use in plan.not_equal:
         unequal = f"{use.field} of {use.webhook} is not the value of {use.reference}"
         yield f"{prose(unequal)}, but possibly encrypted; to send it, increment `version`"
