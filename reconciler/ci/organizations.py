@@ -210,8 +210,7 @@ def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
     results = [organization.result for organization in planned]
     # Apply has a job for each environment, whose guards see only its deletes.
     for indexes in by_environment(run, planned).values():
-        # The workflows have no options.
-        parts = judged([planned[index] for index in indexes], run.allow_deletes, has_option=False)
+        parts = judged([planned[index] for index in indexes], run.allow_deletes)
         for index, part in zip(indexes, parts, strict=True):
             results[index] = part.result
     return RunPlan(tuple(results))

@@ -14,7 +14,14 @@ from contextlib import AbstractContextManager
 from math import ceil, inf
 from typing import Any, Final, NamedTuple
 
-from reconciler.errors import ApiError, ConfigurationError, ExitCode, ReconcilerError
+from reconciler.errors import (
+    ApiError,
+    BlockedError,
+    ConfigurationError,
+    ExitCode,
+    InternalError,
+    ReconcilerError,
+)
 from reconciler.model import Desired, Live, Organization, SecretValues, Webhook
 from reconciler.planning.plan import Create, Plan, Update
 from reconciler.planning.planner import PlanOptions
@@ -28,7 +35,7 @@ from reconciler.source.secrets import references
 from reconciler.workflow.applying import apply_all
 from reconciler.workflow.inputs import Checked, Gathered, Inputs, Source, load_all
 from reconciler.workflow.revisions import previous_at
-from reconciler.workflow.run import Target, identify, plan_all
+from reconciler.workflow.run import Planned, Target, identify, plan_all
 
 _LONGEST_WAIT: Final = 3600.0
 """The maximum number of seconds after which a failed organization is tried again."""
@@ -64,9 +71,10 @@ class Schedule(NamedTuple):
 class Round(NamedTuple):
     """The result of a round.
 
-    At most one of `run` and `problem` is set. `waiting` are the organizations that were left out
-    because they failed before, with the seconds until the round that tries them again. `notes` are
-    for the log.
+    At most one of `run` and `problem` is set. In `run`, an organization that was planned but not
+    applied, as if a guard blocks it, has its plan. `waiting` are the organizations that were left
+    out because they failed before, with the seconds until the round that tries them again. `notes`
+    are for the log.
     """
 
     commit: str = ""
@@ -190,6 +198,11 @@ class _Reconciler:
         """
         clock, bases, suspensions = self._clock, self._bases, self._suspensions
         secrets: dict[str, SecretValues] = {}
+        plans: list[Plan | None] = []
+
+        def remember(planned: Planned) -> Planned:
+            plans.append(planned.plan)
+            return planned
 
         def withhold(plan: Plan, live: Live, gathered: Gathered) -> Mapping[int, tuple[str, str]]:
             base = bases.get(plan.organization, gathered.checked)
@@ -205,8 +218,11 @@ class _Reconciler:
             values=True,
             keep_going=True,  # the next round is for those that fail
             withhold=withhold,
+            label=remember,
         )
-        for target, organization in zip(targets, report.organizations, strict=True):
+        results: list[OrganizationResult[Any]] = []
+        for target, plan, organization in zip(targets, plans, report.organizations, strict=True):
+            results.append(_with_plan(organization, plan))
             if organization.value is not None:
                 values = secrets[organization.value.plan.organization.id]
                 suspensions.record(organization.value, values, clock.monotonic())
@@ -214,6 +230,7 @@ class _Reconciler:
         # All connections of a run have one handler of signals.
         connections = (target.connection for target in targets)
         signals = [connection.signal() for connection in connections if connection is not None]
+        report = report._replace(organizations=tuple(results))
         return report, next(iter(signals), None)
 
     def _record_failure(self, name: str, problem: ReconcilerError | None) -> None:
@@ -230,6 +247,19 @@ class _Reconciler:
         # With jitter, so that many reconcilers do not return to a server at the same time.
         until = self._clock.monotonic() + self._clock.uniform(longest / 2, longest)
         self._failures[name] = attempts, until
+
+
+def _with_plan(
+    organization: OrganizationResult[Any], plan: Plan | None
+) -> OrganizationResult[Any]:
+    """Return the result of an organization; with its plan if nothing of that was written."""
+    problem = organization.problem
+    # After an internal error, it is not known what was written.
+    if plan is None or problem is None or isinstance(problem, InternalError):
+        return organization
+    # The guards have judged it again, without what is withheld.
+    blocked = problem.findings if isinstance(problem, BlockedError) else plan.blocked
+    return organization._replace(value=plan._replace(blocked=blocked))
 
 
 def _require_organizations(sources: Sequence[Source]) -> None:

@@ -21,6 +21,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from reconciler import __version__
 from reconciler.errors import ExitCode, OutputError
 from reconciler.planning.plan import Plan
+from reconciler.planning.run import OrganizationResult
 from reconciler.ports import Clock
 from reconciler.reconcile.loop import Round
 from reconciler.report import OUTCOMES, SUSPENDED, Applied, Report, Skipped
@@ -81,7 +82,7 @@ class Metrics:
         for organization in result.organizations:
             # Without a value its drift is not known: the series keep what was last seen.
             if organization.value is not None:
-                self._record(organization.name, organization.value)
+                self._record(organization)
 
     def _keep_only(self, names: Sequence[str]) -> None:
         """Begin the series of new organizations, and remove those that no file declares."""
@@ -99,8 +100,8 @@ class Metrics:
         self._series.setdefault(name, set()).add((metric, labels))
         return metric.labels(*labels)
 
-    def _record(self, name: str, value: Plan | Report) -> None:
-        suspended = 0
+    def _record(self, organization: OrganizationResult[Plan | Report]) -> None:
+        name, value, suspended = organization.name, organization.value, 0
         if isinstance(value, Report):
             plan, is_success, left = value.plan, value.exit_code is ExitCode.OK, []
             for outcome in value.outcomes:
@@ -111,8 +112,9 @@ class Metrics:
                 if not isinstance(outcome, Applied):
                     left.append(outcome.operation)
         else:
-            plan, is_success = value, not (value.blocked or value.unapplied)
-            left = list(value.operations)
+            assert value is not None
+            has_failed = value.blocked or value.unapplied or organization.problem is not None
+            plan, is_success, left = value, not has_failed, list(value.operations)
         counts = Counts(operation.action for operation in left)
         counts["unapplied"] = len(plan.unapplied)
         # Zeros, too: a series that only appears with a problem cannot be compared with earlier.

@@ -410,7 +410,11 @@ def _judged(parts: Sequence[_Part], options: _Options) -> list[_Part]:
         if isinstance(part, _Refused)
     )
     findings = guard_all(
-        plans, options.allow_deletes, later_deletes=later_deletes, keep_going=options.keep_going
+        plans,
+        options.allow_deletes,
+        later_deletes=later_deletes,
+        keep_going=options.keep_going,
+        has_option=all(part.planned.target.has_options for part in parts),
     )
     blocked = iter(findings)
     judged: list[_Part] = []

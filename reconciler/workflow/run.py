@@ -76,6 +76,11 @@ class Target(NamedTuple):
         return self.checked.desired.policy.max_deletes
 
     @property
+    def has_options(self) -> bool:
+        """Return whether messages may name options of `webhooks apply`."""
+        return self.checked.inputs.apply_options is not None
+
+    @property
     def key(self) -> Secret | None:
         """Return the API key, None without a connection or a key."""
         return self.connection.key if self.connection is not None else None
@@ -284,17 +289,17 @@ def _with_owners(planned: Sequence[Planned]) -> list[Planned]:
     return result
 
 
-def judged(
-    planned: Sequence[Planned], allow_deletes: int | None, *, has_option: bool = True
-) -> tuple[Planned, ...]:
-    """Return the organizations, with what the guards of the run find in their plans.
-
-    `has_option` is as for `guard_all`.
-    """
+def judged(planned: Sequence[Planned], allow_deletes: int | None) -> tuple[Planned, ...]:
+    """Return the organizations, with what the guards of the run find in their plans."""
     failed = [part.target for part in planned if part.plan is None]
     later_deletes = sum(max_later_deletes(target.max_deletes) for target in failed)
     plans = [part.plan for part in planned if part.plan is not None]
-    findings = guard_all(plans, allow_deletes, later_deletes=later_deletes, has_option=has_option)
+    findings = guard_all(
+        plans,
+        allow_deletes,
+        later_deletes=later_deletes,
+        has_option=all(part.target.has_options for part in planned),
+    )
     blocked = iter(findings)
     result = []
     for part in planned:

@@ -127,6 +127,25 @@ def test_a_declaration_that_is_not_applied_is_no_success(apply: bool) -> None:
         assert samples(port)[name] == before[name]
 
 
+@pytest.mark.parametrize("apply", [False, True])
+def test_what_a_guard_blocks_is_left(apply: bool) -> None:
+    """Its operations are counted, also by a round that applies, and it is no success."""
+    world = World(variant=Variant())
+    world.repository.commit(configuration(slack("alpha", "a")))
+    Process(world, "earlier", every=None).run()
+    process = Process(world, "first", every=60.0, apply=apply)
+    metrics = Metrics(process.clock, 60.0, 600.0)
+    success = "webhooks_last_success_timestamp_seconds Acme"
+    with serve(metrics, "127.0.0.1", 0) as port:
+        metrics.record(process.next_rounds(1)[0])
+        before = samples(port)
+        world.repository.commit(configuration(head="scope: ['*']\n"))
+        metrics.record(process.next_rounds(1)[0])
+        after = samples(port)
+        assert (before["webhooks_drift delete Acme"], after["webhooks_drift delete Acme"]) == (0, 1)
+        assert after[success] == before[success]
+
+
 def test_an_organization_that_is_declared_by_its_id_has_one_name() -> None:
     """Its series are those of its real name, also while it fails or waits."""
     world = World(variant=Variant())

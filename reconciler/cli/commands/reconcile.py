@@ -215,8 +215,8 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
             if plan.blocked:
                 yield "blocked by a guard"
             yield summary(plan)
-        case _:
-            yield f"failed: {prose(str(organization.problem or 'not started'))}"
+    if organization.value is None or organization.problem is not None:
+        yield f"failed: {prose(str(organization.problem or 'not started'))}"
 
 
 def _report_lines(report: Report) -> Iterator[str]:
