@@ -249,9 +249,7 @@ class _Reconciler:
         self._failures[name] = attempts, until
 
 
-def _with_plan(
-    organization: OrganizationResult[Any], plan: Plan | None
-) -> OrganizationResult[Any]:
+def _with_plan(organization: OrganizationResult[Any], plan: Plan | None) -> OrganizationResult[Any]:
     """Return the result of an organization; with its plan if nothing of that was written."""
     problem = organization.problem
     # After an internal error, it is not known what was written.
