@@ -24,7 +24,7 @@ from reconciler.planning.review import check_digest
 from reconciler.planning.run import RunPlan
 from reconciler.render.quote import prose, quote
 from reconciler.source.files import DEFAULT_FILE, default_path
-from reconciler.source.history import Git
+from reconciler.source.history import Git, folder_in
 from reconciler.source.schemes import github_repository
 from reconciler.workflow import Inputs, Target
 from reconciler.workflow.inputs import OrganizationFiles
@@ -185,8 +185,8 @@ class Run:
     def relative(self, names: Iterable[str]) -> tuple[str, ...]:
         """Make paths under the repository root relative to the working directory."""
         # In a subdirectory, too, git and GitHub give paths from the root of the repository.
-        prefix = (self.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
-        return tuple(posixpath.relpath(name, prefix or ".") for name in names)
+        folder = folder_in(self.inputs.git) or "."
+        return tuple(posixpath.relpath(name, folder) for name in names)
 
     def merge_base(self, base: str) -> str | None:
         """Return the commit before the change, None if it is not known."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterable, Iterator
 from difflib import unified_diff
@@ -20,7 +19,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
-from reconciler.source.history import git_in
+from reconciler.source.history import folder_in, git_in
 from reconciler.source.output import FileKind, check_kind
 from reconciler.source.schemes import is_variable
 from reconciler.source.secrets import references
@@ -36,9 +35,9 @@ def require_possible(directory: Path, targets: Iterable[str], commit: str | None
     `init` calls it before it writes the configuration, so that an error leaves nothing half done.
     """
     # GitHub reads no workflows in such a folder.
-    prefix = os.fsdecode(git_in(directory)(["rev-parse", "--show-prefix"]) or b"").strip()
-    if prefix:
-        options = file_options(prefix + target for target in targets)
+    folder = folder_in(git_in(directory))
+    if folder:
+        options = file_options(f"{folder}/{target}" for target in targets)
         raise UsageError(
             "GitHub reads workflows only in the top folder of a repository: nothing was written",
             hint=f"run `webhooks init --github{options}` there",

@@ -138,10 +138,10 @@ class Commit(NamedTuple):
 
     def _is_outside(self, path: PurePosixPath) -> bool:
         """Return whether a path is outside of the repository."""
-        prefix = self.git(["rev-parse", "--show-prefix"])
-        if prefix is None:
+        folder = folder_in(self.git)
+        if folder is None:
             return False
-        inside = posixpath.normpath(posixpath.join(os.fsdecode(prefix).strip(), str(path)))
+        inside = posixpath.normpath(posixpath.join(folder, str(path)))
         return inside.startswith("..") or path.is_absolute()
 
 
@@ -400,6 +400,15 @@ def git_in(directory: Path) -> Git:
             return None
 
     return run
+
+
+def folder_in(git: Git) -> str | None:
+    """Return the working directory, from the top folder of its repository; None without one.
+
+    The top folder is "".
+    """
+    prefix = git(["rev-parse", "--show-prefix"])
+    return None if prefix is None else os.fsdecode(prefix).removesuffix("\n").rstrip("/")
 
 
 def no_git(arguments: Sequence[str]) -> bytes | None:

@@ -70,12 +70,14 @@ class Parsed(NamedTuple):
     """Parsed files, overlays merged with their parents.
 
     `findings` are those of files that could not be read. `policies` are those that a saved plan
-    conforms to: the SHA-256 of each, by its path.
+    conforms to: the SHA-256 of each, by its path. `folder` is the folder of the repository from
+    which a saved plan names its files, None if it does not matter or is not known.
     """
 
     documents: tuple[Document, ...] = ()
     findings: tuple[Finding, ...] = ()
     policies: Mapping[str, str] = MappingProxyType({})
+    folder: str | None = None
 
     @property
     def parents(self) -> Mapping[str, Document]:

@@ -9,6 +9,7 @@ plan is as trustworthy as its source.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -28,9 +29,10 @@ from reconciler.planning.run import RunPlan, run_digest
 from reconciler.planning.tree import FORMAT_VERSION, checksum, run_tree, write_json
 from reconciler.source.document import LISTED, Document
 from reconciler.source.files import NotReadableError, read_regular
-from reconciler.source.load import Loaded, Parsed
+from reconciler.source.load import Loaded, Parsed, key_references
 from reconciler.source.schema import NotJsonError, document_validator, parts, read_json
-from reconciler.source.schemes import REFERENCE
+from reconciler.source.schemes import REFERENCE, paths
+from reconciler.source.secrets import references
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`"
 """The hint for a file that is not a saved plan."""
@@ -66,12 +68,13 @@ def save_run(
     options: PlanOptions,
     text: str = "",
     values: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    folder: str | None = None,
 ) -> bytes:
     """Return the content of a plan file, given the files of each organization.
 
     `text` is the plan as shown to users, `values` are those of --file, --organization and --base,
-    for suggested commands. Raises ConfigurationError if a file contains a secret as text, because
-    the value must not be saved.
+    for suggested commands. `folder` is the working directory in its repository, if it is known.
+    Raises ConfigurationError if a file contains a secret as text: the value must not be saved.
     """
     # Also those that the plan does not send, because the whole configuration is saved.
     for files in loaded:
@@ -88,6 +91,7 @@ def save_run(
             "prune": options.prune,
             **{name: list(values.get(name, ())) for name in _NAMED},
             "resend_secret": list(options.resend),
+            "folder": folder if any(map(_names_files, loaded)) else None,
         },
         "text": text,
     }
@@ -153,7 +157,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         _refuse_edited(file)
     options = tree["options"]
     return SavedPlan(
-        parsed=Parsed(documents=tuple(documents), policies=policies),
+        parsed=Parsed(tuple(documents), policies=policies, folder=options["folder"]),
         reviews=tuple(reviews),
         options=PlanOptions(only=tuple(options["only"]), prune=options["prune"]),
         values={name: tuple(options[name]) for name in (*_NAMED, "resend_secret")},
@@ -228,6 +232,14 @@ def _refuse_literals(desired: Desired) -> None:
         raise ConfigurationError(
             "the plan cannot be saved: files contain secrets as text", findings=findings
         )
+
+
+def _names_files(loaded: Loaded) -> bool:
+    """Return whether an apply reads other files, which are relative to the working directory."""
+    assert loaded.desired is not None
+    keys = key_references(loaded.documents.values())
+    names = paths([*references(loaded.desired.webhooks), *keys])
+    return not all(map(posixpath.isabs, names.union(loaded.policies)))
 
 
 def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:

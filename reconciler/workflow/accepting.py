@@ -7,7 +7,6 @@ for every organization of the run.
 
 from __future__ import annotations
 
-import os
 import posixpath
 from bisect import bisect_right
 from collections import defaultdict
@@ -47,7 +46,7 @@ from reconciler.source.accept import Proposal, propose
 from reconciler.source.document import Document
 from reconciler.source.elsewhere import variables_elsewhere
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.history import Git
+from reconciler.source.history import Git, folder_in
 from reconciler.source.load import parse_files
 from reconciler.source.schemes import NOT_ALLOWED
 from reconciler.source.secrets import references
@@ -175,10 +174,10 @@ def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
     """Return the edits as patches for `git apply`, which expects paths from the repository."""
     if not edited:
         return ()
-    prefix = os.fsdecode((git(["rev-parse", "--show-prefix"]) or b"").strip())
+    folder = folder_in(git) or ""
     diffs: list[FileDiff] = []
     for file in edited:
-        name = posixpath.normpath(posixpath.join(prefix, file.file))
+        name = posixpath.normpath(posixpath.join(folder, file.file))
         diffs.append(FileDiff(file.file, unified_diff(name, file.before, file.after)))
     return tuple(diffs)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +14,7 @@ from reconciler.errors import (
     ConfigurationError,
     NoKeyError,
     RunConfigurationError,
+    StalePlanError,
     UnresolvedSecretsError,
 )
 from reconciler.findings import (
@@ -29,7 +32,7 @@ from reconciler.model import Desired, Organization, Secret, SecretRef, SecretVal
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
-from reconciler.source.history import Commit, Git, NoBaseError, no_git
+from reconciler.source.history import Commit, Git, NoBaseError, folder_in, no_git
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.schemes import allow_patterns, how_to_set, is_variable, pattern
@@ -190,10 +193,13 @@ class Source(NamedTuple):
 def parse(inputs: Inputs) -> Parsed:
     """Read and parse the files, without checking their content.
 
-    Files that name no organization belong to that of the run, if other files name one.
+    Files that name no organization belong to that of the run, if other files name one. Raises
+    StalePlanError for a saved plan of another folder.
     """
     # A saved plan, or files that the caller has read, are not read again.
     parsed = inputs.parsed or parse_files(_sources(inputs))
+    if parsed.folder is not None:
+        _require_folder(inputs, parsed.folder)
     data = {document.file: document.data for document in parsed.documents if document.usable}
     organization = _only_selected(inputs, data.values())
     if organization is None:
@@ -207,6 +213,29 @@ def parse(inputs: Inputs) -> Parsed:
             document = document._replace(data={**document.data, "organization": organization})
         documents.append(document)
     return parsed._replace(documents=tuple(documents))
+
+
+def _require_folder(inputs: Inputs, folder: str) -> None:
+    """Raise StalePlanError unless the working directory is this folder of the repository.
+
+    In another one, the paths of secrets could be those of other files.
+    """
+    here = folder_in(inputs.git)
+    if here is None:
+        # A checkout without git may be anywhere, but its folders have the same names.
+        real = Path(os.path.realpath(inputs.directory))
+        is_same = f"/{real.as_posix()}".endswith(f"/{folder}") or not folder
+        step = "change to this folder"
+    else:
+        is_same = here == folder
+        step = f"run `{shlex.join(['cd', posixpath.relpath(folder or '.', here or '.')])}`"
+    if not is_same:
+        where = f"the folder {in_quotes(folder)}" if folder else "the top folder"
+        raise StalePlanError(
+            f"the plan was saved in {where} of the repository, and names secrets or policies by "
+            "paths from there; nothing was written",
+            hint=f"{step}, and apply the plan there",
+        )
 
 
 def _only_layers(inputs: Inputs, data: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -299,6 +328,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
         group_inputs = inputs._replace(
             parsed=parsed._replace(
                 documents=tuple(documents),
+                folder=None,  # checked once
                 findings=(*(problems if reports else ()), *filter(None, [shared.get(name)])),
             ),
             key_references=frozenset(filter(None, keys.values())),

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Cloud, Done, File, MakeCloud, Shell, expect
 from tests.emulated import faults
 from tests.emulated.faults import Rule, Script
+from tests.folders import commit, git, write
 from tests.goldens import rows
 
 
@@ -72,6 +73,42 @@ def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path:
     done = shell(*command, **server.environ)
     assert (done.code, json.loads(done.out)["organizations"][0]["counts"]["created"]) == (7, 2)
     assert "error[output]: cannot write " in done.err
+
+
+TEAM = """\
+webhooks:
+- name: SIEM
+  type: generic
+  event_types: [value_created]
+  configuration: {url: https://siem.example.com/ct, token: {file: secrets/siem}}
+"""
+
+
+def test_a_saved_plan_sends_the_files_of_its_own_folder(
+    shell: Shell, server: Cloud, tmp_path: Path
+) -> None:
+    """In another folder of the repository, its paths would be other files."""
+    first, second, unpacked = (tmp_path / name for name in ("first", "second", "unpacked"))
+    texts = {"teams/a/webhooks.yaml": TEAM, "teams/a/secrets/siem": "of the team"}
+    for clone in (first, second, unpacked):
+        write(clone, {**texts, "secrets/siem": "of another team"})
+        if clone is not unpacked:
+            git(clone, "init", "-q")
+            commit(clone)
+    options = ("--out", "../../plan.json")
+    team = Path("teams", "a")
+    assert shell("plan", *options, directory=first / team, **server.environ).code == 0
+    assert str(tmp_path) not in (first / "plan.json").read_text("utf-8")
+    apply = ("apply", "--yes")
+    for clone in (first, second, unpacked):
+        write(clone, {"plan.json": (first / "plan.json").read_text("utf-8")})
+        step = "change to this folder" if clone is unpacked else "run `cd teams/a`"
+        done = shell(*apply, "plan.json", directory=clone, **server.environ)
+        expect(done, 6, "the plan was saved in the folder 'teams/a'", f"{step}, and apply")
+        done = shell(*apply, "../../plan.json", directory=clone / team, **server.environ)
+        expect(done, 0)
+    live = server.emulator.webhook("SIEM")
+    assert live["configuration"]["token"] == "of the team"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from reconciler.source.files import (
     display_name,
     file_matcher,
 )
-from reconciler.source.history import commit_of, git_in, is_revision
+from reconciler.source.history import commit_of, folder_in, git_in, is_revision
 from reconciler.source.output import FileKind, check_writable, write_atomically
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
@@ -167,7 +167,8 @@ def _save(
         "organization": session.organizations,
         "base": _base(session),
     }
-    saved = workflow.save_run(run_plan, loaded, options, text, values)
+    folder = folder_in(session.inputs.git)
+    saved = workflow.save_run(run_plan, loaded, options, text, values, folder)
     if out_path is None:
         session.console.result(saved.decode(), essential=True)
     else:
