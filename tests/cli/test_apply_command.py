@@ -84,7 +84,7 @@ webhooks:
 """
 
 
-def test_a_saved_plan_sends_the_files_of_its_own_folder(
+def test_a_saved_plan_sends_the_files_of_the_folder_where_it_was_saved(
     shell: Shell, server: Cloud, tmp_path: Path
 ) -> None:
     """In another folder of the repository, its paths would be other files."""
