@@ -96,24 +96,31 @@ def propose(
     added.
     """
     proposer = _Proposer(plan, live, loaded, named, taken)
-    labels = [operation.attribution for operation in plan.operations]
-    indexes = {webhook_key(operation): index for index, operation in enumerate(plan.operations)}
-    partners: dict[int, int] = {}
-    for name, webhook in plan.renamed.items():
-        created, deleted = indexes[name], indexes.get(webhook.id)
-        # If only one half of a rename is drift, the other is an edit that is not applied yet.
-        if deleted is not None and labels[created] is labels[deleted]:
-            partners[created] = deleted
-    replaced = set(partners.values())
+    deletes = _deletes_of_renames(plan)
+    halves = set(deletes.values())
     for index, operation in enumerate(plan.operations):
-        if index in replaced or not is_drift(operation):
+        if index in halves or not is_drift(operation):
             continue
-        numbers = (index, partners[index]) if index in partners else (index,)
+        numbers = (index, deletes[index]) if index in deletes else (index,)
         try:
             edits = proposer.edits([plan.operations[number] for number in numbers])
             yield Proposal(numbers, {file: tuple(changes) for file, changes in edits.items()})
         except NotEditableError as refusal:
             yield Proposal(numbers, refusal=str(refusal))
+
+
+def _deletes_of_renames(plan: Plan) -> dict[int, int]:
+    """Return the index of the delete for the create of each webhook that was renamed live."""
+    indexes = {webhook_key(operation): index for index, operation in enumerate(plan.operations)}
+    deletes: dict[int, int] = {}
+    for name, webhook in plan.renamed.items():
+        created, deleted = indexes[name], indexes.get(webhook.id)
+        if deleted is None:
+            continue
+        # If only one half of a rename is drift, the other is an edit that is not applied yet.
+        if plan.operations[created].attribution is plan.operations[deleted].attribution:
+            deletes[created] = deleted
+    return deletes
 
 
 class _Proposer:

@@ -1,7 +1,7 @@
-"""Validate files against the JSON Schema, with `defaults` applied; read and validate JSON.
+"""Validate files and other documents against JSON Schemas.
 
-The root of a file is validated as written, each webhook with the file's `defaults`. The data may
-have any shape; `defaults` that are not a mapping are ignored.
+The root of a configuration file is validated as written, each webhook with the file's `defaults`.
+The data may have any shape; `defaults` that are not a mapping are ignored.
 """
 
 from __future__ import annotations
@@ -52,6 +52,26 @@ class Part(NamedTuple):
         return self.definition is not None and _validator(self.definition).is_valid(self.data)
 
 
+def parts(data: dict[str, Any]) -> Iterator[Part]:
+    """Yield the parts of a file: the root first, then each webhook with its defaults."""
+    webhooks = data.get("webhooks")
+    if not isinstance(webhooks, list):
+        yield Part(_ROOT, data)
+        return
+    # The webhooks are validated one by one, after `defaults` are applied.
+    yield Part(_ROOT, {**data, "webhooks": []})
+    defaults = usable_defaults(data)
+    for index, webhook in enumerate(webhooks):
+        if not isinstance(webhook, dict):
+            yield Part(None, webhook, index)
+        elif webhook.get("state") == "absent":
+            yield Part("absent", webhook, index)
+        else:
+            complete = effective(webhook, defaults) if defaults else webhook
+            name = complete.get("type")
+            yield Part(COMPLETE.get(name) if isinstance(name, str) else None, complete, index)
+
+
 def schema_text(name: str) -> str:
     """Return the text of `schemas/<name>`; raises FileNotFoundError if there is no such file."""
     return (_FOLDER / name).read_text(encoding="utf-8")
@@ -76,52 +96,6 @@ def definition_schema(definition: str) -> dict[str, Any]:
 def _validator(definition: str = _ROOT) -> Draft7Validator:
     """Return the validator for a definition, which takes time linear in the length of a text."""
     return Draft7Validator(definition_schema(definition), pattern_options=RegexOptions())
-
-
-@cache
-def document_validator(name: str) -> Draft7Validator:
-    """Return the validator for documents of the schema `name`."""
-    return Draft7Validator(schema(name), pattern_options=RegexOptions())
-
-
-def user_schema_validator(schema: Any) -> Any:
-    """Return the validator for a user's schema, which must not refer to other documents.
-
-    Raises ValidationError if it is not a valid JSON Schema.
-    """
-    return validator_for(
-        schema,
-        pattern_options=RegexOptions(),
-        # A policy must not read files or the network.
-        retriever=_refuse,
-        # By default, `format` is only a comment: a policy would pass what its author forbids.
-        validate_formats=True,
-        ignore_unknown_formats=False,
-    )
-
-
-def _refuse(uri: str) -> NoReturn:
-    raise ValueError(uri)
-
-
-def parts(data: dict[str, Any]) -> Iterator[Part]:
-    """Yield the parts of a file: the root first, then each webhook with its defaults."""
-    webhooks = data.get("webhooks")
-    if not isinstance(webhooks, list):
-        yield Part(_ROOT, data)
-        return
-    # The webhooks are validated one by one, after `defaults` are applied.
-    yield Part(_ROOT, {**data, "webhooks": []})
-    defaults = usable_defaults(data)
-    for index, webhook in enumerate(webhooks):
-        if not isinstance(webhook, dict):
-            yield Part(None, webhook, index)
-        elif webhook.get("state") == "absent":
-            yield Part("absent", webhook, index)
-        else:
-            complete = effective(webhook, defaults) if defaults else webhook
-            name = complete.get("type")
-            yield Part(COMPLETE.get(name) if isinstance(name, str) else None, complete, index)
 
 
 # JSON documents
@@ -157,3 +131,29 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise NotJsonError(f"is not JSON: `{name}` is not a JSON number")
+
+
+@cache
+def document_validator(name: str) -> Draft7Validator:
+    """Return the validator for documents of the schema `name`."""
+    return Draft7Validator(schema(name), pattern_options=RegexOptions())
+
+
+def user_schema_validator(schema: Any) -> Any:
+    """Return the validator for a user's schema, which must not refer to other documents.
+
+    Raises ValidationError if it is not a valid JSON Schema.
+    """
+    return validator_for(
+        schema,
+        pattern_options=RegexOptions(),
+        # A policy must not read files or the network.
+        retriever=_refuse,
+        # By default, `format` is only a comment: a policy would pass what its author forbids.
+        validate_formats=True,
+        ignore_unknown_formats=False,
+    )
+
+
+def _refuse(uri: str) -> NoReturn:
+    raise ValueError(uri)

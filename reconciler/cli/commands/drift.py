@@ -77,20 +77,17 @@ def _find(
     accept: bool,
 ) -> DriftReport:
     """Compare the live webhooks with the configuration that was applied last."""
-    sources = session.load_all(apply_words)
-    # A base that cannot be read is reported before any request.
-    bases = {
-        source.files.paths: Base(workflow.previous(base, source.checked))
-        if base
-        else base_of(source.checked)
-        for source in sources
-    }
-    targets = [
-        workflow.Target(
-            source, options=workflow.PlanOptions(previous=bases[source.files.paths].desired)
-        )
-        for source in sources
-    ]
+    bases: dict[tuple[str, ...], Base] = {}
+    targets: list[workflow.Target] = []
+    for source in session.load_all(apply_words):
+        # A base that cannot be read is reported before any request.
+        if base:
+            compared = Base(workflow.previous(base, source.checked))
+        else:
+            compared = base_of(source.checked)
+        bases[source.files.paths] = compared
+        options = workflow.PlanOptions(previous=compared.desired)
+        targets.append(workflow.Target(source, options=options))
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected)
     # --organization may have left some out.
@@ -119,8 +116,10 @@ def _print_comments(session: Session, report: DriftReport) -> None:
     names: defaultdict[str, list[str]] = defaultdict(list)
     for organization in report.organizations:
         drift = organization.value
-        for webhook in drift.drifted if drift else ():
-            if drift and webhook.comment:
+        if drift is None:
+            continue
+        for webhook in drift.drifted:
+            if webhook.comment:
                 # Of a webhook that was renamed live, the last one has its live name.
                 name = quote(drift.plan.operations[webhook.operations[-1]].name)
                 if not report.is_single:
