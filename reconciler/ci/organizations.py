@@ -23,6 +23,8 @@ from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
     caller_beside,
+    has_branch,
+    is_started_by,
     listed_environments,
     not_triggering,
     triggering,
@@ -33,6 +35,7 @@ from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, note, plural, warning
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
+from reconciler.render.quote import quote
 from reconciler.source.files import file_matcher, is_glob, similar_path
 from reconciler.source.history import Commit, NoBaseError
 from reconciler.source.lint import Rules
@@ -127,12 +130,34 @@ def _apply_workflow(run: Run) -> str:
 def require_trigger(run: Run, sources: Iterable[Source]) -> None:
     """Raise ConfigurationError if a later change of one of the files would not start the apply."""
     # Checked on the pull request: after the merge, no run would start to report it.
-    missing = not_triggering(_apply_workflow(run), _read_files(run, sources))
+    workflow, caller = _apply_workflow(run), caller_beside(run.workflow)
+    _require_branch(run, workflow, caller)
+    missing = not_triggering(workflow, _read_files(run, sources))
     if missing:
         raise ConfigurationError(
-            f"{caller_beside(run.workflow)} does not run if {' or '.join(missing)} changes, so the "
-            "change would not be applied",
+            f"{caller} does not run if {' or '.join(missing)} changes, so the change would not be "
+            "applied",
             hint="run `webhooks init --github` again, or add the file to `paths` in the workflow",
+        )
+
+
+def _require_branch(run: Run, workflow: str, caller: str) -> None:
+    """Raise ConfigurationError if the branch that is applied is gone, or starts no apply."""
+    applied = run.applied_branch
+    git = run.inputs.git
+    if not applied:
+        return
+    if not is_started_by(workflow, applied):
+        raise ConfigurationError(
+            f"{caller} does not run on pushes to {quote(applied)}, the branch that is applied",
+            hint="run `webhooks init --github --branch NAME`, which sets it in all workflows",
+        )
+    # A clone with the target branch has all branches.
+    is_complete = run.pull is not None and has_branch(git, run.pull.branch)
+    if is_complete and not has_branch(git, applied):
+        raise ConfigurationError(
+            f"the branch that is applied, {quote(applied)}, does not exist",
+            hint="if it was renamed, run `webhooks init --github --branch NAME` with its new name",
         )
 
 

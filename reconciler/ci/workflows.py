@@ -6,13 +6,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
-from fnmatch import fnmatchcase
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 from posixpath import normpath
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -59,6 +58,7 @@ _DEFAULTS: Final = {
     "plan": "cloudtruth-plan",
     "apply": "cloudtruth-production",
 }
+_GLOB: Final = re.compile(r"[*?[]")
 _CHECKSUM: Final = re.compile(r"(no other edits: )([0-9a-f]{12})$", re.MULTILINE)
 _GENERATED: Final = (
     r'^ *(?:(?:WEBHOOKS_ALLOW_SECRETS|CLOUDTRUTH_SERVER_URL|default): ".*"'
@@ -66,6 +66,9 @@ _GENERATED: Final = (
     r"|(\w+): (?:\{required: false\}|\$\{\{ secrets\.\1 \}\}))(?: #.*)?$\n?"
 )
 """Lines that follow from the configuration."""
+
+_FILTER_PART: Final = re.compile(r"\\.|(?<![^/])\*\*/|\*\*?[?+]*|\[[A-Za-z0-9-]+\]|.", re.DOTALL)
+"""A part of a filter pattern of `paths` and `branches`, as GitHub's cheat sheet describes them."""
 
 
 @frozen
@@ -176,19 +179,28 @@ class Setup:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Return the paths that trigger the apply workflow: files, parents, secrets, policies."""
+        """Return the filters that trigger the apply workflow: files, parents, secrets, policies."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
         files = list(map(normpath, self.files))
         for index, file in enumerate(files):
             if not file.lower().endswith((".yaml", ".yml")):
-                files[index] = "**" if file == "." else f"{file}/**"
+                # A glob may match files and folders.
+                below = "**" if _GLOB.search(file) else "/**"
+                files[index] = "**" if file == "." else f"{file}{below}"
         others = set(map(normpath, (*paths(self.references), *self.parents, *self.policies)))
         folders = tuple(file.removesuffix("**") for file in files if file.endswith("**"))
         unlisted = others.difference(files)
-        return (
-            *files,
-            *(path for path in _in_repository(unlisted) if not path.startswith(folders)),
-        )
+        files += [path for path in _in_repository(unlisted) if not path.startswith(folders)]
+        return tuple(map(_as_filter, files))
+
+
+def _as_filter(path: str) -> str:
+    """Return a filter that accepts at least a path or glob.
+
+    GitHub would read other special characters as patterns, also those of globs. It documents how to
+    escape them in names of branches, but not in paths.
+    """
+    return re.sub(r"\*{3,}", "**", re.sub(r"[]+?![]+", "*", path))
 
 
 def _in_repository(names: Iterable[str]) -> list[str]:
@@ -216,6 +228,8 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     texts += [(name, value) for name, listed in lines.items() for value in listed]
     _require_plain(texts)
     values |= {name: r"\n".join(listed) for name, listed in lines.items()}
+    # Twice, because YAML has the same escape.
+    values["branches"] = re.sub(r"[]*+?![]", r"\\\\\g<0>", setup.branch)
     values["paths"] = "".join(f'"{path}", ' for path in setup.paths)
     every = sorted(
         {*setup.keys, *(name for needs in setup.organizations for name in needs.variables)}
@@ -354,19 +368,60 @@ def unknown_environments(
 
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
     """Return the files whose change does not start a workflow, because its `paths` lack them."""
+    push = _push_of(workflow)
+    return [name for name in _in_repository(names) if not _accepts(push, "paths", name)]
+
+
+def is_started_by(workflow: str, branch: str) -> bool:
+    """Return whether pushes to a branch start a workflow: whether its `branches` accept it."""
+    return _accepts(_push_of(workflow), "branches", branch)
+
+
+def _push_of(workflow: str) -> Mapping[str, Any]:
+    """Return the filters for pushes in the text of a workflow."""
     try:
-        lines = yaml.safe_load(workflow)[True]["push"]["paths"]  # `on` is true in YAML 1.1
-        globs = [line for line in lines if isinstance(line, str)]
-    except (yaml.YAMLError, LookupError, TypeError):
-        return []  # it has no `paths`, or GitHub rejects it
-    # With exclusions, the order of all lines decides on GitHub: no warning is better than a guess.
-    if not globs or any(glob.startswith("!") for glob in globs):
-        return []
-    # Here `*` also matches slashes, so that a glob matches at least what it matches on GitHub.
-    loose = [re.sub(r"\*\*/?", "*", glob) for glob in globs]
-    return [
-        name for name in _in_repository(names) if not any(fnmatchcase(name, glob) for glob in loose)
-    ]
+        tree = yaml.safe_load(workflow)
+        push = tree.get("on", tree.get(True))["push"]  # without quotes, `on` is true in YAML 1.1
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError):
+        return {}  # it has no filters, or GitHub rejects it
+    return push if isinstance(push, dict) else {}
+
+
+def _accepts(push: Mapping[str, Any], key: str, name: str) -> bool:
+    """Return whether the filters `key` for pushes accept a branch or the path of a changed file."""
+    is_listed = key in push
+    patterns = push.get(key, push.get(f"{key}-ignore")) or ()
+    is_accepted = not is_listed
+    # The last pattern that matches decides; an exclamation mark reverses its meaning.
+    if isinstance(patterns, str):
+        patterns = [patterns]
+    for line in map(str, patterns):
+        if _matches_filter(name, line.removeprefix("!")):
+            is_accepted = is_listed is not line.startswith("!")
+    return is_accepted
+
+
+def _matches_filter(name: str, pattern: str) -> bool:
+    """Return whether one of GitHub's filter patterns matches a branch or a path."""
+    try:
+        return re.fullmatch(_FILTER_PART.sub(_expression, pattern), name) is not None
+    except re.error:  # it begins with a quantifier
+        return False
+
+
+def _expression(match: re.Match[str]) -> str:
+    """Return a part of a filter pattern as a regular expression."""
+    part = match[0]
+    if part.startswith("["):
+        return part
+    # A quantifier after a wildcard changes nothing.
+    wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    text = wildcards.get(part.rstrip("?+") or part)
+    if text is not None:
+        return text
+    if part in ("?", "+"):
+        return part
+    return re.escape(part.removeprefix("\\"))
 
 
 def pinned(commit: str | None) -> tuple[str, str]:

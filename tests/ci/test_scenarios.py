@@ -408,6 +408,25 @@ def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> Non
     assert here.pull(1).code == 0
 
 
+def test_a_merge_that_would_start_no_apply_fails_the_plan(here: World) -> None:
+    """The apply workflow runs on pushes to another branch, or its branch was renamed."""
+    workflow = workflows(here.setup)[CALLER]
+    here.put({CALLER: workflow})
+    here.topic(1)
+    here.put({CALLER: workflow.replace('branches: ["main"]', 'branches: ["rel*"]')})
+    rejected = here.pull(1)
+    assert (rejected.code, rejected.outputs["result"]) == (3, "failed")
+    assert f"{CALLER} does not run on pushes to main" in rejected.stdout
+    here.put({CALLER: workflow})
+    assert here.pull(1).code == 0
+    here.git("branch", "-m", "main", "trunk")
+    here.git("update-ref", "-d", "refs/remotes/origin/main")
+    rejected = here.pull(1, branch="trunk")
+    assert rejected.code == 3
+    assert "the branch that is applied, main, does not exist" in rejected.stdout
+    assert "webhooks init --github --branch" in rejected.stdout
+
+
 def test_the_calling_workflows_can_be_copied_for_other_files(here: World) -> None:
     """The plan of a copy reads the `paths` of the apply workflow that was copied with it."""
     text = (here.work / "webhooks.yaml").read_text()

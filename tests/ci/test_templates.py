@@ -14,10 +14,13 @@ import yaml
 
 from reconciler.ci import JobResult
 from reconciler.ci.workflows import (
+    CALLER,
     RequiredSecrets,
     Setup,
     default_branch,
     is_edited,
+    is_started_by,
+    not_triggering,
     pinned,
     settings_in,
     workflows,
@@ -184,6 +187,29 @@ def test_a_workflow_watches_all_files_of_the_configuration(file: str, watched: l
     on = caller("apply", one(*references, files=file.split(), branch="trunk", **others))[True]
     names = [f".github/workflows/{name}.yml" for name in ("apply-webhooks", "webhooks")]
     assert on["push"] == {"branches": ["trunk"], "paths": [*watched, *names]}
+
+
+@pytest.mark.parametrize(("push", "path", "starts"), TABLES["filters"])
+def test_a_filter_means_what_it_means_on_github(push: str, path: str, starts: bool) -> None:
+    """A path is accepted as the cheat sheet of GitHub says, however `on` is quoted."""
+    for key in ("on", '"on"'):
+        assert not_triggering(f"{key}: {{push: {{{push}}}}}", [path]) == [path] * (not starts)
+
+
+@pytest.mark.parametrize("branch", ["main", "release/1+2", "!a]", "team/main"])
+def test_a_branch_with_the_characters_of_patterns_starts_the_apply(branch: str) -> None:
+    """GitHub documents how to escape them; no other branch starts it."""
+    text = workflows(one(branch=branch))[CALLER]
+    assert is_started_by(text, branch)
+    assert not is_started_by(text, branch.replace("1+2", "112") + "x")
+    assert settings_in([text])["branch"] == branch
+
+
+@pytest.mark.parametrize("path", ["x+y.yaml", "[a].yaml", "c++/a.yaml", "q?.yaml", "!no.yaml", "."])
+def test_the_filters_that_init_writes_accept_the_files(path: str) -> None:
+    """No name of a file is read as a pattern that does not match it."""
+    text = workflows(one(files=(path,), parents=("[b] c+.yaml",), policies=("p?.json",)))[CALLER]
+    assert not_triggering(text, [path, "[b] c+.yaml", "p?.json"]) == []
 
 
 def test_the_lists_are_exactly_the_references() -> None:
