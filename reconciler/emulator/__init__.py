@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
+from reconciler.emulator import parameters, webhooks
 from reconciler.emulator.messages import (
     Behavior,
     Exchange,
@@ -24,9 +25,7 @@ from reconciler.emulator.messages import (
     page,
     reject,
 )
-from reconciler.emulator.parameters import parameters_response
 from reconciler.emulator.store import Store, User
-from reconciler.emulator.webhooks import webhooks_response
 
 LOCAL_KEY = "local-emulator-key"
 """The key of the first organization of every new store."""
@@ -71,8 +70,8 @@ class Emulator:
             return bytes_response(404, _NOT_FOUND, "text/html; charset=utf-8")
         view, methods = route
         methods = methods or ("GET", *exchange.behavior.methods)
-        # Every path with a route ends with a slash, so the last part is empty.
-        exchange.id = unquote(path.split("/")[-2])
+        # Every second part behind `/api/v1/webhooks/` and the like; the last part is empty.
+        exchange.ids = tuple(map(unquote, path.split("/")[4:-1:2]))
         # As in the framework: authentication comes before the check of the method.
         try:
             if view is not _schema:
@@ -177,14 +176,14 @@ _ROUTES: dict[str, tuple[Callable[[Exchange], Response], tuple[str, ...]]] = {
     "/api/v1/organizations/": (_list_organizations, ("GET",)),
     "/api/v1/users/current/": (_current_user, ("GET",)),
     "/api/v1/memberships/*/": (_retrieve_membership, ("GET",)),
-    "/api/v1/projects/": (parameters_response, ("GET",)),
-    "/api/v1/environments/": (parameters_response, ("GET",)),
-    _PARAMETERS: (parameters_response, ("GET", "POST")),
-    f"{_PARAMETERS}*/": (parameters_response, ("PATCH", "DELETE")),
-    f"{_PARAMETERS}*/values/": (parameters_response, ("POST",)),
-    f"{_PARAMETERS}*/values/*/": (parameters_response, ("PATCH", "DELETE")),
-    "/api/v1/webhooks/": (webhooks_response, ("GET", "POST")),
+    "/api/v1/projects/": (parameters.list_projects, ("GET",)),
+    "/api/v1/environments/": (parameters.list_environments, ("GET",)),
+    _PARAMETERS: (parameters.parameters, ("GET", "POST")),
+    f"{_PARAMETERS}*/": (parameters.parameter, ("PATCH", "DELETE")),
+    f"{_PARAMETERS}*/values/": (parameters.values, ("POST",)),
+    f"{_PARAMETERS}*/values/*/": (parameters.value, ("PATCH", "DELETE")),
+    "/api/v1/webhooks/": (webhooks.webhooks, ("GET", "POST")),
     # Which methods change a webhook is undocumented.
-    "/api/v1/webhooks/*/": (webhooks_response, ()),
+    "/api/v1/webhooks/*/": (webhooks.webhook, ()),
 }
 """The function that responds to a path, and the methods that it allows; `*` is an id."""

@@ -168,13 +168,18 @@ class Exchange:
 
     caller: User
     """The owner of the key; set by the authentication."""
-    id = ""
-    """The last part of the path, decoded."""
+    ids: tuple[str, ...] = ()
+    """The ids in the path, decoded, outer ones first."""
     changed: str | None = None
     """The id of the written webhook, if any, even if the client receives an error."""
 
     def __init__(self, *, request: Request, store: Store, behavior: Behavior) -> None:
         self.request, self.store, self.behavior = request, store, behavior
+
+    @property
+    def id(self) -> str:
+        """The id of the object that the request is about."""
+        return self.ids[-1]
 
     @property
     def role(self) -> str:

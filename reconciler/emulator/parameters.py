@@ -26,35 +26,97 @@ from reconciler.emulator.messages import (
 )
 
 _ENVIRONMENT = "default"
-_VERBS = {"POST": "created", "PATCH": "updated", "DELETE": "deleted"}
 
 
-def parameters_response(exchange: Exchange) -> Response:
-    """List projects or environments, or list, create, change or delete parameters and values."""
-    # Without `/api/v1/` at the start, and the empty part behind the last slash.
-    method, parts = exchange.request.method, exchange.request.path.split("/")[3:-1]
-    projects = [_object(exchange, "projects", name) for name in exchange.behavior.projects]
-    # Neither can be changed here: a proof only looks them up.
-    if len(parts) == 1:
-        environments = [_object(exchange, "environments", _ENVIRONMENT)]
-        listings = {"projects": projects, "environments": environments}
-        return _named(exchange, listings[parts[0]])
-    project = _with_id(projects, parts[1])
-    parameters = exchange.store.parameters(project["id"])
-    if method == "GET":
-        return _named(exchange, parameters)
-    # A role in the project replaces that in the organization, if access is controlled.
-    role = exchange.behavior.project_role or exchange.role
-    if role.upper() not in ("CONTRIB", "ADMIN", "OWNER"):
-        raise reject(403, "You do not have permission to perform this action.")
-    sent = {} if method == "DELETE" else json_body(exchange)
-    match parts[3:]:  # behind `projects/ID/parameters`
-        case []:
-            return _create_parameter(exchange, project, sent)
-        case [id_]:
-            return _write_parameter(exchange, project["id"], _with_id(parameters, id_), sent)
-        case _:  # with `values` behind its id
-            return _write_value(exchange, project["id"], _with_id(parameters, parts[3]), sent)
+def list_projects(exchange: Exchange) -> Response:
+    """List the projects of the behavior."""
+    return _named(exchange, _projects(exchange))
+
+
+def list_environments(exchange: Exchange) -> Response:
+    """List the only environment."""
+    return _named(exchange, [_object(exchange, "environments", _ENVIRONMENT)])
+
+
+def parameters(exchange: Exchange) -> Response:
+    """List the parameters of a project, or create one."""
+    project = _project(exchange)
+    rows = exchange.store.parameters(project["id"])
+    if exchange.request.method == "GET":
+        return _named(exchange, rows)
+    _require_contributor(exchange)
+    sent = json_body(exchange)
+    name, pattern = sent.get("name"), project["parameter_name_pattern"]
+    problem = None
+    if not isinstance(name, str) or not 0 < len(name) <= 256:
+        problem = "The name needs 1 to 256 characters."
+    elif pattern and not re.fullmatch(pattern, name):
+        problem = "The name does not match the pattern of the project."
+    elif any(row["name"] == name for row in rows):
+        problem = "A parameter with this name exists."
+    if problem is not None:
+        raise reject(400, {"name": [problem]})
+    created = {
+        "id": exchange.store.new_id(),
+        "name": name,
+        "description": sent.get("description", ""),
+        "secret": sent.get("secret", False),
+        "type": sent.get("type", "string"),
+        "values": {},
+    }
+    _save(exchange, created, "parameter_created")
+    return json_value(created, status=201)
+
+
+def parameter(exchange: Exchange) -> Response:
+    """Change the description of a parameter, or delete the parameter."""
+    sent, changed = _to_change(exchange)
+    if exchange.request.method == "DELETE":
+        exchange.store.delete_parameter(changed["id"])
+        _deliver(exchange, "parameter_deleted")
+        return bytes_response(204)
+    # No other field is ever changed by `webhooks check`.
+    changed["description"] = sent.get("description", changed["description"])
+    _save(exchange, changed, "parameter_updated")
+    return json_value(changed)
+
+
+# There is one environment, so a parameter has at most one value.
+
+
+def values(exchange: Exchange) -> Response:
+    """Create the value of a parameter in the environment."""
+    sent, changed = _to_change(exchange)
+    environment = _object(exchange, "environments", _ENVIRONMENT)["url"]
+    if sent.get("environment") != environment:
+        raise reject(400, {"environment": ["Invalid hyperlink - Object does not exist."]})
+    if changed["values"]:
+        raise reject(409, "The parameter has a value in this environment.")
+    created = {
+        "id": exchange.store.new_id(),
+        "environment": environment,
+        "internal_value": sent.get("internal_value"),
+    }
+    changed["values"] = {environment: created}
+    _save(exchange, changed, "value_created")
+    return json_value(created, status=201)
+
+
+def value(exchange: Exchange) -> Response:
+    """Change a value, or delete it."""
+    sent, changed = _to_change(exchange)
+    current = _with_id(list(changed["values"].values()), exchange.id)
+    if exchange.request.method == "DELETE":
+        changed["values"] = {}
+        _save(exchange, changed, "value_deleted")
+        return bytes_response(204)
+    current["internal_value"] = sent.get("internal_value")
+    _save(exchange, changed, "value_updated")
+    return json_value(current)
+
+
+def _projects(exchange: Exchange) -> list[dict[str, Any]]:
+    return [_object(exchange, "projects", name) for name in exchange.behavior.projects]
 
 
 def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
@@ -68,13 +130,6 @@ def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
     return row
 
 
-def _with_id(rows: list[dict[str, Any]], id: str) -> dict[str, Any]:
-    for row in rows:
-        if row["id"] == id:
-            return row
-    raise reject(404, "Not found.")
-
-
 def _named(exchange: Exchange, rows: list[dict[str, Any]]) -> Response:
     """Return the page of the rows with the name, or the start of the name, of the query."""
     query = exchange.query_params
@@ -85,71 +140,39 @@ def _named(exchange: Exchange, rows: list[dict[str, Any]]) -> Response:
     return page(exchange, [dump(row) for row in matching])
 
 
-def _create_parameter(
-    exchange: Exchange, project: Mapping[str, Any], sent: Mapping[str, Any]
-) -> Response:
-    name, pattern = sent.get("name"), project["parameter_name_pattern"]
-    problem = None
-    if not isinstance(name, str) or not 0 < len(name) <= 256:
-        problem = "The name needs 1 to 256 characters."
-    elif pattern and not re.fullmatch(pattern, name):
-        problem = "The name does not match the pattern of the project."
-    elif any(row["name"] == name for row in exchange.store.parameters(project["id"])):
-        problem = "A parameter with this name exists."
-    if problem is not None:
-        raise reject(400, {"name": [problem]})
-    parameter = {
-        "id": exchange.store.new_id(),
-        "name": name,
-        "description": sent.get("description", ""),
-        "secret": sent.get("secret", False),
-        "type": sent.get("type", "string"),
-        "values": {},
-    }
-    exchange.store.save_parameter(project["id"], parameter)
-    _deliver(exchange, "parameter_created")
-    return json_value(parameter, status=201)
+def _project(exchange: Exchange) -> dict[str, Any]:
+    """Return the project of the path. Raises RejectedError."""
+    return _with_id(_projects(exchange), exchange.ids[0])
 
 
-def _write_parameter(
-    exchange: Exchange, project_id: str, parameter: dict[str, Any], sent: Mapping[str, Any]
-) -> Response:
-    """Delete a parameter, or change its description."""
-    if exchange.request.method == "DELETE":
-        exchange.store.delete_parameter(parameter["id"])
-        _deliver(exchange, "parameter_deleted")
-        return bytes_response(204)
-    # No other field is ever changed by `webhooks check`.
-    parameter["description"] = sent.get("description", parameter["description"])
-    exchange.store.save_parameter(project_id, parameter)
-    _deliver(exchange, "parameter_updated")
-    return json_value(parameter)
+def _to_change(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the sent fields, and the parameter of the path. Raises RejectedError."""
+    project = _project(exchange)
+    _require_contributor(exchange)
+    sent: dict[str, Any] = {}
+    if exchange.request.method != "DELETE":
+        sent = json_body(exchange)
+    return sent, _with_id(exchange.store.parameters(project["id"]), exchange.ids[1])
 
 
-def _write_value(
-    exchange: Exchange, project_id: str, parameter: dict[str, Any], sent: Mapping[str, Any]
-) -> Response:
-    """Create, change or delete the value of a parameter in an environment."""
-    method, values = exchange.request.method, parameter["values"]
-    environment = _object(exchange, "environments", _ENVIRONMENT)["url"]
-    if method == "POST":
-        if sent.get("environment") != environment:
-            problem = "Invalid hyperlink - Object does not exist."
-            raise reject(400, {"environment": [problem]})
-        if values:
-            raise reject(409, "The parameter has a value in this environment.")
-        value = {"id": exchange.store.new_id(), "environment": environment}
-    else:
-        value = _with_id(list(values.values()), exchange.id)
-    # There is one environment, so there is at most one value.
-    values.clear()
-    if method != "DELETE":
-        values[environment] = {**value, "internal_value": sent.get("internal_value")}
-    exchange.store.save_parameter(project_id, parameter)
-    _deliver(exchange, f"value_{_VERBS[method]}")
-    if method == "DELETE":
-        return bytes_response(204)
-    return json_value(values[environment], status=201 if method == "POST" else 200)
+def _require_contributor(exchange: Exchange) -> None:
+    # A role in the project replaces that in the organization, if access is controlled.
+    role = exchange.behavior.project_role or exchange.role
+    if role.upper() not in ("CONTRIB", "ADMIN", "OWNER"):
+        raise reject(403, "You do not have permission to perform this action.")
+
+
+def _with_id(rows: list[dict[str, Any]], id: str) -> dict[str, Any]:
+    for row in rows:
+        if row["id"] == id:
+            return row
+    raise reject(404, "Not found.")
+
+
+def _save(exchange: Exchange, changed: Mapping[str, Any], event: str) -> None:
+    """Store a parameter of the project of the path, and deliver the event."""
+    exchange.store.save_parameter(exchange.ids[0], changed)
+    _deliver(exchange, event)
 
 
 def _deliver(exchange: Exchange, event: str) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.emulator.messages import (
-    ROOT,
     Exchange,
     Response,
     bytes_response,
@@ -31,28 +30,41 @@ _REQUIRED_KEYS = {"slack": ("token", "channel", "username"), "generic": ("url",)
 _URL = r"(?i)https?://[^\s/?#]+([/?#]\S*)?"
 
 
-def webhooks_response(exchange: Exchange) -> Response:
-    """List webhooks, create one, or read or change that of `exchange.id`."""
-    method, behavior = exchange.request.method, exchange.behavior
-    if not behavior.allows(exchange.role, write=method != "GET"):
+def webhooks(exchange: Exchange) -> Response:
+    """List webhooks, or create one."""
+    _prepare(exchange)
+    if exchange.request.method == "POST":
+        return _write(exchange, None)
+    behavior = exchange.behavior
+    rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
+    return page(exchange, rows, lambda row: behavior.shown(exchange, row, wrote=False))
+
+
+def webhook(exchange: Exchange) -> Response:
+    """Read, change or delete a webhook."""
+    _prepare(exchange)
+    row = _row(exchange)
+    match exchange.request.method:
+        case "GET":
+            shown = exchange.behavior.shown(exchange, row.data, wrote=False)
+            return bytes_response(200, shown.encode())
+        case "DELETE":
+            exchange.store.delete(row.id)
+            exchange.changed = row.id
+            return bytes_response(204)
+        case _:
+            return _write(exchange, row)
+
+
+def _prepare(exchange: Exchange) -> None:
+    """Check the permission, and apply the deliveries until now. Raises RejectedError."""
+    writes, behavior = exchange.request.method != "GET", exchange.behavior
+    if not behavior.allows(exchange.role, write=writes):
         raise reject(403, "You do not have permission to perform this action.")
-    if method != "GET" and behavior.maintenance:
+    if writes and behavior.maintenance:
         raise reject(403, "Changes are disabled during maintenance.")
     # There is no thread for deliveries: those that are due happen before the next request.
     exchange.store.apply_deliveries(behavior.now().timestamp())
-    if method == "POST":
-        return _write(exchange, None)
-    if exchange.request.path == f"{ROOT}webhooks/":
-        rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
-        return page(exchange, rows, lambda row: behavior.shown(exchange, row, wrote=False))
-    row = _row(exchange)
-    if method == "GET":
-        return bytes_response(200, behavior.shown(exchange, row.data, wrote=False).encode())
-    if method != "DELETE":
-        return _write(exchange, row)
-    exchange.store.delete(row.id)
-    exchange.changed = row.id
-    return bytes_response(204)
 
 
 def _row(exchange: Exchange) -> Row:
