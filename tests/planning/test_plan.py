@@ -186,8 +186,8 @@ def test_drift_is_distinguished_from_this_change(
     assert (status.not_applied, sum(status.drift.values())) == (waiting, len(lines) - waiting)
 
 
-def test_a_field_that_another_type_removes_is_no_difference_of_its_own() -> None:
-    """A secret that the files change stays a change of the files, although both plans remove it."""
+def test_a_field_that_another_type_removes_does_not_hide_a_file_change() -> None:
+    """A secret that the files change stays a file change, although both plans remove it."""
     base, now = (desired(slack(token=SecretRef("env", name))) for name in ("OLD", "NEW"))
     result = make_plan(now, live_generic("Deploys", "id-1", token="***"), previous=base)
     assert result.operations[0].attribution is Attribution.PARTLY_DRIFT
