@@ -147,6 +147,7 @@ def plan(
         *findings,
         *rename_hints(creates, renamed, touched, desired, table.ignore),
         *host_notes(options.previous, desired, secrets),
+        *resends.unsent(operations, table.is_selected),
         *resends.dropped_secrets(pairs, sending, evidence),
         *unseen_removals(pairs, sending, evidence),
         *malformed_secrets(pairs, options.apply_options),

@@ -19,11 +19,20 @@ from reconciler.findings import Finding, error, note, plural, warning
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, SecretRef, SecretValues, Value, Webhook
 from reconciler.planning.compare import Comparison
-from reconciler.planning.plan import Operation, SecretCause, SecretChange, SecretUse, Update
+from reconciler.planning.plan import (
+    Delete,
+    Operation,
+    SecretCause,
+    SecretChange,
+    SecretUse,
+    Update,
+)
 from reconciler.planning.readback import Evidence, Reading, may_be_set_unseen
 
 _ALL: Final = "*"
 """The request for all secrets."""
+_UNKNOWN: Final = "unknown-resend"
+"""The rule of requests that send nothing."""
 
 
 class Resend(NamedTuple):
@@ -157,25 +166,36 @@ class Resends:
         """
         if not self._named:
             return  # most plans
-        known = requestable(self._desired)
-        selected = tuple(filter(is_selected, self._desired.webhooks))
-        for name in sorted(self._named - requestable(self._desired._replace(webhooks=selected))):
+        known = requestable(self._desired.webhooks)
+        selected = requestable(filter(is_selected, self._desired.webhooks))
+        for name in sorted(self._named - selected):
             if name in known:
                 # Another organization of the run may have it.
-                yield warning(
-                    "unknown-resend",
-                    f"--resend-secret {name!r} sends nothing: it matches no webhook that --only "
-                    "selects",
-                    "select a webhook that has the secret with --only, too",
-                )
+                yield not_selected(name)
                 continue
             yield error(
-                "unknown-resend",
+                _UNKNOWN,
                 f"--resend-secret {name!r} matches no declared secret reference "
                 "and no declared webhook with a secret",
                 "pass a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook; in one of "
                 "several organizations, `Acme: Deploys`",
             )
+
+    def unsent(
+        self, operations: Iterable[Operation], is_selected: Callable[[Webhook], bool]
+    ) -> Iterator[Finding]:
+        """Yield a note for each request that matches only secrets that nothing sends."""
+        if not self._named:
+            return  # most plans
+        sent: set[str] = set()
+        for operation in operations:
+            if not isinstance(operation, Delete) and operation.sends_configuration:
+                sent |= _requests(operation.after)
+        selected = requestable(filter(is_selected, self._desired.webhooks))
+        for name in sorted((self._named & selected) - sent):
+            message = f"--resend-secret {name!r} sends nothing: no operation sends such a secret"
+            hint = "a URL that is written in the file is only sent if it differs from the live one"
+            yield note(_UNKNOWN, message, hint)
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
         """Return the previous declaration of a webhook; None if it had another type.
@@ -224,14 +244,25 @@ class Resends:
         return SecretCause.REFERENCE_CHANGED
 
 
-def requestable(desired: Desired) -> set[str]:
-    """Return all names that the command line accepts for secrets of some files."""
+def requestable(webhooks: Iterable[Webhook]) -> set[str]:
+    """Return all names that the command line accepts for secrets of declared webhooks."""
     # Any declared webhook may be requested, live or not, selected or not.
-    known = {_ALL}
-    for webhook in desired.webhooks:
-        for field in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
-            known |= _names(webhook, webhook.configuration[field])
-    return known
+    return {_ALL}.union(*map(_requests, webhooks))
+
+
+def not_selected(name: str) -> Finding:
+    """Return the warning that a request matches a declared webhook, but none of `--only`."""
+    return warning(
+        _UNKNOWN,
+        f"--resend-secret {name!r} sends nothing: it matches no webhook that --only selects",
+        "select a webhook that has the secret with --only, too",
+    )
+
+
+def _requests(webhook: Webhook) -> set[str]:
+    """Return the names that the command line accepts for the secrets of a webhook."""
+    fields = KINDS[webhook.type].secret_fields & webhook.configuration.keys()
+    return set[str]().union(*(_names(webhook, webhook.configuration[field]) for field in fields))
 
 
 def _has_versioned_destination(webhook: Webhook, name: str) -> bool:

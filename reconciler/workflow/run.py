@@ -29,7 +29,7 @@ from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, refuse_unmatched
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import requestable
+from reconciler.planning.resend import not_selected, requestable
 from reconciler.planning.review import Review
 from reconciler.planning.run import OrganizationResult
 from reconciler.settings import LOCAL_SERVER
@@ -235,10 +235,11 @@ def plan_all(
     """Plan all targets, up to eight at once; the result has their order.
 
     `allow_deletes` is the number of all deletes of the run that a user allows. `writing` is as for
-    `gather`. Unless the plan is `reviewed`, a glob of --only must match a name in an organization.
+    `gather`. Unless the plan is `reviewed`, a glob of --only must match a name in an organization,
+    and a request of --resend-secret a webhook that --only selects.
 
     Raises OrganizationError if two keys belong to one organization: each file would delete what the
-    other declares. Raises UsageError for a glob that matches nothing.
+    other declares. Raises UsageError for a glob or a request that matches nothing.
     """
     targets = _with_first_contact(with_own_resends(targets))
     # Before threads start, so that each secret is hidden from output before anything uses it.
@@ -271,6 +272,7 @@ def plan_all(
     # Without the names of an organization that failed, a glob may only seem to match nothing.
     plans = [part.plan for part in planned if part.plan is not None]
     if not reviewed and plans and len(plans) == len(targets):
+        _require_selected_resends(targets, plans)
         planned = [
             part._replace(plan=plan)
             for part, plan in zip(planned, _with_matching_globs(plans), strict=True)
@@ -342,7 +344,7 @@ def own_resends(requests: Collection[str], target: Target, count: int) -> dict[s
     organizations = {target.source.name}
     if target.organization is not None:
         organizations.add(target.organization.name)
-    known = requestable(target.checked.desired)
+    known = requestable(target.checked.desired.webhooks)
     names_by_request: dict[str, str] = {}
     for request in requests:
         names = {request, *(request.removeprefix(f"{name}: ") for name in organizations)}
@@ -365,6 +367,17 @@ def _with_matching_globs(plans: Sequence[Plan]) -> list[Plan]:
         plan._replace(notes=tuple(note for note in plan.notes if note not in warnings))
         for plan, warnings in zip(plans, idle, strict=True)
     ]
+
+
+def _require_selected_resends(targets: Sequence[Target], plans: Sequence[Plan]) -> None:
+    """Raise UsageError for a request of --resend-secret that --only selects in no organization."""
+    selected: set[str] = set()
+    unselected: set[str] = set()
+    for target, plan in zip(targets, plans, strict=True):
+        for request in target.options.resend:
+            is_idle = not_selected(request) in plan.notes
+            (unselected if is_idle else selected).add(request)
+    refuse_unmatched([*map(not_selected, sorted(unselected - selected))])
 
 
 def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
