@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Position, Severity
@@ -46,11 +46,15 @@ _HOW_TO_DECLARE: Final = (
 
 
 class Declaration(NamedTuple):
-    """A declaration, the comment above it, and the assumed reference of a hidden Slack token."""
+    """A declaration, the comment above it, and the assumed reference of a hidden Slack token.
+
+    `unseen` are the secret fields that may be set, although the server does not show them.
+    """
 
     data: Mapping[str, Any]
     comment: str
     assumed: SecretRef | None
+    unseen: tuple[str, ...]
 
 
 class Export(NamedTuple):
@@ -192,8 +196,6 @@ def _declarations(
 ) -> dict[str, Declaration]:
     """Return the declarations of webhooks, by id."""
     declarations: dict[str, Declaration] = {}
-    # The secret fields that the server shows, or for which there is a note.
-    noted = set(references.visible)
     same_name: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
     for webhook in webhooks:
         entry = entries[webhook.id]
@@ -206,23 +208,26 @@ def _declarations(
                 "it looks the same as one above, and either may be the original: before you remove "
                 "one, compare their last runs (`webhooks status -v`)"
             )
-        notes += _secret_notes(webhook, entry["configuration"], noted)
+        written = entry["configuration"]
+        unseen = tuple(
+            field.name
+            for field in KINDS[webhook.type].fields
+            if field.secret
+            and field.partner is None
+            and field.name not in {*written, *references.visible}
+        )
+        notes += _url_notes(webhook, written)
+        notes += [f"the server shows no {name}: add it if the webhook has one" for name in unseen]
         notes += _unknown_field_notes(webhook)
-        comment, assumed = "; ".join(notes), references.hidden_token(webhook)
-        declarations[webhook.id] = Declaration(entry, comment, assumed)
+        assumed = references.hidden_token(webhook)
+        declarations[webhook.id] = Declaration(entry, "; ".join(notes), assumed, unseen)
         earlier.append(webhook)
-        # A missing field is noted once.
-        noted.update(FIELDS[webhook.type].keys() - entry["configuration"].keys())
     return declarations
 
 
-def _secret_notes(
-    webhook: LiveWebhook, written: Mapping[str, Any], noted: Collection[str]
-) -> Iterator[str]:
-    """Yield notes on secrets; `written` is the configuration in the file."""
+def _url_notes(webhook: LiveWebhook, written: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the host of each URL that the file refers to; `written` is its configuration."""
     for field in KINDS[webhook.type].fields:
-        if not field.secret:
-            continue
         value = nonempty(webhook.value(field.name))
         # A URL as text shows more than its host.
         if value is not None and isinstance(written.get(field.name), dict):
@@ -230,8 +235,6 @@ def _secret_notes(
             origin = value.origin()
             if origin is not None:
                 yield f"{origin}/***"
-        elif field.partner is None and field.name not in {*written, *noted}:
-            yield f"the server shows no {field.name}: add it if the webhook has one"
 
 
 def _unknown_field_notes(webhook: LiveWebhook) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from glob import glob
 from itertools import chain
@@ -232,6 +233,13 @@ def print_notes(session: Session, exported: Export, file: str) -> None:
             "`token`, or delete the file and run this again with --token USERNAME=env:NAME"
             f"{check}",
         )
+    unseen: defaultdict[str, list[str]] = defaultdict(list)
+    for declaration in exported.declarations.values():
+        for field in declaration.unseen:
+            unseen[field].append(quote(declaration.data["name"]))
+    for field, names in unseen.items():
+        what = f"CloudTruth shows no {field} of {shorten(names, 5)}"
+        message("warning", f"{what}: if one is set, declare it, or an update removes it")
     for name, reason in exported.left_out:
         message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
     names = [use.name if is_variable(use) else str(use) for use in exported.references]
