@@ -181,29 +181,8 @@ def _inner(value: Any, *keys: str) -> Any:
 def _with_key(api: Client, declared: str | None, selected: Sequence[str]) -> Iterator[Check]:
     organization = api.organization()
     yield ok("key", "accepted")
-    # The output is pasted into bug reports, where a customer's name does not belong.
-    private = f"{quote(organization.name)}, id {quote(organization.id)}"
-    expected = missed_organization(organization, declared, selected)
-    if expected is not None:
-        yield fail(
-            "organization",
-            "the key belongs to another organization",
-            private=f"{private}; expected: {quote(expected)}",
-            fix="use a key of that organization, or correct `organization`",
-        )
-    else:
-        yield ok("organization", "found", private=private)
-    role = (organization.role or "").upper()
-    if not role:
-        yield unknown("role", "the server does not report the key's role")
-    elif role in ("OWNER", "ADMIN"):
-        yield ok("role", role)
-    else:  # a role that this version does not know may be able to write, too
-        yield warn(
-            "role",
-            f"{quote(role)} can only read webhooks: apply will probably fail",
-            fix="apply with the key of a service account with role ADMIN; plan works with this one",
-        )
+    yield _organization(organization, declared, selected)
+    yield _role((organization.role or "").upper())
     if organization.maintenance:
         yield fail(
             "maintenance",
@@ -211,6 +190,35 @@ def _with_key(api: Client, declared: str | None, selected: Sequence[str]) -> Ite
             fix="wait until CloudTruth has finished; plan still works",
         )
     yield from _run_checks(api, "webhooks", _read_back(api))
+
+
+def _organization(
+    organization: Organization, declared: str | None, selected: Sequence[str]
+) -> Check:
+    # The output is pasted into bug reports, where a customer's name does not belong.
+    private = f"{quote(organization.name)}, id {quote(organization.id)}"
+    expected = missed_organization(organization, declared, selected)
+    if expected is None:
+        return ok("organization", "found", private=private)
+    return fail(
+        "organization",
+        "the key belongs to another organization",
+        private=f"{private}; expected: {quote(expected)}",
+        fix="use a key of that organization, or correct `organization`",
+    )
+
+
+def _role(role: str) -> Check:
+    if not role:
+        return unknown("role", "the server does not report the key's role")
+    if role in ("OWNER", "ADMIN"):
+        return ok("role", role)
+    # A role that this version does not know may be able to write, too.
+    return warn(
+        "role",
+        f"{quote(role)} can only read webhooks: apply will probably fail",
+        fix="apply with the key of a service account with role ADMIN; plan works with this one",
+    )
 
 
 def _read_back(api: Client) -> Iterator[Check]:

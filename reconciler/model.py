@@ -225,24 +225,23 @@ WEBHOOK_FIELDS: Final = ("name", "type", "event_types", "configuration")
 
 @frozen
 class Webhook:
-    """A webhook as a file declares it, defaults merged and event globs expanded.
-
-    `configuration` contains only declared fields. `file` is the file that declares the webhook and
-    whose scope applies. `index` is its index in the `webhooks` list of that file, used to look up
-    the positions of its fields. `position` is its first line, possibly in a parent file. `adopt`
-    allows `id` and `previously` to match a webhook outside the scope of the file.
-    """
+    """A webhook as a file declares it, defaults merged and event globs expanded."""
 
     name: str
     type: str
     event_types: frozenset[str]
     configuration: Mapping[str, Value]
+    """Only the declared fields."""
     id: str | None = None
     previously: tuple[str, ...] = ()
     adopt: bool = False
+    """Whether `id` and `previously` may match a webhook outside the scope of the file."""
     position: Position | None = field(default=None, compare=False)
+    """Its first line, possibly in a parent file."""
     index: int = field(default=-1, compare=False)
+    """Its index in the `webhooks` list of `file`, to look up the positions of its fields."""
     file: str = field(default="", compare=False)
+    """The file that declares the webhook, and whose scope applies."""
 
     @property
     def references(self) -> list[tuple[str, SecretRef]]:
@@ -286,21 +285,19 @@ class Policy(NamedTuple):
 
 
 class Desired(NamedTuple):
-    """The configuration that the files declare.
-
-    `organization` is a guard: the name or id of the organization that the API key must belong to.
-    `literals` maps references to the secrets that are written into the files. For an earlier
-    revision in git, `committed` has the secrets in files at that revision. `environment` is the
-    GitHub environment in which the organization is applied, None for that of the workflow.
-    """
+    """The configuration that the files declare."""
 
     webhooks: tuple[Webhook, ...] = ()
     absent: tuple[Absent, ...] = ()
     policy: Policy = Policy()
     organization: str | None = None
+    """A guard: the name or id of the organization that the API key must belong to."""
     literals: SecretValues = MappingProxyType({})
+    """The secrets that are written into the files, by their references."""
     committed: SecretValues = MappingProxyType({})
+    """For an earlier revision in git, the secrets in files at that revision."""
     environment: str | None = None
+    """The GitHub environment in which it is applied, None for that of the workflow."""
 
     @property
     def names(self) -> set[str]:
