@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.ci import JobResult
 from reconciler.ci.github import GitHub, Pull, reporting
@@ -65,7 +65,7 @@ from reconciler.model import Desired, SecretRef
 from reconciler.planning.plan import Attribution, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends, resent_references
-from reconciler.planning.review import Review, compare_with_review
+from reconciler.planning.review import compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import View
 from reconciler.render.combined import Members
@@ -91,8 +91,15 @@ _AGAIN: Final = (
     "once those before it are merged, run `gh pr update-branch NUMBER`, or push to its branch; "
     "if it is from a fork, ask a maintainer to push the branch to this repository"
 )
-_REMOVED: Final = "organization-removed"
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
+
+
+class _Change(NamedTuple):
+    """The plans of a pull request, and a warning for each organization that it removes."""
+
+    pull: Pull
+    planned: Sequence[Planned]
+    removed: Sequence[Finding] = ()
 
 
 def plan(run: Run) -> JobResult:
@@ -105,35 +112,81 @@ def plan(run: Run) -> JobResult:
             return files_only(sources, why.finding)
         if run.merge_queue is not None:
             return _check_merge_group(run, run.merge_queue, sources)
-        return _plan_change(run, sources)
+        if run.pull is not None:
+            return _plan_pull(run, run.pull, sources)
+        return _plan_all(run, sources)
     except ReconcilerError as problem:
         return JobResult(problem=problem, findings=_invalidate(run, problem))
 
 
-def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
-    """Plan the organizations that a change concerns. Raises the problem of a single one."""
-    findings: list[Finding] = []
-    # Only a pull request has a base to compare with: without one, all are planned.
-    chosen, base = sources, None
-    if run.pull is not None:
-        chosen, base = concerned_by_change(run, sources, run.pull), run.merge_base(run.base_commit)
-        findings += _removed(run, sources)
-    targets = [_target(run, source, base, findings) for source in chosen]
+def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
+    """Plan the organizations that a pull request concerns, and comment on it.
+
+    Raises the problem of a single organization; that of a comment is in the result.
+    """
+    base = run.merge_base(run.base_commit)
+    removed = _removed(run, sources)
+    targets, unknown = _targets(run, concerned_by_change(run, sources, pull), base)
+    change = _Change(pull, _planned(run, sources, targets), removed)
+    change, unclear = _told_apart(run, change, base or "")
+    plans = guarded(run, change.planned)
+    findings = [*removed, *unknown, *unclear]
+    changed = run.changed_since(run.base_commit)
+    shown = _with_policies(run, plans, changed)
+    # Merging a workflow starts the apply, too.
+    workflows, is_input = triggering(run.workflow), input_matcher(run, sources)
+    is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
+    result = JobResult(plan=shown, findings=findings, file_options=run.file_options)
+    parts = _parts_of(run, change, shown)
+    create = bool(removed) or _is_shown(shown, is_touched)
+    try:
+        notes = _comment(run, pull, parts, create=create)
+    except ReconcilerError as problem:
+        return replace(result, problem=problem)
+    return replace(result, findings=[*findings, *notes])
+
+
+def _plan_all(run: Run, sources: Sequence[Source]) -> JobResult:
+    """Plan all organizations: only a pull request has a base to compare with."""
+    options = PlanOptions(resend=run.resend)
+    planned = _planned(run, sources, [Target(source, options=options) for source in sources])
+    return JobResult(plan=guarded(run, planned), file_options=run.file_options)
+
+
+def _planned(run: Run, sources: Sequence[Source], targets: Sequence[Target]) -> Sequence[Planned]:
+    """Plan the targets, which may be some of the organizations."""
     with run.connect(targets) as connected:
         planned = plan_all(identify(connected), allow_deletes=run.allow_deletes)
     require_single(sources, planned)
-    if run.pull is None:
-        return JobResult(
-            plan=guarded(run, planned), findings=findings, file_options=run.file_options
-        )
-    labeled = _told_apart(run, run.pull, base or "", planned, findings)
-    result = JobResult(plan=guarded(run, labeled), findings=findings, file_options=run.file_options)
-    return _commented(run, run.pull, sources, labeled, result)
+    return planned
 
 
-def _told_apart(
-    run: Run, pull: Pull, base: str, planned: Sequence[Planned], findings: list[Finding]
-) -> Sequence[Planned]:
+def _targets(
+    run: Run, sources: Iterable[Source], base: str | None
+) -> tuple[list[Target], list[Finding]]:
+    """Return how organizations are planned, and a warning if the base of any is not known."""
+    targets: list[Target] = []
+    problems: dict[str, None] = {}
+    for source in sources:
+        previous, problem = _previous(source, base)
+        targets.append(Target(source, options=PlanOptions(resend=run.resend, previous=previous)))
+        if problem:
+            problems[problem] = None
+    what = "the plan does not separate this pull request's changes from drift"
+    return targets, [warning("no-base", f"{what}: {problem}") for problem in problems]
+
+
+def _previous(source: Source, base: str | None) -> tuple[Desired | None, str]:
+    """Return the configuration of the base commit, or why it is not known."""
+    if base is None:
+        return None, "the base commit is not in this clone; check out with fetch-depth: 0"
+    try:
+        return previous_at(base, source.checked).desired, ""
+    except ConfigurationError:
+        return None, "the files of the base commit are not valid"
+
+
+def _told_apart(run: Run, change: _Change, base: str) -> tuple[_Change, list[Finding]]:
     """Return the plans in which what may wait to be applied is not drift; else add a warning.
 
     `base` is the commit that they were compared with.
@@ -142,52 +195,23 @@ def _told_apart(
     """
     targets = [
         organization.target
-        for organization in planned
+        for organization in change.planned
         if organization.plan is not None and may_be_drift(organization.plan)
     ]
     if not targets:
-        return planned
-    comments = len(_parts_of(guarded(run, planned), run, pull, planned))
-    known = bases(
-        run,
-        targets,
-        at=base,
-        requests=_MAX_REQUESTS - _FIXED_REQUESTS - comments,
-    )
+        return change, []
+    comments = len(_parts_of(run, change._replace(removed=()), guarded(run, change.planned)))
+    requests = _MAX_REQUESTS - _FIXED_REQUESTS - comments
+    known = bases(run, targets, at=base, requests=requests)
     by_paths = {target.paths: base for target, base in zip(targets, known, strict=True)}
     labeled = [
         compared(organization, by_paths.get(organization.target.paths, Base()))
-        for organization in planned
+        for organization in change.planned
     ]
-    for problem in dict.fromkeys(base.unknown for _, base in labeled if base.unknown):
-        what = "the plan does not separate drift from merged changes that wait"
-        findings.append(warning("no-base", f"{what}: {problem}"))
-    return [organization for organization, _ in labeled]
-
-
-def _commented(
-    run: Run,
-    pull: Pull,
-    sources: Sequence[Source],
-    planned: Sequence[Planned],
-    result: JobResult,
-) -> JobResult:
-    """Comment on the pull request. Return the result, with a problem if that failed."""
-    changed = run.changed_since(run.base_commit)
-    plans = _with_policies(run, result.plan, changed)
-    is_input = input_matcher(run, sources)
-    # Merging a workflow starts the apply, too.
-    workflows = triggering(run.workflow)
-    is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
-    removed = [finding for finding in result.findings if finding.rule == _REMOVED]
-    parts = _parts_of(plans, run, pull, planned, removed)
-    result = replace(result, plan=plans)
-    create = bool(removed) or _is_shown(plans, is_touched)
-    try:
-        notes = _comment(run, pull, parts, create=create)
-    except ReconcilerError as problem:
-        return replace(result, problem=problem)
-    return replace(result, findings=[*result.findings, *notes])
+    what = "the plan does not separate drift from merged changes that wait"
+    problems = dict.fromkeys(base.unknown for _, base in labeled if base.unknown)
+    unclear = [warning("no-base", f"{what}: {problem}") for problem in problems]
+    return change._replace(planned=[organization for organization, _ in labeled]), unclear
 
 
 def _subject(planned: Planned) -> Subject:
@@ -205,25 +229,6 @@ def _is_shown(result: RunPlan, is_touched: bool) -> bool:
     # Drift alone is no reason to comment on a pull request that changes something else.
     is_changed = any(plan.operations or plan.relaxed or plan.unapplied for plan in result.plans)
     return is_touched and (is_changed or bool(result.problems))
-
-
-def _target(run: Run, source: Source, base: str | None, findings: list[Finding]) -> Target:
-    """Return how an organization is planned; without a known base, add a warning."""
-    target = Target(source, options=PlanOptions(resend=run.resend))
-    if run.pull is None and run.merge_queue is None:
-        return target
-    problem = "the base commit is not in this clone; check out with fetch-depth: 0"
-    if base is not None:
-        try:
-            before = previous_at(base, source.checked).desired
-            return target._replace(options=target.options._replace(previous=before))
-        except ConfigurationError:
-            problem = "the files of the base commit are not valid"
-    what = "the plan does not separate this pull request's changes from drift"
-    finding = warning("no-base", f"{what}: {problem}")
-    if finding not in findings:
-        findings.append(finding)
-    return target
 
 
 def _with_policies(run: Run, result: RunPlan, changed: frozenset[str] | None) -> RunPlan:
@@ -258,47 +263,38 @@ def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
             effect = "its deletes that are not applied yet are dropped"
             hint = "merge this only after they are applied"
         message = f"{quote(name)} is no longer declared: {effect}"
-        findings.append(warning(_REMOVED, message, hint))
+        findings.append(warning("organization-removed", message, hint))
     return findings
 
 
-def _parts_of(
-    result: RunPlan,
-    run: Run,
-    pull: Pull,
-    planned: Sequence[Planned],
-    removed: Sequence[Finding] = (),
-) -> list[tuple[Marker, str]]:
-    """Return the comments for the plans, each with its operations; the first has `removed`."""
-    subjects = tuple(map(_subject, planned))
+def _parts_of(run: Run, change: _Change, plans: RunPlan) -> list[tuple[Marker, str]]:
+    """Return the comments for the plans, each with its operations."""
+    subjects = tuple(map(_subject, change.planned))
     # Measured with the largest numbers, so that no marker is longer than expected.
     marker = run.marker(MarkerKind.PLAN)._replace(
-        digest=result.digest, part=_MAX_PARTS, total=_MAX_PARTS, subjects=subjects
+        digest=plans.digest, part=_MAX_PARTS, total=_MAX_PARTS, subjects=subjects
     )
     empty_size = len(encode(marker))
     # Nothing applies the other branch, so the comment must approve nothing.
-    if run.applied_branch not in ("", pull.branch):
+    if run.applied_branch not in ("", change.pull.branch):
         marker = marker._replace(digest=None)
 
     def marker_for(members: Members) -> Marker:
         operations: list[ShownOperation] = []
         for number, index in members:
-            plan = result.organizations[number].value
+            plan = plans.organizations[number].value
             assert plan is not None
             operations += _shown(subjects[number], plan, index)
         return marker._replace(operations=tuple(operations))
 
-    foot = "".join(
-        f"**Warning**: {code(prose(f'{finding.message}; {finding.hint}'))}\n\n"
-        for finding in removed
-    ) + _foot(result, run, pull, planned)
+    foot = _foot(run, change, plans)
     # Nothing is planned if no organization is concerned, or if one is only removed.
-    if not result.organizations:
-        title = "" if removed else ": no changes"
+    if not plans.organizations:
+        title = "" if change.removed else ": no changes"
         text = f"### CloudTruth webhooks{title}\n\n{foot}\n"
         return [(marker_for(())._replace(part=1, total=1), text)]
     pages = paged_run(
-        result,
+        plans,
         limit=MAX_COMMENT_LENGTH - empty_size,
         max_pages=_MAX_PARTS,
         extra=lambda members: len(encode(marker_for(members))) - empty_size,
@@ -311,26 +307,36 @@ def _parts_of(
     ]
 
 
-def _foot(result: RunPlan, run: Run, pull: Pull, planned: Sequence[Planned]) -> str:
+def _foot(run: Run, change: _Change, plans: RunPlan) -> str:
     """Return what merging the pull request does, and where the plan comes from."""
-    effect = ""
-    if run.applied_branch not in ("", pull.branch):
-        branch, applied = code(quote(pull.branch)), code(quote(run.applied_branch))
-        effect = f"This pull request targets {branch}, but only {applied} is applied. "
-    elif any(plan.blocked for plan in result.plans):
-        where = " in a blocked organization" if len(result.plans) > 1 else ""
-        effect = f"Until this is fixed, merging applies nothing{where}. "
-    elif result.digest:
-        # A changed configuration is sent as a whole.
-        secrets = ", with the listed secrets," if any(plan.secrets for plan in result.plans) else ""
-        effect = f"Merging applies exactly the changes shown here{secrets} and rejects any others. "
-        effect += _new_values(run, planned)
-    # Operations without a digest differ only in values of secrets, which no review covers.
-    elif result.has_operations:
-        effect = "Merging does not send these secrets: increment their `version`. "
-    if result.problems:
+    removed = [
+        f"**Warning**: {code(prose(f'{finding.message}; {finding.hint}'))}\n\n"
+        for finding in change.removed
+    ]
+    effect = _effect(run, change, plans)
+    if plans.problems:
         effect += "Once the problem is solved, re-run this check. "
-    return f"{effect}Commit {pull.head[:12]} · [run]({run.url})"
+    return f"{''.join(removed)}{effect}Commit {change.pull.head[:12]} · [run]({run.url})"
+
+
+def _effect(run: Run, change: _Change, plans: RunPlan) -> str:
+    """Return what merging the pull request does."""
+    branch = change.pull.branch
+    if run.applied_branch not in ("", branch):
+        target, applied = code(quote(branch)), code(quote(run.applied_branch))
+        return f"This pull request targets {target}, but only {applied} is applied. "
+    if any(plan.blocked for plan in plans.plans):
+        where = " in a blocked organization" if len(plans.plans) > 1 else ""
+        return f"Until this is fixed, merging applies nothing{where}. "
+    if plans.digest:
+        # A changed configuration is sent as a whole.
+        secrets = ", with the listed secrets," if any(plan.secrets for plan in plans.plans) else ""
+        effect = f"Merging applies exactly the changes shown here{secrets} and rejects any others. "
+        return effect + _new_values(run, change.planned)
+    # Operations without a digest differ only in values of secrets, which no review covers.
+    if plans.has_operations:
+        return "Merging does not send these secrets: increment their `version`. "
+    return ""
 
 
 def _new_values(run: Run, planned: Sequence[Planned]) -> str:
@@ -442,43 +448,37 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
     """
     github = run.require_github(*NO_TOKEN)
     queue = _queued(run, github, branch)
-    findings: list[Finding] = []
     stale: list[str] = []
     missing: list[str] = []
     base = run.merge_base(run.base_commit)
-    chosen = [_target(run, source, base, findings) for source in concerned_by_change(run, sources)]
+    chosen, findings = _targets(run, concerned_by_change(run, sources), base)
     with run.connect(chosen) as connected:
         # A review is matched by the organization of the key, which a file may name differently.
         targets = identify(connected)
         subjects = list(map(subject_of_key, targets))
         pulls = [*queue, *contained_pulls(run, branch, subjects)]
-        pending: list[Review] = []
-        queued: list[Sequence[MergedReview]] = []
-        for subject in subjects:
-            reviews = read_reviews(run, pulls, subject)
-            # What merged pull requests lack cannot be changed in this group any more.
-            queued.append(reviews[: len(queue)])
-            pending.append(pending_review(subject, reviews))
-        planned = plan_all(
-            [
-                target._replace(review=review)
-                for target, review in zip(targets, pending, strict=True)
-            ],
-            allow_deletes=run.allow_deletes,
-            reviewed=True,
+        reviews = [read_reviews(run, pulls, subject) for subject in subjects]
+        targets = tuple(
+            target._replace(review=pending_review(subject, known))
+            for target, subject, known in zip(targets, subjects, reviews, strict=True)
         )
-    for organization, review, changes in zip(planned, pending, queued, strict=True):
-        if organization.plan is not None and organization.plan.operations:
-            findings += unapproved(changes)
-        if organization.plan is not None:
-            named = partial(_named, organization if len(sources) > 1 else None, changes)
-            comparison = compare_with_review(organization.plan, review, allow_value_changes=True)
-            stale += map(named, comparison.stale)
-            if not comparison.stale:
-                findings += unreviewed(organization.plan, comparison)
-            operations = map(organization.plan.operations.__getitem__, comparison.unreviewed)
-            # What changed live is no reason to keep a change of something else from merging.
-            missing += map(named, filter(_is_declared, operations))
+        planned = plan_all(targets, allow_deletes=run.allow_deletes, reviewed=True)
+    for organization, known in zip(planned, reviews, strict=True):
+        plan, review = organization.plan, organization.target.review
+        if plan is None or review is None:
+            continue
+        # What merged pull requests lack cannot be changed in this group any more.
+        queued = known[: len(queue)]
+        if plan.operations:
+            findings += unapproved(queued)
+        named = partial(_named, organization if len(sources) > 1 else None, queued)
+        comparison = compare_with_review(plan, review, allow_value_changes=True)
+        stale += map(named, comparison.stale)
+        if not comparison.stale:
+            findings += unreviewed(plan, comparison)
+        operations = map(plan.operations.__getitem__, comparison.unreviewed)
+        # What changed live is no reason to keep a change of something else from merging.
+        missing += map(named, filter(_is_declared, operations))
     return JobResult(
         plan=guarded(run, planned),
         findings=list(dict.fromkeys(findings)),
