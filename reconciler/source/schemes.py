@@ -35,7 +35,8 @@ from reconciler.source.files import (
 )
 from reconciler.source.history import Commit
 
-NOT_ALLOWED: Final = "is not in the list of allowed secrets"
+NOT_ALLOWED: Final = "secret-not-allowed"
+"""The rule of a secret that is not in the list of allowed secrets."""
 
 
 class Machine(NamedTuple):
@@ -317,8 +318,8 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
         "the organization if it has one"
     )
     return error(
-        "secret-not-allowed",
-        f"{ref.scheme} {masked(ref.name)} {NOT_ALLOWED}",
+        NOT_ALLOWED,
+        f"{ref.scheme} {masked(ref.name)} is not in the list of allowed secrets",
         f"if it may be sent, {listed}; for GitHub's workflows, run `webhooks init --github` again",
     )
 

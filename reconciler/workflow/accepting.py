@@ -1,4 +1,6 @@
-"""Find drift, and the edits of the files that accept it.
+"""The edits of the files that accept drift, and the proof of them.
+
+    classified -> propose -> _prove -> write_edits
 
 The edits are proved before anything is written: planning again in memory with the edited files
 must give the same operations without the accepted ones, and every other declaration must be equal,
@@ -17,22 +19,13 @@ from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.findings import Severity
+from reconciler.findings import Finding, Severity
 from reconciler.model import Desired, Secret
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import (
-    Attribution,
-    Delete,
-    Kept,
-    Operation,
-    Plan,
-    names_of,
-    webhook_key,
-)
-from reconciler.planning.review import mentions
+from reconciler.planning.plan import Delete, Operation, Plan, names_of, webhook_key
 from reconciler.planning.run import (
     Drifted,
     DriftReport,
@@ -53,14 +46,13 @@ from reconciler.source.secrets import references
 from reconciler.source.syntax import decode
 from reconciler.source.writer import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.yaml import parse
-from reconciler.workflow.drift import Base, compared, is_about, with_known_labels
+from reconciler.workflow.drift import Base, classified, compared
 from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
 
 _INVALID: Final = "the edited file would be invalid"
 _ALLOW: Final = "then run `webhooks init --github`, which allows the new secret"
-_UNPROVED: Final = "planning with the edited files does not give the live value"
 
 
 class EditedFile(NamedTuple):
@@ -75,12 +67,14 @@ class EditedFile(NamedTuple):
 class _Candidate:
     """A proposal for the plan of the organization with this index in the run.
 
-    Two candidates are never equal, so that each can have a separate reason.
+    `commit` may have changed the webhook, too. Two candidates are never equal, so that each can
+    have a separate reason.
     """
 
     organization: int
     plan: Plan
     proposal: Proposal
+    commit: str
 
     @property
     def operations(self) -> list[Operation]:
@@ -93,15 +87,21 @@ class _Candidate:
         return {name for operation in self.operations for name in names_of(operation)}
 
 
-_Reasons: TypeAlias = Mapping[_Candidate, str]
-"""Why candidates are refused."""
+class _Refusal(NamedTuple):
+    """Why a candidate is not accepted; `is_unlisted` if the allow-list does not have its secret."""
+
+    reason: str
+    is_unlisted: bool = False
+
+
+_UNPROVED: Final = _Refusal("planning with the edited files does not give the live value")
 
 
 class _Problem(NamedTuple):
     """Why candidates cannot be accepted together, and those that cause it, if they are known."""
 
-    reason: str
-    causes: _Reasons = MappingProxyType({})
+    refusal: _Refusal
+    causes: Mapping[_Candidate, _Refusal] = MappingProxyType({})
 
 
 def find_drift(
@@ -123,20 +123,14 @@ def find_drift(
     globs = Globs(only or ("*",))
     inputs = planned[0].target.checked.inputs
     labeled = [compared(*pair) for pair in zip(planned, bases, strict=True)]
-    drifts = [_classified(*pair, globs) for pair in labeled]
-    candidates, taken = list[_Candidate](), _variables(planned)
-    for number, drift in enumerate(drifts):
-        if drift is not None:
-            proposals = _proposals(planned[number], drift, globs, named, taken)
-            candidates += [_Candidate(number, drift.plan, proposal) for proposal in proposals]
-    edited, refusals = _prove(planned, candidates, base)
+    drifts = [classified(*pair, globs) for pair in labeled]
+    candidates = list(_candidates(labeled, drifts, globs, named))
+    edited, reasons = _prove(planned, candidates, base)
     is_accepted = accept and bool(edited)
     if is_accepted:
         write_edits(edited, inputs.directory)
     return DriftReport(
-        organizations=tuple(
-            _results(planned, drifts, candidates, refusals, [base.commits for _, base in labeled])
-        ),
+        organizations=tuple(_results(planned, drifts, candidates, reasons)),
         diffs=_diffs(edited, inputs.git),
         base=base,
         unknown=next((base.unknown for _, base in labeled if base.unknown), ""),
@@ -144,80 +138,25 @@ def find_drift(
     )
 
 
-def _results(
-    planned: Sequence[Planned],
+def _candidates(
+    labeled: Sequence[tuple[Planned, Base]],
     drifts: Sequence[OrganizationDrift | None],
-    candidates: Iterable[_Candidate],
-    refusals: _Reasons,
-    commits: Sequence[Mapping[str, str]],
-) -> Iterator[OrganizationResult[OrganizationDrift]]:
-    """Yield the drift of each organization with its webhooks, or its problem.
-
-    `commits` are those of `Base` for each organization.
-    """
-    webhooks: defaultdict[int, list[Drifted]] = defaultdict(list)
-    for candidate in candidates:
-        proposal, refusal = candidate.proposal, refusals.get(candidate, "")
-        edited_files = () if refusal else tuple(proposal.edits)
-        commit = commits[candidate.organization].get(webhook_key(candidate.operations[0]), "")
-        comment = proposal.comment if edited_files else ""
-        webhook = Drifted(proposal.operations, edited_files, refusal, commit, comment)
-        webhooks[candidate.organization].append(webhook)
-    for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
-        name, paths, _, problem = organization.result
-        if drift is not None:
-            drift = drift._replace(drifted=tuple(webhooks[number]))
-        yield OrganizationResult(name, paths, drift, problem)
-
-
-def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
-    """Return the edits as patches for `git apply`, which expects paths from the repository."""
-    if not edited:
-        return ()
-    folder = folder_in(git) or ""
-    diffs: list[FileDiff] = []
-    for file in edited:
-        name = posixpath.normpath(posixpath.join(folder, file.file))
-        diffs.append(FileDiff(file.file, unified_diff(name, file.before, file.after)))
-    return tuple(diffs)
-
-
-def _classified(organization: Planned, base: Base, globs: Globs) -> OrganizationDrift | None:
-    """Return the operations that are not drift, and those that may not be; None without a plan."""
-    if organization.plan is None:
-        return None
-    plan = with_known_labels(organization.plan, base)
-    indexes: defaultdict[Attribution | None, list[int]] = defaultdict(list)
-    for index, operation in enumerate(plan.operations):
-        if any(map(globs.match, names_of(operation))):
-            indexes[operation.attribution].append(index)
-    # Without a previous configuration, nothing has a label.
-    not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
-    waiting = indexes[Attribution.POSSIBLY_WAITING]
-    keys = [webhook_key(plan.operations[index]) for index in waiting]
-    merged = indexes[Attribution.WAITING]
-    is_late = mentions(base.merged.late)
-    late = sum(is_about(plan.operations[index], plan.renamed, is_late) for index in merged)
-    return OrganizationDrift(
-        plan,
-        unapplied=_unapplied(plan, base, globs),
-        not_applied=tuple(not_applied),
-        waiting=tuple(waiting),
-        commits=tuple(base.commits[key] for key in keys),
-        overdue=sum(key in base.overdue for key in keys) + late,
-        merged=tuple(merged),
-        not_equal=tuple(use for use in plan.not_equal if globs.match(use.webhook)),
-    )
-
-
-def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:
-    """Return the declarations that are not applied, and were declared before."""
-    if base.desired is None:
-        return plan.unapplied
-    declared = {webhook.name for webhook in base.desired.webhooks}
-    return tuple(
-        kept for kept in plan.unapplied if kept.name in declared and globs.match(kept.name)
-    )
+    globs: Globs,
+    named: Sequence[str],
+) -> Iterator[_Candidate]:
+    """Yield a candidate for each drifted webhook."""
+    variables = _variables([organization for organization, _ in labeled])
+    for number, (organization, base) in enumerate(labeled):
+        drift, live = drifts[number], organization.live
+        if drift is None or live is None:
+            continue
+        loaded = organization.target.checked.loaded
+        for proposal in propose(drift.plan, live, loaded, named, variables):
+            operations = [drift.plan.operations[index] for index in proposal.operations]
+            # Selected only now, because a rename has two names, and one that matches is enough.
+            if any(map(globs.match, chain.from_iterable(map(names_of, operations)))):
+                commit = base.commits.get(webhook_key(operations[0]), "")
+                yield _Candidate(number, drift.plan, proposal, commit)
 
 
 def _variables(planned: Sequence[Planned]) -> dict[str, Secret | None]:
@@ -238,37 +177,20 @@ def _variables(planned: Sequence[Planned]) -> dict[str, Secret | None]:
     return variables
 
 
-def _proposals(
-    organization: Planned,
-    drift: OrganizationDrift,
-    globs: Globs,
-    named: Sequence[str],
-    taken: dict[str, Secret | None],
-) -> Iterator[Proposal]:
-    """Yield a proposal for each drifted webhook."""
-    loaded, live = organization.target.checked.loaded, organization.live
-    assert live is not None
-    operations = drift.plan.operations
-    for proposal in propose(drift.plan, live, loaded, named, taken):
-        # Selected only now, because a rename has two names, and one that matches is enough.
-        old_and_new = chain.from_iterable(
-            names_of(operations[index]) for index in proposal.operations
-        )
-        if any(map(globs.match, old_and_new)):
-            yield proposal
-
-
 def _prove(
     planned: Sequence[Planned], candidates: Sequence[_Candidate], base: Sequence[str]
-) -> tuple[tuple[EditedFile, ...], _Reasons]:
+) -> tuple[tuple[EditedFile, ...], Mapping[_Candidate, str]]:
     """Return the files that accept as many candidates as can be accepted together.
 
     The others have a reason. Raises UsageError for a file that was changed since it was planned.
     """
-    proof = _Proof(planned)
-    refusals: dict[_Candidate, str] = {}
+    inputs = _inputs_of(planned)
+    sources = Sources()
     if any(candidate.proposal.edits for candidate in candidates):
-        proof.read_files()
+        sources = _read_again(inputs, planned)
+    raw = {source.file: source.raw for source in sources.files}
+    proof = _Proof(planned, inputs, sources, raw)
+    refusals: dict[_Candidate, _Refusal] = {}
     # First each alone: one that cannot be edited must not spoil the proof of the others.
     editable: list[_Candidate] = []
     for candidate in candidates:
@@ -278,15 +200,25 @@ def _prove(
             proof.edited([candidate])
             editable.append(candidate)
         except NotEditableError as refusal:
-            refusals[candidate] = str(refusal)
+            refusals[candidate] = _Refusal(str(refusal))
     accepted = _accepted(proof, [], editable, refusals)
-    inputs = planned[0].target.checked.inputs
-    for candidate, reason in refusals.items():
-        if reason.endswith(NOT_ALLOWED):
-            command = _accept_command(candidate, inputs.paths, base)
-            if command:
-                refusals[candidate] = f"{reason}; without that list, `{command}` adds it: {_ALLOW}"
-    return proof.edited(accepted), refusals
+    paths = planned[0].target.checked.inputs.paths
+    reasons = {
+        candidate: _reason(candidate, refusal, paths, base)
+        for candidate, refusal in refusals.items()
+    }
+    return proof.edited(accepted), reasons
+
+
+def _reason(
+    candidate: _Candidate, refusal: _Refusal, paths: Iterable[str], base: Sequence[str]
+) -> str:
+    """Return why a candidate is refused, with the command that helps, if there is one."""
+    if refusal.is_unlisted:
+        command = _accept_command(candidate, paths, base)
+        if command:
+            return f"{refusal.reason}; without that list, `{command}` adds it: {_ALLOW}"
+    return refusal.reason
 
 
 def _accept_command(candidate: _Candidate, paths: Iterable[str], base: Sequence[str]) -> str:
@@ -301,7 +233,7 @@ def _accepted(
     proof: _Proof,
     proved: list[_Candidate],
     waiting: list[_Candidate],
-    refusals: dict[_Candidate, str],
+    refusals: dict[_Candidate, _Refusal],
 ) -> list[_Candidate]:
     """Return `proved`, and those of `waiting` that can be accepted together with them.
 
@@ -317,7 +249,7 @@ def _accepted(
         candidate: problem.causes[candidate] for candidate in waiting if candidate in problem.causes
     }
     if len(waiting) == 1:
-        causes = {waiting[0]: problem.reason}
+        causes = {waiting[0]: problem.refusal}
     if causes:
         refusals |= causes
         rest = [candidate for candidate in waiting if candidate not in causes]
@@ -328,35 +260,17 @@ def _accepted(
     return _accepted(proof, proved, waiting[middle:], refusals)
 
 
-def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
-    """Write the files. Raises UsageError if one was changed since it was read, OutputError."""
-    # All are checked before the first one is written, so that no edit is half made.
-    for file in edited:
-        path = directory / file.file
-        output.check_writable(path, over=output.FileKind.CONFIGURATION)
-        if files.read_regular(path) != file.before:
-            raise _changed(file.file)
-    for file in edited:
-        path = directory / file.file
-        output.write_atomically(path, file.after, over=output.FileKind.CONFIGURATION)
-
-
+@dataclass(frozen=True, slots=True)
 class _Proof:
-    """Edits files in memory, and plans them with the live webhooks of the run."""
+    """Edits files in memory, and plans them with the live webhooks of the run.
 
-    def __init__(self, planned: Sequence[Planned]) -> None:
-        self._planned = planned
-        self._inputs = _inputs_of(planned)
-        self._sources = Sources()
-        self._raw: dict[str, bytes] = {}
+    `raw` has the bytes of those of `sources` that can be edited.
+    """
 
-    def read_files(self) -> None:
-        """Read the files with their exact bytes, which loading does not keep.
-
-        Raises UsageError if a file was changed since it was planned.
-        """
-        self._sources = _read_again(self._inputs, self._planned)
-        self._raw = {source.file: source.raw for source in self._sources.files}
+    planned: Sequence[Planned]
+    inputs: Inputs
+    sources: Sources
+    raw: Mapping[str, bytes]
 
     def edited(self, candidates: Iterable[_Candidate]) -> tuple[EditedFile, ...]:
         """Return the files with the edits of candidates. Raises NotEditableError."""
@@ -366,11 +280,11 @@ class _Proof:
                 edits[file] += edits_of_candidate
         edited: list[EditedFile] = []
         for file, edits_of_file in edits.items():
-            if file not in self._raw:
+            if file not in self.raw:
                 raise NotEditableError("its declaration is in standard input")
-            if not output.is_writable(self._inputs.directory / file):
+            if not output.is_writable(self.inputs.directory / file):
                 raise NotEditableError("its declaration is in a read-only file")
-            before = self._raw[file]
+            before = self.raw[file]
             edited.append(EditedFile(file, before, edit_file(before, edits_of_file)))
         return tuple(edited)
 
@@ -379,102 +293,22 @@ class _Proof:
         try:
             edited = {file.file: file.after for file in self.edited(candidates)}
         except NotEditableError as refusal:  # edits of one candidate may overlap another's
-            return _Problem(str(refusal))
-        parsed = parse_files(_with_edits(self._sources, edited))
+            return _Problem(_Refusal(str(refusal)))
+        parsed = parse_files(_with_edits(self.sources, edited))
         try:
-            sources = load_all(self._inputs._replace(parsed=parsed))
+            sources = load_all(self.inputs._replace(parsed=parsed))
         except ReconcilerError as invalid:
             # As written: a merged document may lack an entry that is an error.
             documents = [parse(raw, name) for name, raw in edited.items()]
             return _invalid(candidates, invalid, documents)
-        if len(sources) != len(self._planned):
+        if len(sources) != len(self.planned):
             return _Problem(_UNPROVED)
-        for number, (organization, source) in enumerate(zip(self._planned, sources, strict=True)):
+        for number, (organization, source) in enumerate(zip(self.planned, sources, strict=True)):
             accepted = [candidate for candidate in candidates if candidate.organization == number]
             problem = _difference(organization, source, accepted)
             if problem is not None:
                 return problem
         return None
-
-
-def _invalid(
-    candidates: Iterable[_Candidate], invalid: ReconcilerError, documents: Iterable[Document]
-) -> _Problem:
-    """Return the errors of edited files, each caused by the edit of the entry that has it."""
-    errors = [finding for finding in invalid.findings if finding.severity is Severity.ERROR]
-    entries = _entries(documents)
-    reasons: dict[str, str] = {}
-    for finding in errors:
-        if finding.position is None:
-            continue
-        starts = entries[finding.position.file]
-        # The last entry that starts on this line or above.
-        index = bisect_right(starts, finding.position.line, key=itemgetter(0))
-        if index > 0:
-            reasons.setdefault(starts[index - 1][1], f"{_INVALID}: {finding.message}")
-    causes: dict[_Candidate, str] = {}
-    for candidate in candidates:
-        invalid_names = candidate.names & reasons.keys()
-        if invalid_names:
-            causes[candidate] = reasons[min(invalid_names)]
-    message = errors[0].message if errors else invalid.message
-    return _Problem(f"{_INVALID}: {message}", causes)
-
-
-def _entries(documents: Iterable[Document]) -> Mapping[str, Sequence[tuple[int, str]]]:
-    """Return line and name of each webhook by the file that declares it, in order."""
-    entries: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-    for document in documents:
-        webhooks = document.data.get("webhooks", ())
-        # What is not a list of mappings is an error, too.
-        for position, webhook in zip(document.positions("webhooks"), webhooks, strict=False):
-            if isinstance(webhook, dict):
-                entries[position.file].append((position.line, str(webhook.get("name"))))
-    for starts in entries.values():
-        starts.sort()
-    return entries
-
-
-def _difference(
-    organization: Planned, source: Source, accepted: Sequence[_Candidate]
-) -> _Problem | None:
-    """Return what edited files change besides the accepted operations; None if nothing."""
-    before, after = organization.target.checked.desired, source.checked.desired
-    # The edit has no effect, for example because another file overrides the value.
-    if before == after:
-        causes = dict.fromkeys(accepted, _UNPROVED)
-        return _Problem(_UNPROVED, causes) if accepted else None
-    if not accepted:
-        return _Problem("it changes another organization")
-    names = set().union(*(candidate.names for candidate in accepted))
-    if _without(before, names) != _without(after, names):
-        return _Problem("it also changes other declarations")
-    target = organization.target
-    assert organization.live is not None  # it was planned
-    # Edited files that cannot be planned, for example with a secret that is not allowed.
-    try:
-        gathered = gather(source.checked, target.key)
-        planned = plan_listed(gathered, organization.live, target.options)
-    except ReconcilerError as problem:
-        return _Problem(problem.message)
-    return _unproved(planned, accepted)
-
-
-def _unproved(planned: Plan, accepted: Sequence[_Candidate]) -> _Problem | None:
-    """Return how the plan of edited files differs from that without the accepted operations."""
-    plan = accepted[0].plan
-    resolved = {index for candidate in accepted for index in candidate.proposal.operations}
-    kept = [change for index, change in enumerate(plan.operations) if index not in resolved]
-    if list(planned.operations) == kept and planned.kept == plan.kept:
-        return None
-    # The operations that the edits should have made unnecessary name the edits that failed.
-    remaining = set(map(webhook_key, planned.operations)) - set(map(webhook_key, kept))
-    causes = {
-        candidate: _UNPROVED
-        for candidate in accepted
-        if remaining.intersection(map(webhook_key, candidate.operations))
-    }
-    return _Problem(_UNPROVED, causes)
 
 
 def _inputs_of(planned: Sequence[Planned]) -> Inputs:
@@ -511,12 +345,6 @@ def _read_again(inputs: Inputs, planned: Sequence[Planned]) -> Sources:
     return sources
 
 
-def _changed(file: str) -> UsageError:
-    return UsageError(
-        f"{file} was changed since it was read: nothing was written", hint="run it again"
-    )
-
-
 def _with_edits(sources: Sources, edited: Mapping[str, bytes]) -> Sources:
     """Return files with edited bytes, also where another file extends them."""
 
@@ -529,8 +357,145 @@ def _with_edits(sources: Sources, edited: Mapping[str, bytes]) -> Sources:
     )
 
 
+def _invalid(
+    candidates: Iterable[_Candidate], invalid: ReconcilerError, documents: Iterable[Document]
+) -> _Problem:
+    """Return the errors of edited files, each caused by the edit of the entry that has it."""
+    errors = [finding for finding in invalid.findings if finding.severity is Severity.ERROR]
+    entries = _entries(documents)
+    refusals: dict[str, _Refusal] = {}
+    for finding in errors:
+        if finding.position is None:
+            continue
+        starts = entries[finding.position.file]
+        # The last entry that starts on this line or above.
+        index = bisect_right(starts, finding.position.line, key=itemgetter(0))
+        if index > 0:
+            refusals.setdefault(starts[index - 1][1], _refusal(finding))
+    causes: dict[_Candidate, _Refusal] = {}
+    for candidate in candidates:
+        invalid_names = candidate.names & refusals.keys()
+        if invalid_names:
+            causes[candidate] = refusals[min(invalid_names)]
+    if not errors:
+        return _Problem(_Refusal(f"{_INVALID}: {invalid.message}"), causes)
+    return _Problem(_refusal(errors[0]), causes)
+
+
+def _refusal(invalid: Finding) -> _Refusal:
+    return _Refusal(f"{_INVALID}: {invalid.message}", invalid.rule == NOT_ALLOWED)
+
+
+def _entries(documents: Iterable[Document]) -> Mapping[str, Sequence[tuple[int, str]]]:
+    """Return line and name of each webhook by the file that declares it, in order."""
+    entries: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for document in documents:
+        webhooks = document.data.get("webhooks", ())
+        # What is not a list of mappings is an error, too.
+        for position, webhook in zip(document.positions("webhooks"), webhooks, strict=False):
+            if isinstance(webhook, dict):
+                entries[position.file].append((position.line, str(webhook.get("name"))))
+    for starts in entries.values():
+        starts.sort()
+    return entries
+
+
+def _difference(
+    organization: Planned, source: Source, accepted: Sequence[_Candidate]
+) -> _Problem | None:
+    """Return what edited files change besides the accepted operations; None if nothing."""
+    before, after = organization.target.checked.desired, source.checked.desired
+    # The edit has no effect, for example because another file overrides the value.
+    if before == after:
+        causes = dict.fromkeys(accepted, _UNPROVED)
+        return _Problem(_UNPROVED, causes) if accepted else None
+    if not accepted:
+        return _Problem(_Refusal("it changes another organization"))
+    names = set().union(*(candidate.names for candidate in accepted))
+    if _without(before, names) != _without(after, names):
+        return _Problem(_Refusal("it also changes other declarations"))
+    target = organization.target
+    assert organization.live is not None  # it was planned
+    # Edited files that cannot be planned, for example with a secret that is not allowed.
+    try:
+        gathered = gather(source.checked, target.key)
+        planned = plan_listed(gathered, organization.live, target.options)
+    except ReconcilerError as problem:
+        return _Problem(_Refusal(problem.message))
+    return _unproved(planned, accepted)
+
+
 def _without(desired: Desired, names: Set[str]) -> Desired:
     """Return a configuration without the webhooks of some names."""
     return desired._replace(
         webhooks=tuple(webhook for webhook in desired.webhooks if webhook.name not in names)
     )
+
+
+def _unproved(planned: Plan, accepted: Sequence[_Candidate]) -> _Problem | None:
+    """Return how the plan of edited files differs from that without the accepted operations."""
+    plan = accepted[0].plan
+    resolved = {index for candidate in accepted for index in candidate.proposal.operations}
+    kept = [change for index, change in enumerate(plan.operations) if index not in resolved]
+    if list(planned.operations) == kept and planned.kept == plan.kept:
+        return None
+    # The operations that the edits should have made unnecessary name the edits that failed.
+    remaining = set(map(webhook_key, planned.operations)) - set(map(webhook_key, kept))
+    causes = {
+        candidate: _UNPROVED
+        for candidate in accepted
+        if remaining.intersection(map(webhook_key, candidate.operations))
+    }
+    return _Problem(_UNPROVED, causes)
+
+
+def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
+    """Write the files. Raises UsageError if one was changed since it was read, OutputError."""
+    # All are checked before the first one is written, so that no edit is half made.
+    for file in edited:
+        path = directory / file.file
+        output.check_writable(path, over=output.FileKind.CONFIGURATION)
+        if files.read_regular(path) != file.before:
+            raise _changed(file.file)
+    for file in edited:
+        path = directory / file.file
+        output.write_atomically(path, file.after, over=output.FileKind.CONFIGURATION)
+
+
+def _changed(file: str) -> UsageError:
+    return UsageError(
+        f"{file} was changed since it was read: nothing was written", hint="run it again"
+    )
+
+
+def _results(
+    planned: Sequence[Planned],
+    drifts: Sequence[OrganizationDrift | None],
+    candidates: Iterable[_Candidate],
+    reasons: Mapping[_Candidate, str],
+) -> Iterator[OrganizationResult[OrganizationDrift]]:
+    """Yield the drift of each organization with its webhooks, or its problem."""
+    webhooks: defaultdict[int, list[Drifted]] = defaultdict(list)
+    for candidate in candidates:
+        proposal, refusal = candidate.proposal, reasons.get(candidate, "")
+        edited_files = () if refusal else tuple(proposal.edits)
+        comment = proposal.comment if edited_files else ""
+        webhook = Drifted(proposal.operations, edited_files, refusal, candidate.commit, comment)
+        webhooks[candidate.organization].append(webhook)
+    for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
+        name, paths, _, problem = organization.result
+        if drift is not None:
+            drift = drift._replace(drifted=tuple(webhooks[number]))
+        yield OrganizationResult(name, paths, drift, problem)
+
+
+def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
+    """Return the edits as patches for `git apply`, which expects paths from the repository."""
+    if not edited:
+        return ()
+    folder = folder_in(git) or ""
+    diffs: list[FileDiff] = []
+    for file in edited:
+        name = posixpath.normpath(posixpath.join(folder, file.file))
+        diffs.append(FileDiff(file.file, unified_diff(name, file.before, file.after)))
+    return tuple(diffs)

@@ -9,6 +9,7 @@ not be applied yet explains it: the webhook was changed live. Everything else is
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,10 +20,12 @@ from typing import Final, NamedTuple
 from reconciler.errors import ConfigurationError, RunConfigurationError
 from reconciler.model import Desired, Live
 from reconciler.planning.drift import attribution_of, by_webhook, still_renamed
+from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
     Attribution,
     Create,
     Delete,
+    Kept,
     Operation,
     OperationDigest,
     Plan,
@@ -35,7 +38,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import mentions, only_values_differ
-from reconciler.planning.run import LiveStatus, live_status
+from reconciler.planning.run import LiveStatus, OrganizationDrift, live_status
 from reconciler.source import files
 from reconciler.source.history import Commit, NoBaseError, commit_of, last_change, tracked
 from reconciler.source.schemes import paths
@@ -286,7 +289,7 @@ def _with_reviews(plan: Plan, pending: Collection[OperationDigest]) -> Plan:
     is_pending = mentions(pending)
 
     def label(change: Operation) -> Attribution | None:
-        if not is_about(change, plan.renamed, is_pending):
+        if not _is_about(change, plan.renamed, is_pending):
             return change.attribution
         if change.attribution is Attribution.PARTLY_DRIFT:
             return Attribution.THIS_CHANGE
@@ -326,7 +329,7 @@ def _relabeled(plan: Plan, label: Callable[[Operation], Attribution | None]) -> 
     return plan._replace(operations=tuple(operations))
 
 
-def is_about(
+def _is_about(
     operation: Operation,
     renamed: Mapping[str, Snapshot],
     mentioned: Callable[[str | None, str], bool],
@@ -343,9 +346,47 @@ def may_be_drift(plan: Plan) -> bool:
     return any(map(is_drift, plan.operations))
 
 
-def with_known_labels(plan: Plan, base: Base) -> Plan:
+def _with_known_labels(plan: Plan, base: Base) -> Plan:
     """Return a plan without labels if it is not known what was applied."""
     return plan.unlabeled if base.unknown else plan
+
+
+def classified(organization: Planned, base: Base, globs: Globs) -> OrganizationDrift | None:
+    """Return the operations that are not drift, and those that may not be; None without a plan."""
+    if organization.plan is None:
+        return None
+    plan = _with_known_labels(organization.plan, base)
+    indexes: defaultdict[Attribution | None, list[int]] = defaultdict(list)
+    for index, operation in enumerate(plan.operations):
+        if any(map(globs.match, names_of(operation))):
+            indexes[operation.attribution].append(index)
+    # Without a previous configuration, nothing has a label.
+    not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
+    waiting = indexes[Attribution.POSSIBLY_WAITING]
+    keys = [webhook_key(plan.operations[index]) for index in waiting]
+    merged = indexes[Attribution.WAITING]
+    is_late = mentions(base.merged.late)
+    late = sum(_is_about(plan.operations[index], plan.renamed, is_late) for index in merged)
+    return OrganizationDrift(
+        plan,
+        unapplied=_unapplied(plan, base, globs),
+        not_applied=tuple(not_applied),
+        waiting=tuple(waiting),
+        commits=tuple(base.commits[key] for key in keys),
+        overdue=sum(key in base.overdue for key in keys) + late,
+        merged=tuple(merged),
+        not_equal=tuple(use for use in plan.not_equal if globs.match(use.webhook)),
+    )
+
+
+def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:
+    """Return the declarations that are not applied, and were declared before."""
+    if base.desired is None:
+        return plan.unapplied
+    declared = {webhook.name for webhook in base.desired.webhooks}
+    return tuple(
+        kept for kept in plan.unapplied if kept.name in declared and globs.match(kept.name)
+    )
 
 
 def status(
@@ -361,4 +402,4 @@ def status(
     base, gathered = base_of(checked), gather(checked)
     plan = plan_listed(gathered, live, PlanOptions(previous=base.desired))
     labeled = _labeled(with_owner(plan, gathered, listings), live, gathered, base)
-    return live_status(live, with_known_labels(*labeled), only)
+    return live_status(live, _with_known_labels(*labeled), only)
