@@ -98,7 +98,14 @@ class Inputs(NamedTuple):
 
     def graded(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """Return the findings; with `strict`, warnings are errors."""
-        return _warnings_as_errors(findings) if self.strict else tuple(findings)
+        if not self.strict:
+            return tuple(findings)
+        # Notes stay notes: they only inform, also in a strict run.
+        graded = {Severity.WARNING: Severity.ERROR}
+        return tuple(
+            finding._replace(severity=graded.get(finding.severity, finding.severity))
+            for finding in findings
+        )
 
 
 class Checked(NamedTuple):
@@ -202,10 +209,17 @@ def parse(inputs: Inputs) -> Parsed:
         _require_folder(inputs, parsed.folder)
     data = {document.file: document.data for document in parsed.documents if document.usable}
     organization = _only_selected(inputs, data.values())
-    if organization is None:
-        if inputs.parsed is None and inputs.commit is None:
-            parsed = parsed._replace(findings=(*parsed.findings, *_only_layers(inputs, data)))
-        return parsed
+    if organization is not None:
+        return _with_organization(parsed, data, organization)
+    if inputs.parsed is None and inputs.commit is None:
+        return parsed._replace(findings=(*parsed.findings, *_only_layers(inputs, data)))
+    return parsed
+
+
+def _with_organization(
+    parsed: Parsed, data: Mapping[str, dict[str, Any]], organization: str
+) -> Parsed:
+    """Return the files, in which those that name no organization belong to this one."""
     unnamed = {finding.place.file for finding in without_organization(data) if finding.place}
     documents = []
     for document in parsed.documents:
@@ -306,36 +320,33 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     parsed = parse(inputs)
     groups = _by_organization(parsed)
     keys = {name: next(key_references(documents), None) for name, documents in groups.items()}
-    run_files = frozenset(document.file for document in parsed.documents)
-    # Paths also name files that are gone, but git knows neither globs nor standard input.
-    has_history = not any(
-        path == files.STDIN or files.is_glob(path, inputs.directory) for path in inputs.paths
-    )
     problems = parsed.findings
-    shared = {} if inputs.selected else _shared_keys(groups)
     if len(groups) > 1:
         data = {document.file: document.data for document in parsed.documents if document.usable}
         problems = (*problems, *without_organization(data))
+    shared = {} if inputs.selected else _shared_keys(groups)
+    run_inputs = inputs._replace(
+        key_references=frozenset(filter(None, keys.values())),
+        run_files=frozenset(document.file for document in parsed.documents),
+    )
+    # Paths also name files that are gone, so they are kept where git knows these.
+    keeps_paths = len(groups) == 1 or _has_history(inputs)
     result = []
     for name, documents in groups.items():
-        paths = tuple(
-            files.STDIN if document.file == files.STDIN_NAME else document.file
-            for document in documents
-        )
-        profiles = (_text(document, "profile") for document in documents)
         # Problems of all files are reported once: by the only group, or by that without a name.
-        reports = len(groups) == 1 or name is None
-        group_inputs = inputs._replace(
+        findings = list(problems) if len(groups) == 1 or name is None else []
+        findings += filter(None, [shared.get(name)])
+        paths = tuple(map(_path, documents))
+        profiles = (_text(document, "profile") for document in documents)
+        group_inputs = run_inputs._replace(
             parsed=parsed._replace(
                 documents=tuple(documents),
                 folder=None,  # checked once
-                findings=(*(problems if reports else ()), *filter(None, [shared.get(name)])),
+                findings=tuple(findings),
             ),
-            key_references=frozenset(filter(None, keys.values())),
             # The key must belong to this organization, so no file can use the list of another one.
             allow_secrets=allow_patterns(inputs.allow_secrets, name),
-            run_files=run_files,
-            paths=inputs.paths if len(groups) == 1 or has_history else paths,
+            paths=inputs.paths if keeps_paths else paths,
         )
         result.append(
             OrganizationFiles(
@@ -347,6 +358,17 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
             )
         )
     return tuple(result)
+
+
+def _path(document: Document) -> str:
+    return files.STDIN if document.file == files.STDIN_NAME else document.file
+
+
+def _has_history(inputs: Inputs) -> bool:
+    """Return whether git knows all paths, which are neither globs nor standard input."""
+    return not any(
+        path == files.STDIN or files.is_glob(path, inputs.directory) for path in inputs.paths
+    )
 
 
 def _shared_keys(groups: Mapping[str | None, Iterable[Document]]) -> dict[str | None, Finding]:
@@ -509,6 +531,22 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         commit=inputs.commit,
     )
     inputs.hide(values.values())  # before any message can contain one
+    return Gathered(
+        checked=checked,
+        references=references,
+        secrets=values,
+        problems=problems,
+        warnings=(*unlisted, *_unfit(problems, checked, writing=writing)),
+    )
+
+
+def _unfit(
+    problems: Mapping[SecretRef, Iterable[Finding]], checked: Checked, *, writing: bool
+) -> tuple[Finding, ...]:
+    """Return the warnings about values that should not be sent.
+
+    Raises ConfigurationError for those that must not be sent.
+    """
     # A value that is missing is an error of the apply, one that must not be sent of every command.
     unfit = [
         (reference, finding)
@@ -516,25 +554,19 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         for finding in findings
         if finding.rule != _UNRESOLVED
     ]
-    invalid = inputs.graded(located(unfit, checked))
-    if has_errors(invalid):
-        effect = ": nothing was written" if writing else ""
-        message = f"some secrets are invalid{effect}"
-        rules = {finding.rule for finding in invalid if finding.severity is Severity.ERROR}
-        wrong = [reference for reference, finding in unfit if finding.rule in _WRONG_VALUE]
-        # No edit of the files helps against such a value of a variable.
-        if rules <= _WRONG_VALUE and all(map(is_variable, wrong)):
-            names = dict.fromkeys(masked(ref.name) for ref in wrong)
-            steps = [how_to_set(name, inputs.environ, "correct") for name in names]
-            raise UnresolvedSecretsError(message, findings=invalid, hint="; ".join(steps))
-        raise ConfigurationError(message, findings=invalid)
-    return Gathered(
-        checked=checked,
-        references=references,
-        secrets=values,
-        problems=problems,
-        warnings=(*unlisted, *invalid),
-    )
+    invalid = checked.inputs.graded(located(unfit, checked))
+    if not has_errors(invalid):
+        return invalid
+    effect = ": nothing was written" if writing else ""
+    message = f"some secrets are invalid{effect}"
+    rules = {finding.rule for finding in invalid if finding.severity is Severity.ERROR}
+    wrong = [reference for reference, finding in unfit if finding.rule in _WRONG_VALUE]
+    # No edit of the files helps against such a value of a variable.
+    if rules <= _WRONG_VALUE and all(map(is_variable, wrong)):
+        names = dict.fromkeys(masked(ref.name) for ref in wrong)
+        steps = [how_to_set(name, checked.inputs.environ, "correct") for name in names]
+        raise UnresolvedSecretsError(message, findings=invalid, hint="; ".join(steps))
+    raise ConfigurationError(message, findings=invalid)
 
 
 def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> tuple[Finding, ...]:
@@ -593,13 +625,3 @@ def _allow_lines(sources: Iterable[Source]) -> tuple[str, ...]:
         if named and _is_selected(source.files):
             lines.append(f"{source.name}: {_patterns(named)}")
     return tuple(lines)
-
-
-def _warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return `findings` with warnings changed to errors."""
-    # Notes stay notes: they only inform, also in a strict run.
-    graded = {Severity.WARNING: Severity.ERROR}
-    return tuple(
-        finding._replace(severity=graded.get(finding.severity, finding.severity))
-        for finding in findings
-    )
