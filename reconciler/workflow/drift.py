@@ -179,44 +179,69 @@ def _file_changes(names: set[str], checked: Checked, until: str) -> Iterator[tup
         yield change.commit, until
 
 
+class _FileChange(NamedTuple):
+    """What a commit declares before and after it, and the plan of what is declared before."""
+
+    commit: str
+    before: Desired
+    after: Desired
+    earlier_plan: Plan
+
+
 def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Plan, Base]:
     """Return the plan in which only what no earlier change explains is drift."""
     if not may_be_drift(plan):
         return plan, base  # most plans: no earlier commit is read
-    # A plan that makes no change explains every difference: the files may have made it since.
-    plans_nothing = Plan(plan.origin, plan.organization)
     pending = base.merged.pending
     if base.unknown:
-        return _explained_by(plan, plans_nothing, pending), base
+        return _explained_by(plan, _planning_nothing(plan), pending), base
     commits: dict[str, str] = {}
     newest: dict[str, str] = {}
     overdue: set[str] = set()
-    known, newest_change = base.desired or Desired(), ""
+    newest_change = ""
     try:
-        for commit, desired in _earlier(gathered.checked, base):
-            if desired == known:
-                continue
+        for change in _changes(plan, live, gathered, base):
+            commit = change.commit
             newest_change = newest_change or commit
-            changed = _changed_webhooks(plan, desired, known)
-            known, earlier = desired, plans_nothing
-            if desired.policy.scopes:
-                earlier = _plan_of(desired, live, gathered) or plans_nothing
-            elif plan.counts.any_declared_live:
-                break  # the commit that added the files is applied
-            before, plan = plan, _explained_by(plan, earlier, pending)
-            explained = _explained(before, plan)
+            unexplained, plan = plan, _explained_by(plan, change.earlier_plan, pending)
+            explained = _explained(unexplained, plan)
+            changed = _changed_webhooks(plan, change.before, change.after)
             newest = dict.fromkeys((*explained, *changed), commit) | newest
             for key in explained:
                 # It is drift only if the newest change of the webhook is applied.
                 commits[key] = commit if newest[key] == commit else f"{commit}^..{newest[key]}"
-            overdue.update(explained if commit != newest_change else _doubtful(before, desired))
-            if not (desired.policy.scopes and may_be_drift(plan)):
+            if commit == newest_change:
+                overdue.update(_doubtful(unexplained, change.before))
+            else:
+                overdue.update(explained)
+            if not may_be_drift(plan):
                 break
     except NoBaseError as problem:
         base = base._replace(desired=None, unknown=str(problem))
-        return _explained_by(plan, plans_nothing, pending), base
-    base = base._replace(commits=commits, overdue=overdue)
-    return _with_reviews(plan, pending), base
+        return _explained_by(plan, _planning_nothing(plan), pending), base
+    return _with_reviews(plan, pending), base._replace(commits=commits, overdue=overdue)
+
+
+def _planning_nothing(plan: Plan) -> Plan:
+    """Return a plan that explains every difference: the files may have made it since."""
+    return Plan(plan.origin, plan.organization)
+
+
+def _changes(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Iterator[_FileChange]:
+    """Yield the file changes that may not be applied yet, the newest first. Raises NoBaseError."""
+    after = base.desired or Desired()
+    for commit, before in _earlier(gathered.checked, base):
+        if before == after:
+            continue
+        earlier_plan = _planning_nothing(plan)
+        if before.policy.scopes:
+            earlier_plan = _plan_of(before, live, gathered) or earlier_plan
+        elif plan.counts.any_declared_live:
+            return  # the commit that added the files is applied
+        yield _FileChange(commit, before, after, earlier_plan)
+        if not before.policy.scopes:
+            return
+        after = before
 
 
 def _changed_webhooks(plan: Plan, before: Desired, after: Desired) -> Iterator[str]:
