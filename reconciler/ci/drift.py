@@ -7,7 +7,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.ci import JobResult
 from reconciler.ci.github import GitHub, reporting
@@ -32,12 +32,21 @@ from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
 from reconciler.render.quote import quote, with_options
 from reconciler.render.words import counts, delivery_error
-from reconciler.workflow import Planned, Target, plan_all
+from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.accepting import find_drift
+from reconciler.workflow.drift import Base
 from reconciler.workflow.run import identify, own_resends
 
 _MAX_FAILING: Final = 50
 """The maximum number of webhooks in the issue whose deliveries fail."""
+
+
+class _Found(NamedTuple):
+    """What a check found: the plans of the files, the drift, and the ways to revert all of it."""
+
+    plans: RunPlan
+    report: DriftReport
+    ways: Sequence[str]
 
 
 def drift(run: Run) -> JobResult:
@@ -54,63 +63,77 @@ def drift(run: Run) -> JobResult:
             if reported.findings:
                 return reported
             return files_only(sources, finding, status="skipped")
-        with run.connect([Target(source) for source in sources]) as connected:
-            # Before the plans: what is applied in between is then not taken for drift.
-            targets = identify(connected)
-            known = bases(run, targets)
-            options = [
-                # Without the resends, a rotation that no run applied would look like no drift.
-                PlanOptions(previous=base.desired, reviewed=base.merged.resends)
-                for base in known
-            ]
-            pairs = zip(targets, options, strict=True)
-            planned = plan_all([target._replace(options=option) for target, option in pairs])
-            requests, by_digest = _by_digest(planned)
-        require_single(sources, planned)
-        # Only this job knows what waits: without a base, the suggested commands would be careful.
-        revision = next((base.revision for base in known if base.revision), "")
-        words = ("--base", revision) if revision else ()
-        report = find_drift(planned, known, named=run.paths, base=words)
+        found = _find(run, sources)
     except ReconcilerError as problem:
         return _failed_check(run, problem)
-    plans = guarded(run, planned)
-    # The key of this job can only read: a workflow with the other key must revert.
-    ways = _ways_to_revert(run, by_digest, requests, report)
-    report = report._replace(reverted_together=bool(ways))
     result = JobResult(
-        status="drift" if report.needs_attention else "no-drift",
-        plan=plans,
-        drift=report,
+        status="drift" if found.report.needs_attention else "no-drift",
+        plan=found.plans,
+        drift=found.report,
         apply_options=run.inputs.apply_options,
     )
     if run.github is None:
         message = "no GitHub token: the drift issue was not updated"
         return replace(result, findings=[warning("no-token", message, "pass github-token")])
     try:
-        _update_issue(run, run.github, result, ways)
+        _update_issue(run, run.github, result, found.ways)
     except ReconcilerError as problem:  # the log still shows the drift
         return replace(result, problem=problem)
     return result
 
 
-def _by_digest(planned: Sequence[Planned]) -> tuple[list[list[str]], Sequence[Planned]]:
-    """Return the names of the webhooks whose secrets wait, and the plans of an apply by digest.
+def _find(run: Run, sources: Sequence[Source]) -> _Found:
+    """Find the drift. Raises the problem of a single organization."""
+    with run.connect([Target(source) for source in sources]) as connected:
+        # Before the plans: what is applied in between is then not taken for drift.
+        targets = identify(connected)
+        known = bases(run, targets)
+        targets = tuple(
+            target._replace(options=_options(base))
+            for target, base in zip(targets, known, strict=True)
+        )
+        planned = plan_all(targets)
+        requests = [_waiting_secrets(organization) for organization in planned]
+        by_digest = _by_digest(planned, requests)
+    require_single(sources, planned)
+    # Only this job knows what waits: without a base, the suggested commands would be careful.
+    revision = next((base.revision for base in known if base.revision), "")
+    words = ("--base", revision) if revision else ()
+    report = find_drift(planned, known, named=run.paths, base=words)
+    # The key of this job can only read: a workflow with the other key must revert.
+    ways = _ways_to_revert(run, by_digest, requests, report)
+    report = report._replace(reverted_together=bool(ways))
+    return _Found(guarded(run, planned), report, ways)
 
-    Such an apply reads no reviews: its command names each webhook, of which it sends all secrets.
+
+def _options(base: Base) -> PlanOptions:
+    # Without the resends, a rotation that no run applied would look like no drift.
+    return PlanOptions(previous=base.desired, reviewed=base.merged.resends)
+
+
+def _waiting_secrets(organization: Planned) -> tuple[str, ...]:
+    """Return the names of the webhooks whose secrets wait to be sent."""
+    operations = organization.plan.operations if organization.plan else ()
+    names = {resend.webhook for resend in resends(operations)}
+    # A webhook without secrets cannot be named.
+    return tuple(sorted(own_resends(names, organization.target, 1)))
+
+
+def _by_digest(
+    planned: Sequence[Planned], requests: Sequence[tuple[str, ...]]
+) -> Sequence[Planned]:
+    """Return the plans of an apply by digest.
+
+    It reads no reviews: its command names each webhook, of which it sends all secrets.
     """
-    requests: list[list[str]] = []
-    for organization in planned:
-        operations = organization.plan.operations if organization.plan else ()
-        names = {resend.webhook for resend in resends(operations)}
-        # A webhook without secrets cannot be named.
-        requests.append(sorted(own_resends(names, organization.target, 1)))
     if not any(requests):
-        return requests, planned
-    targets = [
-        organization.target._replace(options=PlanOptions(resend=tuple(names)))
-        for organization, names in zip(planned, requests, strict=True)
-    ]
-    return requests, plan_all(targets)
+        return planned
+    return plan_all(
+        [
+            organization.target._replace(options=PlanOptions(resend=names))
+            for organization, names in zip(planned, requests, strict=True)
+        ]
+    )
 
 
 def _ways_to_revert(

@@ -76,18 +76,17 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
     except ConfigurationError as problem:
         problem.hint = _renamed(run) or problem.hint
         raise
-    sources = tuple(
-        source._replace(
-            checked=source.checked._replace(
-                inputs=source.files.inputs._replace(strict=False, policy_base=inputs.policy_base)
-            )
-        )
-        for source in loaded
-    )
+    sources = tuple(_for_planning(source, inputs.policy_base) for source in loaded)
     _require_environments(run, sources)
     if len(sources) == 1:  # with several, a wrong secret is the problem of its organization
         gather(sources[0].checked, writing=writing)
     return sources
+
+
+def _for_planning(source: Source, policy_base: str | None) -> Source:
+    """Return checked files, from here on without strict warnings."""
+    inputs = source.files.inputs._replace(strict=False, policy_base=policy_base)
+    return source._replace(checked=source.checked._replace(inputs=inputs))
 
 
 def _renamed(run: Run) -> str | None:
@@ -203,9 +202,9 @@ def require_single(sources: Sequence[Source], planned: Sequence[Planned]) -> Non
             raise organization.problem
 
 
-def _environment_of(run: Run, source: Source) -> str:
-    """Return the GitHub environment of an organization; empty if the workflow passes none."""
-    return source.checked.desired.environment or next(iter(run.environments), "")
+def _environment_of(source: Source, listed: Sequence[str]) -> str:
+    """Return the GitHub environment of an organization, by default the first that is `listed`."""
+    return source.checked.desired.environment or next(iter(listed), "")
 
 
 def of_environment(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
@@ -213,17 +212,19 @@ def of_environment(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
     # GitHub compares names of environments without case.
     mine = run.environment.casefold()
     return tuple(
-        source for source in sources if not mine or _environment_of(run, source).casefold() == mine
+        source
+        for source in sources
+        if not mine or _environment_of(source, run.environments).casefold() == mine
     )
 
 
 def by_environment(run: Run, planned: Sequence[Planned]) -> dict[str, list[int]]:
     """Return the indexes of organizations by environment, whose names have no case on GitHub."""
-    run = replace(run, environments=_listed_environments(run))
+    listed = _listed_environments(run)
     names: dict[str, str] = {}
     indexes: dict[str, list[int]] = {}
     for index, organization in enumerate(planned):
-        environment = _environment_of(run, organization.target.source)
+        environment = _environment_of(organization.target.source, listed)
         # As the first file writes it, because it is shown.
         name = names.setdefault(environment.casefold(), environment)
         indexes.setdefault(name, []).append(index)
@@ -293,7 +294,9 @@ def _concerned_environments(run: Run) -> list[str]:
         subjects = map(subject_of, sources)
         pulls = () if run.github is None else contained_pulls(run, run.branch, subjects)
         concerned = concerned_by_push(run, sources, pulls)
-        names = [listed[_environment_of(run, source).casefold()] for source in concerned]
+        names = [
+            listed[_environment_of(source, run.environments).casefold()] for source in concerned
+        ]
     except (ConfigurationError, KeyError):
         return [*run.environments[:1]]
     return list(dict.fromkeys(names))
