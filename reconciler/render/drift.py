@@ -375,24 +375,29 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
         files = ", ".join(quote(diff.file) for diff in report.diffs)
         return f"Edited to accept {editable}: {files}.", ""
     way = f"To accept {editable}, run `git apply` on this diff"
-    command = ""
+    command = _accept_all(report, view)
+    if not command:
+        return f"{way}.", ""
+    return f"{way}, or run:", command
+
+
+def _accept_all(report: DriftReport, view: View) -> str:
+    """Return the command that accepts what the diff edits, empty if none accepts only that."""
     # With a base, a command without names would also accept what waits.
     waits = any(drift.merged or (drift.waiting and report.base) for drift in report.drifts)
     names = _names(report, edited=True)
     refused = _names(report, edited=False)
     # Of several organizations, another one may have refused a webhook of the same name.
-    if view.apply_options is not None and not waits and not refused & names:
-        # Elsewhere, what this run refuses may be accepted.
-        limited = sorted(names) if refused else []
-        only = chain.from_iterable(("--only", escape(name)) for name in limited)
-        # What drifts in other organizations, or in those that failed, was not shown.
-        edited = [
-            organization
-            for organization in report.organizations
-            if organization.value and any(webhook.files for webhook in organization.value.drifted)
-        ]
-        paths = _file_options(report, edited)
-        command = apply_command(view, *paths, *only, "--accept", *report.base, command="drift")
-    if not command:
-        return f"{way}.", ""
-    return f"{way}, or run:", command
+    if view.apply_options is None or waits or refused & names:
+        return ""
+    # Elsewhere, what this run refuses may be accepted.
+    limited = sorted(names) if refused else []
+    only = chain.from_iterable(("--only", escape(name)) for name in limited)
+    # What drifts in other organizations, or in those that failed, was not shown.
+    edited = [
+        organization
+        for organization in report.organizations
+        if organization.value and any(webhook.files for webhook in organization.value.drifted)
+    ]
+    paths = _file_options(report, edited)
+    return apply_command(view, *paths, *only, "--accept", *report.base, command="drift")

@@ -183,7 +183,6 @@ def remaining_counts(plan: Plan, view: View, shown: _Quoting = quote) -> list[st
     return lines + not_compared(plan, names=view.verbosity > 0, shown=shown)
 
 
-_Groups: TypeAlias = defaultdict[str, defaultdict[tuple[str, str], list[str]]]
 _HIDDEN: Final = "Cannot be read back"
 
 
@@ -192,32 +191,44 @@ def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[st
 
     With `names`, the line lists the webhooks and references.
     """
-    groups: _Groups = defaultdict(lambda: defaultdict(list))
-    for webhook, field in plan.unreadable:
-        groups[_HIDDEN][field, ""].append(webhook)
-    secrets = {
-        "Not compared, value not set here": plan.not_compared,
-        "Not equal, but possibly encrypted": plan.not_equal,
+
+    def reference(use: SecretUse) -> str:
+        live = "" if use.is_resolved else f", live {shown(use.destination)}"
+        return f" ({shown(str(use.reference))}{live})" if names else ""
+
+    uses_by_title = {
+        _HIDDEN: [(field, "", webhook) for webhook, field in plan.unreadable],
+        "Not compared, value not set here": [
+            (use.field, reference(use), use.webhook) for use in plan.not_compared
+        ],
+        "Not equal, but possibly encrypted": [
+            (use.field, reference(use), use.webhook) for use in plan.not_equal
+        ],
     }
-    for title, uses in secrets.items():
-        for use in uses:
-            reference = ""
-            if names:
-                live = "" if use.is_resolved else f", live {shown(use.destination)}"
-                reference = f" ({shown(str(use.reference))}{live})"
-            groups[title][use.field, reference].append(use.webhook)
-    separator = "; " if names else ", "
     lines = []
-    for title, fields in groups.items():
-        listed = []
-        for (field, reference), webhooks in fields.items():
-            who = ", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook")
-            listed.append(f"{shown(field)} of {who}{reference}")
-        text = f"{title}: {separator.join(listed)}"
-        if names and title == _HIDDEN:
-            text += "; after a rotation, increment `version`, or pass --resend-secret"
-        lines.append(text)
+    for title, uses in uses_by_title.items():
+        if uses:
+            text = f"{title}: {_by_field(uses, names=names, shown=shown)}"
+            if names and title == _HIDDEN:
+                text += "; after a rotation, increment `version`, or pass --resend-secret"
+            lines.append(text)
     return lines
+
+
+def _by_field(uses: Iterable[tuple[str, str, str]], *, names: bool, shown: _Quoting) -> str:
+    """Return fields with the names or the number of their webhooks.
+
+    Each use has the field, the reference to show, and the webhook.
+    """
+    webhooks_by_field: dict[tuple[str, str], list[str]] = {}
+    for field, reference, webhook in uses:
+        webhooks_by_field.setdefault((field, reference), []).append(webhook)
+    listed = []
+    for (field, reference), webhooks in webhooks_by_field.items():
+        who = ", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook")
+        listed.append(f"{shown(field)} of {who}{reference}")
+    separator = "; " if names else ", "
+    return separator.join(listed)
 
 
 _DRIFT_OR_ROTATED: Final = "drift-or-rotated-here"
