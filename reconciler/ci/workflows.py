@@ -1,4 +1,4 @@
-"""The GitHub workflows that `init --github` writes for a configuration."""
+"""The GitHub workflows that `init --github` writes, and what those of a repository contain."""
 
 from __future__ import annotations
 
@@ -213,37 +213,46 @@ def workflows(setup: Setup) -> Mapping[str, str]:
 
     Raises UsageError for a name that cannot be written into YAML.
     """
-    default, *others = setup.environments
-    values = {**_DEFAULTS, "package": setup.package, "lock": setup.lock, **setup.settings}
-    values |= {"branch": setup.branch, "apply": default}
-    values |= {"environments": " ".join(others), "server": setup.server or values.get("server", "")}
-    lines = {
-        "file": setup.files,
-        "policy": setup.policies,
-        "allowed": setup.allowed,
-        "paths": setup.paths,
-    }
-    # Settings are kept as an existing workflow has them.
-    texts = [(name, value) for name, value in values.items() if name not in setup.settings]
-    texts += [(name, value) for name, listed in lines.items() for value in listed]
-    _require_plain(texts)
-    values |= {name: r"\n".join(listed) for name, listed in lines.items()}
-    # Twice, because YAML has the same escape.
-    values["branches"] = re.sub(r"[]*+?![]", r"\\\\\g<0>", setup.branch)
-    values["paths"] = "".join(f'"{path}", ' for path in setup.paths)
-    every = sorted(
-        {*setup.keys, *(name for needs in setup.organizations for name in needs.variables)}
-    )
-    from_secrets = "{0}: ${{{{ secrets.{0} }}}}"
-    values["names"] = _lines(6, "{}: {{required: false}}", every)
-    values["values"] = _lines(10, from_secrets, every)
-    values["secrets"] = _lines(6, from_secrets, every)
-    values["keys"] = _lines(6, from_secrets, setup.keys)
+    values = {**_settings_of(setup), **_derived(setup)}
     source = files("reconciler.ci") / "templates"
     return {
         f"{_FOLDER}/{name}": _filled((source / name).read_text(encoding="utf-8"), values)
         for name in _FILES
     }
+
+
+def _settings_of(setup: Setup) -> dict[str, str]:
+    """Return the values that users may change in the workflows, and those of this package."""
+    default, *others = setup.environments
+    values = {**_DEFAULTS, "package": setup.package, "lock": setup.lock, **setup.settings}
+    values |= {"branch": setup.branch, "apply": default, "environments": " ".join(others)}
+    values["server"] = setup.server or values.get("server", "")
+    # Settings are kept as an existing workflow has them.
+    _require_plain((name, value) for name, value in values.items() if name not in setup.settings)
+    return values
+
+
+def _derived(setup: Setup) -> dict[str, str]:
+    """Return the values that follow from the configuration."""
+    lists = {
+        "file": setup.files,
+        "policy": setup.policies,
+        "allowed": setup.allowed,
+        "paths": setup.paths,
+    }
+    _require_plain((name, value) for name, listed in lists.items() for value in listed)
+    values = {name: r"\n".join(listed) for name, listed in lists.items()}
+    # Twice, because YAML has the same escape.
+    values["branches"] = re.sub(r"[]*+?![]", r"\\\\\g<0>", setup.branch)
+    values["paths"] = "".join(f'"{path}", ' for path in setup.paths)
+    variables = {name for needs in setup.organizations for name in needs.variables}
+    every = sorted({*setup.keys, *variables})
+    from_secrets = "{0}: ${{{{ secrets.{0} }}}}"
+    values["names"] = _lines(6, "{}: {{required: false}}", every)
+    values["values"] = _lines(10, from_secrets, every)
+    values["secrets"] = _lines(6, from_secrets, every)
+    values["keys"] = _lines(6, from_secrets, setup.keys)
+    return values
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -257,13 +257,7 @@ def plan_all(
             organization=target.organization,
         )
 
-    planned: list[Planned] = []
-    for target, gathered, result in zip(targets, ready, call_all(targets, plan_one), strict=True):
-        values = None if isinstance(gathered, ReconcilerError) else gathered
-        if isinstance(result, ReconcilerError):
-            planned.append(Planned(target, values, problem=result))
-        else:
-            planned.append(Planned(target, values, *result))
+    planned = list(map(_as_planned, targets, ready, call_all(targets, plan_one)))
     _require_distinct(
         (part.target, part.plan.origin, part.plan.organization)
         for part in planned
@@ -278,6 +272,18 @@ def plan_all(
             for part, plan in zip(planned, _with_matching_globs(plans), strict=True)
         ]
     return judged(_with_owners(planned), allow_deletes)
+
+
+def _as_planned(
+    target: Target,
+    gathered: Gathered | ReconcilerError,
+    result: tuple[Plan, Live] | ReconcilerError,
+) -> Planned:
+    values = None if isinstance(gathered, ReconcilerError) else gathered
+    if isinstance(result, ReconcilerError):
+        return Planned(target, values, problem=result)
+    plan, live = result
+    return Planned(target, values, plan, live)
 
 
 def _with_owners(planned: Sequence[Planned]) -> list[Planned]:
