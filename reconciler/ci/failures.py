@@ -59,24 +59,24 @@ class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
     """A reference or version was changed without an approved plan; the secret was not sent."""
 
 
-class Purpose(NamedTuple):
+class _Purpose(NamedTuple):
     """What a command is for: the words before it in a hint, and in the text above it."""
 
     lead: str
     heading: str
 
 
-_CONTINUE: Final = Purpose("then run", "continue")
-_CHECK: Final = Purpose("to check, run", "check")
+_CONTINUE: Final = _Purpose("then run", "continue")
+_CHECK: Final = _Purpose("to check, run", "check")
 # After the merge no pull request is left in which a new plan could be reviewed.
-_APPLY: Final = Purpose("open a new pull request, or apply this plan", "apply the plan above")
+_APPLY: Final = _Purpose("open a new pull request, or apply this plan", "apply the plan above")
 
 
 class Step(NamedTuple):
     """The command to run next."""
 
     command: str
-    purpose: Purpose = _CONTINUE
+    purpose: _Purpose = _CONTINUE
 
 
 class Ended(NamedTuple):

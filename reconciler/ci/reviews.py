@@ -1,4 +1,4 @@
-"""Find the reviews of merged pull requests.
+"""Find the reviews of merged pull requests, and what may not be applied yet.
 
 A review is about one organization. For each webhook the newest merged review applies. A review is
 settled when each of its operations was applied, is no longer pending, or was replaced by a newer
@@ -248,15 +248,14 @@ def _plans_about(pull: Pull, subject: Subject) -> list[Marker]:
 
 def _outcomes(pull: Pull, plan: Marker, subject: Subject) -> list[Outcome]:
     """Return the outcomes in an organization, also of its former environments."""
-    return [
-        outcome
-        for post in pull.comments
-        if post.marker.kind is MarkerKind.OUTCOME
+    outcomes: list[Outcome] = []
+    for post in pull.comments:
         # A plan names no environment, and an organization may have moved to another one.
-        if post.marker._replace(environment="").is_same_setup(plan)
-        for outcome in post.marker.outcomes
-        if outcome.subject.is_same(subject)
-    ]
+        is_same = post.marker._replace(environment="").is_same_setup(plan)
+        if post.marker.kind is MarkerKind.OUTCOME and is_same:
+            known = post.marker.outcomes
+            outcomes += [outcome for outcome in known if outcome.subject.is_same(subject)]
+    return outcomes
 
 
 def _read(pull: Pull, plan: Marker, subject: Subject) -> MergedReview:
@@ -273,17 +272,27 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> MergedReview:
     if problem is not None:
         return replace(review, problem=problem)
     operations = _shown(parts, subject)
-    settled = {digest: applied for outcome in outcomes for digest, applied in outcome.settled}
-    if complete:  # then the outcome has no digests, to be short
-        settled = {shown.digest.digest: False for shown in operations}
     return replace(
         review,
         operations=tuple(shown.digest for shown in operations),
         resends={
             shown.digest.digest: shown.resend for shown in operations if shown.resend is not None
         },
-        settled=settled,
+        settled=_settled(operations, outcomes),
     )
+
+
+def _settled(
+    operations: Iterable[ShownOperation], outcomes: Sequence[Outcome]
+) -> Mapping[str, bool]:
+    """Return the digests of operations that are no longer pending, as `MergedReview` has them."""
+    # To be short, a complete outcome has no digests.
+    if any(outcome.complete for outcome in outcomes):
+        return {shown.digest.digest: False for shown in operations}
+    settled: dict[str, bool] = {}
+    for outcome in outcomes:
+        settled.update(outcome.settled)
+    return settled
 
 
 def _shown(parts: Iterable[Post], subject: Subject) -> list[ShownOperation]:
