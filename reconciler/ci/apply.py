@@ -133,20 +133,8 @@ def _run(run: Run) -> Ended:
         organizations = [_reviewed(run, target, pulls) for target in with_own_resends(targets)]
         report = _apply_reviewed(run, organizations)
         _require_planned(run, report, pulls)
-        findings: list[Finding] = []
-        try:
-            attempts = _attempts(run, organizations, report)
-            findings += _review_findings(run, attempts)
-            with reporting(findings, "could not post the outcome on the pull request"):
-                confirmed = run.expect_digest if report.exit_code is ExitCode.OK else None
-                record(run, attempts, unread, confirmed)
-            ended = _ended(run, connected, attempts, report, pulls, findings)
-            return ended._replace(organizations=subjects)
-        except SIGNALS:  # what was written must still be reported
-            message = "a signal stopped the run before it posted the outcome on the pull request"
-            findings.append(warning("not-reported", message, "re-run the job"))
-            plans = _plans([(result, result.value) for result in report.organizations])
-            return Ended(JobResult(findings=findings, plan=plans, report=report), rerun(run), pulls)
+        ended = _concluded(run, connected, organizations, report, pulls, unread)
+        return ended._replace(organizations=subjects)
 
 
 def _optional(run: Run) -> suppress:
@@ -253,6 +241,30 @@ def _require_planned(run: Run, report: RunReport, pulls: Iterable[Pull]) -> None
             hint="if it was not, start the run with all inputs of the command that was shown, "
             "such as `resend-secret`; without them no plan shows a secret that was not sent",
         )
+
+
+def _concluded(
+    run: Run,
+    connected: Sequence[Target],
+    organizations: Sequence[Reviewed],
+    report: RunReport,
+    pulls: Sequence[Pull],
+    unread: Sequence[Subject],
+) -> Ended:
+    """Record what the run did, and return how to continue."""
+    findings: list[Finding] = []
+    try:
+        attempts = _attempts(run, organizations, report)
+        findings += _review_findings(run, attempts)
+        with reporting(findings, "could not post the outcome on the pull request"):
+            confirmed = run.expect_digest if report.exit_code is ExitCode.OK else None
+            record(run, attempts, unread, confirmed)
+        return _ended(run, connected, attempts, report, pulls, findings)
+    except SIGNALS:  # what was written must still be reported
+        message = "a signal stopped the run before it posted the outcome on the pull request"
+        findings.append(warning("not-reported", message, "re-run the job"))
+        plans = _plans([(result, result.value) for result in report.organizations])
+        return Ended(JobResult(findings=findings, plan=plans, report=report), rerun(run), pulls)
 
 
 def _attempts(run: Run, organizations: Sequence[Reviewed], report: RunReport) -> list[Attempt]:
