@@ -180,7 +180,7 @@ def _file_changes(names: set[str], checked: Checked, until: str) -> Iterator[tup
 
 
 class _FileChange(NamedTuple):
-    """What a commit declares before and after it, and the plan of what is declared before."""
+    """A commit, the configuration before and after it, and the plan of the earlier one."""
 
     commit: str
     before: Desired
