@@ -176,14 +176,13 @@ def _require_repair(attempts: Iterable[Attempt], plans: RunPlan) -> None:
 def explained(attempt: Attempt) -> OrganizationResult[Report]:
     """Return the result; it fails if reviewed operations were applied, and others are left."""
     refusal, report, rotated = attempt.result.problem, attempt.result.value, attempt.rotated
+    reasons: list[tuple[str, str]] = []
     if isinstance(refusal, NotReviewedError) and rotated:
         report = attempt.report
-    if report is None or not (rotated or report.needs_review):
-        return attempt.result
-    reasons: list[tuple[str, str]] = []
-    if isinstance(refusal, NotReviewedError):
         # The others ask for what the push did.
         reasons += [(name, reason) for name, reason in refusal.reasons if name not in rotated]
+    if report is None or not (rotated or report.needs_review):
+        return attempt.result
     problem = _review_problem(report, rotated, reasons)
     # The same codes as for an apply of a saved plan (docs/guarantees.md).
     written = ExitCode.STALE
@@ -250,12 +249,11 @@ def conclude(run: Run, ended: Ended) -> JobResult:
 
 def _after_check(run: Run, ended: Ended) -> Ended:
     """Return the end; if files are invalid, the next step is to check them."""
-    problems = [ended.result.problem]
-    if ended.result.report is not None:
-        problems += [result.problem for result in ended.result.report.organizations]
+    report = ended.result.report
+    results = () if report is None else report.organizations
     invalid = [
         problem
-        for problem in problems
+        for problem in (ended.result.problem, *(result.problem for result in results))
         if problem is not None and problem.code == ConfigurationError.code
     ]
     if not invalid:

@@ -362,18 +362,23 @@ def _new_values(run: Run, planned: Sequence[Planned]) -> str:
 
 def _resent_versions(organization: Planned) -> Iterator[tuple[SecretRef, bool]]:
     """Yield the variables that each webhook resends, and whether it had a higher version."""
-    before, plan = organization.target.options.previous or Desired(), organization.plan
-    if plan is None:
+    if organization.plan is None:
         return
-    earlier: defaultdict[str, list[SecretRef]] = defaultdict(list)
-    for webhook in before.webhooks:
-        for key in filter(None, (webhook.id, webhook.name)):
-            earlier[key] += (reference for _, reference in webhook.references)
-    for update in plan.updates:
+    earlier = _references_by_webhook(organization.target.options.previous or Desired())
+    for update in organization.plan.updates:
         known = earlier[update.before.id] + earlier[update.before.name]
         for reference in filter(is_variable, resent_references([update])):
             versions = [other.version or 0 for other in known if other[:2] == reference[:2]]
             yield reference, bool(versions) and (reference.version or 0) < min(versions)
+
+
+def _references_by_webhook(desired: Desired) -> defaultdict[str, list[SecretRef]]:
+    """Return the references of each webhook by its id and by its name."""
+    references: defaultdict[str, list[SecretRef]] = defaultdict(list)
+    for webhook in desired.webhooks:
+        for key in filter(None, (webhook.id, webhook.name)):
+            references[key] += (reference for _, reference in webhook.references)
+    return references
 
 
 def _shown(subject: Subject, plan: Plan, index: int) -> list[ShownOperation]:
