@@ -38,28 +38,6 @@ _WEBHOOK: Final = frozenset(
     ["id", "name", "organization", "event_types", "type", "configuration", "last_run", "last_error"]
 )
 """The fields of a webhook that this version knows."""
-
-
-class _Destination(NamedTuple):
-    """Where a probe's webhook delivers to: its type, and the field with this value."""
-
-    type: str
-    field: str
-    value: str | Secret
-
-
-_NAME: Final = "doctor probe (safe to delete)"
-_RENAMED: Final = f"{_NAME} renamed"
-_SLACK_NAME: Final = "doctor probe for Slack (safe to delete)"
-# `.example` is reserved (RFC 2606): no name in it resolves.
-_NOWHERE: Final = _Destination(generic.KIND.type, "url", Secret("https://webhooks-probe.example/"))
-_NO_CHANNEL: Final = _Destination(slack.KIND.type, "channel", "#webhooks-doctor-probe")
-_PROBES: Final = {_NAME: _NOWHERE, _RENAMED: _NOWHERE, _SLACK_NAME: _NO_CHANNEL}
-"""The destination of each probe's webhook, by name."""
-_EVENTS: Final = frozenset({"template_deleted"})
-_Sent: TypeAlias = Mapping[str, str | bool | Secret]
-_SETTLED: Final = 2.0
-"""Seconds until a listing shows a create whose response was lost."""
 _REPORT: Final = "paste this output into an issue"
 
 
@@ -68,14 +46,21 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]
     if origin.scheme != "https":
         yield ok("proxy", "plain http to this machine: no proxy, no certificates")
         return
-    proxy = proxy_for(origin.host, environ)
+    yield _proxy(origin.host, environ)
+    yield from _certificates(environ)
+
+
+def _proxy(host: str, environ: Mapping[str, str]) -> Check:
+    proxy = proxy_for(host, environ)
     if proxy is not None:
         detail = f"requests go through the proxy in {proxy.variable}"
-        yield ok("proxy", detail, private=proxy.address)
-    elif any(environ.get(name) for name in PROXY_VARIABLES):
-        yield ok("proxy", "NO_PROXY excludes this server: direct connection")
-    else:
-        yield ok("proxy", "none: direct connection")
+        return ok("proxy", detail, private=proxy.address)
+    if any(environ.get(name) for name in PROXY_VARIABLES):
+        return ok("proxy", "NO_PROXY excludes this server: direct connection")
+    return ok("proxy", "none: direct connection")
+
+
+def _certificates(environ: Mapping[str, str]) -> Iterator[Check]:
     named = next((name for name in CA_VARIABLES if environ.get(name)), None)
     if named is not None:
         path = quote(Path(environ[named]).as_posix())
@@ -274,6 +259,28 @@ def _form(shown: Mapping[str, LiveValue], name: str) -> str:
 
 
 # The probe
+
+
+class _Destination(NamedTuple):
+    """Where a probe's webhook delivers to: its type, and the field with this value."""
+
+    type: str
+    field: str
+    value: str | Secret
+
+
+_NAME: Final = "doctor probe (safe to delete)"
+_RENAMED: Final = f"{_NAME} renamed"
+_SLACK_NAME: Final = "doctor probe for Slack (safe to delete)"
+# `.example` is reserved (RFC 2606): no name in it resolves.
+_NOWHERE: Final = _Destination(generic.KIND.type, "url", Secret("https://webhooks-probe.example/"))
+_NO_CHANNEL: Final = _Destination(slack.KIND.type, "channel", "#webhooks-doctor-probe")
+_PROBES: Final = {_NAME: _NOWHERE, _RENAMED: _NOWHERE, _SLACK_NAME: _NO_CHANNEL}
+"""The destination of each probe's webhook, by name."""
+_EVENTS: Final = frozenset({"template_deleted"})
+_Sent: TypeAlias = Mapping[str, str | bool | Secret]
+_SETTLED: Final = 2.0
+"""Seconds until a listing shows a create whose response was lost."""
 
 
 def probe(api: Client, clock: Clock, organization: Organization) -> Section:
