@@ -31,6 +31,7 @@ library's exception.
        ├─ ProtocolError                   1   a response that violates the API
        │  └─ IncompleteListingError       1   inconsistent pages
        ├─ UnreachableError                1   not sent: safe to repeat
+       │  └─ DeadlineError                1   the run's time is up
        └─ AmbiguousWriteError             1   may have been processed: read back first
 """
 
@@ -266,6 +267,10 @@ class IncompleteListingError(ProtocolError, code="incomplete-listing"):
 
 class UnreachableError(ApiError, code="unreachable"):
     """The request was not sent, so repeating it is safe."""
+
+
+class DeadlineError(UnreachableError, code="deadline"):
+    """The time of the run is up: a request was not sent, or a read had no complete response."""
 
 
 class AmbiguousWriteError(ApiError, code="ambiguous-write"):

@@ -25,7 +25,13 @@ from reconciler.api.origin import (
     Pause,
     Proxy,
 )
-from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
+from reconciler.errors import (
+    ApiError,
+    DeadlineError,
+    ProtocolError,
+    ServerError,
+    UnreachableError,
+)
 
 
 class Call(NamedTuple):
@@ -157,7 +163,7 @@ def failed_attempt(
     reason: ApiError
     if slow and past_deadline:
         message = f"no time was left for a complete response from {server}"
-        reason = ServerError(message, hint=MORE_TIME_HINT)
+        reason = DeadlineError(message, hint=MORE_TIME_HINT)
     elif slow:
         message = f"{server} did not send a complete response within {timeout:g} s"
         reason = ServerError(message, hint=LONGER_REQUEST_HINT)

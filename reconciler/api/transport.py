@@ -48,6 +48,7 @@ from reconciler.api.wire import Redactor
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
+    DeadlineError,
     RateLimitedError,
     ReconcilerError,
     ServerError,
@@ -372,7 +373,7 @@ class Transport:
             # The earlier failure explains more than the time that ran out because of it.
             if earlier is not None:
                 raise self._error(earlier, Action.REPEAT, sends)
-            raise UnreachableError(
+            raise DeadlineError(
                 f"no time was left for the request to {self.origin.address}",
                 hint=MORE_TIME_HINT,
             )
@@ -415,11 +416,11 @@ class Transport:
         )
 
     def _too_long(self, pause: float, status: int | None, sends: int) -> RateLimitedError:
-        # The answer to an earlier request required the wait.
+        # The response to an earlier request asked to wait. It may leave open how long.
         sent = f" ({plural(sends, 'attempt')})" if sends else ": this request was not sent"
         return RateLimitedError(
-            f"HTTP {status}: {self.origin.address} requires a {pause:.0f} s wait, but the run has "
-            f"only {max(0.0, self.pace.left()):.0f} s left{sent}",
+            f"HTTP {status}: {self.origin.address} asks to wait; the next attempt would be in "
+            f"{pause:.0f} s, but the run has only {max(0.0, self.pace.left()):.0f} s left{sent}",
             status=status,
             hint=LATER_HINT,
         )

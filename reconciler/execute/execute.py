@@ -19,6 +19,7 @@ from functools import partial
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
+    DeadlineError,
     PermissionDeniedError,
     ProtocolError,
     RateLimitedError,
@@ -37,9 +38,15 @@ from reconciler.planning.resend import resent_references
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import STALE, Applied, Outcome, Report, Skipped
 
-# Errors that every later operation would hit as well: a rejected key, a wait that is too long, an
-# empty retry budget.
-_FINAL = (AuthenticationError, PermissionDeniedError, RateLimitedError, ServerError)
+# Errors that every later operation would hit as well: a rejected key, a wait that is too long, the
+# deadline, an empty retry budget.
+_FINAL = (
+    AuthenticationError,
+    PermissionDeniedError,
+    RateLimitedError,
+    DeadlineError,
+    ServerError,
+)
 
 
 def execute(

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Final
 
-from reconciler.errors import RUN_AGAIN, ExitCode, InvalidRequestError, StalePlanError
+from reconciler.errors import (
+    RUN_AGAIN,
+    AuthenticationError,
+    DeadlineError,
+    ExitCode,
+    InvalidRequestError,
+    PermissionDeniedError,
+    StalePlanError,
+)
 from reconciler.findings import plural
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
@@ -43,7 +51,16 @@ _TALLY: Final[Mapping[type[Outcome | Operation], str]] = {
     Delete: "deleted",
     **{kind: OUTCOMES[kind] for kind in (Failed, Skipped, Unconfirmed)},
 }
-_NOT_ACCEPTED: Final = frozenset({NOT_CONVERGED, InvalidRequestError.code})
+# Another run alone meets these again: the values, the key or --deadline must change.
+_FOR_A_USER: Final = frozenset(
+    {
+        NOT_CONVERGED,
+        InvalidRequestError.code,
+        AuthenticationError.code,
+        PermissionDeniedError.code,
+        DeadlineError.code,
+    }
+)
 _ALREADY_MADE: Final = "already_made"
 
 
@@ -175,14 +192,16 @@ def _needs_step(result: OrganizationResult[Report]) -> bool:
     if result.problem is not None:
         return True
     report = result.value
-    return report is not None and bool(_lacking(report) or report.needs_review or _to_edit(report))
+    return report is not None and bool(
+        _lacking(report) or report.needs_review or _for_a_user(report)
+    )
 
 
-def _to_edit(report: Report) -> list[str]:
-    """Return the webhooks that the same files cannot change: their values were not accepted."""
+def _for_a_user(report: Report) -> list[str]:
+    """Return the webhooks that the same command cannot change."""
     names = []
     for outcome in report.outcomes:
-        if not isinstance(outcome, Failed) or outcome.code not in _NOT_ACCEPTED:
+        if not isinstance(outcome, Failed) or outcome.code not in _FOR_A_USER:
             continue
         # With this help, the same request may succeed.
         if outcome.hint and RUN_AGAIN not in outcome.hint:
@@ -244,9 +263,9 @@ def _read_back(hidden: int) -> str:
 def _meaning(report: Report, finish: str) -> str:
     """Return the meaning of an exit code other than 0, and the next step: how to `finish`."""
     code = report.exit_code
-    to_edit = _to_edit(report)
-    if to_edit:
-        finish = f"follow the help of {shorten(to_edit, 3)}, then {finish}"
+    names = _for_a_user(report)
+    if names:
+        finish = f"follow the help of {shorten(names, 3)}, then {finish}"
     # A signal explains whatever is left.
     if report.stopped is not None:
         if report.complete:

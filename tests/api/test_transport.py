@@ -21,6 +21,7 @@ from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
     CredentialError,
+    DeadlineError,
     InvalidRequestError,
     PermissionDeniedError,
     ProtocolError,
@@ -221,8 +222,10 @@ def test_endless_throttling_ends_at_the_deadline() -> None:
     assert sum(clock.slept) < 100.0
     sends = len(server.requests)
     assert sends < 15
-    # The server requested no pause; the message has its response and the number of attempts.
-    assert caught.value.message.startswith("HTTP 429: api.cloudtruth.io requires a ")
+    # The server left open how long, so the message does not call it the server's number.
+    assert caught.value.message.startswith(
+        "HTTP 429: api.cloudtruth.io asks to wait; the next attempt would be in "
+    )
     assert caught.value.message.endswith(f"s left ({sends} attempts)")
 
 
@@ -278,7 +281,7 @@ def test_no_request_starts_after_the_deadline() -> None:
     """The request is not sent, and the error gives the reason."""
     one, server, clock = transport(OK, deadline=10.0)
     clock.time += 10.0
-    with pytest.raises(UnreachableError, match=r"no time was left .* api\.cloudtruth\.io"):
+    with pytest.raises(DeadlineError, match=r"no time was left .* api\.cloudtruth\.io"):
         one.request("POST", "/")
     assert server.requests == []
     one.deadline_in(5.0)

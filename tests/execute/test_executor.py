@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.errors import (
     AuthenticationError,
+    DeadlineError,
     ExitCode,
     InvalidRequestError,
     PermissionDeniedError,
@@ -25,6 +26,7 @@ from reconciler.execute.operation import draft
 from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook
 from reconciler.planning.plan import Operation
+from reconciler.planning.run import OrganizationResult
 from reconciler.render import RENDERERS
 from reconciler.render.outcomes import conclusion
 from reconciler.report import Applied, RunReport
@@ -97,6 +99,7 @@ def test_a_failed_delete_does_not_stop_other_deletes() -> None:
         (AuthenticationError, "authentication", ExitCode.DENIED),
         (PermissionDeniedError, "permission-denied", ExitCode.DENIED),
         (RateLimitedError, "rate-limited", ExitCode.FAILED),
+        (DeadlineError, "deadline", ExitCode.FAILED),
     ],
 )
 def test_an_error_that_will_repeat_ends_the_run(
@@ -111,6 +114,11 @@ def test_an_error_that_will_repeat_ends_the_run(
         "old": "skipped after-failure",
     }
     assert (report.exit_code, api.writes()) == (exit_code, ["create a"])
+    # In a run of several, the same command alone does not finish this one.
+    failure = report.outcomes[0]._replace(hint="use another key")
+    other = RunReport.of(report._replace(writes=1, outcomes=(failure, *report.outcomes[1:])))
+    several = RunReport((*other.organizations, OrganizationResult("Globex")))
+    assert ("resolve the problem of Acme" in conclusion(several)[-1]) is (code != "rate-limited")
 
 
 @pytest.mark.parametrize(("status", "writes"), [(200, 1), (399, 1), (400, 0), (499, 0), (500, 1)])
