@@ -403,6 +403,7 @@ class FileState(StrEnum):
     """Why a file was not read that declares webhooks which a plan deletes."""
 
     NOT_READ = "not read"  # in the same repository or folder
+    NOT_SELECTED = "not selected"  # it names the organization otherwise, for example by its id
     GONE = "gone"  # not in the working tree, although no commit removed it
     REMOVED = "removed"  # by a commit
     NOT_SEARCHED = "not searched"  # git cannot read the repository, so any file may declare them

@@ -60,6 +60,7 @@ _GONE: Final = "{file} declares it, which is gone: restore it to keep the webhoo
 _ELSEWHERE: Final = {
     FileState.NOT_SEARCHED: "git cannot read this repository, so a file may declare it",
     FileState.NOT_READ: "{file} declares it, which was not read: add it with -f",
+    FileState.NOT_SELECTED: "{file} declares it: set the same `organization` there",
 }
 _UNDECLARABLE: Final = {
     Reason.ABSENT: "a file declares `state: absent` for it: remove that entry, or delete it",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from types import MappingProxyType
@@ -148,6 +148,9 @@ class _Ready(NamedTuple):
 
 
 _Part: TypeAlias = _Ready | _Refused
+
+_Declarations: TypeAlias = Mapping[str, Mapping[str, _Part]]
+"""The organizations of declared webhooks, by name and file."""
 
 
 def apply(
@@ -465,15 +468,12 @@ def _missing_secrets(part: _Ready) -> UnresolvedSecretsError | None:
 def _without_moves(parts: Sequence[_Part]) -> list[_Part]:
     """Return the same, without deletes of webhooks that may move to one that does not create them.
 
-    Its own files declare them, so until it is applied, they would be live nowhere.
+    Its own files declare them, so until it is applied, they could be live nowhere.
     """
-    # The organizations that do not create a webhook, by its name and file.
-    awaited: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for part in parts:
-        for webhook in _not_created(part):
-            file = webhook.position.file if webhook.position else webhook.file
-            awaited[webhook.name][file] = part.planned.result.name
-    return [_without_moved(part, awaited) if isinstance(part, _Ready) else part for part in parts]
+    declared = _by_name_and_file(
+        (part, webhook) for part in parts for webhook in _not_created(part)
+    )
+    return [_without_moved(part, declared) if isinstance(part, _Ready) else part for part in parts]
 
 
 def _not_created(part: _Part) -> Sequence[Webhook]:
@@ -484,20 +484,71 @@ def _not_created(part: _Part) -> Sequence[Webhook]:
     return [operation.after for operation in skipped if isinstance(operation, Create)]
 
 
-def _without_moved(part: _Ready, awaited: Mapping[str, Mapping[str, str]]) -> _Ready:
+def _by_name_and_file(declarations: Iterable[tuple[_Part, Webhook]]) -> _Declarations:
+    declared: defaultdict[str, dict[str, _Part]] = defaultdict(dict)
+    for part, webhook in declarations:
+        file = webhook.position.file if webhook.position else webhook.file
+        declared[webhook.name][file] = part
+    return declared
+
+
+def _moved(part: _Ready, declared: _Declarations) -> Iterator[tuple[int, _Part]]:
+    """Yield the deletes of webhooks that others declare, by index in the complete plan."""
     loaded = part.target.checked.loaded
-    reasons: dict[int, tuple[str, str]] = {}
     for index, operation in enumerate(part.complete.operations):
         if index in part.skipped or not isinstance(operation, Delete):
             continue
         if operation.reason is Reason.DUPLICATE:
             continue
-        for file, organization in awaited.get(operation.name, {}).items():
+        for file, other in declared.get(operation.name, {}).items():
             # What a shared file declares did not move.
             if file not in loaded.documents and file not in loaded.parents:
-                reason = f"{organization} declares it, but is not applied: it would be live nowhere"
-                reasons.setdefault(index, ("after-failure", reason))
+                yield index, other
+
+
+def _without_moved(part: _Ready, declared: _Declarations) -> _Ready:
+    reasons: dict[int, tuple[str, str]] = {}
+    for index, other in _moved(part, declared):
+        name = other.planned.result.name
+        reason = f"{name} declares it, but has not created it: it could be live nowhere"
+        reasons.setdefault(index, ("after-failure", reason))
     return part.without(reasons) if reasons else part
+
+
+def _creates_first(parts: Iterable[_Part]) -> list[_Ready]:
+    """Return the organizations that are applied, each after those that create what it deletes.
+
+    Otherwise they keep their order.
+    """
+    ready = [part for part in parts if isinstance(part, _Ready)]
+    created = _by_name_and_file(
+        (part, create.after) for part in ready for create in part.plan.creates
+    )
+    ordered: list[_Ready] = []
+    visited: set[int] = set()
+
+    def visit(part: _Ready) -> None:
+        # In a circle, some delete comes first in any order.
+        if id(part) in visited:
+            return
+        visited.add(id(part))
+        for _, other in _moved(part, created):
+            assert isinstance(other, _Ready)
+            visit(other)
+        ordered.append(part)
+
+    for part in ready:
+        visit(part)
+    return ordered
+
+
+def _failed_creates(part: _Ready, result: OrganizationResult[Report]) -> Iterator[Webhook]:
+    """Yield the webhooks that may not be live after an organization was applied."""
+    applied = result.value.applied if result.value is not None else ()
+    created = {outcome.operation.name for outcome in applied}
+    for create in part.plan.creates:
+        if create.name not in created:
+            yield create.after
 
 
 def _require_digest(run: RunPlan, expected: str, target: Target) -> None:
@@ -527,31 +578,36 @@ def _require_digest(run: RunPlan, expected: str, target: Target) -> None:
 
 
 def _carry_out(parts: Sequence[_Part], run: RunPlan, options: _Options) -> RunReport:
-    """Apply the organizations in their order.
+    """Apply the organizations, and report them in the order of the files.
 
     A signal, an internal error and, unless `keep_going`, a failure end the run.
     """
     results = list(_as_reports(run))
-    ready = [(index, part) for index, part in enumerate(parts) if isinstance(part, _Ready)]
+    indexes = {id(part.planned): index for index, part in enumerate(parts)}
+    ready = _creates_first(parts)
     if not ready:
         return RunReport(tuple(results), run.digest)
     is_ended = False
+    not_created: list[tuple[_Part, Webhook]] = []
     # One handler for the run: a signal between two organizations must not be forgotten.
-    with ready[0][1].connection.stop as stop:
-        for index, part in ready:
+    with ready[0].connection.stop as stop:
+        for number, part in enumerate(ready, start=1):
+            index = indexes[id(part.planned)]
+            part = _without_moved(part, _by_name_and_file(not_created))
             # After the end, only an organization that nothing is written to is still reported.
             if is_ended and part.plan.operations:
                 continue
             if part.plan.operations:
-                part.connection.watcher.applying(results[index].name, index + 1, len(parts))
+                part.connection.watcher.applying(results[index].name, number, len(parts))
             results[index] = _applied(part, results[index], stop, options, len(parts))
+            not_created += [(part, webhook) for webhook in _failed_creates(part, results[index])]
             is_signal = stop.requested() is not None
             is_ended = is_ended or is_signal or _ends_run(results[index], options)
         stopped = stop.requested()
     # A signal after the last write changes nothing: the run is complete.
     if all(exit_code_of(result) is ExitCode.OK for result in results):
         stopped = None
-    target = ready[0][1].target
+    target = ready[0].target
     return RunReport(
         tuple(results),
         run.digest,

@@ -201,6 +201,12 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
         base=options.base,
         commit=inputs.commit,
     )
+    # Of a file that the run has read, but as another organization's, the command to read it differs
+    # in nothing.
+    elsewhere = tuple(
+        other._replace(state=FileState.NOT_SELECTED) if other.file in inputs.run_files else other
+        for other in elsewhere
+    )
     removed = [_removed(other) for other in elsewhere if other.state is FileState.REMOVED]
     plan = plan._replace(
         notes=(*plan.notes, *removed),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
+from tests.emulated.faults import Rule, Script, status
 from tests.folders import write
 from tests.goldens import rows
 
@@ -102,6 +103,43 @@ def test_keep_going_continues_after_every_error_of_one_organization(
         assert (planned.code, totals[state], totals["unchanged"]) == (code, 1, 2)
     done = run(f"{line} --format markdown --keep-going", **more)
     expect(done, code, f": `Globex`.\n\n3 organizations: 2 unchanged, 1 {state}.")
+
+
+WEBHOOK = """  - {{name: {name}, type: generic, event_types: ["*"],
+     configuration: {{url: "https://a.example.com"}}}}
+"""
+
+
+def move(folder: Path, acme: str, globex: str) -> None:
+    """Declare A and another webhook in each organization."""
+    for organization, name in (("Acme", acme), ("Globex", globex)):
+        text = FILE.format(name=organization, head=f"api_key: {{env: {organization.upper()}_KEY}}")
+        text += WEBHOOK.format(name=name) if name else ""
+        write(folder, {f"orgs/{organization}.yaml": text})
+
+
+def test_a_webhook_that_moves_is_created_before_it_is_deleted(
+    both: Cloud, run: Run, tmp_path: Path
+) -> None:
+    """Whichever file comes first. If it is not created, it stays where it was."""
+    move(tmp_path, "Pager", "")
+    expect(run("apply -f orgs --yes"), 0, "2 organizations: 2 applied.")
+    move(tmp_path, "", "Pager")
+    both.emulator.faults = Script([Rule(fault=status(400), method="POST", times=None)])
+    done = run("apply -f orgs --yes --keep-going")
+    expect(done, 1, "Globex declares it, but has not created it", "2 organizations: 2 failed.")
+    assert both.names() == ["A", "A", "Pager"]
+    both.emulator.faults = Script([])
+    before = len(both.writes())
+    done = run("apply -f orgs --yes")
+    expect(done, 0, "(1 of 2): creating Pager\nAcme (2 of 2): deleting Pager")
+    assert both.writes()[before:] == ["POST", "DELETE"]
+    # The outcomes are in the order of the files.
+    assert done.out.index("In Acme") < done.out.index("In Globex")
+    move(tmp_path, "Circle", "Pager")
+    expect(run("apply -f orgs --yes"), 0, "1 applied")
+    move(tmp_path, "Pager", "Circle")
+    expect(run("apply -f orgs --yes"), 0, "2 organizations: 2 applied.")
 
 
 JSON = "--format json --report r.json"

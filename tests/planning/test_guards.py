@@ -28,6 +28,7 @@ from tests.planning.builders import (
 WAYS = ["keep", "ignore", "declare", "raise"]
 ELSEWHERE = {
     "NOT_READ": DeclaredElsewhere("a.yaml", ("w0", "other"), FileState.NOT_READ),
+    "NOT_SELECTED": DeclaredElsewhere("e.yaml", ("w0",), FileState.NOT_SELECTED),
     "REMOVED": DeclaredElsewhere("b.yaml", ("w0",), FileState.REMOVED),
     "GONE": DeclaredElsewhere("c d.yaml", ("w0", "w1"), FileState.GONE),
 }
