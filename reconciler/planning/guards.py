@@ -253,7 +253,12 @@ def _edits(plan: Plan, connection: Sequence[str]) -> Iterator[tuple[str, str, Pl
 
 def _file_edits(plan: Plan) -> Iterator[tuple[str, str, Plan]]:
     """Yield how to read the files that declare webhooks to delete."""
-    declared = {name for other in plan.elsewhere if other.file for name in other.names}
+    declared = {
+        name
+        for other in plan.elsewhere
+        if other.file and other.state is not FileState.NOT_SELECTED
+        for name in other.names
+    }
     without = _without(plan, declared)
     if any(other.state is FileState.NOT_READ for other in plan.elsewhere):
         yield "read the other files, too", plan.read_both, without
