@@ -7,6 +7,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final, NamedTuple
 
 from reconciler.ci import JobResult
@@ -27,11 +28,12 @@ from reconciler.findings import Finding, plural, warning
 from reconciler.planning.plan import Plan, Snapshot
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
+from reconciler.planning.review import values_only
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
-from reconciler.render.quote import quote, with_options
-from reconciler.render.words import counts, delivery_error
+from reconciler.render.quote import prose, quote, with_options
+from reconciler.render.words import counts, delivery_error, shorten
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.drift import Base
@@ -39,6 +41,8 @@ from reconciler.workflow.run import identify, own_resends
 
 _MAX_FAILING: Final = 50
 """The maximum number of webhooks in the issue whose deliveries fail."""
+_MAX_LEFT_OUT: Final = 20
+"""The maximum number of secrets in the issue that no command sends."""
 
 
 class _Found(NamedTuple):
@@ -162,7 +166,7 @@ def _ways_to_revert(
 def _way_to_revert(
     run: Run, plans: RunPlan, report: DriftReport, resend: tuple[str, ...]
 ) -> list[str]:
-    """Return the way to revert the changes of the environment of a run, if it has any.
+    """Return how to revert the changes of the environment of a run, if it has any.
 
     `resend` are the requests of the secrets that the plans resend.
     """
@@ -173,17 +177,41 @@ def _way_to_revert(
         workflow=run.workflow.replace("drift", "apply"),
     )
     command = applying.digest_command(plans, resend)
-    if command is None or not report.differs:
+    if not run.workflow or not report.differs:
         return []
+    left_out = _left_out(plans, has_command=command is not None)
+    if command is None:
+        return left_out
     is_drift = not report.unknown and any(report.webhooks)
     what = "To revert all changes" if is_drift else "To apply the files"
+    if left_out:
+        what = "To apply the rest"
     if run.environment:
         what += f" in {code(quote(run.environment))}"
     if is_drift and report.has_waiting_changes:
         what += ", and also apply what is not applied yet"
     if any(plan.blocked for plan in plans.plans):
         what += ", although a guard blocks it"
-    return [f"{what}:\n\n{code_block(command)}"]
+    return [*left_out, f"{what}:\n\n{code_block(command)}"]
+
+
+def _left_out(plans: RunPlan, *, has_command: bool) -> list[str]:
+    """Return the secrets that no command sends, because no digest covers them, as Markdown."""
+    webhooks: dict[str, list[str]] = {}
+    for plan in plans.plans:
+        prefix = f"{plan.organization.name}: " if len(plans.plans) > 1 else ""
+        for name, advice in values_only(plan):
+            webhooks.setdefault(advice, []).append(code(quote(f"{prefix}{name}")))
+    if not webhooks:
+        return []
+    text = "No command applies these changes:\n"
+    if has_command:
+        text = "The command below does not apply these changes; its run fails because of them:\n"
+    for advice, names in islice(webhooks.items(), _MAX_LEFT_OUT):
+        text += f"\n- {shorten(names, 3)}: {code(prose(advice))}"
+    if len(webhooks) > _MAX_LEFT_OUT:
+        text += f"\n- and {len(webhooks) - _MAX_LEFT_OUT} more secrets"
+    return [text]
 
 
 def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[str]) -> None:

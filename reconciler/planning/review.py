@@ -446,6 +446,15 @@ def only_values_differ(operation: Operation) -> bool:
     return not digests(operation, {})
 
 
+def values_only(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield each webhook with a secret that no digest covers, and why, with the edit to make."""
+    for operation in plan.operations:
+        # What else differs may be sent without them, as `values_apart` does.
+        part = (split_values(operation) or (operation,))[-1]
+        if only_values_differ(part):
+            yield part.name, f"{_only_a_value(part)}: {_increment(part, names_base=False)}"
+
+
 def _only_a_value(operation: Operation) -> str:
     """Return why an operation without a digest is not reviewed, with the secrets to check."""
     names = {str(reference.unversioned) for _, reference in _sent_references(operation)}

@@ -44,9 +44,9 @@ def sections(body: str) -> tuple[str, str]:
     return drift, others
 
 
-def open_issue(here: World) -> dict[str, Any]:
+def open_issue(here: World, **environ: str) -> dict[str, Any]:
     """Run the drift check, and return its only open issue."""
-    assert here.drift().outputs["result"] == "drift"
+    assert here.drift(**environ).outputs["result"] == "drift"
     (issue,) = [each for each in here.github.issues if each["state"] == "open"]
     return issue
 
@@ -114,6 +114,28 @@ def test_a_rotation_that_is_not_sent_waits_like_a_change(
             done = here.drift()
             assert (done.outputs["result"], issue["state"]) == ("no-drift", "closed")
             assert WAITING not in done.stdout
+
+
+@pytest.mark.parametrize("channel", ["general", "by-hand"])
+def test_the_issue_lists_what_its_command_leaves_out(tmp_path: Path, channel: str) -> None:
+    """No digest covers the value of a secret: only a new `version` replaces the live one."""
+    with world(tmp_path, read_back="plain") as here:
+        here.declare("Audit", "Deploys")
+        here.apply_main()
+        here.emulator.configure("Audit", token=f"{SLACK}-by-hand")
+        here.emulator.configure("Deploys", channel=channel)
+        body = open_issue(here, SLACK_BOT_TOKEN=SLACK)["body"]
+        assert ("revert:" in body, "revert all" in body) == (False, False)
+        _, _, left_out = body.partition(" these changes")
+        assert "- `Audit`: ``only the value of a secret differs" in left_out
+        assert "(`token: {env: SLACK_BOT_TOKEN, version: 2}`)" in left_out
+        if channel == "general":
+            assert "No command applies these changes" in body
+            assert "gh workflow run" not in body
+        else:
+            assert "To apply the rest" in body
+            assert here.follow(body).code == 7
+            assert here.live() == {"Audit": "general", "Deploys": "general"}
 
 
 def test_the_issue_has_the_command_that_adds_a_webhook_with_a_new_secret(tmp_path: Path) -> None:
