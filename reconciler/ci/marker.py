@@ -137,7 +137,7 @@ RESOLVED: Final = "resolved"
 """The code in the marker of a failure that was resolved."""
 
 NOT_RUN: Final = Marker(kind=MarkerKind.FAILURE, code="not-run")
-"""The marker in webhooks.yml: a job failed before its command started. The title has the label."""
+"""The marker in webhooks.yml: a job failed before its command started. The title names it."""
 
 
 def find_posts(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:

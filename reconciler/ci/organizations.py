@@ -259,7 +259,7 @@ def matrix(run: Run) -> JobResult:
         with reporting(findings, "could not close an issue"):
             # Such an issue reports that this job could not start, which it now did.
             job = replace(run, environment="")  # the issue names no environment
-            issues = [issue for issue in run.github.open_issues() if job.is_not_run(issue, "apply")]
+            issues = [issue for issue in run.github.open_issues() if job.is_not_run(issue)]
             run.github.close_issues(issues, f"Resolved: {run.link} found the environments.")
     # GitHub rejects an empty matrix: without environments, the empty output skips the job.
     jobs = {"include": [{"environment": name} for name in names]}

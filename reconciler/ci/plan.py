@@ -53,7 +53,7 @@ from reconciler.ci.reviews import (
     unreviewed,
 )
 from reconciler.ci.run import Run
-from reconciler.ci.workflows import triggering
+from reconciler.ci.workflows import CALLER, caller_beside, triggering
 from reconciler.errors import (
     ConfigurationError,
     NotReviewedError,
@@ -289,22 +289,31 @@ def _parts_of(run: Run, change: _Change, plans: RunPlan) -> list[tuple[Marker, s
 
     foot = _foot(run, change, plans)
     # Nothing is planned if no organization is concerned, or if one is only removed.
+    name = _setup_name(run)
     if not plans.organizations:
         title = "" if change.removed else ": no changes"
-        text = f"### CloudTruth webhooks{title}\n\n{foot}\n"
+        text = f"{name}### CloudTruth webhooks{title}\n\n{foot}\n"
         return [(marker_for(())._replace(part=1, total=1), text)]
     pages = paged_run(
         plans,
-        limit=MAX_COMMENT_LENGTH - empty_size,
+        limit=MAX_COMMENT_LENGTH - empty_size - len(name),
         max_pages=_MAX_PARTS,
         extra=lambda members: len(encode(marker_for(members))) - empty_size,
         foot=foot,
         connection=run.file_options,
     )
     return [
-        (marker_for(members)._replace(part=number, total=len(pages)), text)
+        (marker_for(members)._replace(part=number, total=len(pages)), name + text)
         for number, (text, members) in enumerate(pages, start=1)
     ]
+
+
+def _setup_name(run: Run) -> str:
+    """Return the files as a line above the plan, if copied workflows plan others as well."""
+    # A label is above the text of each comment.
+    if run.label or caller_beside(run.workflow) == CALLER:
+        return ""
+    return f"**{code(prose(shorten(run.paths, 3)))}**\n\n"
 
 
 def _foot(run: Run, change: _Change, plans: RunPlan) -> str:

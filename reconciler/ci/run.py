@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
@@ -30,8 +30,6 @@ from reconciler.workflow import Inputs, Target
 from reconciler.workflow.inputs import OrganizationFiles
 
 _Choice = TypeVar("_Choice", bound=str)
-
-_NO_RESULT: Final = ("reported no result", "did not start")
 
 
 @frozen
@@ -146,12 +144,11 @@ class Run:
         about = self.environment or self.label
         return f"CloudTruth webhooks{f' ({about})' if about else ''}: {text}"
 
-    def is_not_run(self, issue: Post, command: str) -> bool:
-        """Return whether an issue reports that a job for `command` reported no result."""
+    def is_not_run(self, issue: Post) -> bool:
+        """Return whether an issue reports that a job of this workflow reported no result."""
         # A shell script in webhooks.yml writes it, so only the title differs between setups.
-        # An earlier version of it says that the command did not start.
-        titles = [self.title(f"{command} {what} (not-run)") for what in _NO_RESULT]
-        return issue.marker == NOT_RUN and issue.title in titles
+        title = self.title(f"{self.workflow} reported no result (not-run)")
+        return issue.marker == NOT_RUN and issue.title == title
 
     def is_failure(self, post: Post) -> bool:
         """Return whether a comment or issue of this setup is about a failure that is not resolved.

@@ -361,8 +361,13 @@ class World:
         self.hold.release()
         return self._ended(process, temp)
 
-    def not_run(self, workflow: str, run: str, environment: str = "") -> Done:
-        """Run the step that reports a job that failed before its command."""
+    def not_run(
+        self, workflow: str, run: str, environment: str = "", setup: str = "webhooks"
+    ) -> Done:
+        """Run the step that reports a job that failed before its command.
+
+        The workflow may be a copy for another `setup`.
+        """
         called = self.workflow("webhooks")["jobs"]["webhooks"]
         step = called["steps"][-1]
         contexts = self._contexts(workflow, "push", {}, {})
@@ -374,6 +379,7 @@ class World:
             assert evaluate(step["if"], known)
         environ = self._variables(called, step, contexts)
         environ |= {**self.urls, "GITHUB_REPOSITORY": self.github.repository}
+        environ["GITHUB_WORKFLOW_REF"] = f"x/y/.github/workflows/{workflow}-{setup}.yml@refs/a@b"
         if shutil.which("gh") is None:
             environ["PATH"] = f"{Path(__file__).parent / 'stand_ins'}:{os.environ['PATH']}"
         return self._ended(self._start(step["run"], environ), self._temp())

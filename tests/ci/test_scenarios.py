@@ -270,7 +270,7 @@ def test_a_job_that_fails_before_its_command_has_one_issue(
         assert here.not_run(name, run).code == 0
     assert not ran.exists()
     (issue,) = here.github.issues[150:]
-    assert issue["title"].endswith(f"{name} reported no result (not-run)")
+    assert issue["title"].endswith(f": {name}-webhooks.yml reported no result (not-run)")
     assert f"runs/8 failed or was cancelled before `webhooks ci {name}` reported" in issue["body"]
     assert "If an input was malformed, start a new run" in issue["body"]
     assert (here.push() if name == "apply" else here.drift()).code == 0
@@ -439,6 +439,33 @@ def test_the_calling_workflows_can_be_copied_for_other_files(here: World) -> Non
     for name, code in (("plan-webhooks", 3), ("plan-brands", 0)):
         caller = f"acme/hooks/.github/workflows/{name}.yml@refs/pull/1/merge"
         assert here.pull(1, GITHUB_WORKFLOW_REF=caller).code == code
+
+
+def test_the_reports_of_two_setups_do_not_replace_each_other(here: World) -> None:
+    """A job without a result has an issue for each setup; plans name their files."""
+    text = (here.work / "webhooks.yaml").read_text()
+    here.put({"webhooks.yaml": f"scope: [A*]\n{text}"})
+    here.put({"brands.yaml": f"scope: [B*]\n{text.replace('Audit', 'Brand')}"})
+    here.apply_main()
+    for setup in ("webhooks", "brands"):
+        assert here.not_run("apply", "7", setup=setup).code == 0
+    mine, other = here.github.issues
+    assert here.push().code == 0
+    assert (mine["state"], other["state"]) == ("closed", "open")
+    here.file = "brands.yaml"
+    caller = "x/y/.github/workflows/apply-brands.yml@refs/heads/main"
+    here.push(WEBHOOKS_REVIEWED_PLAN="ignore", GITHUB_WORKFLOW_REF=caller)
+    assert other["state"] == "closed"
+    here.topic(1)
+    here.put({"webhooks.yaml": "scope: [A*]\nprune: true\nwebhooks: []\n"})
+    here.put({"brands.yaml": "scope: [B*]\nprune: true\nwebhooks: []\n"})
+    caller = caller.replace("apply", "plan")
+    here.pull(1, GITHUB_WORKFLOW_REF=caller)
+    here.file = "webhooks.yaml"
+    here.pull(1)
+    headings = [body.splitlines()[1] for body in here.github.bodies(1)]
+    assert headings[0] == "**`brands.yaml`**"
+    assert headings[1].startswith("### CloudTruth webhooks for `Acme`")
 
 
 def test_a_guard_removed_in_a_renamed_file_gets_a_comment(here: World) -> None:
