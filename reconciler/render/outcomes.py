@@ -42,7 +42,10 @@ _PLAN_AGAIN: Final = "plan again and run the command that the plan prints"
 _NEEDS_REVIEW: Final = (
     "skipped operations need a review: see the reasons, or have a new plan reviewed"
 )
-_NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
+_NOTHING_EXPECTED: Final = (
+    "The expected plan is already applied, or this command lacks its files, --base or "
+    "--resend-secret."
+)
 
 
 _TALLY: Final[Mapping[type[Outcome | Operation], str]] = {

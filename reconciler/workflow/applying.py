@@ -10,12 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
+from itertools import chain
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import (
     RUN_AGAIN,
     BlockedError,
+    ConfigurationError,
     ExitCode,
     InternalError,
     MaintenanceError,
@@ -48,7 +50,7 @@ from reconciler.planning.review import (
     values_apart,
     values_sent,
 )
-from reconciler.planning.run import OrganizationResult, RunPlan
+from reconciler.planning.run import OrganizationResult, RunPlan, run_digest
 from reconciler.ports import Stop
 from reconciler.render.quote import prose, without_option
 from reconciler.render.rows import one_line
@@ -63,11 +65,12 @@ from reconciler.report import (
     Skipped,
     exit_code_of,
 )
+from reconciler.source.history import NoBaseError, commit_of
 from reconciler.source.load import Loaded
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
-from reconciler.workflow.planning import committed_hosts
-from reconciler.workflow.revisions import NOT_SENT
+from reconciler.workflow.planning import committed_hosts, plan_listed
+from reconciler.workflow.revisions import NOT_SENT, file_changes, previous_at
 from reconciler.workflow.run import Planned, Target, plan_all
 
 _ALLOW_DELETES: Final = "--allow-deletes"
@@ -234,7 +237,7 @@ def apply_all(
         # The digest covers all organizations, so one without a plan stops the others.
         if complete.problems:
             return _not_started(complete, targets[0])
-        _require_digest(complete, expect_digest, planned[0].target)
+        _require_digest(complete, expect_digest, planned)
     # First all of them: nothing is written while another organization may stop the run.
     parts = [_prepared(organization, withhold, options) for organization in planned]
     parts = _require_reviewed(parts)
@@ -551,20 +554,13 @@ def _failed_creates(part: _Ready, result: OrganizationResult[Report]) -> Iterato
             yield create.after
 
 
-def _require_digest(run: RunPlan, expected: str, target: Target) -> None:
-    """Raise StalePlanError unless the run has the expected digest or nothing to do.
-
-    Without its base, the expected plan of a rotation seems to have nothing to do.
-    """
-    unsent = [note for plan in run.plans for note in plan.notes if note.rule == NOT_SENT]
-    if unsent and not run.digest:
-        raise StalePlanError(
-            "the expected plan may have sent a secret that this plan does not; nothing was written",
-            hint=unsent[0].hint,
-        )
-    if run.digest not in ("", expected):
+def _require_digest(run: RunPlan, expected: str, planned: Sequence[Planned]) -> None:
+    """Raise StalePlanError unless the run has the expected digest or nothing to do."""
+    if not run.digest:
+        _require_sent(run, expected, planned)
+    elif run.digest != expected:
         deletes = sum(plan.counted_deletes for plan in run.plans)
-        command, hint = _plan_command(target, deletes), None
+        command, hint = _plan_command(planned[0].target, deletes), None
         if command:
             hint = (
                 f"run `{command}`; if the plan is correct, apply it with the new digest (and the "
@@ -575,6 +571,79 @@ def _require_digest(run: RunPlan, expected: str, target: Target) -> None:
             differences=(f"reviewed  {expected}", f"now       {run.digest}"),
             hint=hint,
         )
+
+
+def _require_sent(run: RunPlan, expected: str, planned: Sequence[Planned]) -> None:
+    """Raise StalePlanError if the expected plan may send a secret that the empty plan does not.
+
+    Without its base, the plan of a rotation has nothing to do, like one that is applied.
+    """
+    target = planned[0].target
+    inputs = target.checked.inputs
+    # On GitHub, comments tell what was applied.
+    if inputs.apply_options is None or not any(map(_cannot_compare, planned)):
+        return
+    unsent = [note for plan in run.plans for note in plan.notes if note.rule == NOT_SENT]
+    hint = unsent[0].hint if unsent else None
+    if not unsent:
+        try:
+            base = _base_of(expected, planned)
+        except NoBaseError as reason:
+            # A base that was passed is that of the expected plan, so far as anyone can know.
+            if target.options.previous is not None:
+                return
+            hint = (
+                f"add its --base, which is not known here: {reason}; if it had none, it is applied"
+            )
+        else:
+            if base is None:
+                return
+            options = without_option("--base", inputs.apply_options)
+            words = ["webhooks", "apply", *options, "--base", base, "--expect-digest", expected]
+            hint = f"if it was not sent yet, run: {shlex.join(words)}"
+    raise StalePlanError(
+        "the expected plan may have sent a secret that this plan does not; nothing was written",
+        hint=hint,
+    )
+
+
+def _cannot_compare(planned: Planned) -> bool:
+    """Return whether an organization has secrets of which no plan shows whether they were sent."""
+    assert planned.plan is not None
+    assert planned.gathered is not None
+    return bool(planned.plan.not_shown or planned.gathered.missing_references)
+
+
+def _base_of(expected: str, planned: Sequence[Planned]) -> str | None:
+    """Return the commit with which the run has the expected digest if it is the base, if any.
+
+    Raises NoBaseError if git cannot list the commits that changed the files.
+    """
+    inputs = planned[0].target.checked.inputs
+    head = commit_of("HEAD", inputs.git)
+    if head is None:
+        raise NoBaseError("git finds no commit here")
+    names: set[str] = set()
+    for part in planned:
+        names.update(part.target.checked.loaded.files)
+    changes = file_changes(names, (), inputs, head)
+    for base in chain([head], (before for _, before in changes)):
+        with suppress(ConfigurationError):  # it was invalid, so no plan has it as its base
+            if _digest_since(base, planned) == expected:
+                return base
+    return None
+
+
+def _digest_since(base: str, planned: Sequence[Planned]) -> str:
+    """Return the digest of the run with a commit as its base. Raises ConfigurationError."""
+    plans = []
+    for part in planned:
+        assert part.gathered is not None
+        assert part.live is not None
+        previous = previous_at(base, part.target.checked).desired
+        options = part.target.options._replace(previous=previous, base=base)
+        plans.append(plan_listed(part.gathered, part.live, options))
+    return run_digest((plan.origin, plan.organization.id, plan.digest) for plan in plans)
 
 
 def _carry_out(parts: Sequence[_Part], run: RunPlan, options: _Options) -> RunReport:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError, RunConfigurationError
 from reconciler.model import Desired, Live
@@ -39,17 +39,13 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import mentions, only_values_differ
 from reconciler.planning.run import LiveStatus, OrganizationDrift, live_status
-from reconciler.source import files
-from reconciler.source.history import Commit, NoBaseError, commit_of, last_change, tracked
+from reconciler.source.history import NoBaseError, commit_of, tracked
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import Checked, Gathered, gather
 from reconciler.workflow.planning import plan_listed, with_owner
-from reconciler.workflow.revisions import previous_at
+from reconciler.workflow.revisions import file_changes, previous_at
 from reconciler.workflow.run import Planned
-
-_MAX_CHANGES: Final = 20
-"""The maximum number of file changes that may not be applied yet."""
 
 
 class MergedChanges(NamedTuple):
@@ -126,7 +122,8 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
     skipped = ""
     is_missing = False
     merged = base.merged
-    for number, (commit, before) in enumerate(_file_changes(names, checked, base.revision)):
+    changes = file_changes(names, checked.other_files, inputs, base.revision)
+    for number, (commit, before) in enumerate(changes):
         if merged.applied and number == 0:
             with suppress(ConfigurationError):
                 desired = previous_at(merged.applied, checked).desired
@@ -135,7 +132,7 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
         skipped = skipped or commit
         try:
             earlier = previous_at(before, checked)
-            names.update(earlier.loaded.parents)  # `_file_changes` looks for them from here on
+            names.update(earlier.loaded.parents)  # `file_changes` looks for them from here on
             is_missing = not earlier.desired.policy.scopes
             if not is_missing:
                 yield skipped, earlier.desired
@@ -152,31 +149,6 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
             break
     if is_missing:
         yield skipped, Desired()
-
-
-def _file_changes(names: set[str], checked: Checked, until: str) -> Iterator[tuple[str, str]]:
-    """Yield the commits that changed the files, each with the one before it, the newest first.
-
-    `names` grows from one commit to the next: by the earlier names of renamed files here, and by
-    the files that an older configuration extends in `_earlier`.
-    """
-    inputs = checked.inputs
-    *default_names, default_folder = files.DEFAULT_FILES
-    if not inputs.paths:
-        names.update(default_names)
-    # A folder also had the files that are gone.
-    folders = {
-        files.display_name(inputs.directory / path, directory=inputs.directory)
-        for path in inputs.paths or (default_folder,)
-    } - names
-    for _ in range(_MAX_CHANGES):
-        newest = Commit(until, inputs.directory, inputs.git)
-        change = last_change(names, folders, checked.other_files, newest)
-        if change is None:
-            return
-        names.update(change.renamed)
-        until = change.before
-        yield change.commit, until
 
 
 class _FileChange(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -22,6 +22,7 @@ from reconciler.source.history import (
     NoBaseError,
     commit_at,
     is_revision,
+    last_change,
     renames,
 )
 from reconciler.source.lint import Rules
@@ -33,6 +34,8 @@ _EARLIER: Final = Rules(allow_literal_secrets=True)
 """The rules for an earlier version of the files: this run's options do not apply to it."""
 NOT_SENT: Final = "version-not-sent"
 """The rule of the note that `unsent` returns."""
+_MAX_CHANGES: Final = 20
+"""The maximum number of file changes that may not be applied yet."""
 _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "for two commits"),
     ("HEAD^", "the last commit changes", "until the next commit"),
@@ -104,6 +107,32 @@ def parsed_at(
         for document in parsed.documents
     ]
     return parsed._replace(documents=tuple(documents))
+
+
+def file_changes(
+    names: set[str], others: Collection[str], inputs: Inputs, until: str
+) -> Iterator[tuple[str, str]]:
+    """Yield the commits that changed the files, each with the one before it, the newest first.
+
+    At most the last 20. `names` grows from one commit to the next: by the earlier names of renamed
+    files here, and by what the caller adds. `others` do not count. Raises NoBaseError.
+    """
+    *default_names, default_folder = files.DEFAULT_FILES
+    if not inputs.paths:
+        names.update(default_names)
+    # A folder also had the files that are gone.
+    folders = {
+        files.display_name(inputs.directory / path, directory=inputs.directory)
+        for path in inputs.paths or (default_folder,)
+    } - names
+    for _ in range(_MAX_CHANGES):
+        newest = Commit(until, inputs.directory, inputs.git)
+        change = last_change(names, folders, others, newest)
+        if change is None:
+            return
+        names.update(change.renamed)
+        until = change.before
+        yield change.commit, until
 
 
 def _no_base(name: str, problem: str) -> RunConfigurationError:
