@@ -214,9 +214,11 @@ def draw_options(draw: random.Random, desired: Desired) -> PlanOptions:
     if draw.random() < 0.4:
         options = options._replace(previous=before(draw, desired))
     if draw.random() < 0.35:
+        # A request that no selected webhook has is an error.
         named = [
             f"{value.scheme}:{value.name}"
             for each in desired.webhooks
+            if any(fnmatchcase(each.name, glob) for glob in options.only or ("*",))
             for value in each.configuration.values()
             if isinstance(value, SecretRef)
         ]
