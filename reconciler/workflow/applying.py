@@ -593,7 +593,8 @@ def _require_sent(run: RunPlan, expected: str, planned: Sequence[Planned]) -> No
             if target.options.previous is not None:
                 return
             hint = (
-                f"add its --base, which is not known here: {reason}; if it had none, it is applied"
+                "add its --base or --resend-secret; without one, it is applied. Its base cannot be "
+                f"found here: {reason}"
             )
         else:
             if base is None:
