@@ -512,11 +512,18 @@ def load_all(inputs: Inputs) -> tuple[Source, ...]:
     return sources
 
 
-def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = False) -> Gathered:
+def gather(
+    checked: Checked,
+    api_key: Secret | None = None,
+    *,
+    writing: bool = False,
+    checking: bool = False,
+) -> Gathered:
     """Fetch the secrets that the files refer to; missing ones are not an error yet.
 
-    Raises ConfigurationError for a value that must never be sent and, if `writing`, for references
-    without the required list of allowed secrets.
+    If only `checking`, a value that does not fit its field is missing, too. Raises
+    ConfigurationError for a value that must never be sent and, if `writing`, for references without
+    the required list of allowed secrets.
     """
     inputs, webhooks = checked.inputs, checked.desired.webhooks
     references = frozenset(secrets.references(webhooks))
@@ -536,23 +543,28 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         references=references,
         secrets=values,
         problems=problems,
-        warnings=(*unlisted, *_unfit(problems, checked, writing=writing)),
+        warnings=(*unlisted, *_unfit(problems, checked, writing=writing, checking=checking)),
     )
 
 
 def _unfit(
-    problems: Mapping[SecretRef, Iterable[Finding]], checked: Checked, *, writing: bool
+    problems: Mapping[SecretRef, Iterable[Finding]],
+    checked: Checked,
+    *,
+    writing: bool,
+    checking: bool,
 ) -> tuple[Finding, ...]:
     """Return the warnings about values that should not be sent.
 
     Raises ConfigurationError for those that must not be sent.
     """
     # A value that is missing is an error of the apply, one that must not be sent of every command.
+    missing = {_UNRESOLVED, *(_WRONG_VALUE if checking else ())}
     unfit = [
         (reference, finding)
         for reference, findings in problems.items()
         for finding in findings
-        if finding.rule != _UNRESOLVED
+        if finding.rule not in missing
     ]
     invalid = checked.inputs.graded(located(unfit, checked))
     if not has_errors(invalid):

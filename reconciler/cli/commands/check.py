@@ -135,7 +135,8 @@ def _declared_cases(
     globs = Globs(only or ("*",))
     declared = target.checked.desired.webhooks
     webhooks = [webhook for webhook in declared if globs.match(webhook.name)]
-    gathered = workflow.gather(target.checked, target.key)
+    # A value that cannot be used must not hide the checks of the other webhooks.
+    gathered = workflow.gather(target.checked, target.key, checking=True)
     secrets, name = gathered.secrets, target.source.name
     # Slack can be checked without CloudTruth's key.
     if isinstance(live, NoKeyError):
