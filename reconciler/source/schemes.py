@@ -339,10 +339,19 @@ def target_refusal(
     patterns = [fixed for pattern in allow for fixed in _resolved(pattern, directory)]
     if not allow or _is_allowed(ref, name, patterns):
         return None
+    shown = f"{ref.scheme} {masked(ref.name)}"
+    has_link = target != Path(os.path.normpath(Path(os.path.realpath(directory), ref.name)))
+    if has_link:
+        return error(
+            NOT_ALLOWED,
+            f"a link in {shown} leads out of the list of allowed secrets",
+            "replace the link by the file, or add the path of its target to the list",
+        )
+    # Its name matched a glob, whose `*` is also `..`.
     return error(
-        "secret-not-allowed",
-        f"a link in {ref.scheme} {masked(ref.name)} leads out of the list of allowed secrets",
-        "replace the link by the file, or add the path of its target to the list",
+        NOT_ALLOWED,
+        f"{shown} is outside of the working directory, where relative globs of allowed secrets end",
+        f"if it may be sent, add '{masked(pattern(ref))}' to the list",
     )
 
 
