@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from tests.ci.fake_github import FakeGitHub, Job, runner_environ
 from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
-from tests.folders import commit, git, write
+from tests.folders import ROOT, commit, git, write
 from tests.ports import VirtualClock
 from tests.served import PauseAtWrite, served
 from tests.waiting import TIMEOUT
@@ -240,14 +240,49 @@ class World:
 
     def follow(self, text: str) -> Done:
         """Run the last `gh workflow run` command of a comment, an issue or a log in a shell."""
+        given = self.inputs_of(text, "apply-webhooks.yml")
+        return only(self.run("apply", "workflow_dispatch", PUSH, inputs=given))
+
+    def inputs_of(self, text: str, workflow: str) -> dict[str, str]:
+        """Return the inputs in the last `gh workflow run` command of a text; check out its branch.
+
+        It must start `workflow`.
+        """
         command = re.findall(r"gh workflow run [^`\n]*", text)[-1].rstrip(")")
         shell = ["bash", "-c", f"printf '%s\\0' {command}"]
         words = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.split("\0")
-        assert words[:4] == ["gh", "workflow", "run", "apply-webhooks.yml"]
+        assert words[:4] == ["gh", "workflow", "run", workflow]
         assert words[4:8] == ["--repo", self.github.repository, "--ref", "main"]
-        given = dict(each.split("=", 1) for each in words[9:-1:2])
         self.git("checkout", "-q", "main")
-        return only(self.run("apply", "workflow_dispatch", PUSH, inputs=given))
+        return dict(each.split("=", 1) for each in words[9:-1:2])
+
+    def act(
+        self, job: Mapping[str, Any], name: str, event: Mapping[str, Any], **inputs: str
+    ) -> Done:
+        """Run the action in the last step of a job, as action.yml does."""
+        temp = self._temp()
+        (temp / "event.json").write_text(json.dumps(event))
+        action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+        step = job["steps"][-1]
+        contexts = {
+            "github": {"token": self.github.token},
+            "inputs": {name.replace("_", "-"): value for name, value in inputs.items()},
+            "secrets": self.secrets,
+        }
+        values = {name: each.get("default", "") for name, each in action["inputs"].items()}
+        values = {
+            key: as_text(filled(value, contexts)) for key, value in (values | step["with"]).items()
+        }
+        environ = {key: as_text(filled(value, contexts)) for key, value in step["env"].items()}
+        for key, value in action["runs"]["steps"][-1]["env"].items():
+            environ[key] = as_text(filled(value, {"inputs": values}))
+        number = event.get("pull_request", {}).get("number")
+        environ["GITHUB_REF"] = f"refs/pull/{number}/merge" if number else "refs/heads/main"
+        environ["GITHUB_WORKFLOW_REF"] = "x/y/.github/workflows/cloudtruth.yml@refs/heads/main"
+        with self._merge_commit(event["pull_request"]) if number else nullcontext():
+            commit = self.git("rev-parse", "HEAD")
+            known = runner_environ(temp, name, commit, self.runs)
+            return self._done("exec webhooks ci", {**known, **self.urls, **environ}, temp)
 
     def drift(self, **environ: str) -> Done:
         """Run the drift workflow."""

@@ -22,6 +22,7 @@ SETUPS: Final = {"one": SETUP, "several": SEVERAL}
 SHIPPED: Final = {
     **{path.name: path.read_text("utf-8") for path in (ROOT / ".github/workflows").iterdir()},
     "action.yml": (ROOT / "action.yml").read_text("utf-8"),
+    "examples/github.yml": (ROOT / "examples/github-workflow.yml").read_text("utf-8"),
     "docs/github.yml": next(
         text
         for text in (ROOT / "docs/github.md").read_text("utf-8").split("```")
@@ -33,7 +34,7 @@ SHIPPED: Final = {
         for name, text in workflows(values).items()
     },
 }
-"""The workflows and the action of this repository, those of `init`, and the documented example."""
+"""The workflows and the action of this repository, those of `init`, and the documented ones."""
 
 PARSED: Final = {name: yaml.safe_load(text) for name, text in SHIPPED.items()}
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from tests.ci.support import World
+from tests.ci.actions import evaluate
+from tests.ci.support import PUSH, Done, World
 from tests.folders import ROOT
 
 
@@ -104,6 +105,45 @@ def test_the_smallest_workflow_applies_and_rotates(fresh: World, tmp_path: Path)
     runner = checked_out(fresh, fresh.declare("Audit", version=2), tmp_path / "two")
     fresh.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
     assert "1 updated" in script(runner, job, BEFORE=first)
+
+
+def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -> None:
+    """Each printed command starts it, with inputs that it has, and is applied."""
+    text = (ROOT / "examples/github-workflow.yml").read_text("utf-8")
+    workflow = yaml.safe_load(text)
+    jobs, declared = workflow["jobs"], workflow[True]["workflow_dispatch"]["inputs"]
+    for job in jobs.values():
+        assert job["steps"][0]["with"]["fetch-depth"] == 0
+
+    def act(event: str, payload: dict[str, Any], **inputs: str) -> Done:
+        contexts = {"github": {"event_name": event}}
+        (job,) = (each for each in jobs.values() if evaluate(each["if"], contexts))
+        return fresh.act(job, event, payload, **inputs)
+
+    def follow(text: str) -> Done:
+        given = fresh.inputs_of(text, "cloudtruth.yml")
+        assert set(given) <= set(declared)
+        return act("workflow_dispatch", PUSH, **given)
+
+    fresh.apply_main()
+    fresh.propose(1, "Audit", "Deploys", plan=False)
+    assert act("pull_request", fresh.opened(1)).outputs["result"] == "planned"
+    fresh.squash(1)
+    assert act("push", PUSH).outputs["result"] == "applied"
+    fresh.emulator.configure("Audit", channel="by-hand")
+    assert act("schedule", {}).outputs["result"] == "drift"
+    (issue,) = fresh.github.issues
+    assert follow(issue["body"]).outputs["result"] == "applied"
+    assert act("schedule", {}).outputs["result"] == "no-drift"
+    assert issue["state"] == "closed"
+    fresh.propose(2, plan=False, head="prune: true")
+    assert act("pull_request", fresh.opened(2)).outputs["result"] == "blocked"
+    fresh.squash(2)
+    fresh.git("checkout", "-q", "main")
+    assert act("push", PUSH).outputs["failure-reason"] == "blocked"
+    assert "allow-deletes" in fresh.github.bodies(2)[-1]
+    assert follow(fresh.github.bodies(2)[-1]).outputs["result"] == "applied"
+    assert fresh.live() == {}
 
 
 def test_the_pre_commit_hook_checks_the_files(fresh: World) -> None:
