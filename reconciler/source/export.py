@@ -87,11 +87,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     webhooks = [webhook for webhook in everything if globs.match(webhook.name)]
     references = References(everything, {webhook.id for webhook in webhooks}, tokens)
     entries, reasons = _entries(webhooks, references)
-    # `ignore` has names: what shares one with a webhook that no file can declare is ignored, too.
-    ignored: dict[str, str] = {}
-    for webhook in webhooks:
-        if webhook.id in reasons:
-            ignored.setdefault(webhook.name, reasons[webhook.id])
+    ignored = _ignored(webhooks, reasons)
     declared = [webhook for webhook in webhooks if webhook.name not in ignored]
     left_out = [webhook for webhook in webhooks if webhook.name in ignored]
     declarations = _declarations(declared, entries, references)
@@ -100,9 +96,8 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     assumptions = tuple(tokens.assumptions(slack_tokens))
     used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
     text = _text(live, only, ignored, [*declarations.values()], assumptions)
-    lacking = [entries[id_] for id_, reason in reasons.items() if reason == _HIDDEN_CHANNEL]
     return Export(
-        text=text + _commented(lacking),
+        text=text + _commented(entries, reasons),
         references=tuple(sorted(used, key=str)),
         left_out=tuple((webhook.name, reasons.get(webhook.id, _SAME_NAME)) for webhook in left_out),
         tokens=slack_tokens,
@@ -111,6 +106,18 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
         assumptions=assumptions,
         unassigned=tuple(tokens.assumptions(slack_tokens, without=tokens.assigned)),
     )
+
+
+def _ignored(webhooks: Iterable[LiveWebhook], reasons: Mapping[str, str]) -> dict[str, str]:
+    """Return the names that the file ignores, each with the reason.
+
+    `ignore` has names: what shares one with a webhook that no file can declare is ignored, too.
+    """
+    ignored: dict[str, str] = {}
+    for webhook in webhooks:
+        if webhook.id in reasons:
+            ignored.setdefault(webhook.name, reasons[webhook.id])
+    return ignored
 
 
 # The declarations
@@ -299,11 +306,12 @@ def _header(assumptions: Sequence[str]) -> Iterator[str]:
         yield f"#   {escaped(line)}"
 
 
-def _commented(entries: Sequence[Mapping[str, Any]]) -> str:
+def _commented(entries: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> str:
     """Return declarations that lack a channel as comments."""
-    if not entries:
+    lacking = [entries[id_] for id_, reason in reasons.items() if reason == _HIDDEN_CHANNEL]
+    if not lacking:
         return ""
-    lines = "".join(f"  # {line}".rstrip() + "\n" for line in item_lines(entries))
+    lines = "".join(f"  # {line}".rstrip() + "\n" for line in item_lines(lacking))
     return (
         "\n  # CloudTruth shows no valid channel of these webhooks, so they are in `ignore`. To\n"
         "  # manage one, uncomment it, add its `channel`, and remove its line from `ignore`.\n"
