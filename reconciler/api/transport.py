@@ -254,7 +254,9 @@ class Transport:
                 self._shared.connected(str(self.origin))
             if delay is None:
                 raise self._error(outcome, action, sends)
-            self._observe(Pause(seconds=delay, error=outcome.error))
+            # A longer wait ends the run instead.
+            if delay < self.pace.left():
+                self._observe(Pause(seconds=delay, error=outcome.error))
             status = outcome.error.status if action is Action.WAIT else None
             # For all workers: what failed here would probably fail for them, too.
             self.pace.pause(delay, status)

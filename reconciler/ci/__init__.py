@@ -82,10 +82,9 @@ class JobResult:
             return results.get(self.exit_code, "failed")
         if self.status is not None:
             return self.status
-        is_changed = self.plan.has_operations
         if self.report is None:
-            return "planned" if is_changed else "no-changes"
-        return "applied" if is_changed else "converged"
+            return "planned" if self.plan.has_operations else "no-changes"
+        return "applied" if self.report.writes else "converged"
 
     @property
     def reason(self) -> str:
@@ -142,7 +141,7 @@ class JobResult:
         above = [
             renderer.render_error(problem, View(limit=third // len(failed))) for problem in failed
         ]
-        above += self._shown_report(renderer, View(limit=third))
+        above += self._shown_report(renderer, View(limit=third, apply_options=None))
         below: list[str] = []
         if self.heading:
             below.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")

@@ -239,7 +239,8 @@ def _require_planned(run: Run, report: RunReport, pulls: Iterable[Pull]) -> None
         raise _NothingPlannedError(
             "the expected plan is not planned, and no comment says that it was applied",
             hint="if it was not, start the run with all inputs of the command that was shown, "
-            "such as `resend-secret`; without them no plan shows a secret that was not sent",
+            "such as `environment` and `resend-secret`; without them no plan shows a secret that "
+            "was not sent",
         )
 
 

@@ -72,6 +72,15 @@ _CHECK: Final = _Purpose("to check, run", "check")
 _APPLY: Final = _Purpose("open a new pull request, or apply this plan", "apply the plan above")
 
 
+_NOT_OF_THE_FILES: Final = {
+    "unknown-resend": "start a new run with the right `resend-secret`",
+    # A re-run has the workflow of its commit, but the files of the tip.
+    "secret-not-allowed": "see the errors; or start a new run, if the workflow of this one is "
+    "older than the files",
+}
+"""How to continue after errors that have other causes than a mistake in a file, by rule."""
+
+
 class Step(NamedTuple):
     """The command to run next."""
 
@@ -259,9 +268,8 @@ def _after_check(run: Run, ended: Ended) -> Ended:
     if not invalid:
         return ended
     for problem in invalid:
-        # An input of the run is no mistake in a file.
-        if any(finding.rule == "unknown-resend" for finding in problem.findings):
-            problem.hint = "start a new run with the right `resend-secret`"
+        for finding in problem.findings:
+            problem.hint = problem.hint or _NOT_OF_THE_FILES.get(finding.rule)
     # What has a hint, such as a renamed file, is solved by that: a check of the files is not.
     if any(problem.hint for problem in invalid):
         return ended._replace(step=None)

@@ -324,6 +324,8 @@ def _failure(failed: ApiError, need: str) -> GitHubError:
         message += f": {failed.detail}"
     if isinstance(failed, AuthenticationError | PermissionDeniedError):
         hint = f"give the job `permissions: {need}` and pass `github.token`"
+    elif failed.status == 410:
+        hint = "enable issues in the repository's settings"
     # The workflows have no options for timeouts.
     elif hint in OPTION_HINTS:
         hint = "run again later"

@@ -142,7 +142,7 @@ def _check(run: Apply, reviewed: bool) -> None:
             # Whoever forgot to set a new value would revoke the old one, which is in use.
             references = " and ".join(map(str, resent_references([operation])))
             if references:
-                note = f"the value of {references} was already live: if it is not the new one, "
+                note = f"the value of {references} was already live: if another one is meant, "
                 note += "set that, and increment `version`"
             done = Applied(operation, id=now.id, note=note, already_made=True)
             run.ledger.finish(index, done)

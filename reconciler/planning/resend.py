@@ -379,7 +379,7 @@ def equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterato
     for reference, users in users_by_reference.items():
         names = _named(webhook.name for webhook in users)
         message = f"the value of {reference} is already live in {names}"
-        hint = "if it is not the new one, set that before apply; later, also increment `version`"
+        hint = "if another one is meant, set that before apply; later, also increment `version`"
         yield note("version-not-sent", message, hint, users[0].position)
 
 

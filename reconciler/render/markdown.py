@@ -74,7 +74,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     foot = []
     for reason, names in outcomes.not_as_declared(run).items():
         foot += ["", f"{reason}: {', '.join(map(code, names))}."]
-    for text in outcomes.conclusion(run):
+    for text in outcomes.conclusion(run, view):
         foot += ["", text]
     foot += _command(outcomes.next_command(run))
     for text in outcomes.totals(run):

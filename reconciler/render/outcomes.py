@@ -19,6 +19,7 @@ from reconciler.errors import (
 from reconciler.findings import plural
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
+from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import numbers, problem_title, shorten, summary
 from reconciler.report import (
@@ -39,6 +40,7 @@ from reconciler.report import (
 
 _FINISH: Final = "run this command to finish"
 _PLAN_AGAIN: Final = "plan again and run the command that the plan prints"
+_SHOWN: Final = "run the command that this run shows"
 _NEEDS_REVIEW: Final = (
     "skipped operations need a review: see the reasons, or have a new plan reviewed"
 )
@@ -122,22 +124,27 @@ def report_problems(run: RunReport) -> list[str]:
     return problems
 
 
-def conclusion(run: RunReport) -> list[str]:
+def conclusion(run: RunReport, view: View = PLAIN) -> list[str]:
     """Return whether the result of a single organization was verified, and what the exit means."""
+    finish = _finish(run, view)
     # A run of several shows for each organization only what is not as declared.
     if run.is_single:
         (report,) = run.reports
-        return [_verification(report), *_exit(run.exit_code, _meaning(report, _finish(run)))]
+        return [_verification(report), *_exit(run.exit_code, _meaning(report, finish))]
     # Whoever applies by digest expects changes.
     if _needs_plan(run) and run.exit_code is ExitCode.OK and not run.digest:
         return [_NOTHING_EXPECTED]
-    return [*_read_back_in_all(run), *_exit(run.exit_code, _meaning_of_run(run, _finish(run)))]
+    return [*_read_back_in_all(run), *_exit(run.exit_code, _meaning_of_run(run, finish))]
 
 
-def _finish(run: RunReport) -> str:
+def _finish(run: RunReport, view: View) -> str:
     """Return how to apply what is left."""
+    # No user typed the command of a job, and no other plan prints one that would be accepted.
+    is_job = view.apply_options is None
     if _needs_plan(run):
-        return _PLAN_AGAIN
+        return _SHOWN if is_job else _PLAN_AGAIN
+    if is_job:
+        return "re-run the job to finish"
     return _FINISH if run.finish_command else f"{RUN_AGAIN} to finish"
 
 
@@ -284,7 +291,7 @@ def _meaning(report: Report, finish: str) -> str:
         return f"incomplete; {finish}"
     if report.problem or tally(report)["failed"]:
         return "failed, see above"
-    return f"the live webhooks changed since the plan; {_PLAN_AGAIN}"
+    return f"the live webhooks changed since the plan; {finish}"
 
 
 def _meaning_of_outcomes(report: Report) -> str:

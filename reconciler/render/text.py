@@ -97,7 +97,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     end = paragraphs([f"{mark} {problem}" for problem in outcomes.report_problems(run)], view)
     for reason, names in outcomes.not_as_declared(run).items():
         end += flow(_listed(names, end="."), view, start=f"{reason}:")
-    texts = outcomes.conclusion(run)
+    texts = outcomes.conclusion(run, view)
     if outcomes.has_changes(run):
         texts.insert(0, f"{outcomes.applied(run).capitalize()}.")
     end += paragraphs(texts, view)

@@ -580,7 +580,7 @@ def _require_sent(run: RunPlan, expected: str, planned: Sequence[Planned]) -> No
     """
     target = planned[0].target
     inputs = target.checked.inputs
-    # On GitHub, comments tell what was applied.
+    # On GitHub, comments show what was applied.
     if inputs.apply_options is None or not any(map(_cannot_compare, planned)):
         return
     unsent = [note for plan in run.plans for note in plan.notes if note.rule == NOT_SENT]

@@ -138,7 +138,8 @@ def file_changes(
 def _no_base(name: str, problem: str) -> RunConfigurationError:
     return RunConfigurationError(
         f"{name}: {problem}",
-        hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
+        hint="pass a revision from `git log` (a shallow clone has few, and a force push removes "
+        "some), or the previous files",
     )
 
 

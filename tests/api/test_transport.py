@@ -336,6 +336,15 @@ def test_an_observer_receives_every_attempt_without_secrets() -> None:
     assert "HTTP 429" in pauses[1].error.message
 
 
+def test_a_wait_that_ends_the_run_is_no_pause() -> None:
+    """Nothing is tried again after it, so no observer receives one."""
+    events: list[AttemptRecord | Pause] = []
+    one, _, _ = transport(json_response(429, retry_after="9999999"), observer=events.append)
+    with pytest.raises(RateLimitedError, match="9999999 s"):
+        one.request("GET", "/x/")
+    assert not [each for each in events if isinstance(each, Pause)]
+
+
 def test_a_failing_observer_does_not_change_the_response() -> None:
     """An error in the progress output never affects a request."""
 

@@ -573,6 +573,7 @@ def test_a_rotation_without_a_new_value_is_not_called_applied(read_back_world: W
     step = "gh secret set SLACK_BOT_TOKEN --env cloudtruth-production --repo acme/hooks"
     assert f"Before the merge, set the new value: run `{step}`." in here.github.bodies(1)[0]
     done = here.push()
+    assert done.outputs["result"] == "converged"  # nothing was written
     here.topic(2)
     here.declare("Audit", version=1)
     here.pull(2)
@@ -580,7 +581,7 @@ def test_a_rotation_without_a_new_value_is_not_called_applied(read_back_world: W
     outcome = here.github.bodies(1)[1]
     assert "**Applied**" not in outcome
     for text in (outcome, " ".join(done.stdout.split())):
-        assert "the value of env SLACK_BOT_TOKEN (version 2) was already live: if it is" in text
+        assert "the value of env SLACK_BOT_TOKEN (version 2) was already live: if" in text
 
 
 def test_each_secret_has_its_own_step_before_the_merge(here: World) -> None:
@@ -875,6 +876,14 @@ def test_a_later_failure_replaces_an_earlier_one(here: World) -> None:
             3,
             "invalid-configuration",
             r"yaml:2(?s:.*)validate --strict",
+        ),
+        # A re-run has the workflow of its commit, but the files of the tip.
+        (
+            "webhooks: [{name: A, type: slack, event_types: [value_created],\n"
+            "configuration: {token: {env: NEW}, channel: a}}]\n",
+            3,
+            "invalid-configuration",
+            r"start a new run, if the workflow(?s:.*)yaml:2",
         ),
     ],
 )

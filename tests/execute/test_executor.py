@@ -179,8 +179,8 @@ def test_a_resend_of_the_live_value_needs_no_write() -> None:
     """Whoever forgot the new value reads that the old one stays."""
     api = memory(row("a", "1"))
     report = run(api, planned(api, slack("a"), resend=("*",)))
-    note = "the value of env SLACK_BOT_TOKEN was already live: if it is not the new one, set that, "
-    assert [each.note for each in report.applied] == [f"{note}and increment `version`"]
+    note = "the value of env SLACK_BOT_TOKEN was already live: if another one is meant, set "
+    assert [each.note for each in report.applied] == [f"{note}that, and increment `version`"]
     assert api.writes() == []
 
 
