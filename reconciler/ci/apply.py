@@ -25,6 +25,7 @@ from reconciler.ci.organizations import (
     concerned_by_push,
     files_only,
     input_matcher,
+    merge_matcher,
     of_environment,
     why_files_only,
 )
@@ -364,7 +365,8 @@ def _review_findings(run: Run, attempts: Iterable[Attempt]) -> list[Finding]:
         organization, report = attempt.organization, attempt.report
         if not run.by_review or report is None or not report.plan.operations:
             continue
-        findings += unapproved(organization.reviews)
+        changes_files = merge_matcher(run, [organization.target.source])
+        findings += unapproved(organization.reviews, changes_files)
         if run.reviewing == "warn":
             comparison = compare_with_review(
                 report.plan, organization.review, allow_value_changes=False

@@ -437,6 +437,17 @@ def input_matcher(run: Run, sources: Iterable[Source]) -> Callable[[str], bool]:
     return lambda name: name in names or any(matches(name) for matches in folders)
 
 
+def merge_matcher(run: Run, sources: Iterable[Source]) -> Callable[[str], bool]:
+    """Return a predicate for merge commits that change such files, or of which git knows none."""
+    is_input = input_matcher(run, sources)
+
+    def changes_files(commit: str) -> bool:
+        changed = run.changed_since(f"{commit}^", commit)
+        return changed is None or any(map(is_input, changed))
+
+    return changes_files
+
+
 def _read_files(run: Run, sources: Iterable[Source]) -> frozenset[str]:
     """Return all files that a run reads: the configuration, its parents, secrets and policies."""
     names = set(run.inputs.policies)

@@ -34,6 +34,7 @@ from reconciler.ci.organizations import (
     files_only,
     guarded,
     input_matcher,
+    merge_matcher,
     organizations_before,
     require_single,
     require_trigger,
@@ -484,7 +485,8 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
         # What merged pull requests lack cannot be changed in this group any more.
         queued = known[: len(queue)]
         if plan.operations:
-            findings += unapproved(queued)
+            changes_files = merge_matcher(run, [organization.target.source])
+            findings += unapproved(queued, changes_files)
         named = partial(_named, organization if len(sources) > 1 else None, queued)
         comparison = compare_with_review(plan, review, allow_value_changes=True)
         stale += map(named, comparison.stale)

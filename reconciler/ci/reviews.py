@@ -334,20 +334,29 @@ def _other_organization(plan: Marker, subject: Subject) -> NotApproved | None:
     return NotApproved.FAILED
 
 
-def unapproved(reviews: Sequence[MergedReview]) -> list[Finding]:
+def unapproved(
+    reviews: Sequence[MergedReview], changes_files: Callable[[str], bool]
+) -> list[Finding]:
     """Return a note for each pull request that has a plan, but approves nothing.
 
-    Most pull requests without a plan do not change the configuration, and those of other files were
-    applied: only the newest is named.
+    Without a plan, only the newest is named of which `changes_files` is true for the merge commit:
+    earlier ones were probably applied.
     """
-    return [
-        note(
-            "no-review",
-            f"pull request {review.pull.number} has no approved plan: {review.problem}",
-        )
-        for index, review in enumerate(reviews)
-        if review.problem and (index == 0 or review.problem not in NO_PLAN)
-    ]
+    findings: list[Finding] = []
+    names_unplanned = True
+    for review in reviews:
+        if review.problem is None:
+            continue
+        if review.problem in NO_PLAN:
+            if not (names_unplanned and changes_files(review.pull.merge_commit)):
+                continue
+            names_unplanned = False
+        message = f"pull request {review.pull.number} has no approved plan: {review.problem}"
+        findings.append(note("no-review", message))
+    if len(reviews) >= _MAX_PULLS:
+        message = f"only the newest {_MAX_PULLS} merged pull requests were read"
+        findings.append(note("no-review", message))
+    return findings
 
 
 def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:

@@ -194,13 +194,15 @@ class Run:
             return None
         return commit.decode("ascii").strip()
 
-    def changed_since(self, base: str) -> frozenset[str] | None:
+    def changed_since(self, base: str, until: str = "HEAD") -> frozenset[str] | None:
         """Return the files that changed since a commit, None if they are not known."""
         if not base:
             return None
         # With renames, git would list only the new name. Three dots compare with the merge base:
         # what the base branch gained since is no change of this one.
-        listing = self.inputs.git(["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"])
+        listing = self.inputs.git(
+            ["diff", "--no-renames", "--name-only", "-z", f"{base}...{until}"]
+        )
         if listing is None:
             return None
         return frozenset(self.relative(filter(None, os.fsdecode(listing).split("\0"))))

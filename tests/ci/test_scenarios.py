@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.ci.marker import MarkerKind, decode
+from reconciler.ci.github import Pull
+from reconciler.ci.marker import Marker, MarkerKind, decode
+from reconciler.ci.reviews import MergedReview, unapproved
 from reconciler.ci.workflows import CALLER, workflows
 from reconciler.emulator.messages import bytes_response, json_value
 from reconciler.errors import ExitCode, Terminated
@@ -1040,6 +1042,29 @@ def test_a_failure_without_a_comment_is_reported_elsewhere(here: World) -> None:
     assert here.push().code == 6
     (issue,) = here.github.issues
     assert here.follow(issue["body"]).code == 0
+
+
+def test_a_merge_that_changes_no_file_is_not_the_reason(here: World) -> None:
+    """A commit without a review is: the newest pull request only changes the readme."""
+    here.merged(1, "Audit", "Deploys")
+    assert here.push().code == 0
+    here.topic(2)
+    here.put({"readme.md": "x"})
+    here.pull(2)
+    here.squash(2)
+    here.declare("Audit", "Deploys", "Pushed")
+    rejected = here.push()
+    assert rejected.outputs["failure-reason"] == "not-reviewed"
+    assert "no-review" not in rejected.stdout
+
+
+def test_the_limit_of_merged_pull_requests_is_named() -> None:
+    """An older approved plan is not read, which no other message would explain."""
+    pull = Pull(1, is_open=False, head="", branch="main", merged_at="x", merge_commit="")
+    review = MergedReview(pull=pull, marker=Marker(kind=MarkerKind.PLAN))
+    (finding,) = unapproved([review] * 100, lambda commit: True)
+    assert "only the newest 100 merged pull requests were read" in finding.message
+    assert unapproved([review] * 99, lambda commit: True) == []
 
 
 # The merge queue.
