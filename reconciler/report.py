@@ -267,11 +267,13 @@ def state_of(result: OrganizationResult[Report]) -> State:
         if result.problem is None:
             return State.NOT_STARTED
         return State.BLOCKED if isinstance(result.problem, BlockedError) else State.FAILED
-    if report.stopped is not None:
+    # A signal ends the run, but it may come after the last write of an organization.
+    if report.stopped is not None and not report.complete:
         return State.INTERRUPTED
-    if report.exit_code is ExitCode.OK:
+    code = report._replace(stopped=None).exit_code
+    if code is ExitCode.OK:
         return State.APPLIED if report.outcomes else State.UNCHANGED
-    return State.INCOMPLETE if report.exit_code is ExitCode.PARTIAL else State.FAILED
+    return State.INCOMPLETE if code is ExitCode.PARTIAL else State.FAILED
 
 
 class Status(StrEnum):
