@@ -29,7 +29,7 @@ SUSPENDED: Final = "suspended"
 NOT_CONVERGED: Final = "does-not-converge"
 """The code of an operation whose result is not what was sent."""
 
-_DENIED: Final = frozenset({"authentication", "permission-denied"})
+DENIED: Final = frozenset({"authentication", "permission-denied"})
 """The codes of errors about the API key."""
 
 
@@ -171,7 +171,7 @@ class Report(NamedTuple):
         if self.problem is not None:
             return ExitCode.FAILED
         failed = (outcome.code for outcome in self.outcomes if isinstance(outcome, Failed))
-        if not _DENIED.isdisjoint(failed):
+        if not DENIED.isdisjoint(failed):
             return ExitCode.DENIED
         # Nothing was written, and the same command would change nothing: only a review helps.
         if self.needs_review:
@@ -202,8 +202,8 @@ class RunReport(NamedTuple):
     plan_command: str = ""
     """Plans with the same options again; empty if no command does."""
     finish_command: str = ""
-    """Applies what is left if the same command would not, because its `--base` names another commit
-    by then."""
+    """Applies what is left if the same command would not: its `--base` names another commit by
+    then, or it lacks `--keep-going`."""
     confirmed: tuple[int, ...] = ()
     """The number of changes of each organization that were confirmed, empty if the run ended
     before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from math import inf
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -112,7 +113,6 @@ def _connecting(
                 environment=session.process.environ,
                 clock=session.process.time(),
                 signaled=progress.interrupted,
-                observer=progress.observe,
                 redactor=session.redactor,
             )
         )
@@ -136,6 +136,7 @@ def _connecting(
                 timeout=settings.timeout.value,
                 deadline=min(settings.deadline.value, max_deadline),
                 watcher=progress,
+                observer=partial(progress.observe, organization=files and files.organization),
                 adapter=adapter,
             )
             return connection, settings.key_source
@@ -210,6 +211,7 @@ class Progress(Watcher):
         self._signals: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()
         self._organizations = 1
+        self._is_several = False
         self._organization = ""
         self._read = 0
         self._total = 0
@@ -234,6 +236,8 @@ class Progress(Watcher):
         `total` is the number of writes that follow, `organizations` that of organizations to read.
         """
         self._total, self._organizations = total, organizations
+        # Also while they are applied, for which no number is passed.
+        self._is_several = self._is_several or organizations > 1
         self._console.status(doing)
 
     def read(self) -> None:
@@ -270,8 +274,11 @@ class Progress(Watcher):
             elif self._in_flight:
                 self._console.status(self._state())
 
-    def observe(self, event: AttemptRecord | Pause) -> None:
-        """Print a long wait, once for all threads, and with --debug each request."""
+    def observe(self, event: AttemptRecord | Pause, organization: str | None = None) -> None:
+        """Print a long wait, once for all threads, and with --debug each request.
+
+        The wait names the organization of the key, if it is one of several.
+        """
         if isinstance(event, Pause):
             with self._lock:
                 now = self._clock.monotonic()
@@ -280,7 +287,9 @@ class Progress(Watcher):
                 if end - before <= 1.0:  # second
                     return
                 self._waits_until = end
-            self._console.info(f"{event.error.message}; trying again in {event.seconds:.0f} s")
+            name = f"{quote(organization)}: " if organization and self._is_several else ""
+            wait = f"trying again in {event.seconds:.0f} s"
+            self._console.info(f"{name}{event.error.message}; {wait}")
         elif self._debug:
             text = f"{event.method} {event.path} {event.status or 'no response'} "
             text += f"{event.seconds * 1000:.0f} ms {event.size} B"

@@ -272,8 +272,10 @@ def problems(results: Sequence[OrganizationResult[Any]]) -> list[ReconcilerError
     for result in results:
         problem = result.problem
         if problem is not None:
-            # All that the error shows, so that equal entries look the same.
-            key = (problem.code, problem.message, problem.hint, problem.findings)
+            # All that the error shows, so that equal entries look the same, but not the overlays
+            # through which a finding in a shared file came.
+            findings = tuple(finding._replace(related=()) for finding in problem.findings)
+            key = (problem.code, problem.message, problem.hint, findings)
             files = between(" (", ", ".join(map(quote, result.files)), ")")
             _, names, labels = groups.setdefault(key, (problem, [], []))
             names.append(quote(result.name))

@@ -182,10 +182,11 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     """Return the meaning of the exit code of several organizations, empty if they show it."""
     if run.stopped is not None:
         return f"stopped by a signal; {finish}"
-    # A digest covers all organizations, so nothing was started.
-    if run.plan_command and not run.confirmed:
-        return "nothing was written; to apply the other organizations now, plan them"
-    if run.exit_code is not ExitCode.PARTIAL and not next_command(run):
+    command = next_command(run)
+    if command and not run.confirmed:
+        step = "plan them" if run.plan_command else "run this command"
+        return f"nothing was written; to apply the other organizations now, {step}"
+    if run.exit_code is not ExitCode.PARTIAL and not command:
         return ""
     left = [result for result in run.organizations if exit_code_of(result) is not ExitCode.OK]
     if all(result.value is not None and result.value.needs_review for result in left):
@@ -314,7 +315,9 @@ def next_command(run: RunReport) -> str:
     if run.exit_code is ExitCode.OK or is_complete:
         return ""
     needs_review = any(report.needs_review for report in run.reports)
-    if _needs_plan(run) or needs_review or not run.confirmed:
+    if not run.confirmed:
+        return prose(run.plan_command or run.finish_command)
+    if _needs_plan(run) or needs_review:
         return prose(run.plan_command)
     return prose(run.finish_command)
 

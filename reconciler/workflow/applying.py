@@ -56,6 +56,7 @@ from reconciler.render.quote import prose, without_option
 from reconciler.render.rows import one_line
 from reconciler.render.words import values_left_out
 from reconciler.report import (
+    DENIED,
     NOT_REVIEWED,
     Applied,
     Failed,
@@ -71,7 +72,7 @@ from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
 from reconciler.workflow.planning import committed_hosts, plan_listed
 from reconciler.workflow.revisions import NOT_SENT, file_changes, previous_at
-from reconciler.workflow.run import Planned, Target, plan_all
+from reconciler.workflow.run import Planned, Target, key_source_of, plan_all, with_key_source
 
 _ALLOW_DELETES: Final = "--allow-deletes"
 _ORGANIZATION: Final = "--organization"
@@ -236,7 +237,7 @@ def apply_all(
     if expect_digest is not None:
         # The digest covers all organizations, so one without a plan stops the others.
         if complete.problems:
-            return _not_started(complete, targets[0])
+            return _not_started(complete, targets[0], options)
         _require_digest(complete, expect_digest, planned)
     # First all of them: nothing is written while another organization may stop the run.
     parts = [_prepared(organization, withhold, options) for organization in planned]
@@ -245,18 +246,26 @@ def apply_all(
     parts = _without_moves(parts)
     to_apply = RunPlan(tuple(part.result for part in parts), digest)
     if to_apply.problems and not keep_going:
-        return _not_started(to_apply, targets[0])
+        return _not_started(to_apply, targets[0], options)
     _require_confirmation(to_apply, confirm)
     return _carry_out(parts, to_apply, options)
 
 
-def _not_started(run: RunPlan, target: Target) -> RunReport:
+def _not_started(run: RunPlan, target: Target, options: _Options) -> RunReport:
     """Return the report of a run that writes nothing because an organization has a problem."""
     others = [
         result.name for result in run.organizations if result.value and result.value.operations
     ]
-    command = _plan_command(target, organizations=others) if others else ""
-    return RunReport(tuple(_as_reports(run)), run.digest, plan_command=command)
+    report = RunReport(tuple(_as_reports(run)), run.digest)
+    if not others:
+        return report
+    # A digest covers all organizations, and what a review covers is not what this command applies.
+    if options.reviewed:
+        return report._replace(plan_command=_plan_command(target, organizations=others))
+    deletes = sum(plan.counted_deletes for plan in run.plans)
+    words = _options_of(target, deletes)
+    command = shlex.join(["webhooks", "apply", *words, "--keep-going"]) if words is not None else ""
+    return report._replace(finish_command=command)
 
 
 def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> None:
@@ -389,18 +398,29 @@ def _plan_command(target: Target, deletes: int = 0, organizations: Sequence[str]
     Empty if no command is suggested, as on GitHub, where a comment has the plan. It is limited to
     `organizations` if there are any.
     """
-    options = target.checked.inputs.apply_options
-    if options is None:
+    words = _options_of(target, deletes)
+    if words is None:
         return ""
-    # The number of this run may be that of another plan, which would block the shown one.
-    words = without_option(_ALLOW_DELETES, options)
-    if deletes and len(words) < len(options):
-        words += [_ALLOW_DELETES, str(deletes)]
     if organizations:
         # Those of this run may be globs, which also match the others.
         words = without_option(_ORGANIZATION, words)
         words += [word for name in organizations for word in (_ORGANIZATION, name)]
     return shlex.join(["webhooks", "plan", *words])
+
+
+def _options_of(target: Target, deletes: int) -> list[str] | None:
+    """Return the options of suggested commands, None if no command is suggested.
+
+    If the run allows a number of deletes, it is that of the other command, if there are any.
+    """
+    options = target.checked.inputs.apply_options
+    if options is None:
+        return None
+    # The number of this run may be that of another plan, which would block the shown one.
+    words = without_option(_ALLOW_DELETES, options)
+    if deletes and len(words) < len(options):
+        words += [_ALLOW_DELETES, str(deletes)]
+    return words
 
 
 def _judged(parts: Sequence[_Part], options: _Options) -> list[_Part]:
@@ -718,7 +738,7 @@ def _applied(
     try:
         return result._replace(value=_apply_one(part, stop, options))
     except ReconcilerError as problem:
-        return result._replace(problem=problem)
+        return result._replace(problem=with_key_source(problem, part.target))
     except Exception as error:
         if count == 1:
             raise
@@ -744,6 +764,9 @@ def _apply_one(part: _Ready, stop: Stop, options: _Options) -> Report:
         reviewed=options.reviewed,
         planned=part.live.webhooks,
     )
+    report = report._replace(
+        outcomes=tuple(_with_key_source(outcome, part.target) for outcome in report.outcomes)
+    )
     # Hundreds of organizations would otherwise keep a connection each until the end.
     connection.disconnect()
     if options.reviewed:
@@ -759,6 +782,14 @@ def _apply_one(part: _Ready, stop: Stop, options: _Options) -> Report:
         placed = tuple(_placed(outcome, loaded) for outcome in report.outcomes)
         return report._replace(outcomes=placed)
     return report
+
+
+def _with_key_source(outcome: Outcome, target: Target) -> Outcome:
+    """Add the source of the key to a failure that is about the key."""
+    source = key_source_of(target)
+    if isinstance(outcome, Failed) and outcome.code in DENIED and source is not None:
+        return outcome._replace(message=f"{outcome.message} (key from {source})")
+    return outcome
 
 
 def _completed(report: Report, part: _Ready) -> Report:

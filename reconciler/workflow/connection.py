@@ -92,14 +92,15 @@ class Connector:
         timeout: float = DEFAULT_TIMEOUT,
         deadline: float = DEFAULT_DEADLINE,
         watcher: Watcher | None = None,
+        observer: Observer | None = None,
         adapter: Adapter | None = None,
     ) -> Connection:
         """Return a connection with an API key. Sends no request.
 
         Without a key, only the API schema can be read. `timeout` is the limit of a request and
-        `deadline` that of the run, in seconds; it starts with the first connection. `adapter`
-        replaces the network. Raises UsageError for an unsafe URL, CredentialError for a malformed
-        key.
+        `deadline` that of the run, in seconds; it starts with the first connection. `observer`
+        replaces that of the run, `adapter` the network. Raises UsageError for an unsafe URL,
+        CredentialError for a malformed key.
         """
         # Imported here, so that a run without a key does not load the HTTP library.
         from reconciler.api.client import connect as open_client
@@ -110,7 +111,7 @@ class Connector:
             timeout=timeout,
             deadline=deadline,
             environment=self._environment,
-            observer=self._observer,
+            observer=observer or self._observer,
             adapter=adapter,
             redactor=self._redactor,
         )

@@ -494,18 +494,22 @@ def _attempt(target: Target, action: Callable[[Connection], _T]) -> _T | Reconci
     except RunConfigurationError:
         raise
     except ReconcilerError as problem:
-        return _with_key_source(problem, target)
+        return with_key_source(problem, target)
 
 
-def _with_key_source(problem: ReconcilerError, target: Target) -> ReconcilerError:
+def with_key_source(problem: ReconcilerError, target: Target) -> ReconcilerError:
     """Add the source of the key to the message of an error about the key."""
-    # Each organization may have another key, so the message names its source.
     about_key = isinstance(problem, AuthenticationError | PermissionDeniedError | OrganizationError)
-    reference = target.source.files.api_key
-    source = target.key_source if reference is None else masked(str(reference))
+    source = key_source_of(target)
     if about_key and source is not None:
         problem.message += f" (key from {source})"
     return problem
+
+
+def key_source_of(target: Target) -> str | None:
+    """Return where the key of a target came from: each organization may have another one."""
+    reference = target.source.files.api_key
+    return target.key_source if reference is None else masked(str(reference))
 
 
 def _require_distinct(organizations: Iterable[tuple[Target, str, Organization]]) -> None:

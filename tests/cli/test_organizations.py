@@ -77,7 +77,7 @@ def test_keep_going_continues_after_every_error_of_one_organization(
     state = "blocked" if code == 5 else "failed"
     line = "apply -f orgs --yes --deadline 5"
     done = run(line, **more)
-    expect(done, code, expected, named, "Not started: Initech.", "--keep-going continues")
+    expect(done, code, expected, named, "Not started: Initech.", "orgs --deadline 5 --keep-going")
     rest = {"Acme": "unchanged", "Initech": "not started"}
     expect_report(run(f"{line} {JSON}", **more), tmp_path, code, {**rest, "Globex": state})
     planned = json.loads(run("plan orgs --format json --deadline 5", **more).out)["digest"]
@@ -140,6 +140,40 @@ def test_a_webhook_that_moves_is_created_before_it_is_deleted(
     expect(run("apply -f orgs --yes"), 0, "1 applied")
     move(tmp_path, "Pager", "Circle")
     expect(run("apply -f orgs --yes"), 0, "2 organizations: 2 applied.")
+
+
+def test_a_missing_variable_of_a_shared_file_is_printed_once(run: Run, tmp_path: Path) -> None:
+    """It names the first overlay, and the error after it all organizations."""
+    overlay = "extends: ../base.yaml\norganization: {name}\napi_key: {{env: {key}}}\n"
+    base = FILE.partition("webhooks")[2].format().replace("generic,", "slack,")
+    base = f"webhooks{base}".replace(
+        'url: "https://a.example.com"', 'token: {env: NONE}, username: a, channel: "#a"'
+    )
+    write(tmp_path, {"base.yaml": base})
+    for name in ("Acme", "Globex"):
+        text = overlay.format(name=name, key=f"{name.upper()}_KEY")
+        write(tmp_path, {f"orgs/{name}.yaml": text})
+    done = run("apply -f orgs --yes")
+    expect(done, 3, "[unresolved-secrets]: Acme (orgs/Acme.yaml), Globex (orgs/Globex.yaml): ")
+    assert done.err.count("the variable NONE is not set") == 1
+
+
+def test_a_rejected_write_names_the_variable_of_the_key(
+    both: Cloud, run: Run, tmp_path: Path
+) -> None:
+    """Each organization has another one."""
+    both.emulator.faults = Script([Rule(fault=status(403), method="POST", times=None)])
+    done = run("apply -f orgs --yes --keep-going")
+    expect(done, 4, "(key from env ACME_KEY)", "(key from env GLOBEX_KEY)")
+
+
+def test_a_plan_that_is_not_saved_warns_about_an_earlier_one(run: Run, tmp_path: Path) -> None:
+    """The file could be applied as the new plan."""
+    expect(run("plan orgs --out q.json"), 0)
+    for line in ("plan orgs", "plan orgs/Globex.yaml"):
+        done = run(f"{line} --out q.json", GLOBEX_KEY="wrong")
+        expect(done, 4, "warning: q.json still contains an earlier plan\n")
+        assert "earlier" not in run(f"{line} --out new.json", GLOBEX_KEY="wrong").err
 
 
 JSON = "--format json --report r.json"

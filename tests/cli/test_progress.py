@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from reconciler.api.origin import Pause
 from reconciler.cli.connection import Progress
 from reconciler.cli.console import Console, Process
 from reconciler.cli.session import Session
+from reconciler.errors import RateLimitedError
 from reconciler.report import Applied
 from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Rule, Script, status
@@ -45,3 +47,14 @@ def test_a_long_wait_is_reported_once(shell: Shell, file: File, cloud: MakeCloud
     assert done.code == 0
     assert done.err.count(": rate limit exceeded (HTTP 429); trying again in 6 s\n") == 1
     assert shell("plan", "-q", **cloud(faults=Script([rule])).environ).err == ""
+
+
+def test_a_wait_of_one_of_several_organizations_has_its_name() -> None:
+    """Also after the phase in which all are read."""
+    for count, line in ((1, "limit; trying"), (2, "Globex: limit; trying")):
+        err = io.StringIO()
+        with progress(err) as shown:
+            shown.phase("reading", organizations=count)
+            shown.phase("")
+            shown.observe(Pause(6.0, RateLimitedError("limit")), organization="Globex")
+        assert err.getvalue() == f"{line} again in 6 s\n"

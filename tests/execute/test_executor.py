@@ -29,7 +29,7 @@ from reconciler.planning.plan import Operation
 from reconciler.planning.run import OrganizationResult
 from reconciler.render import RENDERERS
 from reconciler.render.outcomes import conclusion
-from reconciler.report import Applied, RunReport
+from reconciler.report import Applied, Report, RunReport, State, state_of
 from tests.execute.world import (
     Fault,
     Memory,
@@ -438,3 +438,13 @@ def test_a_blocked_listener_does_not_delay_the_report() -> None:
     worker.join()
     assert not stuck
     assert begun == [False]  # an operation that was reported as unconfirmed is not sent afterwards
+
+
+def test_only_what_a_signal_left_is_interrupted() -> None:
+    """The run ends after it, but nothing is left of an organization that was completed."""
+    api = memory(row("a", "1"))
+    report = run(api, planned(api, slack("a", "#new")))._replace(stopped=ExitCode.SIGTERM)
+    unchanged = Report(planned(api, slack("a", "#new")), verified=True, stopped=ExitCode.SIGTERM)
+    unread = report._replace(verified=False)
+    states = [state_of(RunReport.of(each).organizations[0]) for each in (report, unchanged, unread)]
+    assert states == [State.APPLIED, State.UNCHANGED, State.INTERRUPTED]

@@ -88,8 +88,9 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     show_problems(session, result.organizations)
     _show_report(session, result, format, to_stderr=report == "-")
     is_left = State.NOT_STARTED in map(state_of, result.organizations)
-    # The option cannot be used with a digest.
-    if is_left and result.stopped is None and options["expect_digest"] is None:
+    # A command that is shown has the option already. It cannot be used with a digest.
+    is_shown = bool(result.finish_command) and not result.confirmed
+    if is_left and not is_shown and result.stopped is None and options["expect_digest"] is None:
         note = "--keep-going continues with the next organization if one fails"
         session.console.message("note", note)
     return code

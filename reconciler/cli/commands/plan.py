@@ -19,6 +19,7 @@ from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
 from reconciler.findings import plural
 from reconciler.model import SecretRef
 from reconciler.render import RENDERERS, View
+from reconciler.render.quote import quote
 from reconciler.source.files import (
     DEFAULT_FILE,
     STDIN,
@@ -107,12 +108,16 @@ def run(
     if out_path is not None:
         check_writable(out_path, over=FileKind.PLAN)
     words = apply_options(session, session.files)
-    targets = load_targets(session, words, options, out_path)
-    with connected_all(session, targets) as connected:
-        planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
-    planned = tuple(map(labeled, planned))
-    run_plan = workflow.RunPlan(tuple(organization.result for organization in planned))
-    show_problems(session, run_plan.organizations)
+    try:
+        targets = load_targets(session, words, options, out_path)
+        with connected_all(session, targets) as connected:
+            planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
+        planned = tuple(map(labeled, planned))
+        run_plan = workflow.RunPlan(tuple(organization.result for organization in planned))
+        show_problems(session, run_plan.organizations)
+    except ReconcilerError:
+        _warn_about_earlier(session, out_path)
+        raise
     view = session.view()._replace(
         missing=_missing(planned),
         # Standard output has no name that `apply` could read.
@@ -139,6 +144,14 @@ def _missing(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
     return frozenset().union(*(files.missing_references for files in gathered))
 
 
+def _warn_about_earlier(session: Session, out_path: Path | None) -> None:
+    """Warn that the file of a plan that is not saved contains another one."""
+    # An empty file may have been made for this plan.
+    if out_path is not None and out_path.is_file() and out_path.stat().st_size:
+        name = quote(display_name(out_path, directory=session.process.directory))
+        session.console.message("warning", f"{name} still contains an earlier plan")
+
+
 def _save(
     session: Session,
     run_plan: workflow.RunPlan,
@@ -158,6 +171,7 @@ def _save(
                 hint="a saved plan contains all organizations; select with -f or --organization",
             )
         )
+        _warn_about_earlier(session, out_path)
         return
     # `show` prints this text later, possibly to a file.
     text = RENDERERS["text"]().render_run(run_plan, view._replace(color=False, verbosity=0))
