@@ -23,6 +23,7 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.model import Desired, Live, Organization, SecretValues, Webhook
+from reconciler.planning.names import missed_organization
 from reconciler.planning.plan import Create, Plan, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.run import OrganizationResult, RunPlan
@@ -46,6 +47,7 @@ _NO_BASE: Final = (
     "{name}: no commit is known that this clone applied, so secrets whose `version` changes before "
     "its next apply are not resent"
 )
+_DROPPED: Final = "{name}: no file declares it any more, so nothing in it is read or changed"
 _NO_REF: Final = (
     "{name}: the clone cannot be written, so a restarted process does not know the last commit"
 )
@@ -108,7 +110,7 @@ def rounds(schedule: Schedule) -> Iterator[Round]:
             assert inputs.commit is not None
             commit = inputs.commit.id
             wait = inf
-            result = reconciler.round(load_all(inputs))
+            result = reconciler.round(load_all(inputs), commit)
         except ReconcilerError as problem:
             # The clone or the files: the next commit may be good.
             result = Round(problem=problem)
@@ -130,14 +132,28 @@ class _Reconciler:
         self._failures: dict[str, tuple[int, float]] = {}
         # By declared id: the name, for the log and the metrics.
         self._names: dict[str, str] = {}
+        # What the files of the last round declared, and the commit that they are from.
+        self._declared: Set[str] = frozenset()
+        self._commit = ""
 
-    def round(self, sources: Sequence[Source]) -> Round:
-        """Plan or apply the organizations, except those that failed a short time before."""
+    def round(self, sources: Sequence[Source], commit: str) -> Round:
+        """Plan or apply the organizations of a commit, except those that failed shortly before."""
         _require_organizations(sources)
-        waiting = self._waiting({source.name for source in sources})
+        declared = {source.name for source in sources}
+        gone = sorted(self._names.get(name, name) for name in self._declared - declared)
+        dropped = tuple(_DROPPED.format(name=quote(name)) for name in gone)
+        # The correction of an error should not wait.
+        if commit != self._commit:
+            self._failures = {
+                name: (failures, 0.0)
+                for name, (failures, _) in self._failures.items()
+                if name in declared
+            }
+        self._declared, self._commit = declared, commit
+        waiting = self._waiting(declared)
         shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
         if len(waiting) == len(sources):
-            return Round(waiting=shown)
+            return Round(waiting=shown, notes=dropped)
         stopped = None
         with self._schedule.connected(self._targets(sources, waiting)) as connected:
             targets = [_with_base(target, self._bases) for target in identify(connected)]
@@ -157,7 +173,7 @@ class _Reconciler:
         return Round(
             run=run._replace(organizations=tuple(tried)),
             waiting=shown,
-            notes=self._bases.new_notes(),
+            notes=(*dropped, *self._bases.new_notes()),
             stopped=stopped,
         )
 
@@ -277,7 +293,9 @@ def _require_organizations(sources: Sequence[Source]) -> None:
 
 def _with_base(target: Target, bases: _Bases) -> Target:
     """Let the plan compare with what was applied last, so that a rotation is sent."""
-    if target.organization is None:
+    # With the key of another organization, nothing is planned.
+    declared = target.checked.desired.organization
+    if target.organization is None or missed_organization(target.organization, declared, ()):
         return target
     base = bases.get(target.organization, target.checked)
     if base is None:

@@ -347,6 +347,20 @@ def test_an_outage_backs_off_up_to_an_hour(world: World) -> None:
         assert world.scheduler.now < recovered + 3700
 
 
+def test_a_new_commit_is_tried_at_once(world: World) -> None:
+    """It may correct what failed; if it does not, the waits go on as before."""
+    process = reconciled(world)
+    world.faults.add(faults.refuse(), times=None)
+    failed = process.next_rounds(20)
+    assert failed[-1].waiting
+    world.repository.commit(configuration(slack("alpha", "new"), B))
+    assert not process.next_rounds(1)[0].waiting
+    assert [bool(result.waiting) for result in process.next_rounds(5)] == [True] * 5
+    world.emulator.faults = Script()
+    world.repository.commit(configuration(slack("alpha", "newer"), B))
+    assert outcomes(process.next_rounds(1)[0]) == {"alpha": "applied"}
+
+
 def outcomes_or_none(result: Round) -> dict[str, str] | None:
     return outcomes(result) if isinstance(result.run, RunReport) else None
 
@@ -469,6 +483,33 @@ def test_organizations_fail_and_recover_separately(world: World) -> None:
     recovered = [applied(result) for result in process.next_rounds(13)]
     assert {"Acme": set(), "Globex": {"beta"}} in recovered
     assert recovered[-1] == {"Acme": set(), "Globex": set()}
+
+
+def test_an_organization_that_no_file_declares_any_more_has_a_note(world: World) -> None:
+    """The round after the commit says so, once."""
+    world.add_organization("Globex")
+    globex = configuration(B, organization="Globex")[FILE]
+    world.repository.commit({**configuration(A), "globex.yaml": globex})
+    process = Process(world, "both", every=5 * MINUTE)
+    process.paths = (".",)
+    assert set(applied(process.next_rounds(1)[0])) == {"Acme", "Globex"}
+    world.repository.commit(configuration(A))
+    first, second = process.next_rounds(2)
+    assert [note for note in first.notes if "no file" in note] == [
+        "Globex: no file declares it any more, so nothing in it is read or changed"
+    ]
+    assert second.notes == ()
+
+
+def test_the_key_of_another_organization_adds_no_note_about_that_one(world: World) -> None:
+    """The error about the key is all that is to be corrected."""
+    world.add_organization("Globex")
+    world.key = lambda name: world.keys["Globex"]
+    world.repository.commit(configuration(A))
+    process = Process(world, "wrong", every=5 * MINUTE)
+    (result,) = process.next_rounds(1)
+    assert "belongs to organization 'Globex'" in str(result.organizations[0].problem)
+    assert result.notes == ()
 
 
 def test_the_deletes_of_organizations_that_wait_count(world: World) -> None:
