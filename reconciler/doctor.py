@@ -227,7 +227,7 @@ def _read_back(api: Client) -> Iterator[Check]:
         if forms.keys() != {_SHOWN}:
             limit = "; a change made elsewhere cannot be detected"
         elif field.secret and field.secret_pattern is None:
-            limit = "; a plan shows if it is not as declared"
+            limit = ", possibly encrypted; a plan shows if it is not as declared"
         yield ok("read-back", f"{type_} {name}: {counted}{limit}")
 
 
