@@ -486,7 +486,7 @@ def test_organizations_fail_and_recover_separately(world: World) -> None:
 
 
 def test_an_organization_that_no_file_declares_any_more_has_a_note(world: World) -> None:
-    """The round after the commit says so, once."""
+    """The first round after the commit has it, no later one."""
     world.add_organization("Globex")
     globex = configuration(B, organization="Globex")[FILE]
     world.repository.commit({**configuration(A), "globex.yaml": globex})
