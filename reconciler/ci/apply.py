@@ -393,11 +393,13 @@ def _ended(
     if failed and not any(can_continue(attempt.result) for attempt in failed):
         step = None
     result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
-    if not report.reports:  # nothing was applied: the plan is what a reader needs
-        shown = plans
+    if not any(applied.plan.operations for applied in report.reports):
+        # Nothing was to be applied, or it was refused: the plan is what a reader needs. That of an
+        # unreviewed rotation is only among the offered ones.
         if offered.plans:
-            shown = offered
-        result = replace(result, plan=shown, remaining=shown)
+            result = replace(result, plan=offered)
+        elif not report.reports:
+            result = replace(result, remaining=plans)
     return Ended(
         result,
         step,

@@ -737,6 +737,9 @@ def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others:
     rejected = here.push(before=before)
     reason = "rotation-not-reviewed"
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, reason)
+    shown = rejected.outputs["creates"], rejected.outputs["updates"]
+    assert f"Plan: {shown[0]} to create, {shown[1]} to update" in rejected.stdout
+    assert rejected.outputs["digest"] in rejected.stdout
     assert here.token("Audit") == SLACK
     (issue,) = here.github.issues
     assert reason in issue["title"]
