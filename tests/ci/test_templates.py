@@ -302,6 +302,16 @@ def test_python_ignores_the_working_directory(name: str) -> None:
     assert re.findall(r"\bpython3?\"? (?!-I )(?:-|\S+\.py).*", scripts) == []
 
 
+@pytest.mark.parametrize("name", ["action.yml", ".github/workflows/webhooks.yml"])
+@pytest.mark.parametrize(("oldest", "code"), [("3, 11", 0), ("9, 0", 1)])
+def test_the_steps_name_the_python_that_a_runner_lacks(name: str, oldest: str, code: int) -> None:
+    """Otherwise pip would only report that it finds no version of a dependency."""
+    install = next(step["run"] for step in scripted(name) if step["name"] == "Install")
+    check = install.splitlines()[0].replace("3, 11", oldest)
+    done = run("bash", "-e", "-c", check, cwd=ROOT)
+    assert (done.returncode, "3.11" in done.stderr) == (code, code == 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["action.yml", ".github/workflows/webhooks.yml"])
 def test_the_steps_install_a_program_and_run_nothing_of_the_checkout(
