@@ -25,6 +25,7 @@ from reconciler.model import (
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import DeclaredElsewhere, Plan
 from reconciler.planning.planner import PlanOptions, plan
+from tests.loading import load_text
 
 ACME = Organization(id="org-1", name="Acme", role="ADMIN")
 TOKEN_REF = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
@@ -32,6 +33,28 @@ TOKEN = "xoxb-0000000000-AAAAAAAA"
 OTHER_TOKEN = "xoxb-1111111111-BBBBBBBB"
 SECRETS = {TOKEN_REF: Secret(TOKEN)}
 EVENTS = ("value_created", "value_updated")
+SHOWN = {
+    "slack": {"token": TOKEN, "channel": "#deploys", "username": "CloudTruth"},
+    "generic": {"url": "https://hooks.example.com/ct"},
+}
+"""What a live webhook shows."""
+PLAIN_FIELDS = ("channel", "username")
+"""Fields whose text is not a secret; that of an unknown field may be one."""
+SHARED = {
+    "prune": "true",
+    "limits": "{max_deletes: 1000}",
+    "defaults": "{type: slack, event_types: [value_created, value_updated], configuration: "
+    '{token: {env: SLACK_BOT_TOKEN}, channel: "#deploys", username: CloudTruth}}',
+}
+"""What a configuration has."""
+
+
+def declared(text: str) -> Desired:
+    """Load a file, which may omit what most have."""
+    shared = (f"{key}: {value}\n" for key, value in SHARED.items() if f"{key}:" not in text)
+    loaded = load_text(text + "".join(shared))
+    assert loaded.desired is not None, loaded.findings
+    return loaded.desired
 
 
 def slack(
@@ -71,45 +94,34 @@ def generic(name: str = "Pager", *, id: str | None = None, **configuration: Valu
     )
 
 
-def live_slack(
-    name: str = "Deploys",
-    id: str = "id-1",
-    *,
-    channel: object = "#deploys",
-    events: Iterable[str] = EVENTS,
-    token: object = TOKEN,
-    username: object = "CloudTruth",
-    **more: object,
+def live_row(
+    id: str = "id-1", name: str = "Deploys", type: str = "slack", **more: Any
 ) -> LiveWebhook:
-    configuration: dict[str, Any] = {
-        "token": Secret(token) if isinstance(token, str) else token,
-        "channel": channel,
-        "username": username,
-        **more,
-    }
-    return LiveWebhook(
-        id=id,
-        name=name,
-        type="slack",
-        event_types=frozenset(events),
-        configuration={key: value for key, value in configuration.items() if value is not ...},
-    )
-
-
-def live_generic(name: str = "Pager", id: str = "id-9", **configuration: object) -> LiveWebhook:
-    shown: dict[str, Any] = {"url": "https://hooks.example.com/ct", **configuration}
-    return LiveWebhook(
-        id=id,
-        name=name,
-        type="generic",
-        event_types=frozenset(EVENTS),
-        configuration={
-            key: Secret(value)
-            if key in ("url", "token", "password") and isinstance(value, str)
-            else value
+    """Return a live webhook, also of a data file; a field that is `absent` is not shown."""
+    values: Any = UNKNOWN
+    if more.get("configuration") != "hidden":
+        shown = {**SHOWN.get(type, {}), **more.get("configuration", {})}
+        values = {
+            key: Secret(value) if key not in PLAIN_FIELDS and isinstance(value, str) else value
             for key, value in shown.items()
-        },
-    )
+            if value not in ("absent", ...)
+        }
+    events = frozenset(more.get("event_types", EVENTS))
+    return LiveWebhook(id=id, name=name, type=type, event_types=events, configuration=values)
+
+
+def live_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[LiveWebhook, ...]:
+    return tuple(live_row(**row) for row in rows)
+
+
+def live_slack(
+    name: str = "Deploys", id: str = "id-1", *, events: Iterable[str] = EVENTS, **shown: object
+) -> LiveWebhook:
+    return live_row(id, name, configuration=shown, event_types=events)
+
+
+def live_generic(name: str = "Pager", id: str = "id-9", **shown: object) -> LiveWebhook:
+    return live_row(id, name, "generic", configuration=shown)
 
 
 def unshown(live: LiveWebhook) -> LiveWebhook:

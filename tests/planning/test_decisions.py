@@ -2,7 +2,8 @@
 
 A case is a title, a configuration file, and the live webhooks as a list; options and the previous
 configuration may follow. After `=>` come the decisions. The file and the live webhooks omit
-what most of them have, see `SHARED` and `SHOWN`.
+what most of them have, see `SHARED` and `SHOWN` of
+builders.py.
 """
 
 from __future__ import annotations
@@ -16,46 +17,13 @@ import yaml
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Position
-from reconciler.model import UNKNOWN, Desired, FileScope, LiveWebhook, Policy, Secret, SecretRef
+from reconciler.model import Desired, FileScope, Policy, Secret, SecretRef
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.planning.tree import plain
 from tests.goldens import NEXT, Golden, cases
-from tests.loading import load_text
-from tests.planning.builders import EVENTS, TOKEN, live_slack, make_plan, slack
+from tests.planning.builders import declared, live_rows, live_slack, make_plan, slack
 
 CASES = Path(__file__).with_name("decisions.txt")
-SHARED = {
-    "prune": "true",
-    "limits": "{max_deletes: 1000}",
-    "defaults": "{type: slack, event_types: [value_created, value_updated], configuration: "
-    '{token: {env: SLACK_BOT_TOKEN}, channel: "#deploys", username: CloudTruth}}',
-}
-SHOWN = {
-    "slack": {"token": TOKEN, "channel": "#deploys", "username": "CloudTruth"},
-    "generic": {"url": "https://hooks.example.com/ct"},
-}
-SECRET_FIELDS = ("url", "token", "password")
-
-
-def declared(text: str) -> Desired:
-    shared = (f"{key}: {value}\n" for key, value in SHARED.items() if f"{key}:" not in text)
-    loaded = load_text(text + "".join(shared))
-    assert loaded.desired is not None, loaded.findings
-    return loaded.desired
-
-
-def live_row(id: str, name: str, type: str = "slack", **more: Any) -> LiveWebhook:
-    """Return a live webhook; a field that is `absent` is not shown."""
-    values: Any = UNKNOWN
-    if more.get("configuration") != "hidden":
-        shown = {**SHOWN.get(type, {}), **more.get("configuration", {})}
-        values = {
-            key: Secret(value) if key in SECRET_FIELDS and isinstance(value, str) else value
-            for key, value in shown.items()
-            if value != "absent"
-        }
-    events = frozenset(more.get("event_types", EVENTS))
-    return LiveWebhook(id=id, name=name, type=type, event_types=events, configuration=values)
 
 
 def line(position: Position | None) -> str:
@@ -119,7 +87,7 @@ def described(text: str) -> str:
         options["secrets"] = {SecretRef("env", name): Secret(value) for name, value in values}
     if more[1:]:
         options["previous"] = declared(more[1])
-    rows = (live_row(**row) for row in yaml.safe_load(found) or ())
+    rows = live_rows(yaml.safe_load(found) or ())
     try:
         lines = list(decisions(make_plan(declared(configuration), *rows, **options)))
     except ConfigurationError as error:

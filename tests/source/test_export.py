@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings, strategies as st
 
 from reconciler.findings import has_errors
 from reconciler.kinds import EVENT_TYPES
-from reconciler.model import Live, LiveWebhook, Secret, SecretRef
+from reconciler.model import Live, LiveWebhook
 from reconciler.planning.planner import plan
 from reconciler.source.export import Export, export
-from reconciler.source.new_references import SLACK_TOKEN, Tokens
-from tests.goldens import Golden, rows
+from reconciler.source.new_references import Tokens
+from reconciler.source.schemes import parse_reference
+from tests.goldens import Golden, cases, rows
 from tests.loading import load_text
-from tests.planning.builders import live, live_generic, live_slack, unshown
+from tests.planning.builders import live, live_generic, live_rows, live_slack, unshown
 
 EXPORTED = Path(__file__).with_name("exported.txt")
 HOSTILE = (
@@ -92,92 +95,20 @@ def test_any_organization_round_trips(hooks: list[int], data: st.DataObject) -> 
         assert secret not in exported.text
 
 
-EVENTS = ("value_deleted", "value_created", "value_updated")
-DISCORD = "https://discord.com/api/webhooks/1/x"
-READABLE = (
-    live_slack("Deploys", "id-1", channel="#deploys", events=EVENTS),
-    live_slack("Audit", "id-2", channel="audit", events=EVENT_TYPES),
-    live_slack("Support", "id-3", channel="support", events=EVENTS, username="Help"),
-    live_generic("Pager", "id-4", username="ct", password="hunter22", verify=False),
-    live_generic("Chat", "id-5", url=DISCORD, username=""),
-    live_slack("Bob", "id-6", channel="@bob"),
-    live_slack("Long", "id-7", channel="long", events=EVENT_TYPES[:6]),
-    live_generic("Pager 2", "id-8", url=DISCORD, username="ct", password="hunter22"),
-)
-MAY_BE_HIDDEN = (live_generic("A", "1"), live_slack("B", "2", token=None), live_generic("D", "4"))
-SHOWN_URL = {"url": Secret("https://hooks.example.com/ct")}
+def assigned(shared: str | None = None, named: Mapping[str, str] | None = None) -> Tokens:
+    """Return the references of tokens that a user has assigned, see Tokens."""
+    references = {name: parse_reference(text) for name, text in (named or {}).items()}
+    return Tokens(parse_reference(shared) if shared else None, references)
 
 
-def env(name: str) -> SecretRef:
-    return SecretRef(scheme="env", name=name)
-
-
-def with_tokens(*tokens: object) -> tuple[LiveWebhook, ...]:
-    return tuple(
-        live_slack(name, name, token=token) for name, token in zip("ABC", tokens, strict=True)
-    )
-
-
-def masked(*usernames: str) -> tuple[LiveWebhook, ...]:
-    """Return webhooks with hidden tokens, one for each username."""
-    return tuple(
-        live_slack(f"w{number}", f"id-{number}", username=name, token="*****")
-        for number, name in enumerate(usernames)
-    )
-
-
-FILE = Tokens(SecretRef(scheme="file", name="secrets/slack"))
-EXPORTS: dict[str, tuple[tuple[LiveWebhook, ...], Tokens]] = {
-    "defaults, plain URLs, globs of events": (READABLE, Tokens()),
-    # Hidden tokens of one username have one reference, unless their masks differ.
-    "equal masks": (with_tokens("*****", "*****", "*****"), FILE),
-    "missing tokens": (with_tokens(None, ..., None), FILE),
-    "ciphertexts": (with_tokens("enc:1", "enc:2", "enc:1"), FILE),
-    "masks that differ": (with_tokens("xoxb-***AAAA", "xoxb-***BBBB", "xoxb-***AAAA"), FILE),
-    "one shown token": (with_tokens(TOKENS[0], TOKENS[0], TOKENS[0]), FILE),
-    "two shown tokens": (with_tokens(TOKENS[0], TOKENS[1], TOKENS[1]), FILE),
-    "passwords": (
-        (*(live_generic(name, name, token="*****") for name in "AB"),
-         *(live_generic(name, name, token="abcdef") for name in "CD"),
-         live_generic("c", "c", token="ghijkl")), Tokens(),
-    ),
-    # A missing token may be hidden, unless the server shows the tokens of other webhooks.
-    "tokens that may be hidden": (MAY_BE_HIDDEN, Tokens()),
-    "tokens that are hidden": ((*MAY_BE_HIDDEN, live_slack("C", "3", token="*****")), Tokens()),
-    # Of two Slack apps, nothing shows whose token SLACK_BOT_TOKEN is.
-    "one app": (masked("A"), Tokens()),
-    "two apps": (masked("A", "B", "A", "B"), Tokens()),
-    "one token for all": (masked("A", "B", "A", "B"), Tokens(env("T"))),
-    "a token for one app": (masked("A", "B", "A", "B"), Tokens(named={"B": env("T")})),
-    "a token for each": (masked("A", "B"), Tokens(named={"A": env("T"), "B": env("T")})),
-    "a token for one, and for the others": (masked("A", "B"), Tokens(env("S"), {"A": env("T")})),
-    "the usual token for one": (masked("A", "B"), Tokens(named={"A": SLACK_TOKEN})),
-    "the usual token for the other": (masked("A", "B"), Tokens(named={"B": SLACK_TOKEN})),
-    "the usual and another token": (
-        masked("A", "B"), Tokens(named={"A": SLACK_TOKEN, "B": env("T")})
-    ),
-    # A visible username shows that there is a password.
-    "a hidden password": (
-        (replace(live_generic("A", "1"), configuration={**SHOWN_URL, "username": "u"}),
-         replace(live_generic("B", "2"), configuration=SHOWN_URL)), Tokens(),
-    ),
-    "a type that is like a file": (
-        (replace(live_slack("X"), type='a "b"\nprune: false\u2028#'),), Tokens()
-    ),
-    "webhooks that share a name": (
-        (live_slack("a", "1"), live_slack("a", "2"), live_slack("a", "3", channel="#x")), Tokens()
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("title", EXPORTS)
+@pytest.mark.parametrize("title", cases(EXPORTED))
 def test_a_file_is_as_expected(title: str, golden: Golden) -> None:
     """The file has quotes only where needed, a reference for each secret, and each assumption.
 
     An assumption needs a warning unless the user has assigned a token to the username.
     """
-    webhooks, tokens = EXPORTS[title]
-    exported = assert_unchanged(live(*webhooks), tokens)
+    found, references = (*yaml.safe_load_all(cases(EXPORTED)[title][0]), {})[:2]
+    exported = assert_unchanged(live(*live_rows(found)), assigned(**references))
     warned = "".join(f"warning: {line}\n" for line in exported.unassigned)
     golden.case(EXPORTED, title, exported.text.partition("\n")[2] + warned + "\n")
 
