@@ -22,7 +22,20 @@ from reconciler.errors import (
 from reconciler.model import LiveWebhook
 from reconciler.report import Unconfirmed
 from tests.execute.test_outcomes import MAY_APPEAR
-from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
+from tests.execute.world import (
+    FAULTS,
+    Fault,
+    Memory,
+    appear,
+    faults,
+    memory,
+    outcomes,
+    planned,
+    row,
+    run,
+    slack,
+)
+from tests.goldens import rows
 from tests.planning.builders import OTHER_TOKEN
 from tests.ports import VirtualClock
 
@@ -76,25 +89,16 @@ def test_a_taken_name_is_read_back(
     assert api.names() == ["a"]
 
 
-TAKEN = Fault(call="create", error=ConflictError)
-UNLISTED = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
-ANOTHER_WEBHOOK = replace(LOST, interfere=appear(row("other", "9")))
-CREATES = {
-    "lost, and no listing succeeds": ([LOST, *UNLISTED], None, "unconfirmed", 1),
-    "lost, then taken, but not listed": ([LOST, replace(TAKEN, nth=2)], None, "unconfirmed", 2),
-    "lost, and another webhook is new": ([ANOTHER_WEBHOOK], None, "applied", 2),
-    "lost and stopped": ([LOST], 1, "unconfirmed", 1),
-    "taken by no webhook": ([TAKEN], None, "failed conflict", 1),
-    "taken, and no listing succeeds": ([TAKEN, *UNLISTED], None, "failed conflict", 1),
-}
+CREATES = rows(FAULTS)["creates"]
 
 
-@pytest.mark.parametrize(("faults", "stop", "outcome", "sent"), CREATES.values(), ids=CREATES)
+@pytest.mark.parametrize(("faulty", "stop", "outcome", "sent"), CREATES.values(), ids=CREATES)
 def test_a_create_is_repeated_only_if_it_definitely_did_not_happen(
-    faults: list[Fault], stop: int | None, outcome: str, sent: int
+    faulty: list[Any], stop: int | None, outcome: str, sent: int
 ) -> None:
     """The listings decide; without them the outcome is unconfirmed, or the server's error."""
-    api = memory(faults=faults)
+    other = appear(row("other", "9"))
+    api = memory(faults=faults(faulty, OTHER=other))
     report = run(api, planned(api, slack("a")), stop=stop)
     assert (outcomes(report), api.count("create")) == ({"a": outcome}, sent)
     assert stop is None or report.exit_code is ExitCode.SIGTERM
@@ -197,36 +201,18 @@ def hidden(row: LiveWebhook) -> LiveWebhook:
     return replace(row, configuration={**configuration, "channel": "*****", "token": "*****"})
 
 
-FOREIGN = Fault(call="create", interfere=appear(hidden(row("a", "a-late"))))
+DESTINATIONS = rows(FAULTS)["hidden destinations"]
 
 
 @pytest.mark.parametrize(
-    ("faults", "outcome", "ids", "writes"),
-    [
-        ([DONE_AND_LOST], "applied", ["id-101"], ["create a", "update id-101"]),
-        ([LOST, replace(FOREIGN, nth=2)], "applied", ["a-late"],
-         ["create a", "create a", "delete id-101", "update a-late"]),
-        ([DONE_AND_LOST, Fault(call="update", error=PermissionDeniedError)],
-         "failed permission-denied", ["id-101"], ["create a", "update id-101"]),
-        ([DONE_AND_LOST, *UNLISTED], "applied", ["id-101"], ["create a", "update id-101"]),
-        ([FOREIGN], "failed conflict", ["a-late", "id-101"], ["create a"]),
-        ([replace(TAKEN, interfere=FOREIGN.interfere)], "failed conflict", ["a-late"],
-         ["create a"]),
-    ],
-    ids=[
-        "lost and found",
-        "lost, repeated, then late",
-        "lost and found, but refused",
-        "lost, and found by the final verification",
-        "another user's webhook",
-        "taken by another user's webhook",
-    ],
-)  # fmt: skip
+    ("faulty", "outcome", "ids", "writes"), DESTINATIONS.values(), ids=DESTINATIONS
+)
 def test_a_hidden_destination_proves_nothing(
-    faults: list[Fault], outcome: str, ids: list[str], writes: list[str]
+    faulty: list[Any], outcome: str, ids: list[str], writes: list[str]
 ) -> None:
     """Only a lost response of this run makes a webhook its own; its configuration is sent once."""
-    api = memory(faults=faults, stores=hidden)
+    foreign = appear(hidden(row("a", "a-late")))
+    api = memory(faults=faults(faulty, HIDDEN=foreign), stores=hidden)
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": outcome}
     assert (sorted(api.rows), api.writes()) == (ids, writes)
@@ -243,38 +229,23 @@ def kept_by_another_run(api: Memory) -> None:
     api.put(row("a", "a-first"))
 
 
-BY_HAND = appear(masked(row("a", "1", "#new")))
-COPIED = appear(masked(row("a", "a-copy")))
+BY_HAND = {
+    "BY_HAND": appear(masked(row("a", "1", "#new"))),
+    "COPIED": appear(masked(row("a", "a-copy"))),
+    "KEPT": kept_by_another_run,
+}
 CANNOT_BE_SEEN = "whether it arrived is unknown: token cannot be compared; "
-UPDATES = [Fault(call="update", nth=nth, error=AmbiguousWriteError) for nth in (1, 2, 3)]
-HIDDEN_VALUES = {
-    "by hand before the first write": ([Fault(call="list", interfere=BY_HAND)], "applied", 1),
-    "lost and arrived": ([replace(UPDATES[0], happens=True)], "applied", 2),
-    "lost, and by hand": ([replace(UPDATES[0], interfere=BY_HAND)], "applied", 2),
-    "rejected, and by hand": (
-        [Fault(call="update", error=ConflictError, interfere=BY_HAND)], "applied", 2,
-    ),
-    "always lost": ([replace(lost, happens=True) for lost in UPDATES], "unconfirmed", 3),
-    "a create, by hand before the first write": (
-        [Fault(call="list", interfere=COPIED)], "skipped changed", 0,
-    ),
-    "a create, lost and arrived": ([DONE_AND_LOST], "applied", 2),
-    "a create, taken by hand": ([replace(TAKEN, interfere=COPIED)], "failed conflict", 1),
-    "a create, also by hand": ([Fault(call="create", interfere=COPIED)], "applied", 3),
-    "a create, kept by another run": (
-        [Fault(call="list", nth=2, interfere=kept_by_another_run)], "applied", 2,
-    ),
-}  # fmt: skip
+HIDDEN_VALUES = rows(FAULTS)["hidden values"]
 
 
-@pytest.mark.parametrize(("faults", "outcome", "sent"), HIDDEN_VALUES.values(), ids=HIDDEN_VALUES)
+@pytest.mark.parametrize(("faulty", "outcome", "sent"), HIDDEN_VALUES.values(), ids=HIDDEN_VALUES)
 def test_a_hidden_value_is_confirmed_only_by_a_response(
-    faults: list[Fault], outcome: str, sent: int, request: pytest.FixtureRequest
+    faulty: list[Any], outcome: str, sent: int, request: pytest.FixtureRequest
 ) -> None:
     """What is visible may be the work of a user who made exactly that by hand."""
     creates = "a create" in request.node.name
     live = () if creates else (masked(row("a", "1")),)
-    api = memory(*live, faults=faults, stores=masked)
+    api = memory(*live, faults=faults(faulty, **BY_HAND), stores=masked)
     report = run(api, planned(api, slack("a", "#ops" if creates else "#new")))
     assert (outcomes(report), len(api.writes())) == ({"a": outcome}, sent)
     if outcome == "unconfirmed":
@@ -285,34 +256,15 @@ def test_a_hidden_value_is_confirmed_only_by_a_response(
 # Updates and deletes
 
 
-def write(nth: int = 1, error: type[ApiError] = AmbiguousWriteError, **more: Any) -> Fault:
-    return Fault(call="write", nth=nth, error=error, **more)
-
-
-CONFLICT = write(error=ConflictError)
-OVERWRITTEN = write(interfere=appear(row("a", "1", "#manual")))
-REJECTED = [write(2, ConflictError), write(3, ConflictError)]
-UNREAD = Fault(call="get", error=ServerError)
-LOST_WRITES = {
-    "done, and only the last listing shows it": ([write(happens=True), UNREAD], None, "applied", 1),
-    "never shown": ([write(), UNREAD], None, "unconfirmed", 1),
-    "always lost": ([write(nth) for nth in range(1, 9)], None, "unconfirmed", 3),
-    "stopped": ([write()], 1, "unconfirmed", 1),
-    "a change by another user": ([OVERWRITTEN], None, "failed conflict", 1),
-    "rejected once": ([CONFLICT], None, "applied", 2),
-    "rejected twice": ([CONFLICT, write(2, ConflictError)], None, "failed conflict", 2),
-    "rejected and stopped": ([CONFLICT], 1, "skipped interrupted", 1),
-    "rejected and not shown": ([CONFLICT, UNREAD], None, "failed conflict", 1),
-    "lost, then rejected twice": ([write(), *REJECTED], None, "unconfirmed", 3),
-}
+LOST_WRITES = rows(FAULTS)["writes"]
 
 
 @pytest.mark.parametrize("call", ["update", "delete"])
 @pytest.mark.parametrize(
-    ("faults", "stop", "outcome", "sent"), LOST_WRITES.values(), ids=LOST_WRITES
+    ("faulty", "stop", "outcome", "sent"), LOST_WRITES.values(), ids=LOST_WRITES
 )
 def test_a_write_is_read_back_before_it_is_sent_again(
-    call: str, faults: list[Fault], stop: int | None, outcome: str, sent: int
+    call: str, faulty: list[Any], stop: int | None, outcome: str, sent: int
 ) -> None:
     """If the write is live, it is applied. Otherwise it is sent again, except after a signal or a
     change by others.
@@ -320,7 +272,8 @@ def test_a_write_is_read_back_before_it_is_sent_again(
     A 409 means that nothing was processed; the second 409 is final.
     """
     hooks = (slack("a", "#new"),) if call == "update" else ()
-    scripted = [replace(each, call=call) if each.call == "write" else each for each in faults]
+    scripted = faults(faulty, MANUAL=appear(row("a", "1", "#manual")))
+    scripted = [replace(each, call=call) if each.call == "write" else each for each in scripted]
     api = memory(row("a", "1"), faults=scripted)
     report = run(api, planned(api, *hooks), stop=stop)
     assert (outcomes(report), api.count(call)) == ({"a": outcome}, sent)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 from typing import Any, TypeVar
 
+from reconciler import errors
 from reconciler.errors import ApiError, ExitCode, NotFoundError
 from reconciler.execute.execute import execute
 from reconciler.model import LiveWebhook, Organization, Webhook
@@ -36,6 +38,18 @@ class Fault:
     happens: bool = False
     detail: str | None = None
     interfere: Callable[[Memory], None] | None = None
+
+
+FAULTS = Path(__file__).with_name("faults.yaml")
+
+
+def faults(rows: Sequence[Any], **changes: Callable[[Memory], None]) -> list[Fault]:
+    """Return the faults of a data file, which names an error, and one of the `changes`."""
+    named = {None: None, **vars(errors), **changes}
+    return [
+        Fault(**{**row, **{key: named[row.get(key)] for key in ("error", "interfere")}})
+        for row in rows
+    ]
 
 
 @dataclass(slots=True)
