@@ -98,37 +98,20 @@ def test_without_a_key_the_server_is_checked() -> None:
     assert {each.name for each in checks} == {"http", "schema"}
 
 
-ACME = {"id": "o-1", "name": "Acme", "current": True}
+SERVERS = rows(Path(__file__).with_name("servers.yaml"))
 HOOK = {"id": "w-1", "name": "a", "type": "slack", "event_types": []}
-TWO = json_response(200, {"results": [{"id": "o-1"}, {"id": "o-2"}], "count": 2, "next": None})
-EMPTY = json_response(200, {"results": [], "count": 0, "next": None})
-GONE = json_response(404, {"detail": "Not found."})
-KNOWN = (json_response(200, {}), json_response(200, {"results": [ACME], "count": 1, "next": None}))
+ACME = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
+KNOWN = (json_response(200, {}), json_response(200, ACME))
 """The responses before that of the listing."""
-HTML = httpx.Response(404, headers={"Content-Type": "text/html"}, content=b"<h1>canary</h1>")
 MOVED = httpx.Response(302, headers={"Location": "https://login.canary.example/?x=1"})
+HTML = httpx.Response(404, headers={"Content-Type": "text/html"}, content=b"<h1>canary</h1>")
 
 
-@pytest.mark.parametrize(
-    ("responses", "name", "shown", "fix"),
-    [
-        # A 404 without JSON is not a missing object: the server is not CloudTruth.
-        ([HTML], "http", "ok the server responds (HTTP 404)", ""),
-        ([HTML], "schema", "unknown the server publishes no description", ""),
-        ([HTML], "key", "fail the server returned HTTP 404 without JSON: it does not have this API",
-         "server URL"),
-        ([MOVED], "key", "fail the server redirects to [address] (HTTP 302)", "server URL"),
-        ([json_response(200, {}), TWO, GONE, EMPTY], "key",
-         "fail the organization of the API key cannot be determined", "service account"),
-        ([*KNOWN, json_response(200, [])], "webhooks", "fail ", ""),
-        ([*KNOWN, json_response(200, {"results": None})], "webhooks", "fail ", ""),
-        ([*KNOWN, json_response(200, {"results": [{"name": "x"}]})], "webhooks", "fail ", ""),
-        ([*KNOWN, json_response(200, [])], "role", "unknown the server does not report", ""),
-    ],
-)  # fmt: skip
-def test_other_servers(responses: Any, name: str, shown: str, fix: str) -> None:
+@pytest.mark.parametrize(("responses", "name", "shown", "fix"), SERVERS["other servers"])
+def test_other_servers(responses: list[Any], name: str, shown: str, fix: str) -> None:
     """Each problem fails only its check, which has a next step and no address."""
-    checks = scripted(*responses)
+    named = {"HTML": HTML, "MOVED": MOVED}
+    checks = scripted(*(named.get(str(each)) or json_response(*each) for each in responses))
     assert shown in all_of(checks, name)
     assert fix in " ".join(str(each.fix) for each in checks if each.name == name)
     assert "canary" not in all_of(checks, name)
@@ -156,7 +139,9 @@ def test_forms_of_secrets(type: str, configuration: dict[str, Any], expected: st
     channel = {"channel": "#x"} if type == "slack" else {}
     shown = {**HOOK, "type": type, "configuration": {**configuration, **channel}}
     page = json_response(200, {"results": [shown], "count": 1, "next": None})
-    assert expected in all_of(scripted(*KNOWN, page, GONE), "read-back")
+    assert expected in all_of(
+        scripted(*KNOWN, page, json_response(404, {"detail": "Not found."})), "read-back"
+    )
 
 
 # The published description of the API.
@@ -173,22 +158,18 @@ def describe(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
     return found
 
 
+NO_EVENTS = "unknown the server's API description does not list event types"
+NEW_EVENT = describe({}, EventTypesEnum={"enum": ["one", *EVENT_TYPES]})
+
+
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (describe({}), "ok event types: all known to this version | "
-         "ok webhook types: all known to this version | "
-         "ok fields: all known to this version"),
-        (describe({"description": {}, "x\x1b[31m": {}, "last_error": None}),
-         'warn fields: new: description, "x\\u001b[31m"; missing: last_error'),
-        (describe({}, EventTypesEnum={"enum": ["one", *EVENT_TYPES]}),
-         "warn event types: new: one"),
-        (describe({}, WebHooksTypeEnum={"enum": 1}),
-         "unknown the server's API description does not list webhook types"),
-        *[(each, "unknown the server's API description does not list event types")
-          for each in ([], {"components": {"schemas": {}}}, describe({}, EventTypesEnum=1))],
+        *((describe(fields, **more), text) for fields, more, text in SERVERS["descriptions"]),
+        (NEW_EVENT, "warn event types: new: one"),
+        *((invalid, NO_EVENTS) for invalid in ([], {"components": {"schemas": {}}})),
     ],
-)  # fmt: skip
+)
 def test_descriptions(document: Any, expected: str) -> None:
     """Differences of the API description are reported: events, types and fields."""
     assert expected in all_of(scripted(json_response(200, document), key=None), "schema")
@@ -280,22 +261,12 @@ def test_a_probe_that_cannot_delete_names_its_webhooks() -> None:
 
 
 DELIVER = ("doctor", "--probe", "--deliver", "Scratch", "--yes")
-ERROR = {"timestamp": "2026-01-01T00:00:00Z", "code": "502", "text": "bad gateway"}
 
 
-@pytest.mark.parametrize(
-    ("choices", "error", "code", "texts"),
-    [
-        ({}, None, 0, ("✓ last-run moves 2 to 2 s", "? last-error no webhook with an earlier")),
-        ({"delivery_seconds": 9.0}, ERROR, 0, ("moves 10 to", "✓ last-error stays after a")),
-        ({"clears_errors": True}, ERROR, 0, ("✓ last-error is removed by a successful",)),
-        ({"delivered_events": ()}, None, 0, ("! last-run does not move: 1 webhook",)),
-        ({"projects": {"Scratch": "[A-Z]"}}, None, 1, ("✗ parameter not all events were caused",)),
-    ],
-)
+@pytest.mark.parametrize(("choices", "error", "code", "texts"), SERVERS["deliveries"])
 def test_a_probe_with_deliveries_reports_what_the_server_shows(
     shell: Shell, cloud: MakeCloud, choices: dict[str, Any], error: object, code: int,
-    texts: tuple[str, ...],
+    texts: list[str],
 ) -> None:  # fmt: skip
     """The time until `last_run` moves, and whether a success removes an error, are reported."""
     clock = VirtualClock()
@@ -306,7 +277,7 @@ def test_a_probe_with_deliveries_reports_what_the_server_shows(
     site.emulator.store.save({**hook, **organization, "last_error": error})
     done = shell(*DELIVER, clock=clock, **site.environ)
     printed = " ".join(done.out.split())
-    assert (done.code, [text for text in texts if text in printed]) == (code, [*texts]), printed
+    assert (done.code, [text for text in texts if text in printed]) == (code, texts), printed
     found = shell(*DELIVER, "--format", "json", clock=clock, **site.environ)
     assert "Pager" not in found.out
     assert "example.com" not in found.out
