@@ -51,24 +51,8 @@ def files(name: str) -> tuple[str, dict[str, str]]:
 
 
 MAIN: Final = "refs/heads/main"
-QUEUE: Final = "refs/heads/gh-readonly-queue/main/pr-1-a"
 PULL: Final = "refs/pull/1/merge"
-STARTS: Final = [
-    ("plan", "pull_request", PULL, True),
-    ("plan", "merge_group", QUEUE, True),
-    ("drift", "schedule", MAIN, True),
-    ("drift", "workflow_dispatch", MAIN, True),
-    ("apply", "push", MAIN, True),
-    ("apply", "workflow_dispatch", MAIN, True),
-    ("apply", "workflow_dispatch", "refs/heads/topic", False),
-    ("apply", "push", "refs/heads/topic", False),
-    ("apply", "pull_request", PULL, False),
-    ("apply", "merge_group", QUEUE, False),
-    *((command, "pull_request_target", MAIN, False) for command in ("plan", "apply", "drift")),
-    *(("apply", event, MAIN, False) for event in ("issue_comment", "workflow_run", "schedule")),
-]
-"""Whether a command starts for an event on a ref."""
-
+STARTS: Final = rows(Path(__file__).with_name("starts.yaml"))
 MATRIX: Final = '{"include":[{"environment":"eu"}]}'
 FOUND: Final = {"result": "success", "outputs": {"matrix": MATRIX}}
 NONE: Final = {"result": "success", "outputs": {"matrix": ""}}

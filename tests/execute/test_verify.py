@@ -20,7 +20,7 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.report import NOT_CONVERGED, Applied, Failed, Outcome, Report, Unconfirmed
+from reconciler.report import Applied, Failed, Outcome, Report, Unconfirmed
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.goldens import rows
 from tests.planning import builders
@@ -313,56 +313,39 @@ def test_an_operation_whose_name_was_taken_since_the_plan_is_skipped(
     assert api.names() == left, outcomes(report)
 
 
-OLD, NEW, THIRD = (row("a", "1", channel, token="*****") for channel in ("#ops", "#new", "#x"))
-EVENTS = row("a", "1", "#new", token="*****", events=("value_created",))
-CHANGE, RESEND = (slack("a", "#new"),), (slack("a"),)
-NOT_FOUND = "the listing shows it, but CloudTruth has no webhook with its id 1"
-STORED = "CloudTruth stored different values: "
-CONFIRMED = "the listing shows other values than CloudTruth confirmed: configuration.channel"
+SEEN = {
+    "OLD": row("a", "1", "#ops", token="*****"),
+    "NEW": row("a", "1", "#new", token="*****"),
+    "THIRD": row("a", "1", "#x", token="*****"),
+    "EVENTS": row("a", "1", "#new", token="*****", events=("value_created",)),
+}
 
 
 @pytest.mark.parametrize(
-    ("declared", "stored", "read", "listed", "stop", "outcome", "message"),
-    [
-        ((), None, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
-        ((), None, None, OLD, 1, "unconfirmed", NOT_FOUND),
-        (CHANGE, None, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
-        (CHANGE, None, None, OLD, 1, "skipped vanished", "it was deleted since the plan"),
-        (CHANGE, NEW, None, OLD, None, NOT_CONVERGED, NOT_FOUND),
-        (CHANGE, NEW, None, OLD, 1, "unconfirmed", NOT_FOUND),
-        (CHANGE, NEW, NEW, OLD, None, NOT_CONVERGED, CONFIRMED),
-        (CHANGE, NEW, NEW, OLD, 1, "unconfirmed", CONFIRMED),
-        (CHANGE, NEW, THIRD, OLD, 1, NOT_CONVERGED, f"{STORED}configuration.channel"),
-        (CHANGE, NEW, NEW, NEW, 1, "applied", ""),
-        (CHANGE, NEW, THIRD, THIRD, None, NOT_CONVERGED, f"{STORED}configuration.channel"),
-        (CHANGE, OLD, OLD, NEW, None, "applied", "confirmed by the final verification"),
-        (CHANGE, OLD, OLD, OLD, None, NOT_CONVERGED, f"{STORED}configuration.channel"),
-        (CHANGE, OLD, OLD, EVENTS, None, NOT_CONVERGED, f"{STORED}event_types"),
-        (RESEND, NEW, NEW, OLD, None, NOT_CONVERGED, f"{STORED}configuration.channel"),
-    ],
+    ("channel", "seen", "stop", "outcome", "message"),
+    rows(Path(__file__).with_name("last_listings.yaml")),
 )
 def test_the_last_listing_decides(
-    declared: tuple[Webhook, ...],
-    stored: LiveWebhook | None,
-    read: LiveWebhook | None,
-    listed: LiveWebhook,
-    stop: int | None,
-    outcome: str,
-    message: str,
+    channel: str | None, seen: list[str | None], stop: int | None, outcome: str, message: str
 ) -> None:
     """The next plan is made from the listing, whatever responses and rows by id show.
 
     After a signal the listing is not read again, so it may be old.
     """
 
+    stored, read, listed = (SEEN.get(str(name)) for name in seen)
+
     def listing(api: Memory, nth: int) -> tuple[LiveWebhook, ...]:
         if nth == 1:
-            return (OLD,)
+            return (SEEN["OLD"],)
         api.rows = {} if read is None else {"1": read}
         return (listed,)
 
-    plan = make_plan(desired(*declared), OLD, resend=("*",))
-    api = memory(*([OLD] if stored else ()), stores=lambda row: stored or row, lists=listing)
+    declared = desired(slack("a", channel)) if channel else desired()
+    plan = make_plan(declared, SEEN["OLD"], resend=("*",))
+    api = memory(
+        *([SEEN["OLD"]] if stored else ()), stores=lambda row: stored or row, lists=listing
+    )
     report = run(api, plan, stop=stop)
     (result,) = report.outcomes
     assert outcomes(report)["a"].removeprefix("failed ") == outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from shutil import rmtree
 
@@ -34,7 +35,7 @@ def only_message(sources: Sources) -> str:
     return f"{finding.message} | {finding.hint}"
 
 
-def make(directory: Path, there: tuple[str, ...]) -> None:
+def make(directory: Path, there: Iterable[str]) -> None:
     """Create empty files, links (`@name>target`) and pipes (`|name`)."""
     for name in there:
         link, _, target = name.strip("@|").partition(">")
@@ -48,37 +49,10 @@ def make(directory: Path, there: tuple[str, ...]) -> None:
             path.touch()
 
 
-TREE = (
-    "conf/b.yml", "conf/a.yaml", "conf/C.yaml", "conf/notes.txt", "conf/.hidden.yaml",
-    "conf/sub.yaml/d.yaml", "conf/teams/x/e.yml", "conf/.git/f.yaml", "outside/g.yaml",
-    "@conf/linked>../outside", "@conf/linked.yaml>../outside",
-)  # fmt: skip
-VISIBLE = "conf/C.yaml conf/a.yaml conf/b.yml conf/sub.yaml/d.yaml conf/teams/x/e.yml"
-TEAMS = ("teams/b.yaml", "teams/a/x.yml", "teams/a/y.yaml", "teams/notes.md", "other.yaml")
-UPPER = ("d/E.YAML", ".other/E.yaml", "@d/link>../.other")
-READ = [
-    # files, paths, and the names of the files that are read
-    (("webhooks.yaml", "other.yaml"), "", "webhooks.yaml"),
-    # every visible YAML file of a directory, sorted by path; links are not followed
-    (TREE, "conf", VISIBLE),
-    (TREE, "conf/linked", "conf/linked/g.yaml"),
-    # a file named again, through its directory or a link, keeps its first position
-    (("b.yaml", "a.yaml", "@link.yaml>a.yaml"), "b.yaml . ./a.yaml", "b.yaml a.yaml"),
-    # a glob: YAML files and directories, sorted, each file once
-    (TEAMS, "teams/*", "teams/a/x.yml teams/a/y.yaml teams/b.yaml"),
-    (TEAMS, "teams/**/*.yaml", "teams/a/y.yaml teams/b.yaml"),
-    (TEAMS, "*.yaml other.yaml", "other.yaml"),
-    (("a[1].yaml", "a1.yaml"), "a[1].yaml", "a[1].yaml"),
-    # any case: a skipped file's webhooks would be deleted
-    *((UPPER, path, "d/E.YAML") for path in ("d", "d/*", "d/**/*", "*", "d/E*", "?/**/E.*")),
-    (UPPER, "d/link/*", "d/link/E.yaml"),
-]
-
-
-@pytest.mark.parametrize(("there", "paths", "expected"), READ)
-def test_files_that_are_read(
-    tmp_path: Path, there: tuple[str, ...], paths: str, expected: str
-) -> None:
+@pytest.mark.parametrize(
+    ("there", "paths", "expected"), rows(Path(__file__).with_name("read_files.yaml"))
+)
+def test_files_that_are_read(tmp_path: Path, there: list[str], paths: str, expected: str) -> None:
     """A directory or a glob means the YAML files in it, each once, in order."""
     make(tmp_path, there)
     assert names(read_in(tmp_path, *paths.split())) == expected.split()
