@@ -126,11 +126,6 @@ def new_file(path: Path) -> Edit:
     return edit
 
 
-def by_script(text: str) -> str:
-    """Change nothing: a script of the program writes this file."""
-    return text
-
-
 class ProgramCopy:
     """A copy of the program in a folder."""
 

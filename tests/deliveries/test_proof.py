@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,10 +25,10 @@ from reconciler.deliveries.proof import (
 from reconciler.errors import ExitCode
 from tests.api.support import EmulatedApi
 from tests.emulated.faults import Fault, Wire, drop, hang, html, refuse, status
+from tests.goldens import rows
 
 PROJECT = "Scratch"
 WRITES = ("POST", "PATCH", "POST", "PATCH", "DELETE", "DELETE")
-BROKEN = {"timestamp": "2026-01-01T00:00:00Z", "code": "502", "text": "bad gateway"}
 
 
 class StopAfter:
@@ -223,24 +224,9 @@ def verdicts(proof: Server) -> dict[str, str]:
     return {seen.before.name: seen.verdict.value for seen in proof.run().values()}
 
 
-DELIVERIES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({}, {}, "delivered"),
-    ({}, {"delivery_seconds": 50.0}, "delivered"),
-    ({}, {"delivery_seconds": 90.0}, "not run"),
-    ({}, {"delivered_events": ()}, "not run"),
-    ({}, {"delivered_events": EVENTS[-1:]}, "delivered"),
-    ({}, {"failing": EVENTS[3:4]}, "failed"),
-    ({}, {"failing": ("pager.example.com",)}, "failed"),
-    ({"last_error": BROKEN}, {"clears_errors": True}, "delivered"),
-    ({"last_error": BROKEN}, {}, "delivered"),
-    ({"last_error": {**BROKEN, "timestamp": None}}, {}, "unclear"),
-    ({"last_error": BROKEN, "last_run": "yesterday"}, {}, "delivered"),
-    ({"last_run": "2099-01-01T00:00:00Z"}, {}, "delivered"),
-    ({"event_types": ["project_created"]}, {}, "not run"),
-]
-
-
-@pytest.mark.parametrize(("hook", "choices", "expected"), DELIVERIES)
+@pytest.mark.parametrize(
+    ("hook", "choices", "expected"), rows(Path(__file__).with_name("ways.yaml"))
+)
 def test_each_way_to_deliver(hook: dict[str, Any], choices: dict[str, Any], expected: str) -> None:
     """The verdict follows from the server's fields before and after, whatever its times say."""
     proof = Server(hook, **choices)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 
 import pytest
 
 from reconciler.render import RENDERERS
-from tests.folders import ROOT, Edit, ProgramCopy, by_script, line_after, new_file, replacing, write
+from tests.folders import ROOT, Edit, ProgramCopy, line_after, new_file, replacing, write
 from tests.goldens import rows
 
 TABLES = rows(Path(__file__).with_suffix(".yaml"))
@@ -35,25 +36,6 @@ def checklist(title: str, name: str) -> set[str]:
 
 EXAMPLE = (TOYS / "pager.yaml").read_text("utf-8")
 SECRET = {"PAGER_ROUTING_KEY": "a-routing-key-of-the-example"}
-WEBHOOK_TYPE: Mapping[str, Edit] = {
-    "reconciler/kinds/pager.py": new_file(TOYS / "pager.py"),
-    "reconciler/kinds/__init__.py": lambda text: replacing(
-        "from reconciler.kinds import generic, slack",
-        "from reconciler.kinds import generic, pager, slack",
-    )(line_after("generic.KIND,", "        pager.KIND,\n")(text)),
-    "schemas/webhooks.schema.json": by_script,
-    "examples/pager.yaml": new_file(TOYS / "pager.yaml"),
-    "examples/README.md": line_after("(generic.yaml)", "| [pager.yaml](pager.yaml) | a pager |\n"),
-}
-SCHEME: Mapping[str, Edit] = {
-    "reconciler/source/schemes.py": line_after(
-        "SCHEMES: Final[Mapping[str, Scheme]] = {", (TOYS / "vault.txt").read_text("utf-8")
-    ),
-    "schemas/webhooks.schema.json": by_script,
-    "schemas/plan.schema.json": by_script,
-    "docs/file.md": line_after("| `{file: PATH}` |", "| `{vault: KEY}` | a vault |\n"),
-    "docs/commands.md": by_script,
-}
 SHARED = """\
 defaults: {event_types: ["*"], configuration: {username: CloudTruth bot}}
 webhooks:
@@ -62,53 +44,26 @@ webhooks:
     configuration: {token: {env: SLACK_BOT_TOKEN}, channel: deploys}
 """
 """Defaults without a type: the value fits one of the types that have the field."""
-KEY: Mapping[str, Edit] = {
-    "scripts/schema.py": line_after('    "adopt": "adopt",', '    "note": "note",\n'),
-    "schemas/webhooks.schema.json": line_after(
-        '  "$defs": {',
-        '    "note": {"title": "Note", "description": "A note.", "type": "string"},\n',
-    ),
-    "schemas/plan.schema.json": replacing(
-        '        "adopt": {\n', '        "note": {"type": "string"},\n        "adopt": {\n'
-    ),
-    "reconciler/model.py": line_after("    adopt: bool = False", '    note: str = ""\n'),
-    "reconciler/source/load.py": lambda text: line_after(
-        'adopt=data.get("adopt", False),', '        note=data.get("note", ""),\n'
-    )(
-        line_after(
-            'data["adopt"] = True', '    if entry.note:\n        data["note"] = entry.note\n'
-        )(text)
-    ),
-    "reconciler/source/position.py": replacing(
-        '"previously", "adopt")', '"previously", "adopt", "note")'
-    ),
-    "docs/file.md": line_after("| `adopt` |", "| `note` | text | none | A note. |\n"),
+STEPS: dict[str, Callable[..., Edit]] = {
+    "after": line_after,
+    "after file": lambda anchor, name: line_after(anchor, (TOYS / name).read_text("utf-8")),
+    "replace": replacing,
+    "new": lambda name: new_file(TOYS / name),
 }
-COMMAND: Mapping[str, Edit] = {
-    "reconciler/cli/commands/count.py": new_file(TOYS / "count.py"),
-    "reconciler/cli/main.py": line_after(
-        '"plan": "Show', '    "count": "Count declared webhooks.",\n'
-    ),
-    "docs/commands.md": by_script,
-}
-OUTPUT: Mapping[str, Edit] = {
-    "reconciler/render/brief.py": new_file(TOYS / "brief.py"),
-    "reconciler/render/__init__.py": replacing(
-        '("text", "json", "markdown")', '("text", "json", "markdown", "brief")'
-    ),
-    "pyproject.toml": line_after(
-        '  "reconciler.render.markdown",', '  "reconciler.render.brief",\n'
-    ),
-    "docs/commands.md": by_script,
-}
+
+
+def edit_of(steps: list[list[str]]) -> Edit:
+    """Return the edit with these steps; without any, a script of the program writes the file."""
+    edits = [STEPS[kind](*texts) for kind, *texts in steps]
+    return lambda text: reduce(lambda edited, edit: edit(edited), edits, text)
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     """A copy of the program with all additions and the output of its scripts."""
     made = ProgramCopy(tmp_path_factory.mktemp("copy"), "scripts", "docs", "examples")
-    for edits in (WEBHOOK_TYPE, SCHEME, KEY, COMMAND, OUTPUT):
-        made.add(edits)
+    for addition in TABLES["additions"].values():
+        made.add({file: edit_of(steps) for file, steps in addition["edits"].items()})
     assert made.python("scripts/schema.py", "--check").returncode == 1
     for script in ("scripts/schema.py", "scripts/commands.py"):
         assert made.python(script).returncode == 0
@@ -116,19 +71,11 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     return made
 
 
-@pytest.mark.parametrize(
-    ("title", "name", "edits"),
-    [
-        ("How to add a webhook type", "pager", WEBHOOK_TYPE),
-        ("How to add a place for secrets", "vault", SCHEME),
-        ("How to add a key of a webhook", "note", KEY),
-        ("How to add a command", "count", COMMAND),
-        ("How to add an output format", "brief", OUTPUT),
-    ],
-)
-def test_a_list_is_complete(title: str, name: str, edits: Mapping[str, Edit]) -> None:
+@pytest.mark.parametrize("title", TABLES["additions"])
+def test_a_list_is_complete(title: str) -> None:
     """An addition touches exactly the files of its list."""
-    assert checklist(title, name) == set(edits)
+    addition = TABLES["additions"][title]
+    assert checklist(title, addition["name"]) == set(addition["edits"])
 
 
 def test_the_list_of_a_field_follows_the_events() -> None:

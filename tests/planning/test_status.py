@@ -4,39 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.findings import Position
-from reconciler.model import Absent, LiveWebhook
 from reconciler.planning.plan import names_of
 from reconciler.planning.run import ManagementStatus, live_status
 from tests.goldens import rows
-from tests.planning.builders import desired, live, live_slack, make_plan, slack
+from tests.planning.builders import declared, desired, live, live_rows, live_slack, make_plan, slack
 
-FOUND = live(
-    live_slack("z-unmanaged", "1"),
-    live_slack("same", "2"),
-    live_slack("other", "3", channel="#x"),
-    live_slack("gone", "4"),
-    live_slack("copied", "6"),
-    live_slack("copied", "5"),
-    live_slack("t-undeclared", "7"),
-    live_slack("t-kept", "8"),
-    live_slack("twice", "10", channel="#x"),
-    live_slack("twice", "9"),
-    live_slack("manual", "11"),
-    LiveWebhook(id="12", name="a", type="teams", event_types=frozenset(), configuration={}),
-    live_slack("b", "13", events=("value_created", "tag_created")),
-)
-DECLARED = desired(
-    slack("same", line=2),
-    slack("other", line=3),
-    slack("copied", line=4),
-    slack("twice", line=5),
-    slack("new", line=8),
-    absent=(Absent(name="gone", position=Position(file="webhooks.yaml", line=6)),),
-    scope=("t-*",),
-    protect=("t-kept",),
-    ignore=("manual",),
-)
+TABLES = rows(Path(__file__).with_name("statuses.yaml"))
+FOUND = live(*live_rows(TABLES["live"]))
+DECLARED = declared(TABLES["file"])
 
 
 def test_every_webhook_has_its_status_and_line() -> None:
@@ -46,7 +21,7 @@ def test_every_webhook_has_its_status_and_line() -> None:
     assert [
         [each.webhook.id, str(each.management), each.position and each.position.line]
         for each in shown
-    ] == rows(Path(__file__).with_name("statuses.yaml"))
+    ] == TABLES["statuses"]
 
 
 def test_a_missing_webhook_comes_before_others_with_its_name() -> None:

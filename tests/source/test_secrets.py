@@ -209,49 +209,29 @@ def test_useless_allow_patterns_are_rejected(pattern: str) -> None:
     assert allow_patterns(("env:A", "file:b/*")) == ("env:A", "file:b/*")
 
 
-INVALID = f"invalid secret reference: use {ARGUMENT}; for example env:SLACK_BOT_TOKEN"
+REFERENCES = rows(Path(__file__).with_name("references.yaml"))
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("env:_A1", env("_A1")),
-        ("file:c:d", file("c:d")),
-        *((text, INVALID) for text in ("env", "env:", "env:1A", "file:", "nowhere:x", "literal:x")),
-        (
-            "env:GITHUB_TOKEN",
-            "GITHUB_* variables are never sent to a webhook: GITHUB_TOKEN; "
-            "store the value in a variable with another name",
-        ),
-    ],
-)
-def test_a_reference_is_an_argument(text: str, expected: SecretRef | str) -> None:
+@pytest.mark.parametrize(("text", "name", "message"), REFERENCES["arguments"])
+def test_a_reference_is_an_argument(text: str, name: str | None, message: str) -> None:
     """Any other text may be the secret itself, so that no message shows it."""
-    if isinstance(expected, SecretRef):
-        assert parse_reference(text) == expected
+    if name:
+        assert parse_reference(text) == SecretRef(text.partition(":")[0], name)
         return
     with pytest.raises(UsageError) as raised:
         parse_reference(text)
-    assert f"{raised.value}; {raised.value.hint}" == expected
+    assert f"{raised.value}; {raised.value.hint}" == message.format(ARGUMENT=ARGUMENT)
 
 
-@pytest.mark.parametrize(
-    ("data", "versioned", "expected"),
-    [
-        ({"env": "A", "version": 2}, True, env("A", 2)),
-        ({"env": "sub/A", "version": 2}, False, env("sub/A")),
-        ({"file": "../key"}, True, file("key")),
-        ({"file": "key", "version": 2}, False, file("in/key")),
-        *((data, True, None) for data in ("env:A", {"nowhere": "x"}, {"env": 1})),
-    ],
-)
+@pytest.mark.parametrize(("data", "versioned", "expected"), REFERENCES["mappings"])
 def test_a_reference_is_a_mapping(
-    data: object, versioned: bool, expected: SecretRef | None
+    data: object, versioned: bool, expected: list[Any] | None
 ) -> None:
     """A path is relative to the file; only fields of webhooks have versions."""
-    assert reference_in(data, "in/webhooks.yaml", versioned=versioned) == expected
+    reference = None if expected is None else SecretRef(*expected)
+    assert reference_in(data, "in/webhooks.yaml", versioned=versioned) == reference
     if not versioned:
-        assert reference_in(data, "in/webhooks.yaml") == expected
+        assert reference_in(data, "in/webhooks.yaml") == reference
 
 
 def test_references_name_variables_and_files() -> None:
