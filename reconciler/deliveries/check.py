@@ -7,14 +7,16 @@ to the URL of a webhook, because this machine's network is not CloudTruth's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from reconciler.api.transport import Transport
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict, received
-from reconciler.findings import plural
+from reconciler.findings import Finding, plural
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.names import transport_notes
@@ -43,7 +45,8 @@ class Case(NamedTuple):
 
     `organization` is None if the run has only one. `live` is the live webhook, None if there is
     none, or the check that shows why it was not read. `differs` is true if an apply would update
-    it. `app` are Slack's answers about its token, None without a usable one.
+    it. `app` are Slack's answers about its token, None without a usable one. `wrong_values` are the
+    errors of values that do not fit their fields.
     """
 
     webhook: Webhook
@@ -52,6 +55,7 @@ class Case(NamedTuple):
     differs: bool = False
     organization: str | None = None
     app: slack.App | None = None
+    wrong_values: Mapping[SecretRef, Finding] = MappingProxyType({})
 
     @property
     def token(self) -> Secret | None:
@@ -207,16 +211,24 @@ def _destinations(cases: Sequence[Case]) -> Iterator[tuple[str, Case, Check]]:
             reference = str(case.webhook.configuration["token"])
             same = names.get(id(case.app), {reference})
             title, checks = f"Slack token {', '.join(sorted(same))}", _slack(case, reference)
-        for check in checks:
+        for check in chain(_wrong_values(case), checks):
             yield title, case, check
+
+
+def _wrong_values(case: Case) -> Iterator[Check]:
+    """Yield a failure for each value that no apply would send."""
+    for _, reference in case.webhook.references:
+        finding = case.wrong_values.get(reference)
+        if finding is not None:
+            yield fail("secret", finding.message, fix=finding.hint)
 
 
 def _slack(case: Case, reference: str) -> Iterator[Check]:
     if case.app is not None:
         yield from slack.check_webhook(case.webhook, case.app)
-        return
-    fix = "store the token where the reference points; set a variable for this command"
-    yield fail("secret", f"{quote(reference)}: not set, empty or not usable", fix=fix)
+    elif case.webhook.configuration["token"] not in case.wrong_values:
+        fix = "store the token where the reference points; set a variable for this command"
+        yield fail("secret", f"{quote(reference)}: not set, empty or not usable", fix=fix)
 
 
 def _connection(case: Case) -> Iterator[Check]:
@@ -225,7 +237,7 @@ def _connection(case: Case) -> Iterator[Check]:
     fields, configuration = FIELDS[case.webhook.type], case.webhook.configuration
     notes = [finding for _, finding in transport_notes(configuration, fields, case.secrets)]
     for name, value in configuration.items():
-        if not fields[name].is_url:
+        if not fields[name].is_url or value in case.wrong_values:
             continue
         if isinstance(value, SecretRef) and value not in case.secrets:
             yield unknown(name, f"{quote(str(value))}: not available here")

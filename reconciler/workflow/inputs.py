@@ -139,6 +139,16 @@ class Gathered(NamedTuple):
         """Return the references without a value on this machine."""
         return self.references - frozenset(self.secrets)
 
+    @property
+    def wrong_values(self) -> dict[SecretRef, Finding]:
+        """Return the errors of references whose values do not fit their fields."""
+        return {
+            reference: finding
+            for reference, findings in self.problems.items()
+            for finding in findings
+            if finding.rule in _WRONG_VALUE
+        }
+
 
 class OrganizationFiles(NamedTuple):
     """The files of one organization, and the reference or profile of its key.

@@ -141,13 +141,15 @@ def _declared_cases(
     # Slack can be checked without CloudTruth's key.
     if isinstance(live, NoKeyError):
         unread = unknown("state", f"not read: {live.message}", fix=live.hint)
-        return [
+        cases = [
             deliveries.Case(webhook, secrets, unread, organization=name) for webhook in webhooks
         ]
-    if isinstance(live, ReconcilerError):
+    elif isinstance(live, ReconcilerError):
         raise live
-    plan = plan_listed(gathered, live, workflow.PlanOptions())
-    return deliveries.cases(webhooks, secrets, plan, live)
+    else:
+        plan = plan_listed(gathered, live, workflow.PlanOptions())
+        cases = deliveries.cases(webhooks, secrets, plan, live)
+    return [case._replace(wrong_values=gathered.wrong_values) for case in cases]
 
 
 def _together(
