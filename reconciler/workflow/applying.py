@@ -262,10 +262,11 @@ def _not_started(run: RunPlan, target: Target, options: _Options) -> RunReport:
     # A digest covers all organizations, and what a review covers is not what this command applies.
     if options.reviewed:
         return report._replace(plan_command=_plan_command(target, organizations=others))
-    deletes = sum(plan.counted_deletes for plan in run.plans)
-    words = _options_of(target, deletes)
-    command = shlex.join(["webhooks", "apply", *words, "--keep-going"]) if words is not None else ""
-    return report._replace(finish_command=command)
+    words = target.checked.inputs.apply_options
+    if words is None:
+        return report
+    # The allowed number stays: deletes of an organization that lacks a secret count there, too.
+    return report._replace(finish_command=shlex.join(["webhooks", "apply", *words, "--keep-going"]))
 
 
 def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> None:
@@ -393,34 +394,23 @@ def _require_one_reviewed(part: _Ready) -> _Part:
 
 
 def _plan_command(target: Target, deletes: int = 0, organizations: Sequence[str] = ()) -> str:
-    """Return the command that shows the plan; it allows the number of `deletes`, if any.
+    """Return the command that shows the plan, limited to `organizations` if there are any.
 
-    Empty if no command is suggested, as on GitHub, where a comment has the plan. It is limited to
-    `organizations` if there are any.
+    If the run allows a number of deletes, the command allows that of `deletes`, if there are any.
+    Empty if no command is suggested, as on GitHub, where a comment has the plan.
     """
-    words = _options_of(target, deletes)
-    if words is None:
+    options = target.checked.inputs.apply_options
+    if options is None:
         return ""
+    # The number of this run may be that of another plan, which would block the shown one.
+    words = without_option(_ALLOW_DELETES, options)
+    if deletes and len(words) < len(options):
+        words += [_ALLOW_DELETES, str(deletes)]
     if organizations:
         # Those of this run may be globs, which also match the others.
         words = without_option(_ORGANIZATION, words)
         words += [word for name in organizations for word in (_ORGANIZATION, name)]
     return shlex.join(["webhooks", "plan", *words])
-
-
-def _options_of(target: Target, deletes: int) -> list[str] | None:
-    """Return the options of suggested commands, None if no command is suggested.
-
-    If the run allows a number of deletes, it is that of the other command, if there are any.
-    """
-    options = target.checked.inputs.apply_options
-    if options is None:
-        return None
-    # The number of this run may be that of another plan, which would block the shown one.
-    words = without_option(_ALLOW_DELETES, options)
-    if deletes and len(words) < len(options):
-        words += [_ALLOW_DELETES, str(deletes)]
-    return words
 
 
 def _judged(parts: Sequence[_Part], options: _Options) -> list[_Part]:
