@@ -583,7 +583,8 @@ def test_a_rotation_without_a_new_value_is_not_called_applied(read_back_world: W
     outcome = here.github.bodies(1)[1]
     assert "**Applied**" not in outcome
     for text in (outcome, " ".join(done.stdout.split())):
-        assert "the value of env SLACK_BOT_TOKEN (version 2) was already live: if" in text
+        value = "the value of env SLACK_BOT_TOKEN (version 2)"
+        assert f"{value} was already live: if another one is meant, set that" in text
 
 
 def test_each_secret_has_its_own_step_before_the_merge(here: World) -> None:
