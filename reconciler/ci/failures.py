@@ -323,7 +323,7 @@ def _resolve_failures(
 
     with reporting(warnings, "could not close an issue"):
         issues = github.open_issues()
-        not_run = [issue for issue in issues if run.is_not_run(issue)]
+        not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]
         resolved = [issue for issue in issues if is_resolved(issue)]
         github.close_issues([*resolved, *not_run], text)
     with reporting(warnings, "could not edit a comment"):

@@ -259,8 +259,9 @@ def matrix(run: Run) -> JobResult:
         with reporting(findings, "could not close an issue"):
             # Such an issue reports that this job could not start, which it now did.
             job = replace(run, environment="")  # the issue names no environment
-            issues = [issue for issue in run.github.open_issues() if job.is_not_run(issue)]
-            run.github.close_issues(issues, f"Resolved: {run.link} found the environments.")
+            issues = run.github.open_issues()
+            not_run = [issue for issue in issues if job.is_not_run(issue, "apply")]
+            run.github.close_issues(not_run, f"Resolved: {run.link} found the environments.")
     # GitHub rejects an empty matrix: without environments, the empty output skips the job.
     jobs = {"include": [{"environment": name} for name in names]}
     return JobResult(

@@ -144,10 +144,11 @@ class Run:
         about = self.environment or self.label
         return f"CloudTruth webhooks{f' ({about})' if about else ''}: {text}"
 
-    def is_not_run(self, issue: Post) -> bool:
+    def is_not_run(self, issue: Post, command: str) -> bool:
         """Return whether an issue reports that a job of this workflow reported no result."""
-        # A shell script in webhooks.yml writes it, so only the title differs between setups.
-        title = self.title(f"{self.workflow} reported no result (not-run)")
+        # A shell script in webhooks.yml writes it, so only the title differs between setups, and
+        # between the commands of one workflow.
+        title = self.title(f"{command} in {self.workflow} reported no result (not-run)")
         return issue.marker == NOT_RUN and issue.title == title
 
     def is_failure(self, post: Post) -> bool:

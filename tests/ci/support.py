@@ -396,12 +396,10 @@ class World:
         self.hold.release()
         return self._ended(process, temp)
 
-    def not_run(
-        self, workflow: str, run: str, environment: str = "", setup: str = "webhooks"
-    ) -> Done:
+    def not_run(self, workflow: str, run: str, environment: str = "", caller: str = "") -> Done:
         """Run the step that reports a job that failed before its command.
 
-        The workflow may be a copy for another `setup`.
+        The calling workflow may have another name.
         """
         called = self.workflow("webhooks")["jobs"]["webhooks"]
         step = called["steps"][-1]
@@ -414,7 +412,8 @@ class World:
             assert evaluate(step["if"], known)
         environ = self._variables(called, step, contexts)
         environ |= {**self.urls, "GITHUB_REPOSITORY": self.github.repository}
-        environ["GITHUB_WORKFLOW_REF"] = f"x/y/.github/workflows/{workflow}-{setup}.yml@refs/a@b"
+        caller = caller or f"{workflow}-webhooks.yml"
+        environ["GITHUB_WORKFLOW_REF"] = f"x/y/.github/workflows/{caller}@refs/a@b"
         if shutil.which("gh") is None:
             environ["PATH"] = f"{Path(__file__).parent / 'stand_ins'}:{os.environ['PATH']}"
         return self._ended(self._start(step["run"], environ), self._temp())

@@ -272,7 +272,8 @@ def test_a_job_that_fails_before_its_command_has_one_issue(
         assert here.not_run(name, run).code == 0
     assert not ran.exists()
     (issue,) = here.github.issues[150:]
-    assert issue["title"].endswith(f": {name}-webhooks.yml reported no result (not-run)")
+    title = f": {name} in {name}-webhooks.yml reported no result (not-run)"
+    assert issue["title"].endswith(title)
     assert f"runs/8 failed or was cancelled before `webhooks ci {name}` reported" in issue["body"]
     assert "If an input was malformed, start a new run" in issue["body"]
     assert (here.push() if name == "apply" else here.drift()).code == 0
@@ -450,7 +451,7 @@ def test_the_reports_of_two_setups_do_not_replace_each_other(here: World) -> Non
     here.put({"brands.yaml": f"scope: [B*]\n{text.replace('Audit', 'Brand')}"})
     here.apply_main()
     for setup in ("webhooks", "brands"):
-        assert here.not_run("apply", "7", setup=setup).code == 0
+        assert here.not_run("apply", "7", caller=f"apply-{setup}.yml").code == 0
     mine, other = here.github.issues
     assert here.push().code == 0
     assert (mine["state"], other["state"]) == ("closed", "open")
@@ -468,6 +469,19 @@ def test_the_reports_of_two_setups_do_not_replace_each_other(here: World) -> Non
     headings = [body.splitlines()[1] for body in here.github.bodies(1)]
     assert headings[0] == "**`brands.yaml`**"
     assert headings[1].startswith("### CloudTruth webhooks for `Acme`")
+
+
+def test_one_workflow_of_two_commands_has_an_issue_for_each(here: World) -> None:
+    """A drift check does not resolve the issue of an apply that was killed."""
+    here.apply_main()
+    for command in ("apply", "drift"):
+        assert here.not_run(command, "7", caller="webhooks-all.yml").code == 0
+    killed, other = here.github.issues
+    caller = {"GITHUB_WORKFLOW_REF": "x/y/.github/workflows/webhooks-all.yml@refs/heads/main"}
+    assert here.drift(**caller).code == 0
+    assert (killed["state"], other["state"]) == ("open", "closed")
+    assert here.push(**caller).code == 0
+    assert killed["state"] == "closed"
 
 
 def test_a_guard_removed_in_a_renamed_file_gets_a_comment(here: World) -> None:
