@@ -23,6 +23,7 @@ from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
     caller_beside,
+    has_all_branches,
     has_branch,
     is_started_by,
     listed_environments,
@@ -151,8 +152,7 @@ def _require_branch(run: Run, workflow: str, caller: str) -> None:
             f"{caller} does not run on pushes to {quote(applied)}, the branch that is applied",
             hint="run `webhooks init --github --branch NAME`, which sets it in all workflows",
         )
-    # A clone with the target branch has all branches.
-    is_complete = run.pull is not None and has_branch(git, run.pull.branch)
+    is_complete = run.pull is not None and has_all_branches(git, run.pull.head)
     if is_complete and not has_branch(git, applied):
         raise ConfigurationError(
             f"the branch that is applied, {quote(applied)}, does not exist",

@@ -34,6 +34,7 @@ from reconciler.planning.resend import Resend
 from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
 from reconciler.report import NOT_REVIEWED
+from reconciler.source.history import is_shallow
 from reconciler.workflow import Source, Target
 from reconciler.workflow.drift import Base, MergedChanges, base_of
 
@@ -172,9 +173,8 @@ def _ends_search(run: Run, pull: Pull, subject: Subject) -> bool:
 def history(run: Run) -> KeysView[str]:
     """Return the checked-out commit and its ancestors, newest first."""
     # In a shallow clone a merged pull request would seem not to be merged.
-    shallow = run.inputs.git(["rev-parse", "--is-shallow-repository"])
     commits = _commits(run, "HEAD")
-    if not commits or shallow != b"false\n":
+    if not commits or is_shallow(run.inputs.git):
         raise UsageError(
             "this checkout lacks the full git history, which lists the merged pull requests",
             hint="check out with fetch-depth: 0",

@@ -20,7 +20,7 @@ from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import SecretRef, frozen
-from reconciler.source.history import Git, git_in
+from reconciler.source.history import Git, git_in, is_shallow
 from reconciler.source.schemes import is_variable, paths, pattern
 
 _FOLDER: Final = ".github/workflows"
@@ -471,6 +471,18 @@ def has_branch(git: Git, name: str) -> bool:
     """Return whether a branch exists here or, as far as git knows, in `origin`."""
     references = (f"refs/heads/{name}", f"refs/remotes/origin/{name}")
     return any(git(["rev-parse", "--verify", "--quiet", reference]) for reference in references)
+
+
+def has_all_branches(git: Git, head: str) -> bool:
+    """Return whether a clone certainly has all branches of `origin`.
+
+    `head` is the commit of an open pull request.
+    """
+    # After a checkout of one commit, a step may fetch the target branch, but not that of `head`.
+    contained = git(["for-each-ref", f"--contains={head}", "refs/heads", "refs/remotes/origin"])
+    fetched = git(["config", "--get-all", "remote.origin.fetch"]) or b""
+    is_configured = b"+refs/heads/*:refs/remotes/origin/*" in fetched.split()
+    return bool(contained) and is_configured and not is_shallow(git)
 
 
 def default_branch(git: Git) -> str:

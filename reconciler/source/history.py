@@ -261,7 +261,7 @@ def last_change(
     hashes, *statuses = listing.decode("ascii", "replace").splitlines()
     commit, *parents = hashes.split()
     # A shallow clone shows its oldest commit as if it had no parent.
-    if not parents and _is_shallow(git):
+    if not parents and is_shallow(git):
         raise NoBaseError(
             f"this clone is shallow and lacks the commit before {commit}, which changed the files; "
             "fetch it with `git fetch --unshallow`"
@@ -289,7 +289,8 @@ def _pathspecs(
         yield f":(exclude,literal){name}"
 
 
-def _is_shallow(git: Git) -> bool:
+def is_shallow(git: Git) -> bool:
+    """Return whether a clone lacks commits, or git does not know it."""
     return (git(["rev-parse", "--is-shallow-repository"]) or b"").strip() != b"false"
 
 

@@ -18,6 +18,7 @@ from reconciler.ci.workflows import (
     RequiredSecrets,
     Setup,
     default_branch,
+    has_all_branches,
     is_edited,
     is_started_by,
     not_triggering,
@@ -28,9 +29,10 @@ from reconciler.ci.workflows import (
 from reconciler.cli.commands import ci
 from reconciler.errors import UsageError
 from reconciler.model import SecretRef
+from reconciler.source.history import git_in
 from tests.ci.actions import filled
 from tests.ci.support import SETUP, plant
-from tests.folders import ROOT, write
+from tests.folders import ROOT, commit, git, write
 from tests.goldens import rows
 from tests.installing import run, tool
 
@@ -266,6 +268,29 @@ def test_the_default_branch_is_that_of_the_repository(outputs: dict[str, str], b
         return None if found is None else found.encode()
 
     assert default_branch(git) == branch
+
+
+@pytest.mark.parametrize(("commands", "has_all"), TABLES["clones"])
+def test_a_clone_has_all_branches_only_if_all_were_fetched(
+    tmp_path: Path, commands: list[str], has_all: bool
+) -> None:
+    """Otherwise a branch that was not fetched would seem not to exist."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    git(tmp_path, "init", "-q", "-b", "main", str(origin))
+    write(origin, {"a": "1"})
+    commit(origin, "1")
+    git(origin, "checkout", "-q", "-b", "feature")
+    write(origin, {"a": "2"})
+    commit(origin, "2")
+    git(origin, "checkout", "-q", "-b", "topic")
+    write(origin, {"a": "3"})
+    head = commit(origin, "3")
+    git(origin, "update-ref", "refs/pull/1/merge", "HEAD")
+    git(tmp_path, "init", "-q", str(clone))
+    git(clone, "remote", "add", "origin", origin.as_uri())
+    for command in commands:
+        git(clone, *command.split())
+    assert has_all_branches(git_in(clone), head) is has_all
 
 
 def test_the_action_passes_every_input_and_output() -> None:
