@@ -339,13 +339,15 @@ def unapproved(
 ) -> list[Finding]:
     """Return a note for each pull request that has a plan, but approves nothing.
 
-    Without a plan, only the newest is named of which `changes_files` is true for the merge commit:
-    earlier ones were probably applied.
+    Without a plan, only the newest is named of which `changes_files` is true for the merge commit,
+    and none before an approved plan with operations: earlier ones were probably applied.
     """
     findings: list[Finding] = []
     names_unplanned = True
     for review in reviews:
         if review.problem is None:
+            # Its plan had what earlier merges left. One without operations may be older than these.
+            names_unplanned = names_unplanned and not review.operations
             continue
         if review.problem in NO_PLAN:
             if not (names_unplanned and changes_files(review.pull.merge_commit)):

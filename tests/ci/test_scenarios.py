@@ -1078,6 +1078,28 @@ def test_a_merge_that_changes_no_file_is_not_the_reason(here: World) -> None:
     assert "no-review" not in rejected.stdout
 
 
+@pytest.mark.parametrize(("has_operations", "code"), [(True, 0), (False, 6)])
+def test_a_merge_without_a_plan_is_named_unless_a_newer_plan_has_operations(
+    here: World, has_operations: bool, code: int
+) -> None:
+    """Such a plan includes what earlier merges left, here nothing after an apply by hand."""
+    here.propose(1, "Audit", "Deploys")
+    here.github.comments.clear()
+    here.squash(1)
+    here.apply_main()
+    here.topic(2)
+    if has_operations:
+        here.declare("Audit", "Deploys", "Pager")
+    else:
+        here.put({"readme.md": "x"})
+    here.pull(2)
+    here.squash(2)
+    here.declare("Audit", "Deploys", "Pager")
+    done = here.push()
+    is_named = "pull request 1 has no approved plan" in done.stdout
+    assert (done.code, is_named) == (code, not has_operations)
+
+
 def test_the_limit_of_merged_pull_requests_is_named() -> None:
     """An older approved plan is not read, which no other message would explain."""
     pull = Pull(1, is_open=False, head="", branch="main", merged_at="x", merge_commit="")
