@@ -387,11 +387,11 @@ def is_started_by(workflow: str, branch: str) -> bool:
 
 
 def _push_of(workflow: str) -> Mapping[str, Any]:
-    """Return the filters for pushes in the text of a workflow."""
+    """Return the filters for pushes in the text of a workflow, as text."""
+    # In YAML 1.1, `on` without quotes is true, and a branch `1.10` the number 1.1.
     try:
-        tree = yaml.safe_load(workflow)
-        push = tree.get("on", tree.get(True))["push"]  # without quotes, `on` is true in YAML 1.1
-    except (yaml.YAMLError, LookupError, TypeError, AttributeError):
+        push = yaml.load(workflow, Loader=yaml.BaseLoader)["on"]["push"]  # noqa: S506 - only creates text
+    except (yaml.YAMLError, LookupError, TypeError):
         return {}  # it has no filters, or GitHub rejects it
     return push if isinstance(push, dict) else {}
 
@@ -399,10 +399,10 @@ def _push_of(workflow: str) -> Mapping[str, Any]:
 def _accepts(push: Mapping[str, Any], key: str, name: str) -> bool:
     """Return whether the filters `key` for pushes accept a branch or the path of a changed file."""
     is_listed = key in push
-    patterns = push.get(key, push.get(f"{key}-ignore")) or ()
+    patterns = push.get(key, push.get(f"{key}-ignore", []))
     is_accepted = not is_listed
     # The last pattern that matches decides; an exclamation mark reverses its meaning.
-    if isinstance(patterns, str):
+    if not isinstance(patterns, list):
         patterns = [patterns]
     for line in map(str, patterns):
         if _matches_filter(name, line.removeprefix("!")):
