@@ -22,6 +22,7 @@ from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
+    CALLER,
     caller_beside,
     has_all_branches,
     has_branch,
@@ -111,7 +112,7 @@ def _require_environments(run: Run, sources: Iterable[Source]) -> None:
     GitHub would create it, without reviewers.
     """
     named = ((source.files.paths, source.checked.desired.environment) for source in sources)
-    caller = caller_beside(run.workflow)
+    caller = _caller(run)
     unknown = unknown_environments(named, caller, _listed_environments(run))
     if unknown:
         raise ConfigurationError("the files are invalid", findings=unknown)
@@ -122,22 +123,30 @@ def _listed_environments(run: Run) -> tuple[str, ...]:
     return run.environments or listed_environments(_apply_workflow(run))
 
 
+def _caller(run: Run) -> str:
+    """Return the path of the workflow that applies pushes."""
+    return caller_beside(run.workflow, run.inputs.directory)
+
+
 def _apply_workflow(run: Run) -> str:
     """Return the text of the workflow that applies pushes, empty without it."""
-    return workflow_text(run.inputs.directory / caller_beside(run.workflow))
+    return workflow_text(run.inputs.directory / _caller(run))
 
 
 def require_trigger(run: Run, sources: Iterable[Source]) -> None:
     """Raise ConfigurationError if a later change of one of the files would not start the apply."""
     # Checked on the pull request: after the merge, no run would start to report it.
-    workflow, caller = _apply_workflow(run), caller_beside(run.workflow)
+    workflow, caller = _apply_workflow(run), _caller(run)
     _require_branch(run, workflow, caller)
     missing = not_triggering(workflow, _read_files(run, sources))
     if missing:
+        hint = "add the file to `paths` in the workflow"
+        if caller == CALLER:
+            hint = f"run `webhooks init --github` again, or {hint}"
         raise ConfigurationError(
             f"{caller} does not run if {' or '.join(missing)} changes, so the change would not be "
             "applied",
-            hint="run `webhooks init --github` again, or add the file to `paths` in the workflow",
+            hint=hint,
         )
 
 
@@ -148,9 +157,12 @@ def _require_branch(run: Run, workflow: str, caller: str) -> None:
     if not applied:
         return
     if not is_started_by(workflow, applied):
+        hint = "correct `branches` in the workflow, or the input `branch`"
+        if caller == CALLER:
+            hint = "run `webhooks init --github --branch NAME`, which sets it in all workflows"
         raise ConfigurationError(
             f"{caller} does not run on pushes to {quote(applied)}, the branch that is applied",
-            hint="run `webhooks init --github --branch NAME`, which sets it in all workflows",
+            hint=hint,
         )
     is_complete = run.pull is not None and has_all_branches(git, run.pull.head)
     if is_complete and not has_branch(git, applied):
@@ -361,7 +373,7 @@ def _concerned(
         return tuple(sources)
     changed: set[str | None] = set()
     # A workflow has the environments and the allowed secrets.
-    shared = {*triggering(run.workflow), *run.inputs.policies}
+    shared = {*triggering(run.workflow, run.inputs.directory), *run.inputs.policies}
     for base in bases:
         files, before = run.changed_since(base), organizations_before(run, base)
         if files is None or before is None or not files.isdisjoint(shared):

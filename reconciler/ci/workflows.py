@@ -46,7 +46,7 @@ _SETTINGS: Final = {
     "cron": r'^    - cron: "(.+)"$',
     "branch": r'^      branch: "(.+)" #',
     "policy": r'^      policy: "(.+)" #',
-    "environments": r'^      environments: "(.+)" #',
+    "environments": r'^      environments: "(.+)"(?: #|$)',
     "plan": r"(?s)command: (?:plan|drift)\n.*?^      environment: (\S+)$",
     "apply": r"(?s)command: apply\n.*?^      environment: (\S+)$",
 }
@@ -59,6 +59,7 @@ _DEFAULTS: Final = {
     "apply": "cloudtruth-production",
 }
 _GLOB: Final = re.compile(r"[*?[]")
+_APPLIES: Final = re.compile(r"^ *command: apply$", re.MULTILINE)
 _CHECKSUM: Final = re.compile(r"(no other edits: )([0-9a-f]{12})$", re.MULTILINE)
 _GENERATED: Final = (
     r'^ *(?:(?:WEBHOOKS_ALLOW_SECRETS|CLOUDTRUTH_SERVER_URL|default): ".*"'
@@ -307,20 +308,26 @@ def settings_in(texts: Iterable[str]) -> Mapping[str, str]:
     return settings
 
 
-def caller_beside(workflow: str) -> str:
+def caller_beside(workflow: str, directory: Path) -> str:
     """Return the path of the workflow that applies pushes, given the name of the one that runs.
 
-    The callers may be copied for other files, such as plan-brands.yml with apply-brands.yml.
+    The callers may be copied for other files, such as plan-brands.yml with apply-brands.yml. One
+    with another name may have all jobs.
     """
     kind, dash, rest = workflow.partition("-")
     if kind in ("plan", "apply", "drift"):
         return f"{_FOLDER}/apply{dash}{rest}"
+    path = f"{_FOLDER}/{workflow}"
+    text = workflow_text(directory / path)
+    # One that runs tests on pushes may only plan.
+    if _push_of(text) is not None and _APPLIES.search(text):
+        return path
     return CALLER
 
 
-def triggering(workflow: str) -> frozenset[str]:
+def triggering(workflow: str, directory: Path) -> frozenset[str]:
     """Return the workflows whose change starts an apply: the called one, and its caller."""
-    return frozenset((CALLED, caller_beside(workflow)))
+    return frozenset((CALLED, caller_beside(workflow, directory)))
 
 
 def workflow_text(path: Path) -> str:
@@ -377,22 +384,25 @@ def unknown_environments(
 
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
     """Return the files whose change does not start a workflow, because its `paths` lack them."""
-    push = _push_of(workflow)
+    push = _push_of(workflow) or {}
     return [name for name in _in_repository(names) if not _accepts(push, "paths", name)]
 
 
 def is_started_by(workflow: str, branch: str) -> bool:
     """Return whether pushes to a branch start a workflow: whether its `branches` accept it."""
-    return _accepts(_push_of(workflow), "branches", branch)
+    return _accepts(_push_of(workflow) or {}, "branches", branch)
 
 
-def _push_of(workflow: str) -> Mapping[str, Any]:
-    """Return the filters for pushes in the text of a workflow, as text."""
+def _push_of(workflow: str) -> Mapping[str, Any] | None:
+    """Return the filters for pushes in the text of a workflow, as text; None if none starts it."""
     # In YAML 1.1, `on` without quotes is true, and a branch `1.10` the number 1.1.
     try:
-        push = yaml.load(workflow, Loader=yaml.BaseLoader)["on"]["push"]  # noqa: S506 - only creates text
+        events = yaml.load(workflow, Loader=yaml.BaseLoader)["on"]  # noqa: S506 - only creates text
     except (yaml.YAMLError, LookupError, TypeError):
-        return {}  # it has no filters, or GitHub rejects it
+        return None  # GitHub rejects it
+    if "push" not in events:
+        return None
+    push = events["push"] if isinstance(events, dict) else {}
     return push if isinstance(push, dict) else {}
 
 

@@ -125,9 +125,11 @@ def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -
         assert set(given) <= set(declared)
         return act("workflow_dispatch", PUSH, **given)
 
+    fresh.put({".github/workflows/cloudtruth.yml": text})
     fresh.apply_main()
     fresh.propose(1, "Audit", "Deploys", plan=False)
     assert act("pull_request", fresh.opened(1)).outputs["result"] == "planned"
+    assert fresh.github.bodies(1)[0].splitlines()[1].startswith("### ")
     fresh.squash(1)
     assert act("push", PUSH).outputs["result"] == "applied"
     fresh.emulator.configure("Audit", channel="by-hand")
@@ -144,6 +146,10 @@ def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -
     assert "allow-deletes" in fresh.github.bodies(2)[-1]
     assert follow(fresh.github.bodies(2)[-1]).outputs["result"] == "applied"
     assert fresh.live() == {}
+    fresh.put({"base.yaml": "{}\n", "webhooks.yaml": "extends: base.yaml\nwebhooks: []\n"})
+    rejected = act("pull_request", fresh.opened(3))
+    assert ".github/workflows/cloudtruth.yml does not run if base.yaml changes" in rejected.stdout
+    assert "init --github" not in rejected.stdout
 
 
 def test_the_pre_commit_hook_checks_the_files(fresh: World) -> None:

@@ -17,6 +17,7 @@ from reconciler.ci.workflows import (
     CALLER,
     RequiredSecrets,
     Setup,
+    caller_beside,
     default_branch,
     has_all_branches,
     is_edited,
@@ -198,6 +199,13 @@ def test_a_filter_means_what_it_means_on_github(push: str, path: str, starts: bo
     """A path is accepted as the cheat sheet of GitHub says, however `on` is quoted."""
     for key in ("on", '"on"'):
         assert not_triggering(f"{key}: {{push: {{{push}}}}}", [path]) == [path] * (not starts)
+
+
+@pytest.mark.parametrize(("name", "text", "caller"), TABLES["callers"])
+def test_the_workflow_that_applies(tmp_path: Path, name: str, text: str, caller: str) -> None:
+    """A copy belongs to the running one, which may also be a single workflow with all jobs."""
+    write(tmp_path, {f".github/workflows/{name}": text})
+    assert caller_beside(name, tmp_path) == f".github/workflows/{caller}"
 
 
 @pytest.mark.parametrize("branch", ["main", "release/1+2", "!a]", "team/main"])
