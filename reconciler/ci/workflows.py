@@ -201,7 +201,8 @@ def _as_filter(path: str) -> str:
     GitHub would read other special characters as patterns, also those of globs. It documents how to
     escape them in names of branches, but not in paths.
     """
-    return re.sub(r"\*{3,}", "**", re.sub(r"[]+?![]+", "*", path))
+    # The characters in brackets match as one; the first of them may be a bracket, too.
+    return re.sub(r"\*{3,}", "**", re.sub(r"(?:\[!?\]?[^]/]*\]|[]+?![])+", "*", path))
 
 
 def _in_repository(names: Iterable[str]) -> list[str]:

@@ -217,11 +217,11 @@ def test_a_branch_with_the_characters_of_patterns_starts_the_apply(branch: str) 
     assert settings_in([text])["branch"] == branch
 
 
-@pytest.mark.parametrize("path", ["x+y.yaml", "[a].yaml", "c++/a.yaml", "q?.yaml", "!no.yaml", "."])
-def test_the_filters_that_init_writes_accept_the_files(path: str) -> None:
-    """No name of a file is read as a pattern that does not match it."""
+@pytest.mark.parametrize(("path", "file"), TABLES["written filters"])
+def test_the_filters_that_init_writes_accept_the_files(path: str, file: str) -> None:
+    """No name of a file is read as a pattern that does not match it, and globs match files."""
     text = workflows(one(files=(path,), parents=("[b] c+.yaml",), policies=("p?.json",)))[CALLER]
-    assert not_triggering(text, [path, "[b] c+.yaml", "p?.json"]) == []
+    assert not_triggering(text, [file, "[b] c+.yaml", "p?.json"]) == []
 
 
 def test_the_lists_are_exactly_the_references() -> None:
