@@ -50,7 +50,6 @@ from reconciler.planning.resend import (
     malformed_secrets,
     older_versions,
     unequal_secrets,
-    unseen_removals,
 )
 from reconciler.planning.review import digests, plan_digest
 
@@ -147,9 +146,9 @@ def plan(
         *findings,
         *rename_hints(creates, renamed, touched, desired, table.ignore),
         *host_notes(options.previous, desired, secrets),
-        *resends.unsent(operations, table.is_selected),
+        *resends.unsent(operations, pairs, table.is_selected),
         *resends.dropped_secrets(pairs, sending, evidence),
-        *unseen_removals(pairs, sending, evidence),
+        *resends.unseen_removals(pairs, sending, evidence),
         *malformed_secrets(pairs, options.apply_options),
         *unequal_secrets(pairs, not_equal, options.apply_options),
         *equal_resends(pairs, secrets),

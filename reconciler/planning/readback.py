@@ -51,6 +51,7 @@ _HEXADECIMAL: Final = re.compile(r"[0-9a-f-]{32,}")
 """Ciphertext that looks like the name of a channel."""
 _SIGNED: Final = r"[#@][^*\u2022\u25cf\u2219\u00b7]+"
 """Text that a user wrote as a channel, valid or not."""
+_URLS: Final = {field.name for kind in KINDS.values() for field in kind.fields if field.is_url}
 _STORED_BY_MISTAKE: Final = re.compile(
     r"[A-Za-z]+(?:[_ .-]+[A-Za-z0-9]+)*"  # a variable's name, changeme, xoxb-your-token
     r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, spaces around a value
@@ -70,6 +71,14 @@ class Evidence(NamedTuple):
     values: SecretValues = MappingProxyType({})
     readable: frozenset[tuple[str, str]] = frozenset()
     shown: frozenset[str] = frozenset()
+
+    def would_show(self, field: Field) -> bool:
+        """Return whether a secret, if it is set, is shown in any form.
+
+        A server that shows one credential, even as a mask, shows all. A URL proves nothing: only
+        passwords and tokens are documented as encrypted, and are left out next to a plain URL.
+        """
+        return field.name in self.shown or not (field.is_url or self.shown <= _URLS)
 
     def reads(self, kind: str, field: Field, live: LiveValue) -> bool:
         """Return whether a live secret is the real value."""
@@ -193,7 +202,7 @@ def is_unset(value: LiveValue) -> bool:
 def may_be_set_unseen(field: Field, live: LiveWebhook, evidence: Evidence) -> bool:
     """Return whether a secret field may be set although the server does not show it."""
     value = live.value(field.name)
-    return value is UNKNOWN or (is_unset(value) and field.name not in evidence.shown)
+    return value is UNKNOWN or (is_unset(value) and not evidence.would_show(field))
 
 
 def nonempty(value: LiveValue) -> Secret | None:

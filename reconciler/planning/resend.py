@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, error, note, plural, warning
-from reconciler.kinds import FIELDS, KINDS
+from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import Desired, SecretRef, SecretValues, Value, Webhook
 from reconciler.planning.compare import Comparison
 from reconciler.planning.plan import (
     Delete,
+    FieldRemoved,
     Operation,
     SecretCause,
     SecretChange,
@@ -146,10 +147,11 @@ class Resends:
             before = self._before(webhook, live.id, live.name)
             if live.id in sending or before is None or live.type != webhook.type:
                 continue
-            dropped = before.configuration.keys() - webhook.configuration.keys() - evidence.shown
+            dropped = before.configuration.keys() - webhook.configuration.keys()
             # In the order of the type.
             for field in KINDS[live.type].fields:
-                if field.secret and field.name in dropped:
+                is_dropped = field.secret and field.name in dropped
+                if is_dropped and not evidence.would_show(field):
                     yield note(
                         "undeclared-secret",
                         f"{field.name} of {webhook.name!r} is no longer declared; "
@@ -158,6 +160,35 @@ class Resends:
                         "or delete the webhook with `state: absent`, then declare it again",
                         webhook.position,
                     )
+
+    def unseen_removals(
+        self, pairs: Iterable[Comparison], sending: Set[str], evidence: Evidence
+    ) -> Iterator[Finding]:
+        """Yield a note for each secret field that updates remove if it is set, which nothing shows.
+
+        `sending` are the ids of the webhooks whose configuration is sent. A field that the previous
+        configuration did not declare either has no note.
+        """
+        users_by_removal: defaultdict[_Removal, list[Webhook]] = defaultdict(list)
+        for webhook, live, changes, _ in pairs:
+            if live.id not in sending:
+                continue
+            before = self._earlier_declaration(webhook, live.id, live.name)
+            if before is not None and before.type != live.type:
+                before = None
+            shown = {change.path[-1] for change in changes if isinstance(change, FieldRemoved)}
+            for field in _undeclared_secrets(webhook, live.type):
+                if field.name in shown or not may_be_set_unseen(field, live, evidence):
+                    continue
+                was_declared = before is not None and field.name in before.configuration
+                if before is None or was_declared:
+                    old_type = live.type if live.type != webhook.type else None
+                    removal = _Removal(field, old_type, was_declared and old_type is None)
+                    users_by_removal[removal].append(webhook)
+        for removal, users in users_by_removal.items():
+            names = _named(webhook.name for webhook in users)
+            message = f"updating {names} removes {removal.what}"
+            yield note("undeclared-secret", message, removal.hint, users[0].position)
 
     def unmatched(self, is_selected: Callable[[Webhook], bool]) -> Iterable[Finding]:
         """Yield an error for each request that matches no declaration, a warning if none selected.
@@ -182,23 +213,38 @@ class Resends:
             )
 
     def unsent(
-        self, operations: Iterable[Operation], is_selected: Callable[[Webhook], bool]
+        self,
+        operations: Iterable[Operation],
+        pairs: Iterable[Comparison],
+        is_selected: Callable[[Webhook], bool],
     ) -> Iterator[Finding]:
-        """Yield a note for each request that matches only secrets that nothing sends."""
+        """Yield a note for each request that matches only secrets that nothing sends.
+
+        A request for all secrets may match none, as in an organization without webhooks.
+        """
         if not self._named:
             return  # most plans
         sent: set[str] = set()
         for operation in operations:
             if not isinstance(operation, Delete) and operation.sends_configuration:
                 sent |= _requests(operation.after)
-        selected = requestable(filter(is_selected, self._desired.webhooks))
+        selected = _all_requests(filter(is_selected, self._desired.webhooks))
+        # A webhook that is not in the pairs is ignored or not applied, which the plan shows.
+        with_url = _all_requests(pair.webhook for pair in pairs if _has_url_as_text(pair.webhook))
         for name in sorted((self._named & selected) - sent):
             message = f"--resend-secret {name!r} sends nothing: no operation sends such a secret"
-            hint = "a URL that is written in the file is only sent if it differs from the live one"
-            yield note(_UNKNOWN, message, hint)
+            what = "a URL that is written in the file"
+            hint = f"{what} is only sent if it differs from the live one"
+            yield note(_UNKNOWN, message, hint if name in with_url else None)
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
-        """Return the previous declaration of a webhook; None if it had another type.
+        """Return the previous declaration of a webhook; None if it had another type."""
+        before = self._earlier_declaration(webhook, id_, name)
+        # Fields of another type have other meanings, even with the same names.
+        return before if before is not None and before.type == webhook.type else None
+
+    def _earlier_declaration(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
+        """Return the previous declaration of a webhook.
 
         `id_` and `name` are those of the live webhook. The id finds it after a change of the name.
         """
@@ -210,8 +256,7 @@ class Resends:
             # One that is declared by another id is not this one, although it had the name.
             if before is None or (before.id != id_ and before.id in self._pinned):
                 continue
-            # Fields of another type have other meanings, even with the same names.
-            return before if before.type == webhook.type else None
+            return before
         return None
 
     def _cause(
@@ -247,7 +292,7 @@ class Resends:
 def requestable(webhooks: Iterable[Webhook]) -> set[str]:
     """Return all names that the command line accepts for secrets of declared webhooks."""
     # Any declared webhook may be requested, live or not, selected or not.
-    return {_ALL}.union(*map(_requests, webhooks))
+    return {_ALL} | _all_requests(webhooks)
 
 
 def not_selected(name: str) -> Finding:
@@ -259,10 +304,20 @@ def not_selected(name: str) -> Finding:
     )
 
 
+def _all_requests(webhooks: Iterable[Webhook]) -> set[str]:
+    return set[str]().union(*map(_requests, webhooks))
+
+
 def _requests(webhook: Webhook) -> set[str]:
     """Return the names that the command line accepts for the secrets of a webhook."""
     fields = KINDS[webhook.type].secret_fields & webhook.configuration.keys()
     return set[str]().union(*(_names(webhook, webhook.configuration[field]) for field in fields))
+
+
+def _has_url_as_text(webhook: Webhook) -> bool:
+    """Return whether the file has a URL of a webhook as text, so that it is compared."""
+    fields = KINDS[webhook.type].secret_fields & webhook.configuration.keys()
+    return any(isinstance(webhook.configuration[field], str) for field in fields)
 
 
 def _has_versioned_destination(webhook: Webhook, name: str) -> bool:
@@ -283,28 +338,47 @@ def _names(webhook: Webhook, value: Value) -> set[str]:
 # Notes about secrets
 
 
-def unseen_removals(
-    pairs: Iterable[Comparison], sending: Set[str], evidence: Evidence
-) -> Iterator[Finding]:
-    """Yield a note for each secret field that updates remove if it is set, which nothing shows.
+class _Removal(NamedTuple):
+    """The removal of a secret field that the server does not show.
 
-    `sending` are the ids of the webhooks whose configuration is sent.
+    `old_type` is that of the field if the type changes. `was_declared` means that the previous
+    configuration declared the field.
     """
-    users_by_field: defaultdict[str, list[Webhook]] = defaultdict(list)
-    for webhook, live, _, _ in pairs:
-        if live.id not in sending:
-            continue
-        declared = webhook.configuration if live.type == webhook.type else {}
-        for field in KINDS[live.type].fields:
-            # A password is removed with its username, which is shown.
-            is_removed = field.secret and field.partner is None and field.name not in declared
-            if is_removed and may_be_set_unseen(field, live, evidence):
-                users_by_field[field.name].append(webhook)
-    for name, users in users_by_field.items():
-        names = _named(webhook.name for webhook in users)
-        message = f"updating {names} removes {name} if it is set, which the server does not show"
-        hint = "if one is in use, declare it before apply"
-        yield note("undeclared-secret", message, hint, users[0].position)
+
+    field: Field
+    old_type: str | None
+    was_declared: bool
+
+    @property
+    def what(self) -> str:
+        """What is removed, and whether it is known to be set."""
+        name, unseen = self.field.name, "which the server does not show"
+        if self.was_declared:
+            return f"{name}, no longer declared, if it is set, {unseen}"
+        if self.old_type is None:
+            return f"{name} if it is set, {unseen}"
+        if self.field.required:
+            return f"{name} of type {self.old_type}, {unseen}"
+        return f"{name} of type {self.old_type} if it is set, {unseen}"
+
+    @property
+    def hint(self) -> str | None:
+        """What to do before."""
+        if self.was_declared:
+            return None
+        if self.old_type is None:
+            return "if one is in use, declare it before apply"
+        # Declared, it would be sent to the new destination.
+        return "check before apply that you have it elsewhere if it may be needed again"
+
+
+def _undeclared_secrets(webhook: Webhook, live_type: str) -> Iterator[Field]:
+    """Yield the secret fields of the live type that sending a declaration removes."""
+    declared = webhook.configuration if live_type == webhook.type else {}
+    for field in KINDS[live_type].fields:
+        # A password is removed with its username, which is shown.
+        if field.secret and field.partner is None and field.name not in declared:
+            yield field
 
 
 def unequal_secrets(

@@ -221,7 +221,8 @@ def _declarations(
             for field in KINDS[webhook.type].fields
             if field.secret
             and field.partner is None
-            and field.name not in {*written, *references.visible}
+            and field.name not in written
+            and not references.evidence.would_show(field)
         )
         notes += _url_notes(webhook, written)
         notes += [f"the server shows no {name}: add it if the webhook has one" for name in unseen]

@@ -130,8 +130,8 @@ class References:
     """The `chosen` references of live webhooks, by id and field; not set or text fields have none.
 
     They depend on all live webhooks, so that a partial export uses the same names. Of the Slack
-    tokens, the one that most of the `exported` ids share has the reference `token`. `visible` are
-    the secret fields that any webhook shows, masked or not.
+    tokens, the one that most of the `exported` ids share has the reference `token`. `evidence`
+    has the secret fields that any webhook shows, masked or not.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class References:
     ) -> None:
         known = [webhook for webhook in webhooks if webhook.type in KINDS]
         self.token = tokens.shared or SLACK_TOKEN
-        self.visible = gather_evidence((), known, {}).shown
+        self.evidence = gather_evidence((), known, {})
         self._tokens = tokens
         self._exported = exported
         # A new variable must not have the name of one that the user has chosen for another secret.
@@ -194,7 +194,7 @@ class References:
         partner = FIELDS[webhook.type].get(field.partner or "")
         has_partner = partner is not None and literal_value(partner, webhook) is not None
         # If the server shows this field of others, it would show a value here, too: there is none.
-        return (field.required or has_partner) and field.name not in self.visible
+        return (field.required or has_partner) and field.name not in self.evidence.shown
 
     def _groups(self, field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:
         """Return the webhooks by the value of a secret field: those that may share a reference."""

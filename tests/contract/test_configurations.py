@@ -17,6 +17,7 @@ import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.model import Secret, SecretRef, Webhook
+from reconciler.planning.plan import FieldRemoved
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.report import RunReport
@@ -155,6 +156,12 @@ def test_each_pair_separately(form: ReadBack) -> None:
             },
         )
         report = emulated.apply(webhook, secrets=REFERENCES, reviewed=True)
+        is_removed = kind(live) != kind(declared) or "token" not in declared
+        if "token" in live and is_removed and report.writes:
+            changes = [change for update in report.plan.updates for change in update.fields]
+            assert FieldRemoved(path=("configuration", "token")) in changes or any(
+                note.rule == "undeclared-secret" for note in report.plan.notes
+            )
         assert report.exit_code is ExitCode.OK
         for render in RENDERERS.values():
             assert render().render_run(RunPlan.of(report.plan))
