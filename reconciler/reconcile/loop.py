@@ -132,7 +132,7 @@ class _Reconciler:
         self._failures: dict[str, tuple[int, float]] = {}
         # By declared id: the name, for the log and the metrics.
         self._names: dict[str, str] = {}
-        # What the files of the last round declared, and the commit that they are from.
+        # What the files declare, and what they did if no note was given yet; the last commit.
         self._declared: Set[str] = frozenset()
         self._commit = ""
 
@@ -140,8 +140,6 @@ class _Reconciler:
         """Plan or apply the organizations of a commit, except those that failed shortly before."""
         _require_organizations(sources)
         declared = {source.name for source in sources}
-        gone = sorted(self._names.get(name, name) for name in self._declared - declared)
-        dropped = tuple(_DROPPED.format(name=quote(name)) for name in gone)
         # The correction of an error should not wait.
         if commit != self._commit:
             self._failures = {
@@ -149,11 +147,13 @@ class _Reconciler:
                 for name, (failures, _) in self._failures.items()
                 if name in declared
             }
-        self._declared, self._commit = declared, commit
+        # Those that are gone stay until their note, also if this round raises.
+        self._declared |= declared
+        self._commit = commit
         waiting = self._waiting(declared)
         shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
         if len(waiting) == len(sources):
-            return Round(waiting=shown, notes=dropped)
+            return Round(waiting=shown)
         stopped = None
         with self._schedule.connected(self._targets(sources, waiting)) as connected:
             targets = [_with_base(target, self._bases) for target in identify(connected)]
@@ -170,6 +170,8 @@ class _Reconciler:
                 self._record_failure(target.source.name, result.problem)
                 # The real name also of an organization that did not answer.
                 tried.append(result._replace(name=self._names.get(result.name, result.name)))
+        dropped = self._dropped(declared, targets)
+        self._declared = declared
         return Round(
             run=run._replace(organizations=tuple(tried)),
             waiting=shown,
@@ -188,6 +190,14 @@ class _Reconciler:
             problem = ReconcilerError("failed before") if source.name in waiting else None
             targets.append(Target(source, options=options, problem=problem))
         return targets
+
+    def _dropped(self, declared: Set[str], targets: Sequence[Target]) -> list[str]:
+        """Return a note for each organization that no file declares any more."""
+        # A file may declare by its id what it declared by its name, and the other way around.
+        found = [target.organization for target in targets if target.organization is not None]
+        gone = self._declared - declared - {word for each in found for word in (each.id, each.name)}
+        names = sorted(self._names.get(name, name) for name in gone)
+        return [_DROPPED.format(name=quote(name)) for name in names]
 
     def _remember_name(self, target: Target) -> None:
         declared = target.source.name

@@ -501,6 +501,39 @@ def test_an_organization_that_no_file_declares_any_more_has_a_note(world: World)
     assert second.notes == ()
 
 
+@pytest.mark.parametrize("is_id_first", [False, True])
+def test_an_organization_that_is_declared_otherwise_has_no_note(
+    world: World, is_id_first: bool
+) -> None:
+    """Its id instead of its name, or its name instead of its id, changes no organization."""
+    forms = ["Globex", world.add_organization("Globex")]
+    world.keys[forms[1]] = world.keys["Globex"]
+    process = Process(world, "both", every=5 * MINUTE)
+    process.paths = (".",)
+    for form in reversed(forms) if is_id_first else forms:
+        globex = configuration(B, organization=form)[FILE]
+        world.repository.commit({**configuration(A), "globex.yaml": globex})
+        (result,) = process.next_rounds(1)
+        assert not [note for note in result.notes if "no file" in note]
+
+
+def test_a_round_that_raises_loses_no_note(world: World) -> None:
+    """Two files of one organization stop all; the next commit corrects this."""
+    forms = ["Globex", world.add_organization("Globex")]
+    world.keys[forms[1]] = world.keys["Globex"]
+    twice = [configuration(B, organization=form)[FILE] for form in forms]
+    world.repository.commit({**configuration(A), "globex.yaml": twice[0]})
+    process = Process(world, "both", every=5 * MINUTE)
+    process.paths = (".",)
+    process.next_rounds(1)
+    world.repository.commit(dict(zip(("globex.yaml", "again.yaml"), twice, strict=True)))
+    (raised,) = process.next_rounds(1)
+    assert raised.problem is not None
+    world.repository.commit({"globex.yaml": twice[0]})
+    notes = [note for result in process.next_rounds(2) for note in result.notes]
+    assert [note.partition(":")[0] for note in notes if "no file" in note] == ["Acme"]
+
+
 def test_the_key_of_another_organization_adds_no_note_about_that_one(world: World) -> None:
     """The error about the key is all that is to be corrected."""
     world.add_organization("Globex")
