@@ -157,7 +157,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         _refuse_edited(file)
     options = tree["options"]
     return SavedPlan(
-        parsed=Parsed(tuple(documents), policies=policies, folder=options["folder"]),
+        parsed=Parsed(tuple(documents), policies=policies, folder=options.get("folder")),
         reviews=tuple(reviews),
         options=PlanOptions(only=tuple(options["only"]), prune=options["prune"]),
         values={name: tuple(options[name]) for name in (*_NAMED, "resend_secret")},

@@ -236,3 +236,9 @@ def test_allow_deletes_is_not_saved() -> None:
         "nothing-declared"
     ]
     assert parse_plan(raw, FILE).options.allow_deletes is None
+
+
+def test_a_plan_without_a_folder_is_read() -> None:
+    """It was saved by a version that did not know it."""
+    raw = edit_plan(saved(declared(slack())), "options.folder", ...)
+    assert parse_plan(raw, FILE).parsed.folder is None
