@@ -24,7 +24,7 @@ _MAX_DELETES: Final = 5
 Deleting more than half of the webhooks in scope is blocked, too.
 """
 _MAX_RUN_DELETES: Final = 20
-"""The maximum number of deletes of all organizations, if no file sets a higher limit for one."""
+"""The maximum number of deletes of a run, unless one that deletes has a higher limit in a file."""
 _MAX_NAMES: Final = 25
 """Names in a suggested edit."""
 
@@ -77,13 +77,14 @@ def _guarded(plans: Sequence[Plan], option: str, later_deletes: int) -> list[tup
 
 
 def max_later_deletes(max_deletes: int | None, plan: Plan | None = None) -> int:
-    """Return how many deletes a later run can make in an organization that this run leaves out.
+    """Return how many later deletes of an organization that this run leaves out count, at most 5.
 
     `max_deletes` is the limit in its files, `plan` its plan if it is known.
     """
-    # Its own guard blocks more. Without this bound, organizations that fail now and are applied
-    # one after another later would add up to any number.
-    limit = _MAX_DELETES if max_deletes is None else max_deletes
+    # Organizations that fail now and are applied one after another later would otherwise add up to
+    # any number. A higher limit permits deletes only in its own organization, which may have none:
+    # counted here, it would block all others.
+    limit = _MAX_DELETES if max_deletes is None else min(max_deletes, _MAX_DELETES)
     return limit if plan is None else min(plan.counted_deletes, limit)
 
 
@@ -103,18 +104,19 @@ def _other_number(
 
 def _too_many_together(plans: Sequence[Plan], option: str, later_deletes: int) -> Iterator[Finding]:
     """Yield a finding if all organizations have too many deletes together."""
-    numbers = [plan.counted_deletes for plan in plans if plan.counted_deletes]
-    if not numbers:
+    deleting = [plan for plan in plans if plan.counted_deletes]
+    if not deleting:
         return
     # A limit in files holds for one organization: in sixty, a small one adds up to a large number.
     # But who allows 50 deletes of one organization does not expect that 21 of the run are blocked.
-    limit = max(_MAX_RUN_DELETES, *(plan.counts.max_deletes or 0 for plan in plans))
-    total = sum(numbers) + later_deletes
+    limit = max(_MAX_RUN_DELETES, *(plan.counts.max_deletes or 0 for plan in deleting))
+    deletes = sum(plan.counted_deletes for plan in deleting)
+    total = deletes + later_deletes
     if total <= limit:
         return
-    organizations = plural(len(numbers), "organization")
-    message = f"{plural(sum(numbers), 'webhook')} would be deleted in {organizations}"
-    edit = f"set `limits: {{max_deletes: {total}}}` in the file of one of them"
+    organizations = plural(len(deleting), "organization")
+    message = f"{plural(deletes, 'webhook')} would be deleted in {organizations}"
+    edit = f"set `limits: {{max_deletes: {total}}}` in the file of one that deletes"
     hint = f"if this is intended, {option or edit}"
     if later_deletes:
         message += f", and up to {later_deletes} in organizations that failed or are waiting"
