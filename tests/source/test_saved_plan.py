@@ -240,5 +240,5 @@ def test_allow_deletes_is_not_saved() -> None:
 
 def test_a_plan_without_a_folder_is_read() -> None:
     """It was saved by a version that did not know it."""
-    raw = edit_plan(saved(declared(slack())), "options.folder", ...)
+    raw = edit_plan(saved(declared(slack())), "options.folder", "removed")
     assert parse_plan(raw, FILE).parsed.folder is None
