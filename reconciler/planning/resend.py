@@ -166,25 +166,23 @@ class Resends:
     ) -> Iterator[Finding]:
         """Yield a note for each secret field that updates remove if it is set, which nothing shows.
 
-        `sending` are the ids of the webhooks whose configuration is sent. A field that the previous
-        configuration did not declare either has no note.
+        `sending` are the ids of the webhooks whose configuration is sent. What the previous
+        configuration declared proves nothing: an exported webhook may have a hidden token that no
+        file ever declared.
         """
         users_by_removal: defaultdict[_Removal, list[Webhook]] = defaultdict(list)
         for webhook, live, changes, _ in pairs:
             if live.id not in sending:
                 continue
-            before = self._earlier_declaration(webhook, live.id, live.name)
-            if before is not None and before.type != live.type:
-                before = None
+            before = self._before(webhook, live.id, live.name)
             shown = {change.path[-1] for change in changes if isinstance(change, FieldRemoved)}
             for field in _undeclared_secrets(webhook, live.type):
                 if field.name in shown or not may_be_set_unseen(field, live, evidence):
                     continue
                 was_declared = before is not None and field.name in before.configuration
-                if before is None or was_declared:
-                    old_type = live.type if live.type != webhook.type else None
-                    removal = _Removal(field, old_type, was_declared and old_type is None)
-                    users_by_removal[removal].append(webhook)
+                old_type = live.type if live.type != webhook.type else None
+                removal = _Removal(field, old_type, was_declared and old_type is None)
+                users_by_removal[removal].append(webhook)
         for removal, users in users_by_removal.items():
             names = _named(webhook.name for webhook in users)
             message = f"updating {names} removes {removal.what}"
@@ -238,13 +236,7 @@ class Resends:
             yield note(_UNKNOWN, message, hint if name in with_url else None)
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
-        """Return the previous declaration of a webhook; None if it had another type."""
-        before = self._earlier_declaration(webhook, id_, name)
-        # Fields of another type have other meanings, even with the same names.
-        return before if before is not None and before.type == webhook.type else None
-
-    def _earlier_declaration(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
-        """Return the previous declaration of a webhook.
+        """Return the previous declaration of a webhook; None if it had another type.
 
         `id_` and `name` are those of the live webhook. The id finds it after a change of the name.
         """
@@ -256,7 +248,8 @@ class Resends:
             # One that is declared by another id is not this one, although it had the name.
             if before is None or (before.id != id_ and before.id in self._pinned):
                 continue
-            return before
+            # Fields of another type have other meanings, even with the same names.
+            return before if before.type == webhook.type else None
         return None
 
     def _cause(
