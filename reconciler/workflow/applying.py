@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from itertools import chain
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
@@ -50,7 +49,7 @@ from reconciler.planning.review import (
     values_apart,
     values_sent,
 )
-from reconciler.planning.run import OrganizationResult, RunPlan, run_digest
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
 from reconciler.render.quote import prose, without_option
 from reconciler.render.rows import one_line
@@ -66,12 +65,12 @@ from reconciler.report import (
     Skipped,
     exit_code_of,
 )
-from reconciler.source.history import NoBaseError, commit_of
+from reconciler.source.history import NoBaseError
 from reconciler.source.load import Loaded
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
 from reconciler.workflow.planning import committed_hosts, plan_listed
-from reconciler.workflow.revisions import NOT_SENT, file_changes, previous_at
+from reconciler.workflow.revisions import NOT_SENT, may_be_unsent, possible_bases, previous_at
 from reconciler.workflow.run import Planned, Target, key_source_of, plan_all, with_key_source
 
 _ALLOW_DELETES: Final = "--allow-deletes"
@@ -588,41 +587,36 @@ def _require_sent(run: RunPlan, expected: str, planned: Sequence[Planned]) -> No
 
     Without its base, the plan of a rotation has nothing to do, like one that is applied.
     """
-    target = planned[0].target
-    inputs = target.checked.inputs
     # On GitHub, comments show what was applied.
-    if inputs.apply_options is None or not any(map(_cannot_compare, planned)):
+    if not planned[0].target.has_options:
         return
-    unsent = [note for plan in run.plans for note in plan.notes if note.rule == NOT_SENT]
-    hint = unsent[0].hint if unsent else None
-    if not unsent:
-        try:
-            base = _base_of(expected, planned)
-        except NoBaseError as reason:
-            # A base that was passed is that of the expected plan, so far as anyone can know.
-            if target.options.previous is not None:
-                return
-            hint = (
-                "add its --base or --resend-secret; without one, it is applied. Its base cannot be "
-                f"found here: {reason}"
-            )
-        else:
-            if base is None:
-                return
-            options = without_option("--base", inputs.apply_options)
-            words = ["webhooks", "apply", *options, "--base", base, "--expect-digest", expected]
-            hint = f"if it was not sent yet, run: {shlex.join(words)}"
-    raise StalePlanError(
-        "the expected plan may have sent a secret that this plan does not; nothing was written",
-        hint=hint,
-    )
+    hints = (note.hint for plan in run.plans for note in plan.notes if note.rule == NOT_SENT)
+    hint = next(hints, None) or _with_its_base(expected, planned)
+    if hint is not None:
+        raise StalePlanError(
+            "the expected plan may have sent a secret that this plan does not; nothing was written",
+            hint=hint,
+        )
 
 
-def _cannot_compare(planned: Planned) -> bool:
-    """Return whether an organization has secrets of which no plan shows whether they were sent."""
-    assert planned.plan is not None
-    assert planned.gathered is not None
-    return bool(planned.plan.not_shown or planned.gathered.missing_references)
+def _with_its_base(expected: str, planned: Sequence[Planned]) -> str | None:
+    """Return how to apply the expected plan with its base; None if that is not to be expected."""
+    target = planned[0].target
+    try:
+        base = _base_of(expected, planned)
+    except NoBaseError as reason:
+        # A base that was passed is that of the expected plan, so far as anyone can know.
+        if target.options.previous is not None:
+            return None
+        return (
+            "add its --base or --resend-secret; without one, it is applied. Its base cannot be "
+            f"found here: {reason}"
+        )
+    if base is None:
+        return None
+    options = without_option("--base", target.checked.inputs.apply_options or ())
+    words = ["webhooks", "apply", *options, "--base", base, "--expect-digest", expected]
+    return f"if it was not sent yet, run: {shlex.join(words)}"
 
 
 def _base_of(expected: str, planned: Sequence[Planned]) -> str | None:
@@ -630,31 +624,32 @@ def _base_of(expected: str, planned: Sequence[Planned]) -> str | None:
 
     Raises NoBaseError if git cannot list the commits that changed the files.
     """
-    inputs = planned[0].target.checked.inputs
-    head = commit_of("HEAD", inputs.git)
-    if head is None:
-        raise NoBaseError("git finds no commit here")
-    names: set[str] = set()
-    for part in planned:
-        names.update(part.target.checked.loaded.files)
-    changes = file_changes(names, (), inputs, head)
-    for base in chain([head], (before for _, before in changes)):
+    if not any(map(_may_be_unsent, planned)):
+        return None
+    for base in possible_bases([part.target.checked for part in planned]):
         with suppress(ConfigurationError):  # it was invalid, so no plan has it as its base
             if _digest_since(base, planned) == expected:
                 return base
     return None
 
 
+def _may_be_unsent(planned: Planned) -> bool:
+    assert planned.plan is not None
+    assert planned.gathered is not None
+    return may_be_unsent(planned.gathered, planned.plan)
+
+
 def _digest_since(base: str, planned: Sequence[Planned]) -> str:
     """Return the digest of the run with a commit as its base. Raises ConfigurationError."""
-    plans = []
+    results = []
     for part in planned:
         assert part.gathered is not None
         assert part.live is not None
         previous = previous_at(base, part.target.checked).desired
-        options = part.target.options._replace(previous=previous, base=base)
-        plans.append(plan_listed(part.gathered, part.live, options))
-    return run_digest((plan.origin, plan.organization.id, plan.digest) for plan in plans)
+        options = part.target.options._replace(previous=previous)
+        plan = plan_listed(part.gathered, part.live, options)
+        results.append(part.result._replace(value=plan))
+    return RunPlan(tuple(results)).digest
 
 
 def _carry_out(parts: Sequence[_Part], run: RunPlan, options: _Options) -> RunReport:

@@ -21,6 +21,7 @@ from reconciler.source.history import (
     Commit,
     NoBaseError,
     commit_at,
+    commit_of,
     is_revision,
     last_change,
     renames,
@@ -107,6 +108,21 @@ def parsed_at(
         for document in parsed.documents
     ]
     return parsed._replace(documents=tuple(documents))
+
+
+def possible_bases(run: Sequence[Checked]) -> Iterator[str]:
+    """Yield HEAD, and the commits before the last file changes of a run, the newest first.
+
+    Raises NoBaseError if git cannot list them.
+    """
+    inputs = run[0].inputs
+    head = commit_of("HEAD", inputs.git)
+    if head is None:
+        raise NoBaseError("git finds no commit here")
+    yield head
+    names = set[str]().union(*(checked.loaded.files for checked in run))
+    for _, before in file_changes(names, (), inputs, head):
+        yield before
 
 
 def file_changes(
@@ -208,6 +224,11 @@ def _counterparts(earlier: list[str], current: list[str]) -> dict[str, str]:
     return {name: matches.get(name, name) for name in earlier}
 
 
+def may_be_unsent(gathered: Gathered, plan: Plan) -> bool:
+    """Return whether there are secrets of which no plan shows whether they were sent."""
+    return bool(plan.not_shown or gathered.missing_references)
+
+
 def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     """Return a note about hidden values that were changed in git and that the plan does not send.
 
@@ -215,7 +236,7 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     The note has the command that sends them.
     """
     inputs = gathered.checked.inputs
-    if inputs.apply_options is None or not (plan.not_shown or gathered.missing_references):
+    if inputs.apply_options is None or not may_be_unsent(gathered, plan):
         return []
     not_shown = plan.fields_not_shown
     # Uncommitted edits first: they include what the last commit changed.
