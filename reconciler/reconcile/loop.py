@@ -194,9 +194,11 @@ class _Reconciler:
     def _dropped(self, declared: Set[str], targets: Sequence[Target]) -> list[str]:
         """Return a note for each organization that no file declares any more."""
         # A file may declare by its id what it declared by its name, and the other way around.
-        found = [target.organization for target in targets if target.organization is not None]
-        gone = self._declared - declared - {word for each in found for word in (each.id, each.name)}
-        names = sorted(self._names.get(name, name) for name in gone)
+        still_declared = set(declared)
+        for target in targets:
+            if target.organization is not None:
+                still_declared |= {target.organization.id, target.organization.name}
+        names = sorted(self._names.get(name, name) for name in self._declared - still_declared)
         return [_DROPPED.format(name=quote(name)) for name in names]
 
     def _remember_name(self, target: Target) -> None:
