@@ -150,7 +150,7 @@ class _Reconciler:
         # Those that are gone stay until their note, also if this round raises.
         self._declared |= declared
         self._commit = commit
-        waiting = self._waiting(declared)
+        waiting = self._waiting()
         shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
         if len(waiting) == len(sources):
             return Round(waiting=shown)
@@ -207,7 +207,7 @@ class _Reconciler:
         if target.organization is not None and target.organization.id == declared:
             self._names[declared] = target.organization.name
 
-    def _waiting(self, names: Set[str]) -> dict[str, float]:
+    def _waiting(self) -> dict[str, float]:
         """Return the organizations that are left out, with the seconds until their next round.
 
         An organization whose server is away does not delay the others.
@@ -216,7 +216,7 @@ class _Reconciler:
         return {
             name: ceil((until - now) / every) * every
             for name, (_, until) in self._failures.items()
-            if until > now and name in names
+            if until > now
         }
 
     def _apply(self, targets: Sequence[Target]) -> tuple[RunReport, ExitCode | None]:
