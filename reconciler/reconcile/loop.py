@@ -22,7 +22,7 @@ from reconciler.errors import (
     InternalError,
     ReconcilerError,
 )
-from reconciler.model import Desired, Live, Organization, SecretValues, Webhook
+from reconciler.model import Desired, Live, Organization, Webhook
 from reconciler.planning.names import missed_organization
 from reconciler.planning.plan import Create, Plan, Update
 from reconciler.planning.planner import PlanOptions
@@ -225,16 +225,14 @@ class _Reconciler:
         Return also the exit code of a signal.
         """
         clock, bases, suspensions = self._clock, self._bases, self._suspensions
-        secrets: dict[str, SecretValues] = {}
-        plans: list[Plan | None] = []
+        run: list[Planned] = []
 
         def remember(planned: Planned) -> Planned:
-            plans.append(planned.plan)
+            run.append(planned)
             return planned
 
         def withhold(plan: Plan, live: Live, gathered: Gathered) -> Mapping[int, tuple[str, str]]:
             base = bases.get(plan.organization, gathered.checked)
-            secrets[plan.organization.id] = gathered.secrets
             suspended = suspensions.reasons(plan, gathered.secrets, clock.monotonic())
             earlier = None if base is None else base.applied
             return withheld(plan, live, gathered, earlier=earlier, suspended=suspended)
@@ -249,12 +247,12 @@ class _Reconciler:
             label=remember,
         )
         results: list[OrganizationResult[Any]] = []
-        for target, plan, organization in zip(targets, plans, report.organizations, strict=True):
-            results.append(_with_plan(organization, plan))
+        for planned, organization in zip(run, report.organizations, strict=True):
+            results.append(_with_plan(organization, planned.plan))
             if organization.value is not None:
-                values = secrets[organization.value.plan.organization.id]
-                suspensions.record(organization.value, values, clock.monotonic())
-                bases.advance(target.checked, organization.value)
+                assert planned.gathered is not None
+                suspensions.record(organization.value, planned.gathered.secrets, clock.monotonic())
+                bases.advance(planned.target.checked, organization.value)
         # All connections of a run have one handler of signals.
         connections = (target.connection for target in targets)
         signals = [connection.signal() for connection in connections if connection is not None]
