@@ -94,15 +94,15 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
                 if isinstance(place, Place):
                     written = documents[place.file].written_at(place.path)
                     sources[place] = written._replace(key=place.key)
-    found: dict[Place | Position | None, _Line] = {}
+    lines: dict[Place | Position | None, _Line] = {}
     # Files are parsed again one after the other.
     for place, source in sorted(sources.items(), key=lambda pair: (pair[1].file, pair[0].file)):
         through: tuple[Related, ...] = ()
         if place.file != source.file:
             overlay, _ = _line(documents[place.file], Place(place.file, ("extends",)))
             through = (Related(message="extended here", position=overlay),)
-        found[place] = _Line(*_line(documents[source.file], source), through)
-    return [_located(finding, found) for finding in findings]
+        lines[place] = _Line(*_line(documents[source.file], source), through)
+    return [_located(finding, lines) for finding in findings]
 
 
 class _Line(NamedTuple):

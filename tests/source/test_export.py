@@ -107,8 +107,8 @@ def test_a_file_is_as_expected(title: str, golden: Golden) -> None:
 
     An assumption needs a warning unless the user has assigned a token to the username.
     """
-    found, references = (*yaml.safe_load_all(cases(EXPORTED)[title][0]), {})[:2]
-    exported = assert_unchanged(live(*live_rows(found)), assigned(**references))
+    webhooks, references = (*yaml.safe_load_all(cases(EXPORTED)[title][0]), {})[:2]
+    exported = assert_unchanged(live(*live_rows(webhooks)), assigned(**references))
     warned = "".join(f"warning: {line}\n" for line in exported.unassigned)
     golden.case(EXPORTED, title, exported.text.partition("\n")[2] + warned + "\n")
 
