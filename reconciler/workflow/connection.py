@@ -55,7 +55,6 @@ class Connector:
         environment: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         signaled: Callable[[], None] | None = None,
-        observer: Observer | None = None,
         redactor: Redactor | None = None,
     ) -> None:
         """Prepare the run.
@@ -63,12 +62,11 @@ class Connector:
         `parallelism` is the number of concurrent requests. Raises ValueError if it is out of range.
         `environment` may name certificates, as in `SSL_CERT_FILE`. With `signaled`, a signal ends
         a run cleanly while it writes (see `execute.workers`), and the handler calls `signaled` at
-        the first signal. `observer` is called with every request. `redactor` keeps the secrets that
-        it knows, and those that the run reads, out of errors; by default it is a new one.
+        the first signal. `redactor` keeps the secrets that it knows, and those that the run reads,
+        out of errors; by default it is a new one.
         """
         self._clock = clock or SystemClock()
         self._environment = environment or {}
-        self._observer = observer
         self._redactor = redactor or Redactor()
         self._signaled = signaled
         self._shared: Shared | None = None
@@ -98,9 +96,9 @@ class Connector:
         """Return a connection with an API key. Sends no request.
 
         Without a key, only the API schema can be read. `timeout` is the limit of a request and
-        `deadline` that of the run, in seconds; it starts with the first connection. `observer`
-        replaces that of the run, `adapter` the network. Raises UsageError for an unsafe URL,
-        CredentialError for a malformed key.
+        `deadline` that of the run, in seconds; it starts with the first connection. `observer` is
+        called with every request. `adapter` replaces the network. Raises UsageError for an unsafe
+        URL, CredentialError for a malformed key.
         """
         # Imported here, so that a run without a key does not load the HTTP library.
         from reconciler.api.client import connect as open_client
@@ -111,7 +109,7 @@ class Connector:
             timeout=timeout,
             deadline=deadline,
             environment=self._environment,
-            observer=observer or self._observer,
+            observer=observer,
             adapter=adapter,
             redactor=self._redactor,
         )
