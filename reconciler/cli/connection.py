@@ -211,7 +211,6 @@ class Progress(Watcher):
         self._signals: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()
         self._organizations = 1
-        self._is_several = False
         self._organization = ""
         self._read = 0
         self._total = 0
@@ -230,14 +229,13 @@ class Progress(Watcher):
         # Last, because the thread could write below the status line.
         self._console.status("")
 
-    def phase(self, doing: str, *, total: int = 0, organizations: int = 1) -> None:
+    def phase(self, doing: str, *, total: int = 0, organizations: int | None = None) -> None:
         """Set the text of the status line, empty for none.
 
-        `total` is the number of writes that follow, `organizations` that of organizations to read.
+        `total` is the number of writes that follow. `organizations` is that of the run, which
+        stays in its later phases.
         """
-        self._total, self._organizations = total, organizations
-        # Also while they are applied, for which no number is passed.
-        self._is_several = self._is_several or organizations > 1
+        self._total, self._organizations = total, organizations or self._organizations
         self._console.status(doing)
 
     def read(self) -> None:
@@ -287,7 +285,7 @@ class Progress(Watcher):
                 if end - before <= 1.0:  # second
                     return
                 self._waits_until = end
-            name = f"{quote(organization)}: " if organization and self._is_several else ""
+            name = f"{quote(organization)}: " if organization and self._organizations > 1 else ""
             wait = f"trying again in {event.seconds:.0f} s"
             self._console.info(f"{name}{event.error.message}; {wait}")
         elif self._debug:
