@@ -80,9 +80,7 @@ class Metrics:
             names = [*result.waiting, *(part.name for part in result.organizations)]
             self._keep_only(names)
         for organization in result.organizations:
-            # Without a value its drift is not known: the series keep what was last seen.
-            if organization.value is not None:
-                self._record(organization)
+            self._record(organization)
 
     def _keep_only(self, names: Sequence[str]) -> None:
         """Begin the series of new organizations, and remove those that no file declares."""
@@ -102,6 +100,9 @@ class Metrics:
 
     def _record(self, organization: OrganizationResult[Plan | Report]) -> None:
         name, value, suspended = organization.name, organization.value, 0
+        # Its drift is not known: the series keep what was last seen.
+        if value is None:
+            return
         if isinstance(value, Report):
             plan, is_success, left = value.plan, value.exit_code is ExitCode.OK, []
             for outcome in value.outcomes:
@@ -112,7 +113,6 @@ class Metrics:
                 if not isinstance(outcome, Applied):
                     left.append(outcome.operation)
         else:
-            assert value is not None
             has_failed = value.blocked or value.unapplied or organization.problem is not None
             plan, is_success, left = value, not has_failed, list(value.operations)
         counts = Counts(operation.action for operation in left)
