@@ -164,8 +164,10 @@ def _require_branch(run: Run, workflow: str, caller: str) -> None:
             f"{caller} does not run on pushes to {quote(applied)}, the branch that is applied",
             hint=hint,
         )
-    is_complete = run.pull is not None and has_all_branches(git, run.pull.head)
-    if is_complete and not has_branch(git, applied):
+    if run.pull is None or has_branch(git, applied):
+        return
+    # In a clone that lacks branches, one seems to be gone that may exist.
+    if has_all_branches(git, run.pull.head):
         raise ConfigurationError(
             f"the branch that is applied, {quote(applied)}, does not exist",
             hint="if it was renamed, run `webhooks init --github --branch NAME` with its new name",
