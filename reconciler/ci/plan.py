@@ -380,7 +380,8 @@ def _resent_versions(organization: Planned) -> Iterator[tuple[SecretRef, bool]]:
     for update in organization.plan.updates:
         known = earlier[update.before.id] + earlier[update.before.name]
         for reference in filter(is_variable, resent_references([update])):
-            versions = [other.version or 0 for other in known if other[:2] == reference[:2]]
+            secret = reference.unversioned
+            versions = [other.version or 0 for other in known if other.unversioned == secret]
             yield reference, bool(versions) and (reference.version or 0) < min(versions)
 
 
