@@ -45,7 +45,7 @@ _MAX_LEFT_OUT: Final = 20
 """The maximum number of secrets in the issue that no command sends."""
 
 
-class _Found(NamedTuple):
+class _Comparison(NamedTuple):
     """What a check found: the plans of the files, the drift, and the ways to revert all of it."""
 
     plans: RunPlan
@@ -67,27 +67,27 @@ def drift(run: Run) -> JobResult:
             if reported.findings:
                 return reported
             return files_only(sources, finding, status="skipped")
-        found = _find(run, sources)
+        comparison = _compare(run, sources)
     except ReconcilerError as problem:
         return _failed_check(run, problem)
     result = JobResult(
-        status="drift" if found.report.needs_attention else "no-drift",
-        plan=found.plans,
-        drift=found.report,
+        status="drift" if comparison.report.needs_attention else "no-drift",
+        plan=comparison.plans,
+        drift=comparison.report,
         apply_options=run.inputs.apply_options,
     )
     if run.github is None:
         message = "no GitHub token: the drift issue was not updated"
         return replace(result, findings=[warning("no-token", message, "pass github-token")])
     try:
-        _update_issue(run, run.github, result, found.ways)
+        _update_issue(run, run.github, result, comparison.ways)
     except ReconcilerError as problem:  # the log still shows the drift
         return replace(result, problem=problem)
     return result
 
 
-def _find(run: Run, sources: Sequence[Source]) -> _Found:
-    """Find the drift. Raises the problem of a single organization."""
+def _compare(run: Run, sources: Sequence[Source]) -> _Comparison:
+    """Compare the live webhooks with the files. Raises the problem of a single organization."""
     with run.connect([Target(source) for source in sources]) as connected:
         # Before the plans: what is applied in between is then not taken for drift.
         targets = identify(connected)
@@ -107,7 +107,7 @@ def _find(run: Run, sources: Sequence[Source]) -> _Found:
     # The key of this job can only read: a workflow with the other key must revert.
     ways = _ways_to_revert(run, by_digest, requests, report)
     report = report._replace(reverted_together=bool(ways))
-    return _Found(guarded(run, planned), report, ways)
+    return _Comparison(guarded(run, planned), report, ways)
 
 
 def _options(base: Base) -> PlanOptions:
