@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
+from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
@@ -321,7 +322,7 @@ def caller_beside(workflow: str, directory: Path) -> str:
     path = f"{_FOLDER}/{workflow}"
     text = workflow_text(directory / path)
     # One that runs tests on pushes may only plan.
-    if _push_of(text) is not None and _APPLIES.search(text):
+    if _APPLIES.search(text) and _push_of(text) is not None:
         return path
     return CALLER
 
@@ -394,6 +395,7 @@ def is_started_by(workflow: str, branch: str) -> bool:
     return _accepts(_push_of(workflow) or {}, "branches", branch)
 
 
+@lru_cache(maxsize=16)  # asked for each of up to 60 organizations
 def _push_of(workflow: str) -> Mapping[str, Any] | None:
     """Return the filters for pushes in the text of a workflow, as text; None if none starts it."""
     # In YAML 1.1, `on` without quotes is true, and a branch `1.10` the number 1.1.
