@@ -112,6 +112,11 @@ def filled(value: str, contexts: Mapping[str, Any]) -> Any:
     return _EMBEDDED.sub(lambda match: as_text(evaluate(match[1], contexts)), value)
 
 
+def all_filled(values: Mapping[str, Any], contexts: Mapping[str, Any]) -> dict[str, str]:
+    """Return values of a workflow as text, with their expressions evaluated."""
+    return {key: as_text(filled(str(value), contexts)) for key, value in values.items()}
+
+
 def expressions(tree: Any, place: str = "") -> Iterator[tuple[str, str]]:
     """Return the expressions of a workflow or action, each with its place."""
     if isinstance(tree, Mapping):

@@ -24,7 +24,7 @@ from reconciler.ci.github import GitHub
 from reconciler.ci.workflows import RequiredSecrets, Setup, workflows
 from reconciler.emulator.messages import Request, Response
 from reconciler.model import Secret, SecretRef
-from tests.ci.actions import as_text, evaluate, filled
+from tests.ci.actions import all_filled, evaluate, filled
 from tests.ci.fake_github import FakeGitHub, Job, runner_environ
 from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
@@ -254,7 +254,7 @@ class World:
         assert words[:4] == ["gh", "workflow", "run", workflow]
         assert words[4:8] == ["--repo", self.github.repository, "--ref", "main"]
         self.git("checkout", "-q", "main")
-        return dict(each.split("=", 1) for each in words[9:-1:2])
+        return dict(pair.split("=", 1) for pair in words[9:-1:2])
 
     def act(
         self, job: Mapping[str, Any], name: str, event: Mapping[str, Any], **inputs: str
@@ -269,13 +269,10 @@ class World:
             "inputs": {name.replace("_", "-"): value for name, value in inputs.items()},
             "secrets": self.secrets,
         }
-        values = {name: each.get("default", "") for name, each in action["inputs"].items()}
-        values = {
-            key: as_text(filled(value, contexts)) for key, value in (values | step["with"]).items()
-        }
-        environ = {key: as_text(filled(value, contexts)) for key, value in step["env"].items()}
-        for key, value in action["runs"]["steps"][-1]["env"].items():
-            environ[key] = as_text(filled(value, {"inputs": values}))
+        defaults = {key: value.get("default", "") for key, value in action["inputs"].items()}
+        values = all_filled({**defaults, **step["with"]}, contexts)
+        environ = all_filled(step["env"], contexts)
+        environ |= all_filled(action["runs"]["steps"][-1]["env"], {"inputs": values})
         number = event.get("pull_request", {}).get("number")
         environ["GITHUB_REF"] = f"refs/pull/{number}/merge" if number else "refs/heads/main"
         environ["GITHUB_WORKFLOW_REF"] = "x/y/.github/workflows/cloudtruth.yml@refs/heads/main"
@@ -447,9 +444,7 @@ class World:
             "workflow": workflow,
         }
         called = self.workflow("webhooks")[True]["workflow_call"]["inputs"]
-        given = {
-            key: as_text(filled(value, {"inputs": inputs})) for key, value in job["with"].items()
-        }
+        given = all_filled(job["with"], {"inputs": inputs})
         given = {**{key: each.get("default", "") for key, each in called.items()}, **given}
         return {"github": github, "inputs": given | {"file": self.file}, "passed": job["secrets"]}
 
@@ -484,8 +479,8 @@ class World:
         self, job: Mapping[str, Any], step: Mapping[str, Any], contexts: Mapping[str, Any]
     ) -> dict[str, str]:
         """Return the variables of the workflow, a job of it, and a step."""
-        found = {**self.workflow("webhooks")["env"], **job.get("env", {}), **step["env"]}
-        return {key: as_text(filled(str(value), contexts)) for key, value in found.items()}
+        env = {**self.workflow("webhooks")["env"], **job.get("env", {}), **step["env"]}
+        return all_filled(env, contexts)
 
     def call(self, what: str, **environ: str) -> Done:
         """Run `webhooks ci` without an event, with options that no workflow uses."""

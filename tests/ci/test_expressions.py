@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from reconciler.ci.workflows import workflows
-from tests.ci.actions import as_text, evaluate, expressions, filled
+from tests.ci.actions import all_filled, evaluate, expressions
 from tests.ci.libraries import GitHubLibraries
 from tests.ci.support import SETUP
 from tests.ci.test_templates import SEVERAL
@@ -79,7 +79,7 @@ def contexts(
     setup = "several" if several else "one"
     declared = PARSED[f"{setup}/webhooks.yml"][True]["workflow_call"]["inputs"]
     (caller,) = PARSED[f"{setup}/{command}-webhooks.yml"]["jobs"].values()
-    given = {name: as_text(filled(value, {"inputs": {}})) for name, value in caller["with"].items()}
+    given = all_filled(caller["with"], {"inputs": {}})
     defaults = {name: value.get("default", "") for name, value in declared.items()}
     return {
         "github": github,

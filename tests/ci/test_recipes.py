@@ -117,7 +117,7 @@ def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -
 
     def act(event: str, payload: dict[str, Any], **inputs: str) -> Done:
         contexts = {"github": {"event_name": event}}
-        (job,) = (each for each in jobs.values() if evaluate(each["if"], contexts))
+        (job,) = (job for job in jobs.values() if evaluate(job["if"], contexts))
         return fresh.act(job, event, payload, **inputs)
 
     def follow(text: str) -> Done:
