@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
@@ -76,7 +76,8 @@ class Comparison(NamedTuple):
                 path = ("configuration", name)
                 after = webhook.configuration[name]
                 resent.append(FieldResent(path=path, after=after, hidden=hidden))
-        return (*fields, *resent, *_undeclared(webhook, live, known=False))
+        unknown = removed_fields(webhook, live) - FIELDS[webhook.type].keys()
+        return (*fields, *resent, *_removal_of(unknown))
 
 
 def compare(
@@ -261,35 +262,37 @@ def _removals(
     if isinstance(live.configuration, Unknown):
         for name in sorted(resent.keys() - webhook.configuration.keys()):
             yield FieldRemoved(path=("configuration", name), not_shown=True)
-    yield from _undeclared(webhook, live, known=True)
-
-
-def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator[FieldRemoved]:
-    """Yield the removal of live fields that are not declared and do not have their default value.
-
-    They are fields that this version knows, or the others. For a webhook of another type, these are
-    all fields, even if the declared type has one of the same name: it is another field.
-    """
-    if isinstance(live.configuration, Unknown):
-        return
-    names = set(live.configuration)
+    names = removed_fields(webhook, live)
+    # Another type removes every field, known or not.
     if live.type == webhook.type:
-        names -= webhook.configuration.keys()
+        names &= FIELDS[live.type].keys()
+    yield from _removal_of(names)
+
+
+def _removal_of(names: Iterable[str]) -> Iterator[FieldRemoved]:
     for name in sorted(names):
-        field = FIELDS.get(live.type, {}).get(name)
-        value = live.configuration[name]
-        if live.type == webhook.type and known is (field is None):
-            continue
-        if not is_unset(value) and (field is None or value != field.default):
-            yield FieldRemoved(path=("configuration", name))
+        yield FieldRemoved(path=("configuration", name))
 
 
 def removed_fields(webhook: Webhook, live: LiveWebhook) -> set[str]:
-    """Return the names of the live fields that sending the declared configuration removes."""
-    removed = [*_undeclared(webhook, live, known=True)]
-    if live.type == webhook.type:  # else these are all fields already
-        removed += _undeclared(webhook, live, known=False)
-    return {change.path[-1] for change in removed}
+    """Return the names of the live fields that sending the declared configuration removes.
+
+    They are those that are not declared and do not have their default value. For a webhook of
+    another type, a field is not declared even if the declared type has one of the same name: it is
+    another field.
+    """
+    if isinstance(live.configuration, Unknown):
+        return set()
+    names = set(live.configuration)
+    if live.type == webhook.type:
+        names -= webhook.configuration.keys()
+    fields = FIELDS.get(live.type, {})
+    removed: set[str] = set()
+    for name in names:
+        value = live.configuration[name]
+        if not is_unset(value) and (name not in fields or value != fields[name].default):
+            removed.add(name)
+    return removed
 
 
 def compare_live(first: LiveWebhook, second: LiveWebhook) -> Reading:
