@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, error, note, plural, warning
 from reconciler.kinds import FIELDS, KINDS, Field
-from reconciler.model import Desired, SecretRef, SecretValues, Value, Webhook
+from reconciler.model import Desired, LiveWebhook, SecretRef, SecretValues, Value, Webhook
 from reconciler.planning.compare import Comparison
 from reconciler.planning.plan import (
     Delete,
@@ -144,10 +144,9 @@ class Resends:
         if not self._is_compared:
             return  # most plans
         for webhook, live, _, _ in pairs:
-            before = self._before(webhook, live.id, live.name)
-            if live.id in sending or before is None or live.type != webhook.type:
+            if live.id in sending:
                 continue
-            dropped = before.configuration.keys() - webhook.configuration.keys()
+            dropped = self._dropped(webhook, live)
             # In the order of the type.
             for field in KINDS[live.type].fields:
                 is_dropped = field.secret and field.name in dropped
@@ -171,22 +170,24 @@ class Resends:
         file ever declared.
         """
         users_by_removal: defaultdict[_Removal, list[Webhook]] = defaultdict(list)
-        for webhook, live, changes, _ in pairs:
-            if live.id not in sending:
-                continue
-            before = self._before(webhook, live.id, live.name)
-            shown = {change.path[-1] for change in changes if isinstance(change, FieldRemoved)}
-            for field in _undeclared_secrets(webhook, live.type):
-                if field.name in shown or not may_be_set_unseen(field, live, evidence):
-                    continue
-                was_declared = before is not None and field.name in before.configuration
-                old_type = live.type if live.type != webhook.type else None
-                removal = _Removal(field, old_type, was_declared and old_type is None)
-                users_by_removal[removal].append(webhook)
+        for pair in pairs:
+            if pair.live.id in sending:
+                for removal in self._unseen_removals_of(pair, evidence):
+                    users_by_removal[removal].append(pair.webhook)
         for removal, users in users_by_removal.items():
             names = _named(webhook.name for webhook in users)
             message = f"updating {names} removes {removal.what}"
             yield note("undeclared-secret", message, removal.hint, users[0].position)
+
+    def _unseen_removals_of(self, pair: Comparison, evidence: Evidence) -> Iterator[_Removal]:
+        """Yield the secret fields that sending a configuration removes if they are set."""
+        webhook, live, changes, _ = pair
+        old_type = live.type if live.type != webhook.type else None
+        dropped = self._dropped(webhook, live)
+        shown = {change.path[-1] for change in changes if isinstance(change, FieldRemoved)}
+        for field in _undeclared_secrets(webhook, live.type):
+            if field.name not in shown and may_be_set_unseen(field, live, evidence):
+                yield _Removal(field, old_type, field.name in dropped)
 
     def unmatched(self, is_selected: Callable[[Webhook], bool]) -> Iterable[Finding]:
         """Yield an error for each request that matches no declaration, a warning if none selected.
@@ -234,6 +235,16 @@ class Resends:
             what = "a URL that is written in the file"
             hint = f"{what} is only sent if it differs from the live one"
             yield note(_UNKNOWN, message, hint if name in with_url else None)
+
+    def _dropped(self, webhook: Webhook, live: LiveWebhook) -> Set[str]:
+        """Return the fields that are no longer declared; none if the type of the webhook changes.
+
+        Those of another type are not the live ones, even with the same names.
+        """
+        before = self._before(webhook, live.id, live.name)
+        if before is None or live.type != webhook.type:
+            return frozenset()
+        return before.configuration.keys() - webhook.configuration.keys()
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
         """Return the previous declaration of a webhook; None if it had another type.
