@@ -314,14 +314,18 @@ def _all_requests(webhooks: Iterable[Webhook]) -> set[str]:
 
 def _requests(webhook: Webhook) -> set[str]:
     """Return the names that the command line accepts for the secrets of a webhook."""
-    fields = KINDS[webhook.type].secret_fields & webhook.configuration.keys()
-    return set[str]().union(*(_names(webhook, webhook.configuration[field]) for field in fields))
+    return set[str]().union(*(_names(webhook, value) for value in _secrets(webhook)))
 
 
 def _has_url_as_text(webhook: Webhook) -> bool:
     """Return whether the file has a URL of a webhook as text, so that it is compared."""
+    return any(isinstance(value, str) for value in _secrets(webhook))
+
+
+def _secrets(webhook: Webhook) -> list[Value]:
+    """Return the declared secrets of a webhook: references, or URLs as text."""
     fields = KINDS[webhook.type].secret_fields & webhook.configuration.keys()
-    return any(isinstance(webhook.configuration[field], str) for field in fields)
+    return [webhook.configuration[field] for field in fields]
 
 
 def _has_versioned_destination(webhook: Webhook, name: str) -> bool:
