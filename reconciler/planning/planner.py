@@ -37,6 +37,7 @@ from reconciler.planning.plan import (
     stage,
 )
 from reconciler.planning.readback import (
+    Evidence,
     Reading,
     destination,
     gather_evidence,
@@ -92,13 +93,7 @@ def plan(
     table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
     resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
     evidence = gather_evidence(table.pairs, live.webhooks, secrets)
-    # Sorted after the comparison, because in the order of names the objects are far apart in
-    # memory, which is slower.
-    pairs = [
-        compare(webhook, shown, evidence, resends.causes(webhook, shown.id, shown.name))
-        for webhook, shown in table.pairs
-    ]
-    pairs.sort(key=lambda pair: (pair.webhook.name, pair.live.id))
+    pairs = _compared(table, evidence, resends)
     deletes = sorted(table.deletes, key=lambda delete: (delete.name, delete.before.id))
     findings = [
         *table.findings,
@@ -183,6 +178,17 @@ def plan(
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(shown)),
     )
     return unblocked._replace(blocked=guard_all([unblocked], options.allow_deletes)[0])
+
+
+def _compared(table: Match, evidence: Evidence, resends: Resends) -> list[Comparison]:
+    """Compare the declared webhooks with their live ones; by name, then id."""
+    pairs = [
+        compare(webhook, live, evidence, resends.causes(webhook, live.id, live.name))
+        for webhook, live in table.pairs
+    ]
+    # Sorted after the comparison, because in the order of names the objects are far apart in
+    # memory, which is slower.
+    return sorted(pairs, key=lambda pair: (pair.webhook.name, pair.live.id))
 
 
 def _unmatched_globs(
