@@ -342,7 +342,7 @@ def test_a_wait_that_ends_the_run_is_no_pause() -> None:
     one, _, _ = transport(json_response(429, retry_after="9999999"), observer=events.append)
     with pytest.raises(RateLimitedError, match="9999999 s"):
         one.request("GET", "/x/")
-    assert not [each for each in events if isinstance(each, Pause)]
+    assert not [event for event in events if isinstance(event, Pause)]
 
 
 def test_a_failing_observer_does_not_change_the_response() -> None:

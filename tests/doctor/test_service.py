@@ -111,7 +111,7 @@ HTML = httpx.Response(404, headers={"Content-Type": "text/html"}, content=b"<h1>
 def test_other_servers(responses: list[Any], name: str, shown: str, fix: str) -> None:
     """Each problem fails only its check, which has a next step and no address."""
     named = {"HTML": HTML, "MOVED": MOVED}
-    checks = scripted(*(named.get(str(each)) or json_response(*each) for each in responses))
+    checks = scripted(*(named.get(str(row)) or json_response(*row) for row in responses))
     assert shown in all_of(checks, name)
     assert fix in " ".join(str(each.fix) for each in checks if each.name == name)
     assert "canary" not in all_of(checks, name)

@@ -180,7 +180,7 @@ def test_a_resend_of_the_live_value_needs_no_write() -> None:
     api = memory(row("a", "1"))
     report = run(api, planned(api, slack("a"), resend=("*",)))
     note = "the value of env SLACK_BOT_TOKEN was already live: if another one is meant, set "
-    assert [each.note for each in report.applied] == [f"{note}that, and increment `version`"]
+    assert [outcome.note for outcome in report.applied] == [f"{note}that, and increment `version`"]
     assert api.writes() == []
 
 
@@ -446,5 +446,6 @@ def test_only_what_a_signal_left_is_interrupted() -> None:
     report = run(api, planned(api, slack("a", "#new")))._replace(stopped=ExitCode.SIGTERM)
     unchanged = Report(planned(api, slack("a", "#new")), verified=True, stopped=ExitCode.SIGTERM)
     unread = report._replace(verified=False)
-    states = [state_of(RunReport.of(each).organizations[0]) for each in (report, unchanged, unread)]
+    runs = map(RunReport.of, (report, unchanged, unread))
+    states = [state_of(run_report.organizations[0]) for run_report in runs]
     assert states == [State.APPLIED, State.UNCHANGED, State.INTERRUPTED]

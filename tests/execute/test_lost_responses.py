@@ -273,7 +273,7 @@ def test_a_write_is_read_back_before_it_is_sent_again(
     """
     hooks = (slack("a", "#new"),) if call == "update" else ()
     scripted = faults(faulty, MANUAL=appear(row("a", "1", "#manual")))
-    scripted = [replace(each, call=call) if each.call == "write" else each for each in scripted]
+    scripted = [replace(fault, call=call) if fault.call == "write" else fault for fault in scripted]
     api = memory(row("a", "1"), faults=scripted)
     report = run(api, planned(api, *hooks), stop=stop)
     assert (outcomes(report), api.count(call)) == ({"a": outcome}, sent)

@@ -172,15 +172,15 @@ def counted(
     deletes: int, in_scope: int = 20, elsewhere: tuple[DeclaredElsewhere, ...] = (), **more: Any
 ) -> Plan:
     """Return a plan that deletes `w0`, `w1` and so on; `more` are fields of Counts."""
-    found = make_plan(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
-    found = with_counts(found, in_scope, **more)
-    return found._replace(elsewhere=elsewhere, read_both="webhooks plan -f .")
+    deleting = make_plan(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
+    deleting = with_counts(deleting, in_scope, **more)
+    return deleting._replace(elsewhere=elsewhere, read_both="webhooks plan -f .")
 
 
-def with_counts(found: Plan, in_scope: int = 20, **more: Any) -> Plan:
+def with_counts(planned: Plan, in_scope: int = 20, **more: Any) -> Plan:
     """Return a plan with other counts; `more` are fields of Counts."""
     numbers = {"any_declared": True, "any_declared_live": True, "max_deletes": None, **more}
-    return found._replace(counts=found.counts._replace(in_scope=in_scope, **numbers))
+    return planned._replace(counts=planned.counts._replace(in_scope=in_scope, **numbers))
 
 
 def blocking_guards(

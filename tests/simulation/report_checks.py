@@ -115,7 +115,7 @@ class ReportChecks:
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
         # Operations that only the final verification finds undone still counted as applied when
         # the deletes began.
-        early = [each for each in undone if not _is_late(each)]
+        early = [outcome for outcome in undone if not _is_late(outcome)]
         if early and process.activity.deleting:
             raise Violation(f"deletes were sent although {early[0].operation.name} is not done")
 
