@@ -11,7 +11,7 @@ are compared.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -199,10 +199,17 @@ def is_unset(value: LiveValue) -> bool:
     return value in (None, "")
 
 
-def may_be_set_unseen(field: Field, live: LiveWebhook, evidence: Evidence) -> bool:
-    """Return whether a secret field may be set although the server does not show it."""
-    value = live.value(field.name)
-    return value is UNKNOWN or (is_unset(value) and not evidence.would_show(field))
+def unseen_secrets(
+    live: LiveWebhook, declared: Container[str], evidence: Evidence
+) -> Iterator[Field]:
+    """Yield the secrets that are not declared, and may be set although the server shows none."""
+    for field in KINDS[live.type].fields:
+        # A password is removed with its username, which is shown.
+        if not field.secret or field.partner is not None or field.name in declared:
+            continue
+        value = live.value(field.name)
+        if value is UNKNOWN or (is_unset(value) and not evidence.would_show(field)):
+            yield field
 
 
 def nonempty(value: LiveValue) -> Secret | None:

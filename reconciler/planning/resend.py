@@ -28,7 +28,7 @@ from reconciler.planning.plan import (
     SecretUse,
     Update,
 )
-from reconciler.planning.readback import Evidence, Reading, may_be_set_unseen
+from reconciler.planning.readback import Evidence, Reading, unseen_secrets
 
 _ALL: Final = "*"
 """The request for all secrets."""
@@ -185,8 +185,9 @@ class Resends:
         old_type = live.type if live.type != webhook.type else None
         dropped = self._dropped(webhook, live)
         shown = {change.path[-1] for change in changes if isinstance(change, FieldRemoved)}
-        for field in _undeclared_secrets(webhook, live.type):
-            if field.name not in shown and may_be_set_unseen(field, live, evidence):
+        declared = webhook.configuration if old_type is None else ()
+        for field in unseen_secrets(live, declared, evidence):
+            if field.name not in shown:
                 yield _Removal(field, old_type, field.name in dropped)
 
     def unmatched(self, is_selected: Callable[[Webhook], bool]) -> Iterable[Finding]:
@@ -378,15 +379,6 @@ class _Removal(NamedTuple):
             return "if one is in use, declare it before apply"
         # Declared, it would be sent to the new destination.
         return "check before apply that you have it elsewhere if it may be needed again"
-
-
-def _undeclared_secrets(webhook: Webhook, live_type: str) -> Iterator[Field]:
-    """Yield the secret fields of the live type that sending a declaration removes."""
-    declared = webhook.configuration if live_type == webhook.type else {}
-    for field in KINDS[live_type].fields:
-        # A password is removed with its username, which is shown.
-        if field.secret and field.partner is None and field.name not in declared:
-            yield field
 
 
 def unequal_secrets(

@@ -26,6 +26,7 @@ from reconciler.planning.readback import (
     is_hidden,
     is_unset,
     nonempty,
+    unseen_secrets,
 )
 from reconciler.source.document import Document
 from reconciler.source.lint import Rules
@@ -216,19 +217,12 @@ def _declarations(
                 "one, compare their last runs (`webhooks status -v`)"
             )
         written = entry["configuration"]
-        unseen = tuple(
-            field.name
-            for field in KINDS[webhook.type].fields
-            if field.secret
-            and field.partner is None
-            and field.name not in written
-            and not references.evidence.would_show(field)
-        )
+        unseen = [field.name for field in unseen_secrets(webhook, written, references.evidence)]
         notes += _url_notes(webhook, written)
         notes += [f"the server shows no {name}: add it if the webhook has one" for name in unseen]
         notes += _unknown_field_notes(webhook)
         assumed = references.hidden_token(webhook)
-        declarations[webhook.id] = Declaration(entry, "; ".join(notes), assumed, unseen)
+        declarations[webhook.id] = Declaration(entry, "; ".join(notes), assumed, tuple(unseen))
         earlier.append(webhook)
     return declarations
 
