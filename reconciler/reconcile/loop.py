@@ -225,11 +225,11 @@ class _Reconciler:
         Return also the exit code of a signal.
         """
         clock, bases, suspensions = self._clock, self._bases, self._suspensions
-        run: list[Planned] = []
+        planned: list[Planned] = []
 
-        def remember(planned: Planned) -> Planned:
-            run.append(planned)
-            return planned
+        def remember(part: Planned) -> Planned:
+            planned.append(part)
+            return part
 
         def withhold(plan: Plan, live: Live, gathered: Gathered) -> Mapping[int, tuple[str, str]]:
             base = bases.get(plan.organization, gathered.checked)
@@ -247,12 +247,12 @@ class _Reconciler:
             label=remember,
         )
         results: list[OrganizationResult[Any]] = []
-        for planned, organization in zip(run, report.organizations, strict=True):
-            results.append(_with_plan(organization, planned.plan))
-            if organization.value is not None:
-                assert planned.gathered is not None
-                suspensions.record(organization.value, planned.gathered.secrets, clock.monotonic())
-                bases.advance(planned.target.checked, organization.value)
+        for part, result in zip(planned, report.organizations, strict=True):
+            results.append(_with_plan(result, part.plan))
+            if result.value is not None:
+                assert part.gathered is not None
+                suspensions.record(result.value, part.gathered.secrets, clock.monotonic())
+                bases.advance(part.target.checked, result.value)
         # All connections of a run have one handler of signals.
         connections = (target.connection for target in targets)
         signals = [connection.signal() for connection in connections if connection is not None]
