@@ -17,8 +17,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 if TYPE_CHECKING:
     from reconciler.emulator.store import Store, User
 
-ROOT = "/api/v1/"
-"""The start of the paths of all collections."""
 _LOOPBACK = ("localhost", "127.", "[::1]")
 # Created once: json.dumps would create a new encoder for each call.
 dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

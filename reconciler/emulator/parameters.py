@@ -14,7 +14,6 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from reconciler.emulator.messages import (
-    ROOT,
     Exchange,
     Response,
     bytes_response,
@@ -123,7 +122,7 @@ def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
     """Return a project or an environment. Its id depends on the organization and the name."""
     # Not stored: the same id in each process.
     id_ = str(uuid5(NAMESPACE_URL, f"{exchange.caller.organization}/{kind}/{name}"))
-    row: dict[str, Any] = {"id": id_, "url": exchange.url(f"{ROOT}{kind}/{id_}/"), "name": name}
+    row: dict[str, Any] = {"id": id_, "url": exchange.url(f"/api/v1/{kind}/{id_}/"), "name": name}
     if kind == "projects":
         pattern = exchange.behavior.projects[name]
         row |= {"role": exchange.behavior.project_role, "parameter_name_pattern": pattern}
