@@ -293,8 +293,10 @@ def _contradicted(
 def _record_missing(
     outcome: Applied | Skipped, last: _LastListing, run: Apply
 ) -> Failed | Unconfirmed:
-    """Count the write to a webhook that is listed, but has no row by id; return its outcome."""
-    run.ledger.count_write()  # its request was sent, and may have changed something
+    """Return the outcome of a write to a webhook that is listed, but has no row by id."""
+    # A response without the webhook counted no write, but the listing contradicts that response.
+    if isinstance(outcome, Skipped) or outcome.already_made:
+        run.ledger.count_write()
     message = (
         f"the listing shows it, but CloudTruth has no webhook with its id {_webhook_id(outcome)}"
     )

@@ -352,6 +352,8 @@ def test_the_last_listing_decides(
     assert (getattr(result, "message", None) or getattr(result, "note", None) or "") == message
     assert report.exit_code is not ExitCode.OK or (outcome, stop) == ("applied", None)
     assert report.complete is (outcome == "applied")
+    # A write counts once, also if its response and the listing contradict each other.
+    assert report.writes == (0 if outcome == "skipped vanished" else len(api.writes()))
 
 
 @pytest.mark.parametrize(
