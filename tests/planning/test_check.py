@@ -83,15 +83,15 @@ def test_a_secret_that_is_set_since_the_plan_is_a_change(token: str, state: Oper
         assert listing.check(result.operations[0]).state is state
 
 
-def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Response]:
-    listing = Listing(result, found, secrets)
+def checks(result: Plan, listed: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Response]:
+    listing = Listing(result, listed, secrets)
     return [(each.state, each.reason, each.id) for each in map(listing.check, result.operations)]
 
 
 def states(
-    result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS
+    result: Plan, listed: tuple[LiveWebhook, ...], secrets: Any = SECRETS
 ) -> list[OperationState]:
-    return [state for state, _, _ in checks(result, found, secrets)]
+    return [state for state, _, _ in checks(result, listed, secrets)]
 
 
 def done(why: str = "it is already applied", id: str | None = "id-1") -> Response:
@@ -110,12 +110,12 @@ ANOTHER = "another webhook with this name was created since the plan"
 EDITED_SINCE = "it was changed since the plan"
 
 
-@pytest.mark.parametrize(("name", "found", "state", "reason", "id"), TABLES["states"])
+@pytest.mark.parametrize(("name", "listed", "state", "reason", "id"), TABLES["states"])
 def test_a_change_is_pending_done_or_stale(
-    name: str, found: list[dict[str, Any]], state: str, reason: str, id: str | None
+    name: str, listed: list[dict[str, Any]], state: str, reason: str, id: str | None
 ) -> None:
     """The live webhook is as before the change, as after it, or different."""
-    assert checks(PLANS[name], live_rows(found)) == [(OperationState(state), reason, id)]
+    assert checks(PLANS[name], live_rows(listed)) == [(OperationState(state), reason, id)]
 
 
 def test_a_removal_from_a_hidden_configuration_is_pending() -> None:
@@ -149,7 +149,7 @@ HIDDEN_PAGER = replace(unshown(live_generic()), event_types=frozenset(FEWER))
 
 
 @pytest.mark.parametrize(
-    ("declared", "found", "secrets", "expected"),
+    ("declared", "listed", "secrets", "expected"),
     [
         (slack(channel="#other"), live_slack(token="*****"), SECRETS, ()),
         (slack(), live_slack(events=FEWER), SECRETS, ()),
@@ -159,20 +159,20 @@ HIDDEN_PAGER = replace(unshown(live_generic()), event_types=frozenset(FEWER))
     ],
 )
 def test_what_a_complete_replacement_would_change_is_known(
-    declared: Webhook, found: LiveWebhook, secrets: Any, expected: tuple[str, ...]
+    declared: Webhook, listed: LiveWebhook, secrets: Any, expected: tuple[str, ...]
 ) -> None:
     """A server may replace the configuration, although an update does not send it."""
-    result = make_plan(desired(declared), found, secrets=secrets)
-    assert Listing(result, (found,), SECRETS).unplanned(result.updates[0]) == expected
+    result = make_plan(desired(declared), listed, secrets=secrets)
+    assert Listing(result, (listed,), SECRETS).unplanned(result.updates[0]) == expected
 
 
 def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
     """Webhooks that the plan renames may already have the names, or give them up."""
     declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))
-    found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
-    renames = make_plan(declared, *found)
+    listed = (live_slack("a", "id-1"), live_slack("c", "id-2"))
+    renames = make_plan(declared, *listed)
 
-    assert states(renames, found) == [OperationState.PENDING, OperationState.PENDING]
+    assert states(renames, listed) == [OperationState.PENDING, OperationState.PENDING]
     later = (live_slack("b", "id-1"), live_slack("c", "id-2"), live_slack("d", "id-9"))
     assert checks(renames, later) == [done(), stale(ANOTHER)]
 
@@ -200,7 +200,7 @@ def test_an_unreviewed_operation_does_not_make_others_stale() -> None:
 
 def test_a_namesake_of_a_pinned_webhook_is_no_conflict() -> None:
     """It was live before the plan, and without prune it stays."""
-    found = (live_slack(channel="#edited"), live_slack(id="id-2"))
-    result = make_plan(desired(slack(id="id-1"), prune=False), *found)
+    listed = (live_slack(channel="#edited"), live_slack(id="id-2"))
+    result = make_plan(desired(slack(id="id-1"), prune=False), *listed)
     assert len(result.operations) == 1
-    assert Listing(result, found, SECRETS).not_in_plan("Deploys") == []
+    assert Listing(result, listed, SECRETS).not_in_plan("Deploys") == []

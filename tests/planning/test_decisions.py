@@ -80,14 +80,14 @@ def decisions(result: Plan) -> Iterator[str]:
 
 
 def described(text: str) -> str:
-    configuration, found, *more = text.split(NEXT)
+    configuration, listed, *more = text.split(NEXT)
     options: dict[str, Any] = (yaml.safe_load(more[0]) or {}) if more else {}
     if "secrets" in options:
         values = options["secrets"].items()
         options["secrets"] = {SecretRef("env", name): Secret(value) for name, value in values}
     if more[1:]:
         options["previous"] = declared(more[1])
-    rows = live_rows(yaml.safe_load(found) or ())
+    rows = live_rows(yaml.safe_load(listed) or ())
     try:
         lines = list(decisions(make_plan(declared(configuration), *rows, **options)))
     except ConfigurationError as error:
