@@ -132,10 +132,6 @@ def plan(
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     sent = tuple(_sent_secrets(operations, hosts))
     not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, sent, hosts))
-    # Where nothing is applied by a command, the warnings suggest to edit the file.
-    offered = frozenset[SecretRef]()
-    if options.apply_options is not None:
-        offered = frozenset(use.reference for use in not_equal)
     sending = {update.before.id for update in updates if update.sends_configuration}
     notes = [
         *findings,
@@ -171,7 +167,7 @@ def plan(
         not_shown=tuple(_not_shown(pairs)),
         not_compared=tuple(_unsent_secrets(pairs, Reading.UNAVAILABLE, sent, hosts)),
         not_equal=not_equal,
-        offered=offered,
+        offered=_offered(not_equal, options),
         secrets=sent,
         failing=_failing(table, live.webhooks),
         digests=shown,
@@ -332,6 +328,14 @@ def _secret_uses(
         if isinstance(value, SecretRef):
             is_resolved = name != address or value in hosts
             yield SecretUse(value, webhook.name, name, where, is_resolved, id_)
+
+
+def _offered(not_equal: Iterable[SecretUse], options: PlanOptions) -> frozenset[SecretRef]:
+    """Return the references that `unequal_secrets` suggests to send."""
+    # Where nothing is applied by a command, it suggests to edit the file.
+    if options.apply_options is None:
+        return frozenset()
+    return frozenset(use.reference for use in not_equal)
 
 
 def _not_shown(pairs: Iterable[Comparison]) -> Iterator[tuple[str, str, str]]:
