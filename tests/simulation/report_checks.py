@@ -11,6 +11,7 @@ from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.plan import (
     Create,
     Delete,
+    FieldRemoved,
     FieldResent,
     Operation,
     Plan,
@@ -355,9 +356,21 @@ class ReportChecks:
 
 
 def reveals_secret(plan: Plan, change: Operation) -> bool:
-    """Return whether an operation changes only secrets that were unreadable before the plan."""
-    return _only_secrets(change) and all(
-        (change.before.id, each.path[-1]) in plan.fields_not_shown for each in change.fields
+    """Return whether an operation changes only secrets that were unreadable before the plan.
+
+    The configuration that is sent for them also removes fields that this version does not know.
+    """
+    if not isinstance(change, Update):
+        return False
+    secrets = [
+        field
+        for field in change.fields
+        if not isinstance(field, FieldRemoved) or field.path[-1] in FIELDS[change.after.type]
+    ]
+    return bool(secrets) and all(
+        isinstance(field, SecretChange)
+        and (change.before.id, field.path[-1]) in plan.fields_not_shown
+        for field in secrets
     )
 
 
