@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from reconciler.api.client import Client
 from reconciler.api.connections import CA_VARIABLES
 from reconciler.api.origin import PROXY_VARIABLES, Origin, proxy_for
-from reconciler.deliveries.check import check_parameter
+from reconciler.deliveries import check_parameter
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
 from reconciler.findings import plural

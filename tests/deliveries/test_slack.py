@@ -12,7 +12,7 @@ import pytest
 from reconciler.api.connections import InProcess
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
-from reconciler.deliveries.check import Case, check, look_up, post
+from reconciler.deliveries import Case, check, look_up, post
 from reconciler.emulator.messages import Request, Response, bytes_response, json_value
 from reconciler.errors import CredentialError
 from reconciler.model import Secret, SecretRef, Webhook

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Final
 
-from reconciler import workflow
+from reconciler import deliveries, workflow
 from reconciler.api.client import Client
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.parameters import Parameters
@@ -14,7 +14,6 @@ from reconciler.api.transport import Transport
 from reconciler.cli.connection import Progress, connected_all, only_target, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.deliveries import check as deliveries
 from reconciler.deliveries.proof import Proof, Scratch, cause_events, prepare, received, watch
 from reconciler.errors import Interrupted, NoKeyError, ReconcilerError, UsageError
 from reconciler.execute.workers import ThreadWorkers
