@@ -23,7 +23,7 @@ from reconciler.errors import ExitCode, OutputError
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import OrganizationResult
 from reconciler.ports import Clock
-from reconciler.reconcile.loop import Round
+from reconciler.reconcile import Round
 from reconciler.report import OUTCOMES, SUSPENDED, Applied, Report, Skipped
 
 _Metric = TypeVar("_Metric", Gauge, Counter)

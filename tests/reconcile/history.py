@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Set
 from typing import Any, NamedTuple
 
 from reconciler.planning.plan import Create, SecretCause, SecretChange, Update
-from reconciler.reconcile.loop import Round
+from reconciler.reconcile import Round
 from reconciler.report import Applied, Report, Skipped
 from tests.emulated import faults
 from tests.emulated.emulator import Request

@@ -12,7 +12,7 @@ from reconciler.errors import ExitCode, Terminated
 from reconciler.model import Secret
 from reconciler.planning.plan import Attribution, Create
 from reconciler.planning.run import RunPlan
-from reconciler.reconcile.loop import Round
+from reconciler.reconcile import Round
 from reconciler.reconcile.withhold import Suspensions
 from reconciler.report import Applied, Report, RunReport, Skipped
 from tests.emulated import faults

@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.api.client import connect
 from reconciler.api.origin import Network
 from reconciler.model import Secret
-from reconciler.reconcile.loop import Round, Schedule, rounds
+from reconciler.reconcile import Round, Schedule, rounds
 from reconciler.source.history import commit_at
 from reconciler.workflow import Connection, Inputs, Target, connect_all
 from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry, Request, Response

@@ -17,7 +17,7 @@ from reconciler.errors import ConfigurationError, ExitCode, UsageError
 from reconciler.planning.plan import Plan
 from reconciler.planning.resend import resent_references
 from reconciler.planning.run import OrganizationResult, RunPlan
-from reconciler.reconcile.loop import Round, Schedule, rounds
+from reconciler.reconcile import Round, Schedule, rounds
 from reconciler.render import RENDERERS
 from reconciler.render.combined import problems
 from reconciler.render.quote import prose, quote
