@@ -208,6 +208,10 @@ class Run:
             return None
         return frozenset(self.relative(filter(None, os.fsdecode(listing).split("\0"))))
 
+    def changed_by(self, commit: str) -> frozenset[str] | None:
+        """Return the files that a merge commit changed, None if they are not known."""
+        return self.changed_since(f"{commit}^", commit)
+
     def marker(self, kind: MarkerKind) -> Marker:
         """Return the marker of this setup, without digest and operations.
 
