@@ -22,14 +22,13 @@ from reconciler.ci.marker import Subject
 from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
+    CALLED,
     CALLER,
-    caller_beside,
     has_all_branches,
     has_branch,
     is_started_by,
     listed_environments,
     not_triggering,
-    triggering,
     unknown_environments,
     workflow_text,
 )
@@ -112,8 +111,7 @@ def _require_environments(run: Run, sources: Iterable[Source]) -> None:
     GitHub would create it, without reviewers.
     """
     named = ((source.files.paths, source.checked.desired.environment) for source in sources)
-    caller = _caller(run)
-    unknown = unknown_environments(named, caller, _listed_environments(run))
+    unknown = unknown_environments(named, run.caller, _listed_environments(run))
     if unknown:
         raise ConfigurationError("the files are invalid", findings=unknown)
 
@@ -123,20 +121,15 @@ def _listed_environments(run: Run) -> tuple[str, ...]:
     return run.environments or listed_environments(_apply_workflow(run))
 
 
-def _caller(run: Run) -> str:
-    """Return the path of the workflow that applies pushes."""
-    return caller_beside(run.workflow, run.inputs.directory)
-
-
 def _apply_workflow(run: Run) -> str:
     """Return the text of the workflow that applies pushes, empty without it."""
-    return workflow_text(run.inputs.directory / _caller(run))
+    return workflow_text(run.inputs.directory / run.caller)
 
 
 def require_trigger(run: Run, sources: Iterable[Source]) -> None:
     """Raise ConfigurationError if a later change of one of the files would not start the apply."""
     # Checked on the pull request: after the merge, no run would start to report it.
-    workflow, caller = _apply_workflow(run), _caller(run)
+    workflow, caller = _apply_workflow(run), run.caller
     _require_branch(run, workflow, caller)
     missing = not_triggering(workflow, _read_files(run, sources))
     if missing:
@@ -375,7 +368,7 @@ def _concerned(
         return tuple(sources)
     changed: set[str | None] = set()
     # A workflow has the environments and the allowed secrets.
-    shared = {*triggering(run.workflow, run.inputs.directory), *run.inputs.policies}
+    shared = {CALLED, run.caller, *run.inputs.policies}
     for base in bases:
         files, before = run.changed_since(base), organizations_before(run, base)
         if files is None or before is None or not files.isdisjoint(shared):

@@ -54,7 +54,7 @@ from reconciler.ci.reviews import (
     unreviewed,
 )
 from reconciler.ci.run import Run
-from reconciler.ci.workflows import CALLER, caller_beside, triggering
+from reconciler.ci.workflows import CALLED, CALLER
 from reconciler.errors import (
     ConfigurationError,
     NotReviewedError,
@@ -135,7 +135,7 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
     changed = run.changed_since(run.base_commit)
     shown = _with_policies(run, plans, changed)
     # Merging a workflow starts the apply, too.
-    workflows = triggering(run.workflow, run.inputs.directory)
+    workflows = (CALLED, run.caller)
     is_input = input_matcher(run, sources)
     is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
     result = JobResult(plan=shown, findings=findings, file_options=run.file_options)
@@ -313,7 +313,7 @@ def _parts_of(run: Run, change: _Change, plans: RunPlan) -> list[tuple[Marker, s
 def _setup_name(run: Run) -> str:
     """Return the files as a line above the plan, if copied workflows plan others as well."""
     # A label is above the text of each comment.
-    caller = caller_beside(run.workflow, run.inputs.directory)
+    caller = run.caller
     if run.label or caller == CALLER or caller.endswith(f"/{run.workflow}"):
         return ""
     return f"**{code(prose(shorten(run.paths, 3)))}**\n\n"

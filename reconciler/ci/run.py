@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
+from reconciler.ci.workflows import caller_beside
 from reconciler.errors import UsageError
 from reconciler.findings import in_quotes
 from reconciler.model import frozen
@@ -167,6 +168,11 @@ class Run:
         if not self.id:
             return None
         return f"gh run rerun {self.id} --repo {self.repository}"
+
+    @property
+    def caller(self) -> str:
+        """Return the path of the workflow that applies pushes."""
+        return caller_beside(self.workflow, self.inputs.directory)
 
     @property
     def paths(self) -> tuple[str, ...]:

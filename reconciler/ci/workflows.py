@@ -327,11 +327,6 @@ def caller_beside(workflow: str, directory: Path) -> str:
     return CALLER
 
 
-def triggering(workflow: str, directory: Path) -> frozenset[str]:
-    """Return the workflows whose change starts an apply: the called one, and its caller."""
-    return frozenset((CALLED, caller_beside(workflow, directory)))
-
-
 def workflow_text(path: Path) -> str:
     """Return the text of a workflow, empty without it."""
     # A repository may call the action in a workflow with another name.
