@@ -225,6 +225,11 @@ class RunReport(NamedTuple):
         return values(self.organizations)
 
     @property
+    def has_operations(self) -> bool:
+        """Return whether the run was to change anything."""
+        return any(report.plan.operations for report in self.reports)
+
+    @property
     def is_unchanged(self) -> bool:
         """Return whether all organizations were as declared."""
         return all(state_of(result) is State.UNCHANGED for result in self.organizations)

@@ -157,8 +157,7 @@ class JobResult:
         if self.report is None or not self.report.reports:
             return []
         # If nothing was applied, the offered plans are all that there is.
-        is_empty = not any(report.plan.operations for report in self.report.reports)
-        if is_empty and self.remaining.plans:
+        if self.remaining.plans and not self.report.has_operations:
             return []
         try:
             return [renderer.render_run_report(self.report, view)]

@@ -395,7 +395,7 @@ def _ended(
     if failed and not any(can_continue(attempt.result) for attempt in failed):
         step = None
     result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
-    if not any(applied.plan.operations for applied in report.reports):
+    if not report.has_operations:
         # Nothing was to be applied, or it was refused: the plan is what a reader needs. That of an
         # unreviewed rotation is only among the offered ones.
         if offered.plans:

@@ -131,7 +131,7 @@ def combine_reports(run: RunReport, view: View) -> Combined:
     unapplied: list[RunRow] = []
     plans: list[tuple[str, Plan]] = []
     # A plan with operations was printed before the apply, with its rows and notes.
-    is_printed = any(report.plan.operations for report in run.reports)
+    is_printed = run.has_operations
     rows_view = view
     if is_printed:
         rows_view = PLAIN

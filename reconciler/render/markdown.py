@@ -244,7 +244,7 @@ def _parts(run: RunPlan, view: View) -> _Parts:
             findings += [_finding("not planned", reason), *_findings(problem.findings)]
         if not totals.is_unchanged:
             title = words.run_states(totals)
-    if any(plan.operations for plan in run.plans):
+    if run.has_operations:
         title = words.counts(*run.plans)
     head = [_heading([result.name for result in run.organizations], title), *head]
     if findings:

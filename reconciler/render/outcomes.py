@@ -102,7 +102,7 @@ def applied(run: RunReport) -> str:
 
 def has_changes(run: RunReport) -> bool:
     """Return whether the run changed something, or was to do so."""
-    return any(run.confirmed) or any(report.plan.operations for report in run.reports)
+    return any(run.confirmed) or run.has_operations
 
 
 def fallback_summary(run: RunReport, problem: Exception | None = None) -> str:
