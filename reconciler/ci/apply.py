@@ -394,16 +394,8 @@ def _ended(
     # Only other files, or a live edit, help a declaration that cannot be applied.
     if failed and not any(can_continue(attempt.result) for attempt in failed):
         step = None
-    result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
-    if not report.has_operations:
-        # Nothing was to be applied, or it was refused: the plan is what a reader needs. That of an
-        # unreviewed rotation is only among the offered ones.
-        if offered.plans:
-            result = replace(result, plan=offered)
-        elif not report.reports:
-            result = replace(result, remaining=plans)
     return Ended(
-        result,
+        _result(report, plans, offered, findings),
         step,
         pulls,
         pending=_newest_pending(pulls, attempts),
@@ -411,6 +403,22 @@ def _ended(
         sent=_sent_to(attempts),
         has_rotated=any(attempt.rotated for attempt in attempts),
     )
+
+
+def _result(
+    report: RunReport, plans: RunPlan, offered: RunPlan, findings: Sequence[Finding]
+) -> JobResult:
+    """Return the result: `plans` are those of the run, `offered` can be applied by their digest."""
+    result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
+    if report.has_operations:
+        return result
+    # Nothing was to be applied, or it was refused: the plan is what a reader needs. That of an
+    # unreviewed rotation is only among the offered ones.
+    if offered.plans:
+        return replace(result, plan=offered)
+    if not report.reports:
+        return replace(result, remaining=plans)
+    return result
 
 
 def _plans(reports: Iterable[tuple[OrganizationResult[Report], Report | None]]) -> RunPlan:
