@@ -34,6 +34,7 @@ from reconciler.planning.resend import Resend
 from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
 from reconciler.report import NOT_REVIEWED
+from reconciler.source.files import has_wildcard
 from reconciler.source.history import is_shallow
 from reconciler.workflow import Source, Target
 from reconciler.workflow.drift import Base, MergedChanges, base_of
@@ -232,7 +233,7 @@ def _plan_marker(run: Run, pull: Pull, subject: Subject) -> Marker:
         return here
     for marker in _plans_about(pull, subject):
         exist = any((run.inputs.directory / name).exists() for name in marker.file.split(", "))
-        if not exist and set("*?[").isdisjoint(marker.file):  # a glob is not looked up
+        if not exist and not has_wildcard(marker.file):  # a glob is not looked up
             return here._replace(label=marker.label, file=marker.file)
     return here
 

@@ -21,6 +21,7 @@ from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import SecretRef, frozen
+from reconciler.source.files import has_wildcard
 from reconciler.source.history import Git, git_in, is_shallow
 from reconciler.source.schemes import is_variable, paths, pattern
 
@@ -59,7 +60,6 @@ _DEFAULTS: Final = {
     "plan": "cloudtruth-plan",
     "apply": "cloudtruth-production",
 }
-_GLOB: Final = re.compile(r"[*?[]")
 _APPLIES: Final = re.compile(r"^ *command: apply$", re.MULTILINE)
 _CHECKSUM: Final = re.compile(r"(no other edits: )([0-9a-f]{12})$", re.MULTILINE)
 _GENERATED: Final = (
@@ -187,7 +187,7 @@ class Setup:
         for index, file in enumerate(files):
             if not file.lower().endswith((".yaml", ".yml")):
                 # A glob may match files and folders.
-                below = "**" if _GLOB.search(file) else "/**"
+                below = "**" if has_wildcard(file) else "/**"
                 files[index] = "**" if file == "." else f"{file}{below}"
         others = set(map(normpath, (*paths(self.references), *self.parents, *self.policies)))
         folders = tuple(file.removesuffix("**") for file in files if file.endswith("**"))

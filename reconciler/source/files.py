@@ -35,7 +35,7 @@ MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """The maximum size of a file in bytes: far above 100,000 webhooks."""
 
 _SUFFIXES: Final = (".yaml", ".yml")
-_GLOB: Final = re.compile(r"[*?\[]")
+_WILDCARD: Final = re.compile(r"[*?\[]")
 IDENTITY: Final = ("organization", "api_key", "profile")
 """The keys that name the organization of a file."""
 DECLARES_WEBHOOKS: Final = rb"""(?m)^["']?webhooks["']? *:"""
@@ -224,7 +224,7 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
 def _glob_matches(named: str, directory: Path) -> list[Path]:
     """Return the YAML files and the directories that a glob matches."""
     parts = PurePath(named).parts
-    fixed = len(list(takewhile(lambda part: not _GLOB.search(part), parts)))
+    fixed = len(list(takewhile(lambda part: not has_wildcard(part), parts)))
     matches = []
     for name in glob.glob(named, root_dir=directory, recursive=True):
         match = Path(name)
@@ -319,7 +319,12 @@ def files_in(directory: Path) -> Iterator[str]:
 
 def is_glob(named: str, directory: Path) -> bool:
     """Return whether a path is a glob: it has `*`, `?` or `[`, and no file has this name."""
-    return _GLOB.search(named) is not None and not os.path.lexists(directory / named)
+    return has_wildcard(named) and not os.path.lexists(directory / named)
+
+
+def has_wildcard(path: str) -> bool:
+    """Return whether a path may be a glob, if no file has this name."""
+    return _WILDCARD.search(path) is not None
 
 
 def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
