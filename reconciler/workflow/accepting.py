@@ -202,9 +202,8 @@ def _prove(
         except NotEditableError as refusal:
             refusals[candidate] = _Refusal(str(refusal))
     accepted = _accepted(proof, [], editable, refusals)
-    paths = planned[0].target.checked.inputs.paths
     reasons = {
-        candidate: _reason(candidate, refusal, paths, base)
+        candidate: _reason(candidate, refusal, inputs.paths, base)
         for candidate, refusal in refusals.items()
     }
     return proof.edited(accepted), reasons
