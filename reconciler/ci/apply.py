@@ -19,15 +19,15 @@ from typing import Final
 from reconciler.ci import JobResult
 from reconciler.ci.failures import Ended, can_continue, conclude, explained, next_step, rerun
 from reconciler.ci.github import GitHubError, Pull, reporting
-from reconciler.ci.marker import MarkerKind, Subject
+from reconciler.ci.marker import MarkerKind, Post, Subject
 from reconciler.ci.organizations import (
-    FilesOnly,
     check,
     concerned_by_push,
     files_only,
     input_matcher,
     merge_matcher,
     of_environment,
+    require_not_set_up,
     why_files_only,
 )
 from reconciler.ci.outcomes import Attempt, Reviewed, record, settle
@@ -51,7 +51,6 @@ from reconciler.errors import (
     ConfigurationError,
     ExitCode,
     Interrupted,
-    NoKeyError,
     ReconcilerError,
     StalePlanError,
     UnresolvedSecretsError,
@@ -111,7 +110,7 @@ def _run(run: Run) -> Ended:
     pulls = _contained_pulls(run, map(subject_of, sources))
     why = why_files_only(run, in_environment)
     if why is not None:
-        _require_not_set_up(run, pulls, why)
+        require_not_set_up(run, _posts(run, pulls), why, nothing="nothing was applied")
         result = files_only(in_environment, why.finding, status="skipped")
         return Ended(result, None, pulls, organizations=subjects)
     # Without the reviews nothing is approved, so nothing may be written.
@@ -153,14 +152,13 @@ def _contained_pulls(
     return known
 
 
-def _require_not_set_up(run: Run, pulls: Iterable[Pull], why: FilesOnly) -> None:
-    """Raise NoKeyError if keys are missing although plans were merged.
-
-    Before the keys are set, the run only checks the files. Later it needs them.
-    """
-    posts = chain.from_iterable(pull.comments for pull in pulls)
-    if run.expect_digest or any(post.marker.kind is MarkerKind.PLAN for post in posts):
-        raise NoKeyError(f"nothing was applied: {why.reason}", hint=why.finding.hint)
+def _posts(run: Run, pulls: Iterable[Pull]) -> Iterator[Post]:
+    """Yield the comments on pull requests, then the open issues, as far as they can be read."""
+    for pull in pulls:
+        yield from pull.comments
+    if run.github is not None:
+        with suppress(GitHubError):
+            yield from run.github.open_issues()
 
 
 def _require_tip(run: Run, sources: Iterable[Source]) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from reconciler.ci import JobResult
 from reconciler.ci.github import Pull, reporting
-from reconciler.ci.marker import Subject
+from reconciler.ci.marker import MarkerKind, Post, Subject
 from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
@@ -32,7 +32,7 @@ from reconciler.ci.workflows import (
     unknown_environments,
     workflow_text,
 )
-from reconciler.errors import ConfigurationError, UsageError
+from reconciler.errors import ConfigurationError, NoKeyError, UsageError
 from reconciler.findings import Finding, note, plural, warning
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
@@ -189,6 +189,23 @@ def why_files_only(run: Run, sources: Iterable[Source]) -> FilesOnly | None:
     hint = how_to_set(names[0], run.inputs.environ)
     reason = f"{' and '.join(names)} is not set"
     return FilesOnly(reason, warning("no-api-key", f"{reason}: only the files are checked", hint))
+
+
+def require_not_set_up(run: Run, posts: Iterable[Post], why: FilesOnly, *, nothing: str) -> None:
+    """Raise NoKeyError if keys are missing although comments or issues are of runs that had them.
+
+    Before the keys are set, a run only checks the files. Later it needs them. If it has none,
+    `nothing` was done.
+    """
+    if run.expect_digest or any(_had_key(run, post) for post in posts):
+        raise NoKeyError(f"{nothing}: {why.reason}", hint=why.finding.hint)
+
+
+def _had_key(run: Run, post: Post) -> bool:
+    """Return whether a comment or an issue is of a run that planned an organization."""
+    if post.marker.kind in (MarkerKind.PLAN, MarkerKind.OUTCOME):
+        return True
+    return run.is_failure(post) and any(subject.id for subject in post.marker.subjects)
 
 
 def files_only(sources: Sequence[Source], *why: Finding, status: str = "validated") -> JobResult:

@@ -240,14 +240,27 @@ def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> No
 
 
 def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
-    """Each reason has one issue, which the next run updates."""
+    """Each reason has one issue, which the next run updates, and no run without a key closes."""
     here.declare("Audit", "Deploys")
     for _ in range(2):
         assert here.push().code == 6
     (issue,) = here.github.issues
     assert issue["title"] == "CloudTruth webhooks: apply failed (not-reviewed)"
+    key = here.secrets.pop("CLOUDTRUTH_API_KEY")
+    assert (here.push().code, issue["state"]) == (4, "open")
+    here.secrets["CLOUDTRUTH_API_KEY"] = key
     assert here.follow(issue["body"]).code == 0
-    assert issue["state"] == "closed"
+    assert [issue["state"] for issue in here.github.issues] == ["closed", "closed"]
+
+
+def test_a_run_without_a_key_resolves_nothing(fresh: World) -> None:
+    """Before the setup is complete, an issue that the files are invalid stays open."""
+    fresh.secrets.clear()
+    fresh.put({"webhooks.yaml": "webhooks: {}\n"})
+    assert fresh.push().code == 3
+    fresh.declare("Audit")
+    assert fresh.push().outputs["result"] == "skipped"
+    assert [issue["state"] for issue in fresh.github.issues] == ["open"]
 
 
 @pytest.mark.parametrize(
