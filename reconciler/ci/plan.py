@@ -36,6 +36,7 @@ from reconciler.ci.organizations import (
     input_matcher,
     merge_matcher,
     organizations_before,
+    require_not_set_up,
     require_single,
     require_trigger,
     why_files_only,
@@ -110,6 +111,10 @@ def plan(run: Run) -> JobResult:
         require_trigger(run, sources)
         why = why_files_only(run, sources)
         if why is not None:
+            # A pull request that gets no secrets never had a plan, and others do not matter to it.
+            if run.no_secrets_reason is None:
+                posts = _known_posts(run, sources)
+                require_not_set_up(run, posts, why, nothing="nothing was planned")
             return files_only(sources, why.finding)
         if run.merge_queue is not None:
             return _check_merge_group(run, run.merge_queue, sources)
@@ -118,6 +123,29 @@ def plan(run: Run) -> JobResult:
         return _plan_all(run, sources)
     except ReconcilerError as problem:
         return JobResult(problem=problem, findings=_invalidate(run, problem))
+
+
+def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
+    """Yield the comments on the pull requests of the run, then on merged ones that change files.
+
+    Of these, it reads only the newest.
+    """
+    github = run.github
+    if github is None or run.commenting == "false":
+        return
+    if run.pull is not None:
+        yield from github.comments(run.pull.number)
+    if run.merge_queue is not None:
+        for pull in _queued(run, github, run.merge_queue):
+            yield from pull.comments
+    merged, _ = github.merged_pulls(run.applied_branch or run.branch)
+    is_input = input_matcher(run, sources)
+    for pull in merged:
+        if github.requests >= _MAX_REQUESTS:
+            return
+        changed = run.changed_by(pull.merge_commit)
+        if changed is None or any(map(is_input, changed)):
+            yield from github.comments(pull.number)
 
 
 def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:

@@ -1152,6 +1152,21 @@ def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> Non
     assert here.queue_up(1).code == 0
 
 
+def test_a_plan_without_its_key_fails_once_it_had_one(here: World) -> None:
+    """It replaces the plan of an earlier commit; a merge queue accepts no change without a plan."""
+    here.environments["cloudtruth-plan"] = secrets = dict(here.secrets)
+    here.propose(1, "Audit", "Deploys")
+    secrets.clear()
+    here.declare("Audit", "Other")
+    assert here.pull().outputs["failure-reason"] == "no-api-key"
+    (comment,) = here.github.bodies(1)
+    assert "Deploys" not in comment
+    assert "Merging applies nothing" in comment
+    here.squash(1)
+    assert here.propose(2, "Audit").code == 4
+    assert here.queue_up(2).code == 4
+
+
 # Drift.
 
 
