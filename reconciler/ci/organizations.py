@@ -29,7 +29,7 @@ from reconciler.ci.workflows import (
     is_started_by,
     listed_environments,
     not_triggering,
-    unknown_environments,
+    unusable_environments,
     workflow_text,
 )
 from reconciler.errors import ConfigurationError, NoKeyError, UsageError
@@ -106,14 +106,13 @@ def _renamed(run: Run) -> str | None:
 
 
 def _require_environments(run: Run, sources: Iterable[Source]) -> None:
-    """Raise ConfigurationError if a file names an environment that the workflow does not list.
-
-    GitHub would create it, without reviewers.
-    """
+    """Raise ConfigurationError if a file names an environment that an apply must not use."""
     named = ((source.files.paths, source.checked.desired.environment) for source in sources)
-    unknown = unknown_environments(named, run.caller, _listed_environments(run))
-    if unknown:
-        raise ConfigurationError("the files are invalid", findings=unknown)
+    unusable = unusable_environments(
+        named, run.inputs.directory, run.caller, _listed_environments(run)
+    )
+    if unusable:
+        raise ConfigurationError("the files are invalid", findings=unusable)
 
 
 def _listed_environments(run: Run) -> tuple[str, ...]:

@@ -137,16 +137,18 @@ class Setup:
     def environments(self) -> Mapping[str, tuple[str, ...]]:
         """Return the names of the secrets of each environment of apply, the default one first."""
         default = self.settings.get("apply", _DEFAULTS["apply"])
-        names = dict.fromkeys((default, *self.settings.get("environments", "").split()))
-        secrets: dict[str, set[str]] = {name: set() for name in names}
+        named = [organization.environment or default for organization in self.organizations]
+        # What a workflow may list by mistake must not stay.
+        plan = self.plan_environment.casefold()
+        listed = self.settings.get("environments", "").split()
+        others = [name for name in listed if name.casefold() != plan]
         # GitHub compares names of environments without case.
-        by_case = {name.casefold(): name for name in secrets}
-        for organization in self.organizations:
-            environment = organization.environment or default
-            environment = by_case.setdefault(environment.casefold(), environment)
-            secrets.setdefault(environment, set()).update(
-                [organization.key, *organization.variables]
-            )
+        by_case: dict[str, str] = {}
+        for name in (default, *others, *named):
+            by_case.setdefault(name.casefold(), name)
+        secrets: dict[str, set[str]] = {name: set() for name in by_case.values()}
+        for organization, name in zip(self.organizations, named, strict=True):
+            secrets[by_case[name.casefold()]].update([organization.key, *organization.variables])
         return {name: tuple(sorted(variables)) for name, variables in secrets.items()}
 
     @property
@@ -214,14 +216,30 @@ def _in_repository(names: Iterable[str]) -> list[str]:
 def workflows(setup: Setup) -> Mapping[str, str]:
     """Return the text of each workflow by its path in the repository.
 
-    Raises UsageError for a name that cannot be written into YAML.
+    Raises UsageError for a name that cannot be written into YAML, and if an apply would use the
+    environment of plans.
     """
+    _require_apart(setup)
     values = {**_settings_of(setup), **_derived(setup)}
     source = files("reconciler.ci") / "templates"
     return {
         f"{_FOLDER}/{name}": _filled((source / name).read_text(encoding="utf-8"), values)
         for name in _FILES
     }
+
+
+_SEEN: Final = "every pull request can use its secrets"
+_ANOTHER: Final = "set another one in `github: {environment: NAME}`, with required reviewers"
+
+
+def _require_apart(setup: Setup) -> None:
+    plan = setup.plan_environment
+    used = [name.casefold() for name, secrets in setup.environments.items() if secrets]
+    if plan.casefold() in used:
+        raise UsageError(
+            f"an apply must not use {plan}, which is for plans: {_SEEN}; no workflow was written",
+            hint=_ANOTHER,
+        )
 
 
 def _settings_of(setup: Setup) -> dict[str, str]:
@@ -349,34 +367,38 @@ def listed_environments(workflow: str) -> tuple[str, ...]:
     return (*settings.get("apply", "").split(), *settings.get("environments", "").split())
 
 
-def unknown_environments(
+def unusable_environments(
     named: Iterable[tuple[Sequence[str], str | None]],
+    directory: Path,
     caller: str,
     listed: Sequence[str],
 ) -> tuple[Finding, ...]:
-    """Return an error for each environment that files name and the workflow `caller` does not list.
+    """Return an error for each environment that files name, but that apply must not use.
 
-    GitHub would create it, without reviewers. `named` are the files and the environment of each
-    organization. If no environment is `listed`, all may be.
+    One that the workflow `caller` does not list GitHub would create, without reviewers. `named` are
+    the files and the environment of each organization. If no environment is `listed`, all may be.
     """
     if not listed:
         return ()
-    known = {name.casefold() for name in listed}
+    # A workflow with another name may have all jobs.
+    planning = workflow_text(directory / caller.replace("/apply", "/plan"))
+    plan = settings_in([planning]).get("plan", "").casefold()
+    known = {name.casefold() for name in listed} - {plan}
     where = "with `webhooks init --github`"
     # `init` writes no copies.
     if caller != CALLER:
         where = f"to `environments` in {caller}"
-    unknown = {
-        error(
-            "unknown-environment",
-            f"{', '.join(file_names)} names the environment {environment!r}, which {caller} does "
-            "not list",
-            f"create it with required reviewers, and add it {where}",
-        )
-        for file_names, environment in named
-        if environment is not None and environment.casefold() not in known
-    }
-    return tuple(unknown)
+    unusable: set[Finding] = set()
+    for file_names, environment in named:
+        if environment is None or environment.casefold() in known:
+            continue
+        why = f"which {caller} does not list"
+        hint = f"create it with required reviewers, and add it {where}"
+        if environment.casefold() == plan:
+            why, hint = f"which is for plans: {_SEEN}", _ANOTHER
+        message = f"{', '.join(file_names)} names the environment {environment!r}, {why}"
+        unusable.add(error("unknown-environment", message, hint))
+    return tuple(unusable)
 
 
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:

@@ -33,7 +33,7 @@ def run(session: Session, format: str) -> int:
     gathered = [workflow.gather(source.checked) for source in sources]
     # Organizations may have the same warnings.
     warnings = dict.fromkeys(chain.from_iterable(values.warnings for values in gathered))
-    findings = (*findings, *warnings, *_unknown_environments(session, sources))
+    findings = (*findings, *warnings, *_unusable_environments(session, sources))
     view = session.view()
     if format == "json":
         view = view._replace(
@@ -54,10 +54,10 @@ def run(session: Session, format: str) -> int:
     return ExitCode.OK
 
 
-def _unknown_environments(
+def _unusable_environments(
     session: Session, sources: Sequence[workflow.Source]
 ) -> tuple[Finding, ...]:
-    """Return the errors about environments that the workflow of these files does not list."""
+    """Return the errors about environments that an apply of these files must not use."""
     directory = session.process.directory
     # The callers may be copied for other files.
     callers = sorted(directory.glob(".github/workflows/apply-*.yml"))
@@ -76,7 +76,7 @@ def _unknown_environments(
         ]
         name = caller.relative_to(directory).as_posix()
         listed = workflows.listed_environments(text)
-        findings += workflows.unknown_environments(named, name, listed)
+        findings += workflows.unusable_environments(named, directory, name, listed)
     return tuple(findings)
 
 
