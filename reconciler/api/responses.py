@@ -139,7 +139,7 @@ def classify(
     if not isinstance(body, FailedAttempt) and _is_json(headers.get("content-type", "")):
         with suppress(_NotJsonError):
             document = decode(body)
-    error = _rejection(status, document, origin.address, label, call.redact)
+    error = _error(status, failure, document, origin.address, label, call.redact)
     wait = _wait(headers, now)
     if status == 403:
         return _forbidden(headers, error, wait, origin.address)
@@ -189,7 +189,7 @@ _REJECTIONS: Final = frozenset(
 def _failure_for(status: int) -> Failure:
     """Return the class of a response that is not a success.
 
-    An unknown status is ambiguous: a proxy's status does not show what happened behind it.
+    Every other status is ambiguous: that of a proxy, or a 408, does not show what happened.
     """
     if status == 429:
         return Failure.THROTTLED
@@ -243,8 +243,13 @@ def _target(headers: Mapping[str, str]) -> str:
     return offered if re.fullmatch(_ORIGIN, offered) else "another server"
 
 
-def _rejection(
-    status: int, document: Any, server: str, label: str, redact: Callable[[str], str]
+def _error(
+    status: int,
+    failure: Failure,
+    document: Any,
+    server: str,
+    label: str,
+    redact: Callable[[str], str],
 ) -> ApiError:
     """Return the error for a response. `document` is its JSON, None if it has none."""
     detail, fields = _error_messages(document, redact)
@@ -260,8 +265,7 @@ def _rejection(
         kind = ConflictError
         message = f"{server} reports a conflict with another change (HTTP 409)"
         hint = f"another process may be changing the same object; {RUN_AGAIN}"
-    # A 408 does not show whether the request arrived, so it counts as a failure of the server.
-    elif 400 <= status < 500 and status != 408:
+    elif failure is Failure.REJECTED:
         kind, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
         hint = "fix the listed fields, then run again (with a saved plan: plan again first)"
     else:

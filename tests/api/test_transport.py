@@ -47,7 +47,7 @@ AMBIGUOUS = [
     httpx.DecodingError("canary"), httpx.InvalidURL("canary"),
     UnicodeDecodeError("utf-8", b"canary", 0, 1, "canary"), RecursionError("canary"),
     AttributeError("canary"), OSError("canary"),
-    *[json_response(status, {"detail": "x"}) for status in (408, 500, 502, 503, 504, 507, 520)],
+    *[json_response(status, {"detail": "x"}) for status in (408, 423, 500, 502, 503, 504, 520)],
     json_response(200), json_response(200, "text", content_type="text/html"),
 ]  # fmt: skip
 RESET = str(int(VirtualClock().now().timestamp()) + 30)
