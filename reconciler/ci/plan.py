@@ -74,6 +74,7 @@ from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import shorten
+from reconciler.source.elsewhere import no_longer_declared
 from reconciler.source.schemes import how_to_set, is_variable
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
@@ -279,17 +280,14 @@ def _with_policies(run: Run, result: RunPlan, changed: frozenset[str] | None) ->
 
 def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
     """Return a warning for each organization that no file declares any more."""
-    now = {source.files.organization for source in sources}
-    # An organization that was renamed has the same key.
-    keys = {source.files.api_key for source in sources if source.files.api_key is not None}
+    now = {source.files.organization: source.files.keys for source in sources}
     before = organizations_before(run, run.base_commit) or {}
+    earlier = {name: files.keys for name, (files, _) in before.items()}
     findings = []
-    for name, (files, desired) in before.items():
-        if name is None or name in now or files.api_key in keys:
-            continue
+    for name in no_longer_declared(earlier, now):
         effect = "its webhooks stay live, and merged plans that are not applied yet are dropped"
         hint = "to delete the webhooks as well, do that first, as in docs/organizations.md"
-        if not desired.webhooks:
+        if not before[name][1].webhooks:
             effect = "its deletes that are not applied yet are dropped"
             hint = "merge this only after they are applied"
         message = f"{quote(name)} is no longer declared: {effect}"

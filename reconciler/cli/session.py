@@ -231,7 +231,7 @@ class Session:
         """
         sources = workflow.load_all(self.inputs._replace(apply_options=apply_options))
         names = self.show_loaded(sources)
-        self._warn_of_gone(sources)
+        self._warn_of_gone(sources, names)
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
         first, second, _ = DEFAULT_FILES
         if not self.files and first in names and os.path.lexists(self.process.directory / second):
@@ -260,23 +260,23 @@ class Session:
             self.warn(finding for finding in new if finding.severity is not Severity.NOTE)
         return names
 
-    def _warn_of_gone(self, sources: Iterable[workflow.Source]) -> None:
-        """Print a warning for each organization whose file is gone from a folder of the run."""
+    def _warn_of_gone(self, sources: Iterable[workflow.Source], names: Collection[str]) -> None:
+        """Print a warning for each organization that the files, which have `names`, lack now."""
         inputs, directory = self.inputs, self.process.directory
         # A saved plan and a commit have all files, and some organizations may be left out.
         if inputs.parsed is not None or inputs.commit is not None or inputs.selected:
             return
-        # A file that is named and gone is an error.
         paths = self.files or (default_path(directory),)
-        if all(os.path.isfile(directory / path) for path in paths):
+        now = {source.files.organization: source.files.keys for source in sources}
+        # A file that is named and gone is an error.
+        if all(os.path.isfile(directory / path) for path in paths) and now.keys() == {None}:
             return
-        # Imported here, because most runs name their file.
+        # Imported here, because many runs have one file without an organization.
         from reconciler.source.elsewhere import organizations_gone
 
-        declared = {source.files.organization for source in sources}
         base = self.command_line.get("base", ())
         revision = base[0] if is_revision(base, directory) else "HEAD"
-        self.warn(organizations_gone(paths, declared, directory, inputs.git, revision))
+        self.warn(organizations_gone(paths, names, now, directory, inputs.git, revision))
 
     def warn(self, findings: Iterable[Finding]) -> None:
         """Print findings to standard error."""

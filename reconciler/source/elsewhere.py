@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path, PurePath
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, has_errors, in_quotes, note, warning
 from reconciler.model import Organization, Secret, SecretRef
@@ -31,7 +33,6 @@ from reconciler.source.files import (
     file_matcher,
     files_below,
     files_in,
-    is_glob,
     read,
     read_regular,
 )
@@ -45,6 +46,9 @@ from reconciler.source.history import (
 )
 from reconciler.source.load import key_references
 from reconciler.source.yaml import parse
+
+Keys: TypeAlias = frozenset[SecretRef | str]
+"""The references and profiles of the API keys of an organization's files."""
 
 _MAX_NAMES: Final = 300
 _MAX_WORD: Final = 32
@@ -76,7 +80,7 @@ class Owner(NamedTuple):
         return self.declared is None
 
 
-def keys_of(documents: Collection[Document]) -> frozenset[SecretRef | str]:
+def keys_of(documents: Collection[Document]) -> Keys:
     """Return the references and profiles of the API keys in files."""
     profiles = (document.data.get("profile") for document in documents)
     return frozenset(key_references(documents)).union(
@@ -185,12 +189,15 @@ def _removed(
 
 
 def _at(commit: Commit, names: Iterable[str], owner: Owner) -> tuple[Document, ...]:
-    """Return those of a commit's files that declare webhooks; one that git cannot read is none."""
-    sources = []
+    """Return those of a commit's files that declare webhooks."""
+    return _with_webhooks(_sources_at(commit, names), commit.read_file, owner)
+
+
+def _sources_at(commit: Commit, names: Iterable[str]) -> Iterator[SourceFile]:
+    """Yield files of a commit, without a link, a submodule, or what git cannot read."""
     for name in sorted(names):
         with suppress(NotReadableError):
-            sources.append(commit.read_file(name))
-    return _with_webhooks(sources, commit.read_file, owner)
+            yield commit.read_file(name)
 
 
 def _is_refused(directory: Path, git: Git) -> bool:
@@ -271,57 +278,79 @@ class _Names:
 # Organizations that a run does not have any more
 
 
+def no_longer_declared(
+    before: Mapping[str | None, Keys], now: Mapping[str | None, Keys]
+) -> list[str]:
+    """Return the organizations that files named before and to which none belongs now.
+
+    One that was renamed in CloudTruth has the same key under its new name.
+    """
+    # The key of an organization that was declared before belongs to that one.
+    new_keys = {key for name, keys in now.items() if name not in before for key in keys}
+    return [
+        name
+        for name, keys in before.items()
+        if name is not None and name not in now and new_keys.isdisjoint(keys)
+        # Files that name neither an organization nor a key have that of the environment, as before.
+        if keys or now.get(None) != keys
+    ]
+
+
 def organizations_gone(
     paths: Collection[str],
-    declared: Collection[str | None],
+    read_files: Collection[str],
+    now: Mapping[str | None, Keys],
     directory: Path,
     git: Git,
     revision: str,
 ) -> Iterator[Finding]:
-    """Yield a warning for each organization whose file a revision has and that is gone.
+    """Yield a warning for each file of an organization that a revision has and `now` has not.
 
-    `paths` name the files of the run, which belong to `declared` organizations. Nothing deletes the
-    webhooks of the others, so no plan shows that they are left out.
+    `paths` are those of the run, which has `read_files`. Nothing deletes the webhooks of these
+    organizations, so no plan shows that they are left out.
     """
-    before = commit_at(revision, directory, git)
-    if before is None:
+    commit = commit_at(revision, directory, git)
+    if commit is None:
         return
-    for name in _gone(paths, before):
-        with suppress(NotReadableError):  # a link or a submodule
-            document = parse(before.read_file(name).raw, name)
-            organization = document.data.get("organization")
-            if isinstance(organization, str) and organization not in declared:
-                yield _left_out(document, organization, revision)
-
-
-def _gone(paths: Collection[str], before: Commit) -> Iterator[str]:
-    """Yield the names of the files that `paths` include in a commit and that are gone."""
-    directory = before.directory
-    folders = [display_name(directory / path, directory=directory) for path in paths]
-    if any(is_glob(path, directory) for path in paths):
-        folders = []  # git lists all below the working directory
-    listing = before.git(["ls-tree", "-r", "-z", "--name-only", before.id, "--", *folders]) or b""
     matchers = [file_matcher(path, directory) for path in paths]
-    for name in map(os.fsdecode, filter(None, listing.split(b"\0"))):
-        is_included = any(matches(name) for matches in matchers)
-        if is_included and not os.path.lexists(directory / name):
-            yield name
+    # The text is enough for most files, which are of the same organization.
+    named = {
+        file: frozenset(name.decode(errors="replace") for name in _ORGANIZATION.findall(lines))
+        for file, lines in matching_lines(["organization"], git, commit).items()
+        if file in read_files or any(matches(file) for matches in matchers)
+    }
+    by_name: defaultdict[str, list[Document]] = defaultdict(list)
+    changed = [file for file, names in named.items() if not names or names - now.keys()]
+    documents = [parse(source.raw, source.file) for source in _sources_at(commit, changed)]
+    for document in _extended(documents, commit.read_file):
+        name = document.data.get("organization")
+        if isinstance(name, str):
+            by_name[name].append(document)
+    before = dict.fromkeys(chain(*named.values()), Keys())
+    before |= {name: keys_of(earlier) for name, earlier in by_name.items()}
+    for name in no_longer_declared(before, now):
+        for document in by_name[name]:
+            yield _left_out(document, name, commit, revision)
 
 
-def _left_out(document: Document, organization: str, revision: str) -> Finding:
-    restore = shlex.join(["git", "checkout", revision, "--", document.file])
-    message = f"{document.file} of {revision} is gone, so organization {in_quotes(organization)}"
+def _left_out(document: Document, organization: str, commit: Commit, revision: str) -> Finding:
+    subject = f"organization {in_quotes(organization)}"
+    message = f"{document.file} of {revision} names {subject}, which is left out"
+    restore = "declare it in another file, or ignore this if CloudTruth has renamed it"
+    if not os.path.lexists(commit.directory / document.file):
+        message = f"{document.file} of {revision} is gone, so {subject} is left out"
+        command = shlex.join(["git", "checkout", revision, "--", document.file])
+        restore = f"restore it: `{command}`"
     if _declares_only_absent(document):
         return note(
             "organization-removed",
-            f"{message} is left out: its deletes that are not applied yet are dropped",
-            f"if all are applied, ignore this, else restore it: `{restore}`",
+            f"{message}: its deletes that are not applied yet are dropped",
+            f"if all are applied, ignore this, else {restore}",
         )
     return warning(
         "organization-removed",
-        f"{message} is left out: its webhooks stay live",
-        f"restore it: `{restore}`; to delete the webhooks as well, do that first, as "
-        "in docs/organizations.md",
+        f"{message}: its webhooks stay live",
+        f"{restore}; to delete the webhooks as well, do that first, as in docs/organizations.md",
     )
 
 
@@ -430,11 +459,16 @@ def _with_webhooks(
             for document in documents
             if "organization" not in document.data or owner.owns(document)
         ]
-    if any("extends" in document.data for document in documents):
-        from reconciler.source.extend import extend  # most files extend nothing
+    return tuple(filter(_declared_names, _extended(documents, read_parent)))
 
-        documents = [*extend(documents, read_parent)]
-    return tuple(filter(_declared_names, documents))
+
+def _extended(documents: Sequence[Document], read_parent: ReadParent) -> Sequence[Document]:
+    """Return files merged with their parents, without those that are only layers."""
+    if not any("extends" in document.data for document in documents):
+        return documents
+    from reconciler.source.extend import extend  # most files extend nothing
+
+    return extend(documents, read_parent)
 
 
 def _declared_names(document: Document) -> frozenset[str]:

@@ -162,6 +162,11 @@ class OrganizationFiles(NamedTuple):
     api_key: SecretRef | None = None
     profile: str | None = None
 
+    @property
+    def keys(self) -> frozenset[SecretRef | str]:
+        """The reference or profile of the key, if there is one."""
+        return frozenset(filter(None, [self.api_key, self.profile]))
+
     def key(self) -> Secret | None:
         """Return the API key that the files refer to, if any.
 
