@@ -94,7 +94,8 @@ class Marker(NamedTuple):
 
     For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
     `part` of `total` shows `operations`; `subjects` are the organizations that were planned, and
-    those without an id could not be. For a failure: `code`, and the `subjects` that it concerns.
+    those without an id could not be; `head` is the commit, and `earlier` the digest that was shown
+    for it before, if there is none now. For a failure: `code`, and the `subjects` that it concerns.
     For an outcome: `outcomes`. `failing` has the webhooks whose deliveries fail, by id, with the
     time of the first failure.
     """
@@ -111,6 +112,13 @@ class Marker(NamedTuple):
     outcomes: tuple[Outcome, ...] = ()
     code: str = ""
     failing: tuple[tuple[str, str], ...] = ()
+    head: str = ""
+    earlier: str | None = None
+
+    @property
+    def shown_digest(self) -> str | None:
+        """Return the digest of the last plan that the comment showed for its commit."""
+        return self.earlier if self.digest is None else self.digest
 
     def is_same_setup(self, other: Marker) -> bool:
         """Return whether both are about the same setup and environment."""
@@ -134,7 +142,7 @@ class Post(NamedTuple):
 
 
 RESOLVED: Final = "resolved"
-"""The code in the marker of a failure that was resolved."""
+"""The code in the marker of a failure that was resolved, and of a plan in a replaced comment."""
 
 NOT_RUN: Final = Marker(kind=MarkerKind.FAILURE, code="not-run")
 """The marker in webhooks.yml: a job failed before its command started. The title names it."""

@@ -19,6 +19,7 @@ from reconciler.ci import JobResult
 from reconciler.ci.github import GitHub, Pull, reporting
 from reconciler.ci.marker import (
     MAX_COMMENT_LENGTH,
+    RESOLVED,
     Marker,
     MarkerKind,
     Post,
@@ -90,6 +91,11 @@ _MAX_PARTS: Final = 10
 
 _UPDATING: Final = "_Updating this plan. Merging applies nothing until the update is complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
+_REPLACED: Final = "_The plan of this commit has changed: see the newer comment._\n"
+_CHANGED: Final = (
+    "**The plan of this commit has changed** since an earlier comment. GitHub keeps approvals that "
+    "were given for that one: review this plan again.\n\n"
+)
 _AGAIN: Final = (
     "once those before it are merged, run `gh pr update-branch NUMBER`, or push to its branch; "
     "if it is from a fork, ask a maintainer to push the branch to this repository"
@@ -300,7 +306,11 @@ def _parts_of(run: Run, change: _Change, plans: RunPlan) -> list[tuple[Marker, s
     subjects = tuple(map(_subject, change.planned))
     # Measured with the largest numbers, so that no marker is longer than expected.
     marker = run.marker(MarkerKind.PLAN)._replace(
-        digest=plans.digest, part=_MAX_PARTS, total=_MAX_PARTS, subjects=subjects
+        digest=plans.digest,
+        part=_MAX_PARTS,
+        total=_MAX_PARTS,
+        subjects=subjects,
+        head=change.pull.head,
     )
     empty_size = len(encode(marker))
     # Nothing applies the other branch, so the comment must approve nothing.
@@ -445,7 +455,8 @@ def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
     findings = list[Finding]()
     with reporting(findings, "could not edit the comment"):
         # A marker without a digest approves nothing.
-        findings += _comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
+        marker = run.marker(MarkerKind.PLAN)._replace(head=pull.head)
+        findings += _comment(run, pull, [(marker, text)], create=False)
     return findings
 
 
@@ -458,7 +469,8 @@ def _comment(
     # Without a comment nothing would be reviewed, which must not go unnoticed.
     message = "there is no GitHub token to comment with"
     github = run.require_github(message, "set comment to false")
-    existing = find_posts(github.comments(pull.number), parts[0][0])
+    posts = github.comments(pull.number)
+    existing = find_posts(posts, parts[0][0])
     if existing or create or run.commenting == "true":
         # The event is from the start of the job; the merge freezes the plan.
         now = github.pull(pull.number)
@@ -466,20 +478,48 @@ def _comment(
         if not now.is_open or now.head != pull.head:
             why = "the pull request is closed or has a newer commit, so its plan is not changed"
             return [note("review-frozen", why)]
-        write_comments(github, pull.number, existing, parts)
+        existing, first = _without_changed(github, posts, parts[0])
+        write_comments(github, pull.number, existing, [first, *parts[1:]])
     return []
+
+
+def _without_changed(
+    github: GitHub, posts: Sequence[Post], first: tuple[Marker, str]
+) -> tuple[Sequence[Post], tuple[Marker, str]]:
+    """Return the comments to edit, and the `first` one to write.
+
+    If they showed another plan of the same commit, none is edited, and the first one warns:
+    GitHub keeps the approvals until the next push, and an edit notifies no user.
+    """
+    marker, text = first
+    existing = find_posts(posts, marker)
+    replaced = marker._replace(code=RESOLVED, subjects=(), operations=())
+    changed = [post for post in find_posts(posts, replaced) if post.marker.head == marker.head]
+    shown = None
+    if existing and existing[0].marker.head == marker.head:
+        shown = existing[0].marker.shown_digest
+    if marker.digest is None:
+        return existing, (marker._replace(earlier=shown), text)
+    if shown not in (None, marker.digest):
+        changed += existing
+        for post in existing:
+            github.comment(post.number, replaced._replace(digest=None), _REPLACED, [post])
+        existing = []
+    return existing, (marker, f"{_CHANGED}{text}" if changed else text)
 
 
 def write_comments(
     github: GitHub, number: int, existing: Sequence[Post], parts: Sequence[tuple[Marker, str]]
 ) -> None:
     """Replace the text of the existing comments with `parts`; create missing comments."""
-    empty = parts[0][0]._replace(digest=None, part=1, total=1, operations=())
+    first = parts[0][0]
+    empty = first._replace(digest=None, part=1, total=1, operations=(), head="", earlier=None)
     others = [*parts[1:], *[(empty, _UNNEEDED)] * (len(existing) - len(parts))]
     bodies = [github.body(marker, text) for marker, text in others]
     if others and [post.body for post in existing[1:]] != bodies:
         # While the other comments change, the first one must not approve them.
-        existing = [github.comment(number, empty, _UPDATING, existing), *existing[1:]]
+        updating = empty._replace(head=first.head, earlier=first.shown_digest)
+        existing = [github.comment(number, updating, _UPDATING, existing), *existing[1:]]
         for index, (marker, text) in enumerate(others, start=1):
             github.comment(number, marker, text, existing[index:])
     github.comment(number, *parts[0], existing)

@@ -81,6 +81,8 @@ markers = st.builds(
     outcomes=st.lists(outcomes, max_size=3).map(tuple),
     code=names,
     failing=st.lists(st.tuples(names, names), max_size=3).map(tuple),
+    head=names,
+    earlier=st.none() | st.just("") | st.just(DIGEST),
 )
 
 

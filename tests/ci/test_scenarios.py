@@ -161,11 +161,17 @@ def test_unreviewed_drift_is_kept_and_reviewed_changes_are_applied(here: World) 
 
 
 def test_the_next_plan_shows_an_edit_made_during_the_review(here: World) -> None:
-    """The comment lists the change apart from the drift, and merging applies both."""
+    """GitHub keeps the approvals, and notifies only of a new comment, which lists all changes."""
     here.propose(1, "Audit", "Deploys")
     here.emulator.configure("Audit", channel="by-hand")
-    assert here.pull(1).code == 0
-    (comment,) = here.github.bodies(1)
+    # Also after a plan that failed, or that did not change.
+    for code in (4, 0, 0):
+        fault = Rule(fault=status(401), times=None)
+        here.emulator.faults = Script([fault] if code else [])
+        assert here.pull(1).code == code
+    replaced, comment = here.github.bodies(1)
+    assert "see the newer comment" in replaced
+    assert "**The plan of this commit has changed**" in comment
     rows = {line.split("|")[2].strip(): line for line in comment.splitlines() if "| `" in line}
     assert "drift" in rows["`Audit`"]
     assert "this change" in rows["`Deploys`"]
