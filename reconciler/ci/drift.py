@@ -27,7 +27,7 @@ from reconciler.errors import NoKeyError, ReconcilerError
 from reconciler.findings import Finding, plural, warning
 from reconciler.planning.plan import Plan, Snapshot
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import resends
+from reconciler.planning.resend import requests_for, resends
 from reconciler.planning.review import values_only
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import View
@@ -43,6 +43,11 @@ _MAX_FAILING: Final = 50
 """The maximum number of webhooks in the issue whose deliveries fail."""
 _MAX_LEFT_OUT: Final = 20
 """The maximum number of secrets in the issue that no command sends."""
+
+_TOO_LONG: Final = (
+    "The command that applies the files is too long for GitHub: open a pull request that "
+    "increments the `version` of the secrets, and merge its plan."
+)
 
 
 class _Comparison(NamedTuple):
@@ -120,7 +125,9 @@ def _waiting_secrets(organization: Planned) -> tuple[str, ...]:
     operations = organization.plan.operations if organization.plan else ()
     names = {resend.webhook for resend in resends(operations)}
     # A webhook without secrets cannot be named.
-    return tuple(sorted(own_resends(names, organization.target, 1)))
+    named = own_resends(names, organization.target, 1).keys()
+    declared = organization.target.checked.desired.webhooks
+    return tuple(sorted(requests_for(declared, named)))
 
 
 def _by_digest(
@@ -181,6 +188,8 @@ def _way_to_revert(
         return []
     left_out = _left_out(plans, has_command=command is not None)
     if command is None:
+        if plans.digest:
+            left_out.append(_TOO_LONG)
         return left_out
     is_drift = not report.unknown and any(report.webhooks)
     what = "To revert all changes" if is_drift else "To apply the files"

@@ -20,9 +20,11 @@ from reconciler.ci.github import GitHub, Pull, reporting
 from reconciler.ci.marker import (
     MAX_COMMENT_LENGTH,
     RESOLVED,
+    Marker,
     MarkerKind,
     Post,
     Subject,
+    encode,
     find_posts,
 )
 from reconciler.ci.outcomes import Attempt
@@ -42,7 +44,7 @@ from reconciler.errors import (
 from reconciler.findings import Finding, plural
 from reconciler.planning.plan import Reason
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import resends
+from reconciler.planning.resend import requests_for, resends
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.markdown import code_block
 from reconciler.render.quote import quote
@@ -164,7 +166,8 @@ def _pending_requests(run: Run, attempts: Iterable[Attempt], *, is_single: bool)
         prefix = ""
         if not is_single:
             prefix = f"{subject_of_key(target).name or target.source.name}: "
-        requests.update(f"{prefix}{name}" for name in names)
+        declared = target.checked.desired.webhooks
+        requests.update(f"{prefix}{request}" for request in requests_for(declared, names))
     return tuple(sorted(requests))
 
 
@@ -371,7 +374,7 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     if ended.has_rotated:
         reason = UnreviewedRotationError.code
     marker = run.marker(MarkerKind.FAILURE)._replace(code=reason, subjects=ended.subjects)
-    text = _failure_text(run, ended)
+    text = _failure_text(run, ended, marker)
     # A run with a report lists whatever is left, so an earlier reason and its command are outdated.
     if ended.result.report is not None:
         replaced = f"Replaced: {run.link} failed for another reason, `{reason}`."
@@ -391,7 +394,7 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     return warnings
 
 
-def _failure_text(run: Run, ended: Ended) -> str:
+def _failure_text(run: Run, ended: Ended, marker: Marker) -> str:
     """Return why nothing or not everything was applied, and what to do next, as Markdown."""
     result, step = ended.result, ended.step
     head = "" if result.problems else f"### Failed: `{result.reason}`\n\n"
@@ -400,7 +403,7 @@ def _failure_text(run: Run, ended: Ended) -> str:
         result = _with_hints(result, step, "the command below")
         end += f" To {step.purpose.heading}:\n\n{code_block(step.command)}\n"
     # The command must be complete: the report gets what room is left.
-    room = MAX_COMMENT_LENGTH - len(head) - len(end)
+    room = MAX_COMMENT_LENGTH - len(encode(marker)) - len(head) - len(end)
     return head + result.render("markdown", room) + end
 
 

@@ -33,6 +33,9 @@ _API: Final = "https://api.github.com"
 _PAGE: Final = 100
 _MAX_FILES: Final = 300
 """The maximum number of changed files that GitHub lists between two commits."""
+_MAX_BODY: Final = 65_536
+"""The maximum number of characters in a comment or issue."""
+_CUT: Final = "\n\n_Cut to GitHub's limit._\n"
 
 _CONTENTS: Final = "contents: read"
 _PULLS: Final = "pull-requests: read"
@@ -237,7 +240,12 @@ class GitHub:
     def body(self, marker: Marker, text: str) -> str:
         """Return the body of a comment or issue, with its label above the text."""
         label = f"**`{marker.label}`**\n\n" if marker.label else ""
-        return self._clean(f"{encode(marker)}\n{label}{text}")
+        body = self._clean(f"{encode(marker)}\n{label}{text}")
+        if len(body) <= _MAX_BODY:
+            return body
+        # By whole lines, because a part of a command must not look like one.
+        kept, _, _ = body[: _MAX_BODY - len(_CUT)].rpartition("\n")
+        return kept + _CUT
 
     def _post(self, number: int, body: str, *, need: str) -> int:
         """Comment on an issue or pull request. Return the id of the comment."""

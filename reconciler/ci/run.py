@@ -13,10 +13,10 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
-from reconciler.ci.marker import NOT_RUN, RESOLVED, Marker, MarkerKind, Post
+from reconciler.ci.marker import MAX_COMMENT_LENGTH, NOT_RUN, RESOLVED, Marker, MarkerKind, Post
 from reconciler.ci.workflows import caller_beside
 from reconciler.errors import UsageError
 from reconciler.findings import in_quotes
@@ -31,6 +31,11 @@ from reconciler.workflow import Inputs, Target
 from reconciler.workflow.inputs import OrganizationFiles
 
 _Choice = TypeVar("_Choice", bound=str)
+_MAX_COMMAND: Final = MAX_COMMENT_LENGTH // 2
+"""The maximum length of a command in bytes, which leaves room in its comment for a report.
+
+All inputs of a workflow together can have 65,535 characters.
+"""
 
 
 @frozen
@@ -85,7 +90,7 @@ class Run:
         """Return the command that starts the apply workflow for exactly these plans.
 
         It includes the number of deletes, if a guard blocks one of them. None outside a workflow,
-        and if no digest covers the operations.
+        if no digest covers the operations, and if the command is too long for GitHub.
         """
         if not self.workflow or not plans.digest:
             return None
@@ -105,7 +110,8 @@ class Run:
         for name, value in values.items():
             if value:
                 words += ["-f", f"{name}={value}"]
-        return " ".join(map(_on_one_line, words))
+        command = " ".join(map(_on_one_line, words))
+        return command if len(command.encode()) <= _MAX_COMMAND else None
 
     def require_github(self, message: str, otherwise: str) -> GitHub:
         """Return the client of GitHub. Without one, raises UsageError with the message."""

@@ -32,6 +32,8 @@ from reconciler.planning.readback import Evidence, Reading, unseen_secrets
 
 _ALL: Final = "*"
 """The request for all secrets."""
+_MAX_NAMES: Final = 20
+"""The maximum number of webhooks that a command names, if it can name references instead."""
 _UNKNOWN: Final = "unknown-resend"
 """The rule of requests that send nothing."""
 
@@ -298,6 +300,29 @@ def requestable(webhooks: Iterable[Webhook]) -> set[str]:
     """Return all names that the command line accepts for secrets of declared webhooks."""
     # Any declared webhook may be requested, live or not, selected or not.
     return {_ALL} | _all_requests(webhooks)
+
+
+def requests_for(webhooks: Iterable[Webhook], names: Set[str]) -> Set[str]:
+    """Return requests for all secrets of the named webhooks, and for no others.
+
+    Instead of many names, they have the references that no other webhook uses.
+    """
+    if len(names) <= _MAX_NAMES:
+        return names
+    webhooks = tuple(webhooks)
+    others = _all_requests(webhook for webhook in webhooks if webhook.name not in names)
+    requests_by_name: defaultdict[str, set[str]] = defaultdict(set)
+    for webhook in webhooks:
+        for value in _secrets(webhook):
+            request = webhook.name
+            if isinstance(value, SecretRef) and not value.is_literal:
+                request = value.argument
+            requests_by_name[webhook.name].add(request)
+    requests = set[str]()
+    for name in names:
+        instead = requests_by_name[name]
+        requests |= instead if instead and instead.isdisjoint(others) else {name}
+    return requests
 
 
 def not_selected(name: str) -> Finding:

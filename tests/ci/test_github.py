@@ -67,6 +67,13 @@ def test_any_plan_can_replace_any_other(plans: list[list[str]]) -> None:
     assert all("no longer needed" in each for each in found[len(plans[-1]) :])
 
 
+def test_a_comment_is_cut_by_lines_to_the_limit_of_github(fake: FakeGitHub) -> None:
+    """A failure must be reported, and no part of a command looks like one."""
+    with client(fake) as github:
+        write(github, 7, f"begin\n{'x' * 70_000}\nend")
+    assert texts(fake, 7) == ["begin\n\n_Cut to GitHub's limit._\n"]
+
+
 def test_a_comment_is_found_on_any_page(fake: FakeGitHub) -> None:
     """The comment may be the 250th of a long discussion."""
     for number in range(250):

@@ -685,6 +685,32 @@ def test_a_command_names_a_webhook_that_a_runner_would_execute(
     assert here.follow(done.stdout).outputs["result"] == "applied"
 
 
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+@pytest.mark.parametrize("most_names", [20, 1000])
+def test_a_rotation_of_many_webhooks_is_always_reported(
+    read_back_world: World, monkeypatch: pytest.MonkeyPatch, most_names: int
+) -> None:
+    """A command has the reference that all of them use; without one it would be too long."""
+    monkeypatch.setattr("reconciler.planning.resend._MAX_NAMES", most_names)
+    here = read_back_world
+    names = ["Audit", *(f"{number} {'x' * 240}" for number in range(150))]
+    here.declare(*names, version=1)
+    here.apply_main()
+    here.github.time -= timedelta(days=2)
+    here.merged(1, *names, version=2)
+    here.github.time += timedelta(days=2)
+    here.drift()
+    before = here.git("rev-parse", "main")
+    here.declare(*names, version=3)
+    failed = here.push(before=before)
+    assert not re.findall("not-reported|not updated", failed.stdout)
+    (drift,) = here.github.issues
+    for body in (drift["body"], here.github.bodies(1)[-1]):
+        command = re.findall(" -f resend-secret=.*", body)
+        assert command == [" -f resend-secret=env:SLACK_BOT_TOKEN"] * (most_names == 20)
+    assert ("is too long for GitHub" in drift["body"]) is (most_names == 1000)
+
+
 def test_a_comment_about_a_failure_is_resolved_by_the_command_that_it_shows(here: World) -> None:
     """Nobody has to look elsewhere; the next failure is a new comment, which notifies."""
     here.propose(1, "Audit", "Deploys")

@@ -7,7 +7,7 @@ import pytest
 from reconciler.model import Secret, SecretRef
 from reconciler.planning.plan import Reason, SecretCause
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.resend import resends
+from reconciler.planning.resend import requests_for, resends
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -42,6 +42,14 @@ def test_a_requested_resend_is_an_operation(requested: str) -> None:
     assert make_plan(desired(slack()), MASKED).digest == ""
     new = plan(desired(slack()), live(), SECRETS, options)
     assert [each.name for each in new.creates] == ["Deploys"]
+
+
+def test_references_replace_many_names_unless_another_webhook_has_one() -> None:
+    """A command with all names could be too long; it must send exactly the same."""
+    names = {f"Deploys {number}" for number in range(21)}
+    many = [*map(slack, names), generic("Deploys 1")]
+    assert requests_for(many, names) == {"env:SLACK_BOT_TOKEN", "Deploys 1"}
+    assert requests_for([*many, slack("Other")], names) == names
 
 
 def test_a_request_has_the_same_plan_for_every_live_value() -> None:
