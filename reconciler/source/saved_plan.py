@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -69,12 +69,14 @@ def save_run(
     text: str = "",
     values: Mapping[str, Sequence[str]] = MappingProxyType({}),
     folder: str | None = None,
+    redacted: Callable[[str], str] = str,
 ) -> bytes:
     """Return the content of a plan file, given the files of each organization.
 
     `text` is the plan as shown to users, `values` are those of --file, --organization and --base,
     for suggested commands. `folder` is the working directory in its repository, if it is known.
-    Raises ConfigurationError if a file contains a secret as text: the value must not be saved.
+    `redacted` removes secrets from a text. Raises ConfigurationError if a file or a live webhook
+    contains a secret as text: the value must not be saved.
     """
     # Also those that the plan does not send, because the whole configuration is saved.
     for files in loaded:
@@ -95,7 +97,11 @@ def save_run(
         },
         "text": text,
     }
-    return write_json({**tree, "checksum": checksum(tree)}).encode("ascii")
+    document = write_json({**tree, "checksum": checksum(tree)})
+    # A redacted plan would not match its checksum, and would be about other webhooks.
+    if redacted(document) != document:
+        _refuse_secrets(tree, redacted)
+    return document.encode("ascii")
 
 
 def _guarded(run: RunPlan) -> RunPlan:
@@ -232,6 +238,38 @@ def _refuse_literals(desired: Desired) -> None:
         raise ConfigurationError(
             "the plan cannot be saved: files contain secrets as text", findings=findings
         )
+
+
+def _refuse_secrets(tree: Mapping[str, Any], redacted: Callable[[str], str]) -> NoReturn:
+    hint = "remove it from CloudTruth and the files, or apply without a saved plan"
+    # What is shown repeats the rest, with our own words.
+    content = {key: value for key, value in tree.items() if key != "text"}
+    places = {place for place, text in _texts(content) if redacted(text) != text}
+    findings = [
+        error("literal-in-plan", f"{place} contains a secret", hint)
+        for place in sorted(places or {"the text of the plan"})
+    ]
+    raise ConfigurationError(
+        "the plan cannot be saved: it would contain secrets as text", findings=findings
+    )
+
+
+def _texts(value: Any, place: str = "", name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text of a document that a user may have written, after its place."""
+    match value:
+        case str():
+            yield f"{place} of {json.dumps(name)}" if name else place, value
+        case list():
+            for item in value:
+                yield from _texts(item, place, name)
+        case {"message": str()}:  # repeats names that are elsewhere
+            pass
+        case dict():
+            name = str(value.get("name") or name)
+            for key, item in value.items():
+                # A change has its field in its path.
+                is_value = key in ("before", "after") and "path" in value
+                yield from _texts(item, value["path"][-1] if is_value else key, name)
 
 
 def _names_files(loaded: Loaded) -> bool:

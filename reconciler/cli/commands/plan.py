@@ -182,7 +182,13 @@ def _save(
         "base": _base(session),
     }
     folder = folder_in(session.inputs.git)
-    saved = workflow.save_run(run_plan, loaded, options, text, values, folder)
+    try:
+        saved = workflow.save_run(
+            run_plan, loaded, options, text, values, folder, session.console.redacted
+        )
+    except ReconcilerError:
+        _warn_about_earlier(session, out_path)
+        raise
     if out_path is None:
         session.console.result(saved.decode(), essential=True)
     else:
