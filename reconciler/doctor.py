@@ -167,7 +167,7 @@ def _with_key(api: Client, declared: str | None, selected: Sequence[str]) -> Ite
     organization = api.organization()
     yield ok("key", "accepted")
     yield _organization(organization, declared, selected)
-    yield _role((organization.role or "").upper())
+    yield _role(organization)
     if organization.maintenance:
         yield fail(
             "maintenance",
@@ -193,10 +193,11 @@ def _organization(
     )
 
 
-def _role(role: str) -> Check:
+def _role(organization: Organization) -> Check:
+    role = (organization.role or "").upper()
     if not role:
         return unknown("role", "the server does not report the key's role")
-    if role in ("OWNER", "ADMIN"):
+    if organization.has_writing_role:
         return ok("role", role)
     # A role that this version does not know may be able to write, too.
     return warn(

@@ -320,6 +320,11 @@ class Organization(NamedTuple):
     """For display and diagnosis: what it permits is decided by the server."""
     maintenance: bool = False
 
+    @property
+    def has_writing_role(self) -> bool:
+        """Whether the role is known to be one that changes webhooks."""
+        return (self.role or "").upper() in ("OWNER", "ADMIN")
+
 
 class DeliveryError(NamedTuple):
     """The error of the last delivery, as the server reports it (untrusted text)."""

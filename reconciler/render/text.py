@@ -124,11 +124,21 @@ def _outside_digest(run: RunPlan, view: View) -> list[str]:
 
 
 def _failed(run: RunPlan, view: View) -> list[str]:
-    """Return the organizations that could not be planned, by reason."""
+    """Return the organizations that could not be planned or probably not applied, by reason."""
     failed: dict[str, list[str]] = {}
     for result in run.organizations:
         if result.problem is not None:
             failed.setdefault(words.problem_title(result.problem), []).append(quote(result.name))
+    # The header of a single one has these.
+    organizations = [] if run.is_single else [plan.organization for plan in run.plans]
+    # Keys that only read are usual for plans, but then those of all organizations.
+    roles = {organization.role for organization in organizations}
+    for organization in organizations:
+        name, role = quote(organization.name), organization.role
+        if organization.maintenance:
+            failed.setdefault("In maintenance", []).append(name)
+        if role and len(roles) > 1 and not organization.has_writing_role:
+            failed.setdefault(f"Key with role {quote(role)}", []).append(name)
     lines: list[str] = []
     for reason, names in failed.items():
         lines += flow(_listed(names, end="."), view, start=f"{reason}:")

@@ -5,7 +5,7 @@ A session is `==== title`, a sentence, and steps: `@ FILE` writes the lines belo
 the output. `type KEYS webhooks ...` runs on a terminal. `edit` (edit.py) changes files; other
 programs must do the same on Linux and macOS. And there are commands for the emulated
 CloudTruth: `live NAME FIELDS` changes a webhook, where FIELDS is YAML, as in
-`live Deploys '{configuration: {channel: ops}}'`; `organization NAME KEY` adds a key,
+`live Deploys '{configuration: {channel: ops}}'`; `organization NAME KEY [ROLE]` adds a key,
 `server CHOICES` makes it another server, and `writes` prints the methods of requests that write.
 A commit or a digest in a command is the last one shown.
 """
@@ -146,10 +146,11 @@ class Session:
         self.store.save({**row, **changed, "configuration": shown})
         return ""
 
-    def organization(self, name: str, key: str) -> str:
+    def organization(self, name: str, key: str, role: str = "ADMIN") -> str:
         """Add a key of an organization, which may be new."""
         ids = {known.name: known.id for known in self.store.organizations()}
-        self.store.add_user(ids.get(name) or self.store.add_organization(name).id, key=key)
+        id_ = ids.get(name) or self.store.add_organization(name).id
+        self.store.add_user(id_, key=key, role=role)
         return ""
 
     def server(self, choices: str) -> str:
