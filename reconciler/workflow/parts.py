@@ -285,6 +285,8 @@ def _blocked(part: Ready) -> BlockedError | None:
     if not part.plan.blocked:
         return None
     command = plan_command(part.target)
+    if part.target.plan_file is not None:
+        command = shlex.join(["webhooks", "show", part.target.plan_file])
     return BlockedError(
         "the plan is blocked: nothing was written",
         findings=part.plan.blocked,

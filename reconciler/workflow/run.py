@@ -48,8 +48,8 @@ class Target(NamedTuple):
 
     Without a connection, `problem` is the reason. One that has it from the start is not read, but
     its key is protected and its deletes count. `key_source` is where the API key came from, for
-    messages. `review` limits what is applied. `organization` is that of the key, if it was read
-    to select targets.
+    messages. `review` limits what is applied, `plan_file` is the path of the saved plan that has
+    it. `organization` is that of the key, if it was read to select targets.
     """
 
     source: Source
@@ -58,6 +58,7 @@ class Target(NamedTuple):
     key_source: str | None = None
     options: PlanOptions = PlanOptions()
     review: Review | None = None
+    plan_file: str | None = None
     organization: Organization | None = None
 
     @property

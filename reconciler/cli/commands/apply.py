@@ -113,8 +113,9 @@ def _apply(
         targets = load_targets(session, words, options, report_path)
     else:
         # Any other file, also a second saved plan, is refused.
-        saved = _read_saved(session, saved_plans[0], expect_digest)
-        targets = _saved_targets(session, saved, report_path)
+        plan_file = saved_plans[0]
+        saved = _read_saved(session, plan_file, expect_digest)
+        targets = _saved_targets(session, plan_file, saved, report_path)
         expect_digest = None  # it is that of the file, whose operations may be done already
     progress = Progress(session)
     with connected_all(session, targets, progress=progress) as connected:
@@ -211,7 +212,7 @@ def _read_saved(session: Session, path: str, expect_digest: str | None) -> Saved
 
 
 def _saved_targets(
-    session: Session, saved: SavedPlan, report_path: Path | None
+    session: Session, plan_file: str, saved: SavedPlan, report_path: Path | None
 ) -> list[workflow.Target]:
     """Return the organizations of a saved plan, whose files the session uses from here on."""
     files = [document.file for document in saved.parsed.documents]
@@ -235,7 +236,9 @@ def _saved_targets(
     # Grouped by organization in the same order as when the plan was saved.
     for source, review in zip(session.load_all(words), saved.reviews, strict=True):
         check_output(report_path, source.checked)
-        targets.append(workflow.Target(source, options=saved.options, review=review))
+        targets.append(
+            workflow.Target(source, options=saved.options, review=review, plan_file=plan_file)
+        )
     return targets
 
 
