@@ -229,9 +229,13 @@ def _together(plans: Sequence[tuple[str, Plan]], is_single: bool) -> Plan:
         secrets=tuple(chain.from_iterable(plan.secrets for _, plan in plans)),
         failing=tuple(failing),
         # What blocks or permits more names every organization; notes may be many.
-        blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
-        notes=_findings(((name, plan.notes) for name, plan in plans), most=5),
-        relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
+        blocked=findings_by_organization(
+            ((name, plan.blocked) for name, plan in plans), most=len(plans)
+        ),
+        notes=findings_by_organization(((name, plan.notes) for name, plan in plans), most=5),
+        relaxed=findings_by_organization(
+            ((name, plan.relaxed) for name, plan in plans), most=len(plans)
+        ),
     )
 
 
@@ -251,7 +255,7 @@ def _located(webhooks: Iterable[Snapshot], organization: str) -> tuple[Snapshot,
     return tuple(replace(webhook, name=f"{webhook.name} in {organization}") for webhook in webhooks)
 
 
-def _findings(
+def findings_by_organization(
     organizations: Iterable[tuple[str, Sequence[Finding]]], most: int
 ) -> tuple[Finding, ...]:
     """Return findings once, each with at most `most` of its organizations in the message."""
@@ -287,7 +291,9 @@ def problems(results: Sequence[OrganizationResult[Any]]) -> list[ReconcilerError
         error.message = f"{', '.join(labels)}: {problem.message}"
         # The findings of guards have no position, which would show the organization.
         if isinstance(problem, BlockedError):
-            error.findings = _findings([(name, problem.findings) for name in names], len(names))
+            error.findings = findings_by_organization(
+                [(name, problem.findings) for name in names], len(names)
+            )
         shown.append(error)
     return shown
 

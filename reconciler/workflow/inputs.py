@@ -30,14 +30,17 @@ from reconciler.findings import (
 )
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
+from reconciler.render.combined import findings_by_organization
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
 from reconciler.source.history import Commit, Git, NoBaseError, folder_in, no_git
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
-from reconciler.source.schemes import allow_patterns, how_to_set, is_variable, pattern
+from reconciler.source.schemes import NOT_ALLOWED, allow_patterns, how_to_set, is_variable, pattern
 from reconciler.source.secrets import fetch_key
 
+_MAX_NAMES: Final = 3
+"""The maximum number of organizations that a finding names."""
 _UNRESOLVED: Final = "unresolved-secret"
 _WRONG_VALUE: Final = frozenset(("malformed-secret", "unreplaced-placeholder"))
 
@@ -163,6 +166,11 @@ class OrganizationFiles(NamedTuple):
     profile: str | None = None
 
     @property
+    def name(self) -> str:
+        """The declared organization, with a possible secret masked."""
+        return masked(self.organization or "no organization")
+
+    @property
     def keys(self) -> frozenset[SecretRef | str]:
         """The reference or profile of the key, if there is one."""
         return frozenset(filter(None, [self.api_key, self.profile]))
@@ -209,7 +217,7 @@ class Source(NamedTuple):
     @property
     def name(self) -> str:
         """Return the declared organization, with a possible secret masked."""
-        return masked(self.files.organization or "no organization")
+        return self.files.name
 
 
 def parse(inputs: Inputs) -> Parsed:
@@ -486,7 +494,6 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
     """
     groups = organizations(inputs)
     loaded = [_validated(group) for group in groups]
-    findings = distinct(finding for declared in loaded for finding in declared.findings)
     sources = [
         Source(group, Checked(declared.desired, declared, group.inputs))
         for group, declared in zip(groups, loaded, strict=True)
@@ -499,7 +506,21 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
             sources[index] = Source(group, checked)
     # All or none: an invalid file may belong to any organization.
     is_valid = len(sources) == len(groups)
-    return tuple(sources) if is_valid else (), tuple(findings)
+    return tuple(sources) if is_valid else (), tuple(_findings(groups, loaded))
+
+
+def _findings(groups: Sequence[OrganizationFiles], loaded: Sequence[Loaded]) -> list[Finding]:
+    """Return the findings of all files, each once, with the organizations whose list is wrong."""
+    if len(groups) == 1:
+        return distinct(loaded[0].findings)
+    findings: list[Finding] = []
+    unlisted: list[tuple[str, list[Finding]]] = []
+    for group, declared in zip(groups, loaded, strict=True):
+        findings += [finding for finding in declared.findings if finding.rule != NOT_ALLOWED]
+        # A secret of a file that several extend may be missing in the list of only one of them.
+        refused = [finding for finding in declared.findings if finding.rule == NOT_ALLOWED]
+        unlisted.append((group.name, [finding._replace(related=()) for finding in refused]))
+    return distinct([*findings, *findings_by_organization(unlisted, _MAX_NAMES)])
 
 
 def _validated(group: OrganizationFiles) -> Loaded:
