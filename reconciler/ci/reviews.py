@@ -450,4 +450,4 @@ def _with_merged(
     )
     if is_cut and not merged.applied:
         base = base._replace(unknown="it read only the newest merged pull requests")
-    return base._replace(merged=merged)
+    return base._replace(merged=merged, day_ago=run.day_ago)

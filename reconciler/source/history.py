@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple, TypeAlias
@@ -233,11 +234,15 @@ def _commit(output: bytes | None) -> str | None:
 
 
 class Change(NamedTuple):
-    """A commit that changed files, the one before it, and earlier names of files it renamed."""
+    """A commit that changed files, the one before it, and earlier names of files it renamed.
+
+    `time` is that of the commit, as GitHub writes it.
+    """
 
     commit: str
     before: str
     renamed: frozenset[str]
+    time: str
 
 
 def last_change(
@@ -252,14 +257,14 @@ def last_change(
     if re.fullmatch(_NULL, until.id):
         return None
     # A merge brings its changes to the branch at once: its parent is what was applied before.
-    options = ["--first-parent", "-m", "--format=%h %p", "--name-status", "--no-renames"]
+    options = ["--first-parent", "-m", "--format=%ct %h %p", "--name-status", "--no-renames"]
     listing = git([*_LAST, *options, until.id, "--", *_pathspecs(names, folders, others)])
     if listing is None:
         raise NoBaseError("git cannot list the file changes")
     if not listing:
         return None
     hashes, *statuses = listing.decode("ascii", "replace").splitlines()
-    commit, *parents = hashes.split()
+    seconds, commit, *parents = hashes.split()
     # A shallow clone shows its oldest commit as if it had no parent.
     if not parents and is_shallow(git):
         raise NoBaseError(
@@ -272,7 +277,8 @@ def last_change(
     if parents and any(status.startswith("A") for status in statuses):
         now = Commit(commit, directory, git)
         renamed = renames(Commit(before, directory, git), tuple(names), now)
-    return Change(commit, before, frozenset(renamed))
+    time = datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Change(commit, before, frozenset(renamed), time)
 
 
 def _pathspecs(

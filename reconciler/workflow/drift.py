@@ -39,7 +39,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import mentions, only_values_differ
 from reconciler.planning.run import LiveStatus, OrganizationDrift, live_status
-from reconciler.source.history import NoBaseError, commit_of, tracked
+from reconciler.source.history import Change, Git, NoBaseError, commit_of, tracked
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import Checked, Gathered, gather
@@ -77,6 +77,8 @@ class Base(NamedTuple):
     commits: Mapping[str, str] = MappingProxyType({})
     """From `compared`: the changes that may not be applied yet, by the `webhook_key` of what each
     explains at least in part; `OLDEST^..NEWEST` if several do."""
+    day_ago: str = ""
+    """The time before which a change is late, as GitHub writes it; empty if none is."""
     overdue: Collection[str] = ()
     """From `compared`: those of `commits` that may just as well be drift. An earlier change than
     the last one explains them, no webhook of that name was declared before the change, or only a
@@ -107,8 +109,8 @@ def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
     return organization._replace(plan=_with_resends(plan, base.merged.resends)), base
 
 
-def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
-    """Yield file changes that may not be applied yet, and the configuration before each.
+def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired, bool]]:
+    """Yield file changes that may not be applied yet, the configuration before, and if it is late.
 
     The newest is first. Raises NoBaseError if it is not known what was applied before.
     """
@@ -123,11 +125,13 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
     is_missing = False
     merged = base.merged
     changes = file_changes(names, checked.other_files, inputs, base.revision)
-    for number, (commit, before) in enumerate(changes):
+    for number, change in enumerate(changes):
+        commit, before, is_late = change.commit, change.before, change.time < base.day_ago
         if merged.applied and number == 0:
             with suppress(ConfigurationError):
                 desired = previous_at(merged.applied, checked).desired
-                yield f"{merged.applied[:12]}..{commit}", desired
+                is_late = _is_late(chain([change], changes), base, inputs.git)
+                yield f"{merged.applied[:12]}..{commit}", desired, is_late
                 return
         skipped = skipped or commit
         try:
@@ -135,7 +139,7 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
             names.update(earlier.loaded.parents)  # `file_changes` looks for them from here on
             is_missing = not earlier.desired.policy.scopes
             if not is_missing:
-                yield skipped, earlier.desired
+                yield skipped, earlier.desired, is_late
                 skipped = ""
         except ConfigurationError as problem:
             # A guess here could undo a merge that is not applied yet.
@@ -148,16 +152,29 @@ def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired]]:
         if merged.newest and inputs.git(is_reviewed) is not None:
             break
     if is_missing:
-        yield skipped, Desired()
+        yield skipped, Desired(), is_late
+
+
+def _is_late(changes: Iterable[Change], base: Base, git: Git) -> bool:
+    """Return whether one of the changes since the last applied one is older than a day."""
+    with suppress(NoBaseError):
+        for change in changes if base.day_ago else ():
+            is_applied = ["merge-base", "--is-ancestor", change.commit, base.merged.applied]
+            if git(is_applied) is not None:
+                return False
+            if change.time < base.day_ago:
+                return True
+    return False
 
 
 class _FileChange(NamedTuple):
-    """A commit, the configuration before and after it, and the plan of the earlier one."""
+    """A commit, the configuration before and after it, the plan of the earlier one, and its age."""
 
     commit: str
     before: Desired
     after: Desired
     earlier_plan: Plan
+    is_late: bool
 
 
 def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Plan, Base]:
@@ -182,7 +199,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
             for key in explained:
                 # It is drift only if the newest change of the webhook is applied.
                 commits[key] = commit if newest[key] == commit else f"{commit}^..{newest[key]}"
-            if commit == newest_change:
+            if commit == newest_change and not change.is_late:
                 overdue.update(_doubtful(unexplained, change.before))
             else:
                 overdue.update(explained)
@@ -202,7 +219,7 @@ def _planning_nothing(plan: Plan) -> Plan:
 def _changes(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Iterator[_FileChange]:
     """Yield the file changes that may not be applied yet, the newest first. Raises NoBaseError."""
     after = base.desired or Desired()
-    for commit, before in _earlier(gathered.checked, base):
+    for commit, before, is_late in _earlier(gathered.checked, base):
         if before == after:
             continue
         earlier_plan = _planning_nothing(plan)
@@ -210,7 +227,7 @@ def _changes(plan: Plan, live: Live, gathered: Gathered, base: Base) -> Iterator
             earlier_plan = _plan_of(before, live, gathered) or earlier_plan
         elif plan.counts.any_declared_live:
             return  # the commit that added the files is applied
-        yield _FileChange(commit, before, after, earlier_plan)
+        yield _FileChange(commit, before, after, earlier_plan, is_late)
         if not before.policy.scopes:
             return
         after = before

@@ -18,6 +18,7 @@ from reconciler.render import View
 from reconciler.render.words import apply_command, shorten
 from reconciler.source import files, secrets
 from reconciler.source.history import (
+    Change,
     Commit,
     NoBaseError,
     commit_at,
@@ -121,14 +122,14 @@ def possible_bases(run: Sequence[Checked]) -> Iterator[str]:
         raise NoBaseError("git finds no commit here")
     yield head
     names = set[str]().union(*(checked.loaded.files for checked in run))
-    for _, before in file_changes(names, (), inputs, head):
-        yield before
+    for change in file_changes(names, (), inputs, head):
+        yield change.before
 
 
 def file_changes(
     names: set[str], others: Collection[str], inputs: Inputs, until: str
-) -> Iterator[tuple[str, str]]:
-    """Yield the commits that changed the files, each with the one before it, the newest first.
+) -> Iterator[Change]:
+    """Yield the commits that changed the files, the newest first.
 
     At most the last 20. `names` grows from one commit to the next: by the earlier names of renamed
     files here, and by what the caller adds. `others` do not count. Raises NoBaseError.
@@ -148,7 +149,7 @@ def file_changes(
             return
         names.update(change.renamed)
         until = change.before
-        yield change.commit, until
+        yield change
 
 
 def _no_base(name: str, problem: str) -> RunConfigurationError:

@@ -230,14 +230,20 @@ def test_a_merge_whose_plan_had_no_changes_is_applied(here: World, edit: str, da
     assert "`Audit`" in sections(open_issue(here)["body"])[0]
 
 
-def test_pushes_without_a_review_since_the_last_one_may_not_be_applied(here: World) -> None:
-    """All of them count, not only the last one."""
+@pytest.mark.parametrize("is_late", [True, False])
+def test_pushes_without_a_review_since_the_last_one_may_not_be_applied(
+    here: World, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    """All of them count, not only the last one. After a day, no run may have started."""
     here.git("checkout", "-q", "main")
+    if is_late:
+        monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z")
     here.declare("Audit", "Deploys", "Pager", Audit="pushed")
+    monkeypatch.delenv("GIT_COMMITTER_DATE", raising=False)
     here.declare("Audit", "Deploys", "Pager", "More", Audit="pushed")
-    done = here.drift()
-    assert (done.outputs["result"], here.github.issues) == ("no-drift", [])
-    assert "Possibly not applied yet" in done.stdout
+    assert "Possibly not applied yet" in here.drift().stdout
+    titles = [issue["title"].split(": ")[1] for issue in here.github.issues]
+    assert titles == ["2 changes possibly not applied"] * is_late
 
 
 def test_a_merge_without_webhooks_does_not_hide_pushes_that_wait(tmp_path: Path) -> None:
