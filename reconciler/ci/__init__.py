@@ -6,7 +6,7 @@ to print and write). Nothing here prints, exits or reads the process environment
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final
 
@@ -32,9 +32,10 @@ class JobResult:
     The texts show `findings` and what the run ended with: `problem`, the error because of which it
     failed; `report`, after an apply; `plan`; or only `heading`. If a report is incomplete,
     `remaining` are the plans that can be applied by their digest. `drift` is shown instead of the
-    plans, with commands if there are `apply_options`. `status` is the output `result` if these do
-    not determine it; it is empty for a run that did not start. `file_options` name the files in
-    commands. `extra_outputs` are additional outputs.
+    plans, with commands if there are `apply_options`, so far as they have no secret that is
+    `redacted`. `status` is the output `result` if these do not determine it; it is empty for a run
+    that did not start. `file_options` name the files in commands. `extra_outputs` are additional
+    outputs.
     """
 
     status: str | None = None
@@ -45,6 +46,7 @@ class JobResult:
     remaining: RunPlan = NO_PLANS
     drift: DriftReport | None = None
     apply_options: tuple[str, ...] | None = None
+    redacted: Callable[[str], str] = str
     file_options: tuple[str, ...] = ()
     problem: ReconcilerError | None = None
     extra_outputs: Mapping[str, str] = field(default_factory=dict)
@@ -148,7 +150,12 @@ class JobResult:
         if self.findings:
             below.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
         room = limit - sum(len(part.encode("utf-8", "replace")) + 1 for part in (*above, *below))
-        view = View(limit=room, apply_options=self.apply_options, connection=self.file_options)
+        view = View(
+            limit=room,
+            apply_options=self.apply_options,
+            connection=self.file_options,
+            redacted=self.redacted,
+        )
         parts = [*above, *self._shown_plans(renderer, view), *below]
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))

@@ -80,6 +80,7 @@ def drift(run: Run) -> JobResult:
         plan=comparison.plans,
         drift=comparison.report,
         apply_options=run.inputs.apply_options,
+        redacted=run.inputs.redacted,
     )
     if run.github is None:
         message = "no GitHub token: the drift issue was not updated"

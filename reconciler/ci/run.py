@@ -90,7 +90,8 @@ class Run:
         """Return the command that starts the apply workflow for exactly these plans.
 
         It includes the number of deletes, if a guard blocks one of them. None outside a workflow,
-        if no digest covers the operations, and if the command is too long for GitHub.
+        if no digest covers the operations, and if the command contains a secret or is too long for
+        GitHub.
         """
         if not self.workflow or not plans.digest:
             return None
@@ -111,7 +112,9 @@ class Run:
             if value:
                 words += ["-f", f"{name}={value}"]
         command = " ".join(map(_on_one_line, words))
-        return command if len(command.encode()) <= _MAX_COMMAND else None
+        if self.inputs.redacted(command) != command or len(command.encode()) > _MAX_COMMAND:
+            return None
+        return command
 
     def require_github(self, message: str, otherwise: str) -> GitHub:
         """Return the client of GitHub. Without one, raises UsageError with the message."""

@@ -42,6 +42,9 @@ _PRINTING: Final = ("show", "schema", "completion", "help", "slack")
 _NEVER_EMPTY: Final = {"FILE": "file name", "REV|PATH": "revision or path"}
 """What the values of options with these placeholders are."""
 
+_GLOBS: Final = ("only", "organization")
+"""The options with globs."""
+
 _SINGLE_DASH: Final = re.compile(r"-[a-z][a-z-]+")
 _SHARED_TEXT: Final = """\
 Several commands share these options. Pass them before or after the command's name.
@@ -90,11 +93,17 @@ class Option(click.Option):
         return [value for value in values if value]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Reject an empty file name or revision, usually from an unset shell variable."""
+        """Reject an empty file name or revision, usually from an unset shell variable.
+
+        And a glob with what the output has in place of a secret: copied, it would match others.
+        """
         typed = super().type_cast_value(ctx, value)
-        noun = _NEVER_EMPTY.get(str(self.metavar))
-        if noun is not None and "" in (typed if self.multiple else (typed,)):
+        noun, values = _NEVER_EMPTY.get(str(self.metavar)), typed if self.multiple else (typed,)
+        if noun is not None and "" in values:
             raise click.BadParameter(f"empty {noun}", ctx=ctx, param=self)
+        if self.name in _GLOBS and any("***" in glob for glob in values):
+            why = "`***` is printed in place of a secret: write `?` for each of its characters"
+            raise click.BadParameter(why, ctx=ctx, param=self)
         return typed
 
 

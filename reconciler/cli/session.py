@@ -75,6 +75,7 @@ class Session:
             strict=bool(options.get("strict")),
             policies=tuple(options.get("policy", ())),
             hide=self.console.hide,
+            redacted=self.console.redacted,
             git=git_in(process.directory),
         )
 

@@ -7,7 +7,7 @@ the content of each webhook's row (`rows`) and the wording (`words`). Texts end 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
@@ -32,6 +32,8 @@ class View(NamedTuple):
     the command line, for suggested commands. `limit` is the maximum size of Markdown in bytes.
     With `failing_only`, of live webhooks only those that fail to deliver are shown.
     `organizations` are the checked organizations with their files, for findings as JSON.
+    `redacted` removes secrets from a text, as the output does: what it would change is no longer a
+    command or a patch, so none is shown.
     """
 
     color: bool = False
@@ -46,6 +48,7 @@ class View(NamedTuple):
     limit: int | None = None
     failing_only: bool = False
     organizations: tuple[tuple[str | None, tuple[str, ...]], ...] = ()
+    redacted: Callable[[str], str] = str
 
 
 PLAIN: Final = View()

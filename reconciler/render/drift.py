@@ -14,6 +14,7 @@ from reconciler.planning.review import only_values_differ
 from reconciler.planning.run import (
     Drifted,
     DriftReport,
+    FileDiff,
     OrganizationDrift,
     OrganizationResult,
 )
@@ -204,7 +205,7 @@ def _ways(webhook: Drifted, revert: str, accept: str) -> _Ways:
         return _Ways(revert, accept, condition=reason)
     refusal = webhook.refusal
     if not refusal and not accept:
-        refusal = "a name has characters that a command cannot show: rename it first"
+        refusal = "no command can show a name, or a secret in it: rename it first"
     return _Ways(revert, "" if refusal else accept, refusal)
 
 
@@ -374,11 +375,24 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
     if report.accepted:
         files = ", ".join(quote(diff.file) for diff in report.diffs)
         return f"Edited to accept {editable}: {files}.", ""
-    way = f"To accept {editable}, run `git apply` on this diff"
     command = _accept_all(report, view)
+    shown = shown_diffs(report, view)
+    hidden = [quote(diff.file) for diff in report.diffs if diff not in shown]
+    if hidden:
+        text = f"The diff of {', '.join(hidden)} is not shown, because it contains a secret."
+        return (f"{text} To accept {editable}, run:" if command else text), command
+    way = f"To accept {editable}, run `git apply` on this diff"
     if not command:
         return f"{way}.", ""
     return f"{way}, or run:", command
+
+
+def shown_diffs(report: DriftReport, view: View) -> tuple[FileDiff, ...]:
+    """Return the diffs that contain no secret.
+
+    Without the secret, a diff would declare another webhook, or not apply.
+    """
+    return tuple(diff for diff in report.diffs if view.redacted(diff.diff) == diff.diff)
 
 
 def _accept_all(report: DriftReport, view: View) -> str:

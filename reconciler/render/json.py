@@ -32,7 +32,7 @@ from reconciler.planning.tree import (
     write_json,
 )
 from reconciler.render import PLAIN, View
-from reconciler.render.drift import drift_commands, rename_note
+from reconciler.render.drift import drift_commands, rename_note, shown_diffs
 from reconciler.render.outcomes import tally
 from reconciler.render.words import unblocking
 from reconciler.report import (
@@ -206,7 +206,7 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
             "organizations": [
                 _organization_drift(report, result, view) for result in report.organizations
             ],
-            "diffs": plain(report.diffs),
+            "diffs": plain(shown_diffs(report, view)),
             "accepted": report.accepted,
         },
     )

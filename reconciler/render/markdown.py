@@ -27,7 +27,13 @@ from reconciler.render.combined import (
     problems,
     sections,
 )
-from reconciler.render.drift import Block, drift_blocks, drift_conclusion, drift_others
+from reconciler.render.drift import (
+    Block,
+    drift_blocks,
+    drift_conclusion,
+    drift_others,
+    shown_diffs,
+)
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import VERBS, FieldLine, Row, position_text
 from reconciler.report import RunReport
@@ -125,7 +131,8 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     details = []
     # Accepted edits are in the files already, where git shows them.
     if not report.accepted:
-        details = [prose(line) for diff in report.diffs for line in diff.diff.split("\n")[:-1]]
+        diffs = shown_diffs(report, view)
+        details = [prose(line) for diff in diffs for line in diff.diff.split("\n")[:-1]]
     return _fit(
         view,
         head=[f"### {title}"],

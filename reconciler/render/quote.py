@@ -13,7 +13,7 @@ import json
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from reconciler.findings import without_commands
@@ -54,13 +54,14 @@ def prose(text: str) -> str:
     return _escape_command(_NOT_ASCII.sub(_visible, text))
 
 
-def command_line(words: Iterable[str]) -> str:
+def command_line(words: Iterable[str], redacted: Callable[[str], str] = str) -> str:
     """Return a command, ready to be copied into a shell; empty if a word cannot be shown as it is.
 
-    Quotes of a shell keep an escape as text, so the command would concern another webhook.
+    Quotes of a shell keep an escape as text, so the command would concern another webhook. What
+    replaces a secret that is `redacted` is a glob, which would match others.
     """
     line = shlex.join(words)
-    return line if prose(line) == line else ""
+    return line if redacted(prose(line)) == line else ""
 
 
 def without_option(name: str, options: Iterable[str]) -> list[str]:

@@ -22,7 +22,13 @@ from reconciler.render.combined import (
     combine_reports,
     sections,
 )
-from reconciler.render.drift import Block, drift_blocks, drift_conclusion, drift_others
+from reconciler.render.drift import (
+    Block,
+    drift_blocks,
+    drift_conclusion,
+    drift_others,
+    shown_diffs,
+)
 from reconciler.render.layout import (
     columns,
     flow,
@@ -189,7 +195,7 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     texts, command = drift_conclusion(report, view)
     parts.append(paragraphs(texts, view) + _command(command))
     if not report.accepted:
-        parts += [_diff(diff.diff, view) for diff in report.diffs]
+        parts += [_diff(diff.diff, view) for diff in shown_diffs(report, view)]
     return joined(*parts)
 
 

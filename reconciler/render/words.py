@@ -394,8 +394,8 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
         return
     for purpose, text in edits(plan, view.connection):
         shown = f"{purpose} {text}"
-        # Text with escaped characters cannot be copied.
-        if prose(shown) == shown:
+        # Text with escaped characters, or without a secret, cannot be copied.
+        if view.redacted(prose(shown)) == shown:
             yield purpose, text
     if view.apply_options is not None:
         # --allow-deletes takes the number of all deletes of a run.
@@ -419,4 +419,4 @@ def apply_command(view: View, *option: str, command: str = "apply") -> str:
     options = list(view.apply_options or ())
     if option:
         options = without_option(option[0], options)
-    return command_line([*words, *options, *option])
+    return command_line([*words, *options, *option], view.redacted)

@@ -203,29 +203,28 @@ def _prove(
             refusals[candidate] = _Refusal(str(refusal))
     accepted = _accepted(proof, [], editable, refusals)
     reasons = {
-        candidate: _reason(candidate, refusal, inputs.paths, base)
+        candidate: _reason(candidate, refusal, inputs, base)
         for candidate, refusal in refusals.items()
     }
     return proof.edited(accepted), reasons
 
 
-def _reason(
-    candidate: _Candidate, refusal: _Refusal, paths: Iterable[str], base: Sequence[str]
-) -> str:
+def _reason(candidate: _Candidate, refusal: _Refusal, inputs: Inputs, base: Sequence[str]) -> str:
     """Return why a candidate is refused, with the command that helps, if there is one."""
     if refusal.is_unlisted:
-        command = _accept_command(candidate, paths, base)
+        command = _accept_command(candidate, inputs, base)
         if command:
             return f"{refusal.reason}; without that list, `{command}` adds it: {_ALLOW}"
     return refusal.reason
 
 
-def _accept_command(candidate: _Candidate, paths: Iterable[str], base: Sequence[str]) -> str:
+def _accept_command(candidate: _Candidate, inputs: Inputs, base: Sequence[str]) -> str:
     """Return the command that accepts a change, empty if it cannot show the name."""
-    file_options = chain.from_iterable(("-f", path) for path in paths)
+    file_options = chain.from_iterable(("-f", path) for path in inputs.paths)
     # A name may contain the characters of globs.
     only = chain.from_iterable(("--only", escape(change.name)) for change in candidate.operations)
-    return command_line(["webhooks", "drift", "--accept", *file_options, *base, *only])
+    words = ["webhooks", "drift", "--accept", *file_options, *base, *only]
+    return command_line(words, inputs.redacted)
 
 
 def _accepted(

@@ -54,7 +54,8 @@ class Inputs(NamedTuple):
     of them, too, not only to that of the files. `allow_secrets` are patterns that every reference
     must match, () for all; with `require_allow_list`, an apply without the list is an error, which
     proposes `allow_lines` if the run has several organizations. `hide`
-    is called with every secret as it is fetched, before any use, so that output can be redacted.
+    is called with every secret as it is fetched, before any use, so that output can be redacted;
+    `redacted` does that with a text.
     `git` runs git in `directory`. With `commit`, the files, their parents, policies and tracked
     secret files are read from it. `policies` are JSON Schemas that the configuration must meet,
     read at the commit `policy_base` if it has them, so that a pull request cannot relax its checks.
@@ -76,6 +77,7 @@ class Inputs(NamedTuple):
     allow_literals: bool = False
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
+    redacted: Callable[[str], str] = str
     git: Git = no_git
     commit: Commit | None = None
     policies: tuple[str, ...] = ()

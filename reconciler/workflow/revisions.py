@@ -250,7 +250,8 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
             hidden = any((webhook.id, field) in not_shown for webhook, field in changed)
             why = "CloudTruth does not show" if hidden else "without the value, it is not known"
             reason = f"{why} whether it was already sent, so this note stays {until}"
-            return [_not_sent(f"{who} {what}", changed, options, reason, inputs.apply_options)]
+            view = View(apply_options=inputs.apply_options, redacted=inputs.redacted)
+            return [_not_sent(f"{who} {what}", changed, options, reason, view)]
     return []
 
 
@@ -288,13 +289,13 @@ def _not_sent(
     changed: Sequence[tuple[Webhook, str]],
     options: Sequence[str],
     reason: str,
-    apply_options: tuple[str, ...],
+    view: View,
 ) -> Finding:
     """Return the note about fields that are changed, and the `reason` that it stays."""
     distinct = {(webhook.file, webhook.index): repr(webhook.name) for webhook, _ in changed}
     names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
     message = f"{what} for {names}, but this plan does not send the secret; {reason}"
-    command = apply_command(View(apply_options=apply_options), *options)
+    command = apply_command(view, *options)
     hint = "if it was sent, ignore this"
     if command:
         hint = f"if it was not sent yet, run: {command}"
