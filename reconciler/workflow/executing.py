@@ -1,22 +1,21 @@
 """Apply the organizations of a run one after another, and report each of them.
 
-A webhook that moves to another organization is created there before it is deleted here. If it
-cannot be created, it stays.
+A webhook that moves to another organization is created there before it is deleted here: deletes of
+moved webhooks follow all other operations of the run. If it cannot be created, it stays.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Final, NamedTuple
 
 from reconciler.errors import ExitCode, InternalError, ReconcilerError
 from reconciler.execute.execute import execute
 from reconciler.findings import Place
-from reconciler.model import Webhook
-from reconciler.planning.plan import Create, Delete, OperationDigest, Reason
+from reconciler.planning.plan import Create, Delete, OperationDigest
 from reconciler.planning.review import values_sent
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
@@ -31,11 +30,24 @@ from reconciler.report import (
     exit_code_of,
 )
 from reconciler.source.load import Loaded
-from reconciler.workflow.parts import ApplyOptions, Part, Ready, Refused, plan_command
-from reconciler.workflow.run import Target, key_source_of, with_key_source
+from reconciler.workflow.parts import ApplyOptions, Part, Ready, plan_command
+from reconciler.workflow.run import Move, Target, key_source_of, moves, with_key_source
 
-_Declarations: TypeAlias = Mapping[str, Mapping[str, Part]]
-"""The organizations of declared webhooks, by name and file."""
+_LAST: Final = ("run-ended", "the run ended before the deletes of webhooks that move")
+"""Code and reason of such a delete, which follows all other operations of the run."""
+
+
+class _Step(NamedTuple):
+    """What is applied of an organization at once; `number` is its index in the run.
+
+    `moved` are deletes of webhooks that move, by index in the complete plan; `pending` are those
+    that a later step applies.
+    """
+
+    number: int
+    part: Ready
+    moved: Set[int] = frozenset()
+    pending: Set[int] = frozenset()
 
 
 def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> RunReport:
@@ -44,31 +56,28 @@ def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> Run
     A signal, an internal error and, unless `keep_going`, a failure end the run.
     """
     results = list(as_reports(run))
-    indexes = {id(part.planned): index for index, part in enumerate(parts)}
-    ready = _creates_first(parts)
-    if not ready:
+    steps = _steps(parts)
+    if not steps:
         return RunReport(tuple(results), run.digest)
     is_ended = False
-    not_created: list[tuple[Part, Webhook]] = []
     # One handler for the run: a signal between two organizations must not be forgotten.
-    with ready[0].connection.stop as stop:
-        for number, part in enumerate(ready, start=1):
-            index = indexes[id(part.planned)]
-            part = _without_moved(part, _by_name_and_file(not_created))
+    with steps[0].part.connection.stop as stop:
+        for step in steps:
+            before, part = results[step.number], _still(step, parts, results)
             # After the end, only an organization that nothing is written to is still reported.
-            if is_ended and part.plan.operations:
+            if before.problem is not None or (is_ended and part.plan.operations):
                 continue
             if part.plan.operations:
-                part.connection.watcher.applying(results[index].name, number, len(parts))
-            results[index] = _applied(part, results[index], stop, options, len(parts))
-            not_created += [(part, webhook) for webhook in _failed_creates(part, results[index])]
+                part.connection.watcher.applying(before.name, step.number + 1, len(parts))
+            result = _applied_step(step, part, before, stop, options, len(parts))
+            results[step.number] = result
             is_signal = stop.requested() is not None
-            is_ended = is_ended or is_signal or _ends_run(results[index], options)
+            is_ended = is_ended or is_signal or _ends_run(result, step, options)
         stopped = stop.requested()
     # A signal after the last write changes nothing: the run is complete.
     if all(exit_code_of(result) is ExitCode.OK for result in results):
         stopped = None
-    target = ready[0].target
+    target = steps[0].part.target
     return RunReport(
         tuple(results),
         run.digest,
@@ -102,10 +111,14 @@ def _finish_command(target: Target, options: ApplyOptions) -> str:
     return ""
 
 
-def _ends_run(result: OrganizationResult[Report], options: ApplyOptions) -> bool:
-    """Return whether no further organization is applied after this one."""
-    code = exit_code_of(result)
+def _ends_run(result: OrganizationResult[Report], step: _Step, options: ApplyOptions) -> bool:
+    """Return whether nothing more is applied after a step."""
     report = result.value
+    if report is not None:
+        outcomes = enumerate(report.outcomes)
+        done = tuple(outcome for index, outcome in outcomes if index not in step.pending)
+        report = report._replace(outcomes=done)
+    code = exit_code_of(result._replace(value=report))
     # What lacks a review was known and shown before the first write.
     lacks_review = report is not None and report.problem is None and report.needs_review
     if code is ExitCode.OK or lacks_review:
@@ -126,6 +139,23 @@ def _applied(
             raise
         # The report of the organizations that were written must not be lost.
         return result._replace(problem=InternalError.of(error))
+
+
+def _applied_step(
+    step: _Step,
+    part: Ready,
+    before: OrganizationResult[Report],
+    stop: Stop,
+    options: ApplyOptions,
+    count: int,
+) -> OrganizationResult[Report]:
+    """Apply what is left of a step, and return the result with that of the one before it."""
+    if not step.moved or before.value is None:
+        return _applied(part, before, stop, options, count)
+    # The rest is written, so a stale delete is skipped instead of being an error.
+    options = options._replace(reviewed=False)
+    result = _applied(part, before._replace(value=None), stop, options, count)
+    return _together(step, before.value, result, part)
 
 
 def _apply_one(part: Ready, stop: Stop, options: ApplyOptions) -> Report:
@@ -219,84 +249,129 @@ def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
 def without_moves(parts: Sequence[Part]) -> list[Part]:
     """Return the same, without deletes of webhooks that may move to one that does not create them.
 
-    Its own files declare them, so until it is applied, they could be live nowhere.
+    Until that one is applied, they could be live nowhere.
     """
-    declared = _by_name_and_file(
-        (part, webhook) for part in parts for webhook in _not_created(part)
-    )
-    return [_without_moved(part, declared) if isinstance(part, Ready) else part for part in parts]
+    created = {
+        (index, create.name)
+        for index, part in enumerate(parts)
+        if isinstance(part, Ready)
+        for create in part.plan.creates
+    }
+    moves = _moves_by_source(parts)
+    result: list[Part] = []
+    for index, part in enumerate(parts):
+        if isinstance(part, Ready):
+            part = part.without(_not_created(part, moves[index], parts, created))
+        result.append(part)
+    return result
 
 
-def _not_created(part: Part) -> Sequence[Webhook]:
-    """Return the webhooks of an organization that is not applied, or whose creates are skipped."""
-    if isinstance(part, Refused):
-        return part.planned.target.checked.desired.webhooks
-    skipped = (part.complete.operations[index] for index in part.skipped)
-    return [operation.after for operation in skipped if isinstance(operation, Create)]
+def _moves_by_source(parts: Sequence[Part]) -> Mapping[int, Sequence[Move]]:
+    by_source: defaultdict[int, list[Move]] = defaultdict(list)
+    for move in moves([part.planned for part in parts]):
+        by_source[move.source].append(move)
+    return by_source
 
 
-def _by_name_and_file(declarations: Iterable[tuple[Part, Webhook]]) -> _Declarations:
-    declared: defaultdict[str, dict[str, Part]] = defaultdict(dict)
-    for part, webhook in declarations:
-        file = webhook.position.file if webhook.position else webhook.file
-        declared[webhook.name][file] = part
-    return declared
+def _steps(parts: Sequence[Part]) -> list[_Step]:
+    """Return the steps of a run: deletes of webhooks that move follow all other operations.
 
-
-def _moved(part: Ready, declared: _Declarations) -> Iterator[tuple[int, Part]]:
-    """Yield the deletes of webhooks that others declare, by index in the complete plan."""
-    loaded = part.target.checked.loaded
-    for index, operation in enumerate(part.complete.operations):
-        if index in part.skipped or not isinstance(operation, Delete):
+    So a webhook is created where it moves to before it is deleted, also if organizations swap some.
+    """
+    moves = _moves_by_source(parts)
+    steps: list[_Step] = []
+    deletes: list[_Step] = []
+    for index, part in enumerate(parts):
+        if not isinstance(part, Ready):
             continue
-        if operation.reason is Reason.DUPLICATE:
-            continue
-        for file, other in declared.get(operation.name, {}).items():
-            # What a shared file declares did not move.
-            if file not in loaded.documents and file not in loaded.parents:
-                yield index, other
+        moved = set(_deletes(part, moves[index]).values()) - part.skipped.keys()
+        if moved:
+            deletes.append(_Step(index, part, moved))
+            part = part.without(dict.fromkeys(moved, _LAST))
+        if part.plan.operations or not moved:
+            steps.append(_Step(index, part, pending=moved))
+    return [*steps, *deletes]
 
 
-def _without_moved(part: Ready, declared: _Declarations) -> Ready:
+def _deletes(part: Ready, moves: Iterable[Move]) -> dict[str, int]:
+    """Return the indexes of deletes in the complete plan, by the id of the webhook that moves."""
+    moved = {move.id for move in moves}
+    return {
+        operation.before.id: index
+        for index, operation in enumerate(part.complete.operations)
+        if isinstance(operation, Delete) and operation.before.id in moved
+    }
+
+
+def _not_created(
+    part: Ready, moves: Iterable[Move], parts: Sequence[Part], created: Set[tuple[int, str]]
+) -> dict[int, tuple[str, str]]:
+    """Return why deletes wait; `created` are indexes of organizations and names of webhooks."""
+    deletes = _deletes(part, moves)
     reasons: dict[int, tuple[str, str]] = {}
-    for index, other in _moved(part, declared):
-        name = other.planned.result.name
-        reason = f"{name} declares it, but has not created it: it could be live nowhere"
-        reasons.setdefault(index, ("after-failure", reason))
-    return part.without(reasons) if reasons else part
+    for move in moves:
+        index = deletes[move.id]
+        if index not in part.skipped and (move.target, move.name) not in created:
+            other = parts[move.target].planned
+            why = "but has not created it" if other.plan else "and may not have created it"
+            reason = f"{other.result.name} declares it, {why}: it could be live nowhere"
+            reasons.setdefault(index, ("after-failure", reason))
+    return reasons
 
 
-def _creates_first(parts: Iterable[Part]) -> list[Ready]:
-    """Return the organizations that are applied, each after those that create what it deletes.
+def _still(
+    step: _Step, parts: Sequence[Part], results: Sequence[OrganizationResult[Report]]
+) -> Ready:
+    """Return what a step still applies after those before it."""
+    part, moved = step.part, step.moved
+    if not moved:
+        return part
+    created = {
+        (index, outcome.operation.name)
+        for index, result in enumerate(results)
+        if result.value is not None
+        for outcome in result.value.applied
+        if isinstance(outcome.operation, Create)
+    }
+    reasons = _not_created(part, _moves_by_source(parts)[step.number], parts, created)
+    report = results[step.number].value
+    for index, outcome in enumerate(report.outcomes if report is not None else ()):
+        if index in part.skipped or index in moved:
+            continue
+        # As in each organization: nothing is deleted if something before it was not applied.
+        if not isinstance(outcome, Applied):
+            why = f"not deleted, because {outcome.operation.name!r} was not applied"
+            reasons = dict.fromkeys(moved, ("after-failure", why)) | reasons
+        reasons[index] = _LAST
+    return part.without(reasons)
 
-    Otherwise they keep their order.
-    """
-    ready = [part for part in parts if isinstance(part, Ready)]
-    created = _by_name_and_file(
-        (part, create.after) for part in ready for create in part.plan.creates
+
+def _together(
+    step: _Step, before: Report, result: OrganizationResult[Report], part: Ready
+) -> OrganizationResult[Report]:
+    """Return the result of an organization whose moved webhooks were deleted after the rest."""
+    problem, report = result.problem, result.value
+    if isinstance(problem, InternalError):
+        return result
+    if report is None:
+        assert problem is not None
+        # What was written before must not be lost.
+        outcomes = tuple(
+            Failed(operation, problem.code, problem.message, problem.hint)
+            for operation in part.plan.operations
+        )
+        report = _completed(Report(part.plan, outcomes), part)
+    return result._replace(
+        problem=None,
+        value=before._replace(
+            outcomes=tuple(
+                report.outcomes[index] if index in step.moved else outcome
+                for index, outcome in enumerate(before.outcomes)
+            ),
+            writes=before.writes + report.writes,
+            verified=before.verified and report.verified,
+            stopped=report.stopped,
+            problem=before.problem or report.problem,
+            needs_plan=before.needs_plan or report.needs_plan,
+        ),
     )
-    ordered: list[Ready] = []
-    visited: set[int] = set()
-
-    def visit(part: Ready) -> None:
-        # In a circle, some delete comes first in any order.
-        if id(part) in visited:
-            return
-        visited.add(id(part))
-        for _, other in _moved(part, created):
-            assert isinstance(other, Ready)
-            visit(other)
-        ordered.append(part)
-
-    for part in ready:
-        visit(part)
-    return ordered
-
-
-def _failed_creates(part: Ready, result: OrganizationResult[Report]) -> Iterator[Webhook]:
-    """Yield the webhooks that may not be live after an organization was applied."""
-    applied = result.value.applied if result.value is not None else ()
-    created = {outcome.operation.name for outcome in applied}
-    for create in part.plan.creates:
-        if create.name not in created:
-            yield create.after

@@ -9,8 +9,8 @@ and the others are still planned.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
@@ -24,10 +24,10 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.findings import in_quotes, masked, sort_key
-from reconciler.model import Live, Organization, Secret
+from reconciler.model import Live, Organization, Secret, Webhook
 from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, refuse_unmatched
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Plan, Reason
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import not_selected, requestable
 from reconciler.planning.review import Review
@@ -101,6 +101,19 @@ class Planned(NamedTuple):
         """Return the result without what it was made from."""
         name = self.target.source.name if self.plan is None else self.plan.organization.name
         return OrganizationResult(name, self.target.paths, self.plan, self.problem)
+
+
+class Move(NamedTuple):
+    """The delete of a webhook that another organization declares and may not have yet.
+
+    `source` and `target` are the indexes of both in the run. `id` is that of the live webhook,
+    `name` the one that the target declares.
+    """
+
+    source: int
+    id: str
+    target: int
+    name: str
 
 
 def connect_all(
@@ -296,6 +309,45 @@ def _with_owners(planned: Sequence[Planned]) -> list[Planned]:
             part = part._replace(plan=with_owner(part.plan, part.gathered, listings))
         result.append(part)
     return result
+
+
+def moves(planned: Sequence[Planned]) -> Iterator[Move]:
+    """Yield the deletes of webhooks that may move to another organization of the run."""
+    declared: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for target, webhook in _not_live(planned):
+        for name in (webhook.name, *webhook.previously):
+            declared[name].append((target, webhook.name))
+    for source, part in enumerate(planned):
+        for delete in () if part.plan is None else part.plan.deletes:
+            # Whoever declares a webhook absent does not move it.
+            if delete.reason is Reason.NOT_DECLARED:
+                for target, name in declared[delete.name]:
+                    yield Move(source, delete.before.id, target, name)
+
+
+def _not_live(planned: Sequence[Planned]) -> Iterator[tuple[int, Webhook]]:
+    """Yield the declared webhooks that an organization, by its index, does not have, or may not.
+
+    What the others have of a shared file, one that cannot be read probably has, too.
+    """
+    live: set[tuple[str, str]] = set()
+    for part in planned:
+        if part.plan is not None:
+            created = {create.name for create in part.plan.creates}
+            webhooks = part.target.checked.desired.webhooks
+            live.update(_declaration(each) for each in webhooks if each.name not in created)
+    for index, part in enumerate(planned):
+        if part.plan is not None:
+            yield from ((index, create.after) for create in part.plan.creates)
+            continue
+        for webhook in part.target.checked.desired.webhooks:
+            if _declaration(webhook) not in live:
+                yield index, webhook
+
+
+def _declaration(webhook: Webhook) -> tuple[str, str]:
+    """Return the name and the file that declares it, which may be shared."""
+    return webhook.name, webhook.position.file if webhook.position else webhook.file
 
 
 def judged(planned: Sequence[Planned], allow_deletes: int | None) -> tuple[Planned, ...]:

@@ -3,6 +3,7 @@
 Each seed has one to five organizations on two servers, lost responses, a server that is down, a
 rejected key, a signal or a crash at any request, sometimes two runs at once, and sometimes a server
 that hides the tokens, which the runs resend, while a user makes the visible part of their changes.
+Each organization has a webhook that may move to another one, also in a circle.
 """
 
 from __future__ import annotations
@@ -78,17 +79,19 @@ def case(seed: int) -> Case:
     """Draw a case."""
     draw = random.Random(f"organizations {seed}")
     count = draw.randint(1, 5)
+    moved = [f"moved-{index}" for index in draw.sample(range(count), count)]
     names = tuple(
-        tuple(f"hook-{index}" for index in range(draw.randint(1, 4))) for _ in range(count)
+        (*(f"hook-{index}" for index in range(draw.randint(1, 4))), moved[number])
+        for number in range(count)
     )
     # The first declared webhook is live, or a guard would block the deletes.
     live = tuple(
         tuple(
             name
-            for name in (*declared, "old-1", "old-2")
-            if name == declared[0] or draw.random() < 0.35
+            for name in (*declared[:-1], f"moved-{number}", "old-1", "old-2")
+            if name in (declared[0], f"moved-{number}") or draw.random() < 0.35
         )
-        for declared in names
+        for number, declared in enumerate(names)
     )
     steps = 12 * count
     return Case(
@@ -237,12 +240,13 @@ class World:
         if self.faults.active and self._user.random() < self.case.copy_odds:
             self._copy(self._user.randrange(len(self.ids)))
         if request.method != "GET":
-            self._check_write(run, number, is_after_signal=is_after_signal)
+            self._check_write(run, number, request.method, is_after_signal=is_after_signal)
         response = self.emulator.handle(request)
         self.trace.append(
             f"{self.scheduler.now:8.3f} {run.name} {number} {request.method} {request.path} "
             f"-> {response.status}"
         )
+        self._check_moves()
         self.scheduler.sleep(0.01)
         return response
 
@@ -257,11 +261,19 @@ class World:
         self.emulator.store.save(copy)
         self.trace.append(f"{self.scheduler.now:8.3f} a user copies {name} of {number}")
 
-    def _check_write(self, run: _Run, number: int, *, is_after_signal: bool) -> None:
+    def _check_moves(self) -> None:
+        """Check that a webhook that moves is always live somewhere."""
+        live = {row["name"] for number in range(len(self.ids)) for row in self.rows(number)}
+        for number in range(len(self.ids)):
+            if f"moved-{number}" not in live:
+                raise Violation(f"moved-{number} is live nowhere")
+
+    def _check_write(self, run: _Run, number: int, method: str, *, is_after_signal: bool) -> None:
         drawn = self.case
         if number < 0:
             raise Violation("a write with a rejected key")
-        if run.written and number < run.written[-1]:
+        # Deletes of webhooks that moved follow all other operations.
+        if method != "DELETE" and run.written and number < run.written[-1]:
             raise Violation(f"organization {number} is written after {run.written[-1]}")
         if is_after_signal and number not in run.written:
             raise Violation(f"organization {number} is written after a signal")
