@@ -235,6 +235,12 @@ class RunReport(NamedTuple):
         return all(state_of(result) is State.UNCHANGED for result in self.organizations)
 
     @property
+    def is_complete(self) -> bool:
+        """Return whether all organizations are as declared, also if a signal came then."""
+        done = (State.APPLIED, State.UNCHANGED)
+        return all(state_of(result) in done for result in self.organizations)
+
+    @property
     def writes(self) -> int:
         """Return the number of requests that may have changed something."""
         return sum(report.writes for report in self.reports)

@@ -40,6 +40,7 @@ from reconciler.report import (
 
 _FINISH: Final = "run this command to finish"
 _PLAN_AGAIN: Final = "plan again and run the command that the plan prints"
+_STOPPED: Final = "stopped by a signal, after every change was applied"
 _SHOWN: Final = "run the command that this run shows"
 _NEEDS_REVIEW: Final = (
     "skipped operations need a review: see the reasons, or have a new plan reviewed"
@@ -181,7 +182,7 @@ def _exit(code: ExitCode, meaning: str) -> list[str]:
 def _meaning_of_run(run: RunReport, finish: str) -> str:
     """Return the meaning of the exit code of several organizations, empty if they show it."""
     if run.stopped is not None:
-        return f"stopped by a signal; {finish}"
+        return _STOPPED if run.is_complete else f"stopped by a signal; {finish}"
     command = next_command(run)
     if command and not run.confirmed:
         step = "plan them" if run.plan_command else "run this command"
@@ -280,7 +281,7 @@ def _meaning(report: Report, finish: str) -> str:
     # A signal explains whatever is left.
     if report.stopped is not None:
         if report.complete:
-            return "stopped by a signal, after every change was applied"
+            return _STOPPED
         return f"stopped by a signal; {finish}"
     # A problem of the run explains the code better than the outcomes.
     meaning = "" if report.problem else _meaning_of_outcomes(report)
@@ -312,7 +313,7 @@ def next_command(run: RunReport) -> str:
     """Return the command that plans or applies what is left; empty if the same one does, if any."""
     # What is left of a complete apply is for a person.
     is_complete = run.is_single and run.reports[0].complete
-    if run.exit_code is ExitCode.OK or is_complete:
+    if run.exit_code is ExitCode.OK or run.is_complete or is_complete:
         return ""
     needs_review = any(report.needs_review for report in run.reports)
     if not run.confirmed:

@@ -155,7 +155,7 @@ def _prepared(planned: Planned, withhold: Withhold, options: ApplyOptions) -> Pa
     assert gathered is not None
     assert live is not None
     assert complete is not None
-    if live.organization.maintenance:
+    if live.organization.maintenance and complete.operations:
         problem = MaintenanceError(
             f"organization {live.organization.name!r} is in maintenance: nothing can be changed",
             hint="try again after the maintenance; `webhooks plan` still works",
