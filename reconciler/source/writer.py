@@ -365,7 +365,9 @@ def _change_items(source: _Source, change: ChangeItems) -> Iterator[_Replacement
     elif not node.items and source.root.style != _FLOW:
         # An empty list becomes a block list.
         text = "".join(f"{source.newline}{line}" for line in _lines(change.added))
-        yield _Replacement(node.start.index, node.end.index, text)
+        # Without the space after the key, which would end its line.
+        start = len(source.text[: node.start.index].rstrip(" "))
+        yield _Replacement(start, node.end.index, text)
     else:
         yield from _change_flow_list(node, change)
 
