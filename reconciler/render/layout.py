@@ -119,8 +119,9 @@ def _columns_of(rows: Sequence[Row], width: int) -> _Columns:
         what = max(what, _FIELDS + widest(labels, 20) + 2)
     details = what + 2 + widest((columns(row.what) for row in rows), max(12, width // 4))
     room = width - max((columns(row.place) for row in rows), default=0) - 2 - details
-    # Only the rows that fit are aligned; the others are wrapped.
-    place = details + widest((columns(" ".join(row.pieces)) for row in rows), room) + 2
+    # Only the rows that fit are aligned; the others are wrapped. That of a group has one text.
+    placed = (columns(" ".join(row.pieces)) for row in rows if row.what or row.place)
+    place = details + widest(placed, room) + 2
     # Below a wide first column, continued lines would be too narrow: they start further left.
     if what <= width // 2:
         return _Columns(what, details, place, row_indent=what, field_indent=what)

@@ -12,7 +12,6 @@ import json
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
@@ -21,7 +20,7 @@ from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Finding, Position, error
 from reconciler.model import Desired
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import OperationDigest
+from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import read_resend
 from reconciler.planning.review import Review
@@ -83,8 +82,11 @@ def save_run(
         assert files.desired is not None
         _refuse_literals(files.desired)
     extra = [
-        {"policies": dict(files.policies), "configuration": list(_configuration(files))}
-        for files in loaded
+        {
+            "policies": dict(files.policies),
+            "configuration": list(_configuration(files, result.value)),
+        }
+        for files, result in zip(loaded, run.organizations, strict=True)
     ]
     tree = {
         **run_tree(_guarded(run), extra),
@@ -280,8 +282,13 @@ def _names_files(loaded: Loaded) -> bool:
     return not all(map(posixpath.isabs, names.union(loaded.policies)))
 
 
-def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
+def _configuration(loaded: Loaded, plan: Plan | None) -> Iterable[dict[str, Any]]:
     """Yield the configuration of each file, with the line of each webhook and each policy glob."""
+    # What an update sends may be written in a parent, which a saved plan does not contain.
+    shown: dict[tuple[str, str, int], Position | None] = {}
+    if plan is not None:
+        webhooks = [update.after for update in plan.updates]
+        shown = {(hook.file, "webhooks", hook.index): hook.position for hook in webhooks}
     for document in loaded.documents.values():
         root = {
             key: value
@@ -293,8 +300,9 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
             "file": document.file,
             "content": {**root, "webhooks": webhooks},
             "lines": [
-                _line(position, document.file)
-                for position in chain.from_iterable(map(document.positions, LISTED))
+                _line(shown.get((document.file, key, number)) or position, document.file)
+                for key in LISTED
+                for number, position in enumerate(document.positions(key))
             ],
         }
 
