@@ -114,6 +114,8 @@ def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -
     jobs, declared = workflow["jobs"], workflow[True]["workflow_dispatch"]["inputs"]
     for job in jobs.values():
         assert job["steps"][0]["with"]["fetch-depth"] == 0
+        # A copy has other groups, so that the two neither wait for nor cancel each other.
+        assert "${{ github.workflow_ref }}" in job["concurrency"]["group"]
 
     def act(event: str, payload: dict[str, Any], **inputs: str) -> Done:
         contexts = {"github": {"event_name": event}}
