@@ -467,11 +467,16 @@ def pinned(commit: str | None) -> tuple[str, str]:
     """Return the requirement for pip in a workflow, and the URL of its locked dependencies.
 
     Both are those of this version, or of the repository at a commit, by default that which this
-    package was installed from. Raises UsageError if no commit is known.
+    package was installed from. Raises UsageError if no commit is known, and for another revision.
     """
     lock = f"{_REPOSITORY}/raw/{{}}/requirements/action.lock"
     if _RELEASED:
         return f"{_PACKAGE}=={__version__}", lock.format(f"v{__version__}")
+    if commit is not None and not re.fullmatch(r"[0-9a-fA-F]{40}", commit):
+        raise UsageError(
+            f"--commit takes a full commit of 40 hexadecimal digits, not {commit!r}",
+            hint="a branch or a tag could move: pass what `git rev-parse HEAD` prints",
+        )
     commit = commit or _installed_commit()
     if commit is None:
         raise UsageError(

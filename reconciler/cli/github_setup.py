@@ -276,7 +276,8 @@ def _instructions(setup: workflows.Setup) -> str:
     over_limit = ""
     checks: list[str] = []
     for name, secrets in {setup.plan_environment: setup.keys, **used}.items():
-        checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
+        if secrets:  # files may name others only
+            checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
         # GitHub refuses the next one, after a user has set a hundred of them.
         if len(secrets) > _MAX_SECRETS:
             over_limit += (

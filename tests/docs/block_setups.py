@@ -112,7 +112,8 @@ def filled(value: Any) -> Any:
         return text.replace(*edit) if edit else text
     units = sorted((ROOT / "deploy/systemd").iterdir())
     named = " ".join(f"deploy/systemd/{path.name}" for path in units)
-    return value.replace("UNITS", named).replace("SOURCE", pinned("COMMIT")[0])
+    source = pinned("0" * 40)[0].replace("0" * 40, "COMMIT")
+    return value.replace("UNITS", named).replace("SOURCE", source)
 
 
 EXAMPLE: Final = (ROOT / "examples" / "webhooks.yaml").read_text("utf-8")
