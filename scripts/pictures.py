@@ -186,6 +186,8 @@ def comment() -> str:
             return b"false\n"
         if "ls-tree" in arguments:
             return f"100644 blob {_COMMIT}\twebhooks.yaml\0".encode()
+        if "log" in arguments:
+            return f"0 {_COMMIT}".encode()
         blob = (EXAMPLE / "before.yaml").read_bytes()
         return blob if "cat-file" in arguments else _COMMIT.encode()
 
