@@ -220,16 +220,15 @@ def _read_back(api: Client) -> Iterator[Check]:
     if not seen:
         yield unknown("read-back", "no live webhook has secrets")
     for (type_, name), forms in sorted(seen.items()):
-        counted = ", ".join(
-            f"{form} ({plural(count, 'webhook')})" for form, count in forms.most_common()
-        )
+        counted = ", ".join(f"{form} ({{}})" for form, _ in forms.most_common())
+        numbers = tuple((count, "webhook") for _, count in forms.most_common())
         field = FIELDS[type_][name]
         limit = ""
         if forms.keys() != {_SHOWN}:
             limit = "; a change made elsewhere cannot be detected"
         elif field.secret and field.secret_pattern is None:
             limit = ", possibly encrypted; a plan shows if it is not as declared"
-        yield ok("read-back", f"{type_} {name}: {counted}{limit}")
+        yield ok("read-back", f"{type_} {name}: {counted}{limit}", numbers=numbers)
 
 
 def _forms(webhook: LiveWebhook) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,7 @@ from reconciler.render.outcomes import tally
 from reconciler.render.words import unblocking
 from reconciler.report import (
     OUTCOMES,
+    Check,
     Checklist,
     Outcome,
     Report,
@@ -267,9 +268,13 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
 
 
 def _section(section: Section) -> Tree:
-    shown: Tree = plain(section)
-    for check in shown["checks"]:
-        del check["private"]  # private details are shown on the screen only
+    return {"name": section.name, "checks": [_check(check) for check in section.checks]}
+
+
+def _check(check: Check) -> Tree:
+    shown: Tree = plain(check._replace(detail=check.sentence))
+    del shown["private"]  # private details are shown on the screen only
+    del shown["numbers"]  # they are in the sentence
     return shown
 
 

@@ -226,7 +226,7 @@ def _check_counts(checklist: Checklist, statuses: Collection[Status]) -> str:
 
 
 def _check_row(check: Check, view: View) -> Row:
-    text = check.detail
+    text = check.sentence
     # Only on the screen: JSON is made to be pasted into bug reports.
     if check.private is not None:
         text += f" ({check.private})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import shlex
 import ssl
 import sys
@@ -18,7 +17,7 @@ from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.findings import Finding, Severity, plural
+from reconciler.findings import Finding, Severity
 from reconciler.model import Desired, Secret
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
@@ -31,7 +30,6 @@ from reconciler.workflow.inputs import OrganizationFiles, organizations
 from reconciler.workflow.run import call_all
 
 _MAX_NAMES: Final = 10
-_COUNT: Final = re.compile(r"\b(\d+) (webhook|error)s?\b")
 _EMPTY: Final = "CI passes a secret that is missing, or not available to the job, as an empty value"
 
 
@@ -48,6 +46,13 @@ class _Diagnosis(NamedTuple):
     def sections(self) -> tuple[Section, ...]:
         """Return all sections in the order in which they are shown."""
         return (self.settings, *self.remote, self.files)
+
+
+class _Probe(NamedTuple):
+    """What --probe, --deliver and --yes ask for."""
+
+    project: str | None
+    yes: bool
 
 
 @command(
@@ -93,7 +98,8 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
         targets.append(target)
         diagnoses.append(diagnosis)
     if any(diagnosis.has_settings for diagnosis in diagnoses):
-        diagnoses = _remote(session, targets, diagnoses, probe=probe, project=deliver, yes=yes)
+        wanted = _Probe(deliver, yes) if probe else None
+        diagnoses = _with_server(session, targets, diagnoses, wanted)
     types = {webhook.type for target in targets for webhook in target.checked.desired.webhooks}
     notes: tuple[str, ...] = ()
     # An emulator makes no requests to Slack.
@@ -154,10 +160,11 @@ def _files_section(
     if declared.desired is None:
         errors = sum(finding.severity is Severity.ERROR for finding in declared.findings)
         fix = f"run `webhooks validate{options}`"
-        check = fail("files", f"invalid: {plural(errors, 'error')}", private=names, fix=fix)
+        numbers = ((errors, "error"),)
+        check = fail("files", "invalid: {}", numbers=numbers, private=names, fix=fix)
         return Section(name="Files", checks=(check,)), declared
-    count = plural(len(declared.desired.webhooks), "webhook")
-    check = ok("files", f"valid, {count} declared", private=names)
+    numbers = ((len(declared.desired.webhooks), "webhook"),)
+    check = ok("files", "valid, {} declared", numbers=numbers, private=names)
     try:
         secrets = _secrets(workflow.gather(workflow.accept(declared, inputs), key))
     except ReconcilerError as problem:
@@ -204,11 +211,14 @@ def _secrets(gathered: workflow.Gathered) -> Check:
     shown = [quote(str(reference)) for reference in missing if not is_file(reference)]
     # Paths are private, so files are only counted.
     files = len(missing) - len(shown)
+    numbers: tuple[tuple[int, str], ...] = ()
     if files:
-        shown.append(plural(files, "file"))
+        shown.append("{}")
+        numbers = ((files, "file"),)
     return unknown(
         "secrets",
         f"not set here, or empty: {', '.join(shown)}",
+        numbers=numbers,
         fix="set them before apply creates a webhook or changes its configuration; "
         f"nothing else needs them. {_EMPTY}",
     )
@@ -217,60 +227,52 @@ def _secrets(gathered: workflow.Gathered) -> Check:
 # The checks of the server
 
 
-def _remote(
+def _with_server(
     session: Session,
     targets: Sequence[workflow.Target],
     diagnoses: Sequence[_Diagnosis],
-    *,
-    probe: bool,
-    project: str | None,
-    yes: bool,
+    probe: _Probe | None,
 ) -> list[_Diagnosis]:
     """Return the diagnoses of the organizations that --organization selects, now with the server's.
 
     Raises UsageError for a probe in several organizations.
     """
     local = {target.paths: diagnosis for target, diagnosis in zip(targets, diagnoses, strict=True)}
-    # A diagnosis must end soon, whatever the settings are.
+    # A diagnosis must end soon, whatever the settings are; a proof may need more time.
     max_deadline = 60.0
-    if project is not None:  # a proof may need more time
+    if probe is not None and probe.project is not None:
         max_deadline = inf
     progress = Progress(session)
     with connected_all(
         session, targets, progress=progress, needs_key=False, max_deadline=max_deadline
     ) as connected:
-        if probe:
+        if probe is not None:
             only_target(connected, "--probe")
-
-        def check(number: int, connection: workflow.Connection) -> tuple[Check, ...]:
-            declared = connected[number].checked.desired.organization
-            selected = session.organizations
-            if session.local:  # the emulator accepts any organization
-                declared, selected = None, ()
-            return tuple(
-                doctor.check_server(
-                    _client(connection),
-                    has_key=connection.key is not None,
-                    declared=declared,
-                    selected=selected,
-                )
-            )
-
-        results = call_all(connected, check)
+        results = call_all(
+            connected,
+            lambda number, connection: _server_checks(session, connected[number], connection),
+        )
         complete: list[_Diagnosis] = []
         for target, checks in zip(connected, results, strict=True):
             diagnosis = local[target.paths]
             if diagnosis.has_settings:
                 remote = _sections(session, target.connection, checks)
-                if probe and target.connection is not None:
-                    # The last section is that of the server.
-                    is_failed = any(check.status is Status.FAIL for check in remote[-1].checks)
-                    remote += _probe(
-                        session, target.connection, progress, project, yes=yes, skip=is_failed
-                    )
+                if probe is not None and target.connection is not None:
+                    remote += _probed(session, target.connection, progress, probe, remote)
                 diagnosis = diagnosis._replace(remote=tuple(remote))
             complete.append(diagnosis)
     return complete
+
+
+def _server_checks(
+    session: Session, target: workflow.Target, connection: workflow.Connection
+) -> tuple[Check, ...]:
+    declared, selected = target.checked.desired.organization, session.organizations
+    if session.local:  # the emulator accepts any organization
+        declared, selected = None, ()
+    has_key = connection.key is not None
+    api = _client(connection)
+    return tuple(doctor.check_server(api, has_key=has_key, declared=declared, selected=selected))
 
 
 def _sections(
@@ -298,22 +300,24 @@ def _client(connection: workflow.Connection) -> Client:
     return connection.api
 
 
-def _probe(
+def _probed(
     session: Session,
     connection: workflow.Connection,
     progress: Progress,
-    project: str | None,
-    *,
-    yes: bool,
-    skip: bool,
+    probe: _Probe,
+    earlier: Sequence[Section],
 ) -> list[Section]:
-    """Test the server with one webhook; with `project`, also whether messages arrive."""
-    if skip or connection.key is None:
+    """Test the server with one webhook; with a project, also whether messages arrive.
+
+    The last section of `earlier` is that of the server.
+    """
+    is_failed = any(check.status is Status.FAIL for check in earlier[-1].checks)
+    if is_failed or connection.key is None:
         skipped = unknown("probe", "not run: fix the failed checks first")
         return [Section("Probe", (skipped,))]
     api = _client(connection)
     organization = api.organization()
-    if not yes:
+    if not probe.yes:
         progress.phase("")
         session.confirm(
             f"The probe creates a webhook in organization {quote(organization.name)}, "
@@ -323,12 +327,12 @@ def _probe(
     progress.phase("probing")
     connection.restart()  # the user may have taken a while to confirm
     sections = [doctor.probe(api, connection.clock, organization)]
-    if project is None:
+    if probe.project is None:
         return sections
     progress.phase("")
     live = workflow.read_live(api)
     try:
-        proof = prove(session, connection, live, live.webhooks, project, yes=yes)
+        proof = prove(session, connection, live, live.webhooks, probe.project, yes=probe.yes)
     except UsageError as problem:  # nothing listens
         unproved = unknown("last-run", problem.message, fix=problem.hint)
         return [*sections, Section("Deliveries", (unproved,))]
@@ -348,8 +352,9 @@ def _together(diagnoses: Sequence[_Diagnosis]) -> tuple[Section, ...]:
             checks = groups.setdefault(section.name, {})
             for check in section.checks:
                 # Equal but for numbers, and the private part, which has the organization's names.
-                detail = _COUNT.sub(r"{} \2", check.detail)
-                members = checks.setdefault(check._replace(private=None, detail=detail), {})
+                uncounted = tuple((0, noun) for _, noun in check.numbers)
+                shared = check._replace(private=None, numbers=uncounted)
+                members = checks.setdefault(shared, {})
                 members[quote(diagnosis.name)] = check
     # An organization without a connection has no sections of the server.
     order = [
@@ -367,15 +372,13 @@ def _in_order(checks: dict[Check, dict[str, Check]], count: int) -> tuple[Check,
 
 def _combined(check: Check, members: dict[str, Check], count: int) -> Check:
     """Return the check of some of `count` organizations: numbers added, with private details."""
-    counts = [_COUNT.findall(member.detail) for member in members.values()]
-    totals = [sum(int(number) for number, _ in column) for column in zip(*counts, strict=True)]
-    nouns = [noun for _, noun in counts[0]]
+    columns = zip(*(member.numbers for member in members.values()), strict=True)
+    numbers = tuple((sum(number for number, _ in column), column[0][1]) for column in columns)
     detail = check.detail
-    for total, noun in zip(totals, nouns, strict=True):
-        detail = detail.replace(f"{{}} {noun}", plural(total, noun), 1)
     private = {name: member.private for name, member in members.items()}
     texts = list(dict.fromkeys(text for text in private.values() if text is not None))
     if len(members) < count:
         detail += f", in {len(members)} of {count} organizations"
         texts = [name if text is None else f"{name}: {text}" for name, text in private.items()]
-    return check._replace(detail=detail, private=shorten(texts, _MAX_NAMES) or None)
+    shown = shorten(texts, _MAX_NAMES) or None
+    return check._replace(detail=detail, numbers=numbers, private=shown)
