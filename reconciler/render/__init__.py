@@ -7,7 +7,7 @@ the content of each webhook's row (`rows`) and the wording (`words`). Texts end 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
@@ -16,7 +16,13 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
     from reconciler.model import SecretRef
-    from reconciler.planning.run import DriftReport, LiveStatus, OrganizationResult, RunPlan
+    from reconciler.planning.run import (
+        DriftReport,
+        LiveStatus,
+        OrganizationResult,
+        RunPlan,
+        WebhookStatus,
+    )
     from reconciler.report import Checklist, RunReport
 
 
@@ -49,6 +55,10 @@ class View(NamedTuple):
     failing_only: bool = False
     organizations: tuple[tuple[str | None, tuple[str, ...]], ...] = ()
     redacted: Callable[[str], str] = str
+
+    def selected(self, webhooks: Iterable[WebhookStatus]) -> list[WebhookStatus]:
+        """Return the live webhooks that are shown, in every format."""
+        return [webhook for webhook in webhooks if webhook.is_failing or not self.failing_only]
 
 
 PLAIN: Final = View()

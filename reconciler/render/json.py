@@ -165,7 +165,6 @@ def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: Vi
 
 
 def _status(status: LiveStatus, view: View) -> Tree:
-    shown = status.failing if view.failing_only else status.webhooks
     return {
         "organization": {"id": status.organization.id, "name": status.organization.name},
         "counts": {
@@ -175,7 +174,7 @@ def _status(status: LiveStatus, view: View) -> Tree:
         },
         "drift": None if status.plan is None else sum(status.drift.values()),
         "not_applied": None if status.plan is None else status.not_applied,
-        "webhooks": [_webhook_status(webhook) for webhook in shown],
+        "webhooks": [_webhook_status(webhook) for webhook in view.selected(status.webhooks)],
         "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
         "not_equal": [] if status.plan is None else plain(status.plan.not_equal),
     }

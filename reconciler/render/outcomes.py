@@ -274,26 +274,34 @@ def _read_back(hidden: int) -> str:
 
 def _meaning(report: Report, finish: str) -> str:
     """Return the meaning of an exit code other than 0, and the next step: how to `finish`."""
-    code = report.exit_code
+    meaning, can_finish = _cause(report)
+    if not can_finish:
+        return meaning
     names = _for_a_user(report)
     if names:
         finish = f"follow the help of {shorten(names, 3)}, then {finish}"
+    return f"{meaning}; {finish}"
+
+
+def _cause(report: Report) -> tuple[str, bool]:
+    """Return the meaning of an exit code, and whether another run can finish what is left."""
     # A signal explains whatever is left.
+    if report.stopped is not None and report.complete:
+        return _STOPPED, False
     if report.stopped is not None:
-        if report.complete:
-            return _STOPPED
-        return f"stopped by a signal; {finish}"
+        return "stopped by a signal", True
     # A problem of the run explains the code better than the outcomes.
     meaning = "" if report.problem else _meaning_of_outcomes(report)
     if meaning:
-        return meaning
-    if code is ExitCode.DENIED:
-        return "the API key lacks permission"
-    if code is not ExitCode.FAILED:
-        return f"incomplete; {finish}"
-    if report.problem or tally(report)["failed"]:
-        return "failed, see above"
-    return f"the live webhooks changed since the plan; {finish}"
+        return meaning, False
+    match report.exit_code:
+        case ExitCode.DENIED:
+            return "the API key lacks permission", False
+        case ExitCode.FAILED if report.problem or tally(report)["failed"]:
+            return "failed, see above", False
+        case ExitCode.FAILED:
+            return "the live webhooks changed since the plan", True
+    return "incomplete", True
 
 
 def _meaning_of_outcomes(report: Report) -> str:

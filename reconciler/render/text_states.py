@@ -76,10 +76,8 @@ def _status(status: LiveStatus, view: View) -> str:
     if status.plan is not None:
         limits = words.not_compared(status.plan, names=view.verbosity > 0)
         end = paragraphs([f"{limit}." for limit in limits], view) + end
-    shown = status.failing
-    if not view.failing_only:
-        # A failed delivery needs someone at once; drift may wait.
-        shown = sorted(status.webhooks, key=lambda webhook: not webhook.is_failing)
+    # A failed delivery needs someone at once; drift may wait.
+    shown = sorted(view.selected(status.webhooks), key=lambda webhook: not webhook.is_failing)
     # Aligned by hand, because the layout wraps the words of a row as one text.
     destinations = (columns(quote(webhook.webhook.destination)) for webhook in shown)
     width = widest(destinations, _MAX_DESTINATION)
