@@ -105,7 +105,7 @@ def propose(
         numbers = (index, deletes[index]) if index in deletes else (index,)
         try:
             edits = proposer.edits([plan.operations[number] for number in numbers])
-            yield Proposal(numbers, {file: tuple(changes) for file, changes in edits.items()})
+            yield Proposal(numbers, edits)
         except NotEditableError as refusal:
             yield Proposal(numbers, refusal=str(refusal))
 
@@ -144,10 +144,10 @@ class _Proposer:
         # Webhooks that a file declares which was not read were not added live.
         self._elsewhere = {name: other for other in plan.elsewhere for name in other.names}
 
-    def edits(self, operations: Sequence[Operation]) -> Mapping[str, Iterable[Edit]]:
+    def edits(self, operations: Sequence[Operation]) -> Mapping[str, list[Edit]]:
         """Return the edits that accept one operation, or a rename, by file.
 
-        Raises NotEditableError, also while the edits are read.
+        Raises NotEditableError.
         """
         match operations:
             case [Create(after=webhook)] if webhook.name in self._renamed:
@@ -161,7 +161,7 @@ class _Proposer:
                 return {webhook.file: [self._remove(webhook)]}
             case [Update(before=before, after=webhook) as update]:
                 values = _live_values(update, self._by_id[before.id])
-                return {webhook.file: self._set(webhook, values)}
+                return {webhook.file: list(self._set(webhook, values))}
             case [Delete(before=before, reason=Reason.NOT_DECLARED)]:
                 file, added = self._add(self._by_id[before.id])
                 return {file: [added]}
@@ -169,12 +169,12 @@ class _Proposer:
                 raise NotEditableError(_UNDECLARABLE[reason])
         raise AssertionError(operations)  # only a rename is more than one operation
 
-    def _rename(self, webhook: Webhook, live: Snapshot) -> Mapping[str, Iterable[Edit]]:
+    def _rename(self, webhook: Webhook, live: Snapshot) -> Mapping[str, list[Edit]]:
         """Return the edits that declare a webhook under its live name."""
         # A parent's entry would be renamed for every file that extends it.
         is_alone = len(self._declaring(webhook)) == len(self._entries(webhook)) == 1
         if is_alone and webhook.file in self._files_for(live.name):
-            return {webhook.file: self._set(webhook, {("name",): live.name})}
+            return {webhook.file: list(self._set(webhook, {("name",): live.name}))}
         removed = self._remove(webhook)
         file, added = self._add(self._by_id[live.id], webhook.references)
         if file == webhook.file:

@@ -65,13 +65,13 @@ class EditedFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
-    """A proposal for the plan of the organization with this index in the run.
+    """A proposal for the plan of the organization with this number in the run.
 
     `commit` may have changed the webhook, too. Two candidates are never equal, so that each can
     have a separate reason.
     """
 
-    organization: int
+    number: int
     plan: Plan
     proposal: Proposal
     commit: str
@@ -230,32 +230,34 @@ def _accept_command(candidate: _Candidate, inputs: Inputs, base: Sequence[str]) 
 def _accepted(
     proof: _Proof,
     proved: list[_Candidate],
-    waiting: list[_Candidate],
+    untested: list[_Candidate],
     refusals: dict[_Candidate, _Refusal],
 ) -> list[_Candidate]:
-    """Return `proved`, and those of `waiting` that can be accepted together with them.
+    """Return `proved`, and those of `untested` that can be accepted together with them.
 
     What certainly fails is refused at once. The rest is halved until each failing candidate is
     alone. The others are added to `refusals`.
     """
-    if not waiting:
+    if not untested:
         return proved
-    problem = proof.problem([*proved, *waiting])
+    problem = proof.problem([*proved, *untested])
     if problem is None:
-        return [*proved, *waiting]
+        return [*proved, *untested]
     causes = {
-        candidate: problem.causes[candidate] for candidate in waiting if candidate in problem.causes
+        candidate: problem.causes[candidate]
+        for candidate in untested
+        if candidate in problem.causes
     }
-    if len(waiting) == 1:
-        causes = {waiting[0]: problem.refusal}
+    if len(untested) == 1:
+        causes = {untested[0]: problem.refusal}
     if causes:
         refusals |= causes
-        rest = [candidate for candidate in waiting if candidate not in causes]
+        rest = [candidate for candidate in untested if candidate not in causes]
         return _accepted(proof, proved, rest, refusals)
     # Each proof plans all organizations again: if few candidates fail, halving needs few proofs.
-    middle = len(waiting) // 2
-    proved = _accepted(proof, proved, waiting[:middle], refusals)
-    return _accepted(proof, proved, waiting[middle:], refusals)
+    middle = len(untested) // 2
+    proved = _accepted(proof, proved, untested[:middle], refusals)
+    return _accepted(proof, proved, untested[middle:], refusals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +304,7 @@ class _Proof:
         if len(sources) != len(self.planned):
             return _Problem(_UNPROVED)
         for number, (organization, source) in enumerate(zip(self.planned, sources, strict=True)):
-            accepted = [candidate for candidate in candidates if candidate.organization == number]
+            accepted = [candidate for candidate in candidates if candidate.number == number]
             problem = _difference(organization, source, accepted)
             if problem is not None:
                 return problem
@@ -479,12 +481,12 @@ def _results(
         edited_files = () if refusal else tuple(proposal.edits)
         comment = proposal.comment if edited_files else ""
         webhook = Drifted(proposal.operations, edited_files, refusal, candidate.commit, comment)
-        webhooks[candidate.organization].append(webhook)
+        webhooks[candidate.number].append(webhook)
     for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
-        name, paths, _, problem = organization.result
+        result = organization.result
         if drift is not None:
             drift = drift._replace(drifted=tuple(webhooks[number]))
-        yield OrganizationResult(name, paths, drift, problem)
+        yield OrganizationResult(result.name, result.files, drift, result.problem)
 
 
 def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
