@@ -276,7 +276,7 @@ class Console:
             return None
         return answer.strip()
 
-    def redact(self, text: str) -> str:
+    def redact_and_count(self, text: str) -> str:
         """Return text without the run's secrets; count it in `redactions` if it had one."""
         clean = self.redacted(text)
         self.redactions += clean != text
@@ -301,7 +301,7 @@ class Console:
         self._write(stream, text.removesuffix("\n") + "\n")
 
     def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
-        text = self.redact(text)
+        text = self.redact_and_count(text)
         # Signals and waits are reported from other threads, so lines could be mixed.
         with self._lock:
             if self._has_status or (is_status and text):

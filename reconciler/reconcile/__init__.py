@@ -77,7 +77,7 @@ class Round(NamedTuple):
     """The result of a round.
 
     At most one of `run` and `problem` is set. In `run`, an organization that was planned but not
-    applied, as if a guard blocks it, has its plan. `waiting` are the organizations that were left
+    applied, as if a guard blocks it, has its plan. `left_out` are the organizations that were left
     out because they failed before, with the seconds until the round that tries them again. `notes`
     are for the log.
     """
@@ -85,7 +85,7 @@ class Round(NamedTuple):
     commit: str = ""
     run: RunPlan | RunReport | None = None
     problem: ReconcilerError | None = None
-    waiting: Mapping[str, float] = {}
+    left_out: Mapping[str, float] = {}
     notes: tuple[str, ...] = ()
     stopped: ExitCode | None = None
 
@@ -153,12 +153,12 @@ class _Reconciler:
         # Those that are gone stay until their note, also if this round raises.
         self._declared |= declared
         self._commit = commit
-        waiting = self._waiting()
-        shown = {self._names.get(name, name): seconds for name, seconds in waiting.items()}
-        if len(waiting) == len(sources):
-            return Round(waiting=shown)
+        left_out = self._left_out()
+        shown = {self._names.get(name, name): seconds for name, seconds in left_out.items()}
+        if len(left_out) == len(sources):
+            return Round(left_out=shown)
         stopped = None
-        with self._schedule.connected(self._targets(sources, waiting)) as connected:
+        with self._schedule.connected(self._targets(sources, left_out)) as connected:
             targets = [_with_base(target, self._bases) for target in identify(connected)]
             run: RunPlan | RunReport
             if self._schedule.apply:
@@ -169,7 +169,7 @@ class _Reconciler:
         results: Sequence[OrganizationResult[Any]] = run.organizations
         for target, result in zip(targets, results, strict=True):
             self._remember_name(target)
-            if target.source.name not in waiting:
+            if target.source.name not in left_out:
                 self._record_failure(target.source.name, result.problem)
                 # The real name also of an organization that did not answer.
                 tried.append(result._replace(name=self._names.get(result.name, result.name)))
@@ -177,20 +177,20 @@ class _Reconciler:
         self._declared = declared
         return Round(
             run=run._replace(organizations=tuple(tried)),
-            waiting=shown,
+            left_out=shown,
             notes=(*dropped, *self._bases.new_notes()),
             stopped=stopped,
         )
 
-    def _targets(self, sources: Sequence[Source], waiting: Collection[str]) -> list[Target]:
+    def _targets(self, sources: Sequence[Source], left_out: Collection[str]) -> list[Target]:
         """Return the targets of a round.
 
-        Those that wait are part of the run: their keys are protected, and their deletes count.
+        Those that are left out are part of it: their keys are protected, and their deletes count.
         """
         options = PlanOptions(prune=self._schedule.prune)
         targets = []
         for source in sources:
-            problem = ReconcilerError("failed before") if source.name in waiting else None
+            problem = ReconcilerError("failed before") if source.name in left_out else None
             targets.append(Target(source, options=options, problem=problem))
         return targets
 
@@ -210,7 +210,7 @@ class _Reconciler:
         if target.organization is not None and target.organization.id == declared:
             self._names[declared] = target.organization.name
 
-    def _waiting(self) -> dict[str, float]:
+    def _left_out(self) -> dict[str, float]:
         """Return the organizations that are left out, with the seconds until their next round.
 
         An organization whose server is away does not delay the others.

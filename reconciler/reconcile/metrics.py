@@ -77,7 +77,7 @@ class Metrics:
         self._seconds.observe(self._clock.monotonic() - self._began)
         # Otherwise it is not known which organizations the files declare.
         if result.problem is None:
-            names = [*result.waiting, *(part.name for part in result.organizations)]
+            names = [*result.left_out, *(part.name for part in result.organizations)]
             self._keep_only(names)
         for organization in result.organizations:
             self._record(organization)

@@ -96,7 +96,7 @@ def attempts(process: Process) -> list[Attempt]:
     return [
         Attempt(start, end, requests, commit, result)
         for start, (end, result), requests, commit in ended
-        if not result.waiting
+        if not result.left_out
     ]
 
 

@@ -339,7 +339,7 @@ def test_an_outage_backs_off_up_to_an_hour(world: World) -> None:
         process.next_rounds(1)
     tries = len([entry for entry in world.emulator.log[before:] if entry.path.endswith("me/")])
     assert len(world.emulator.log) - before < 80, tries
-    waits = [wait for _, result in process.rounds for wait in result.waiting.values()]
+    waits = [wait for _, result in process.rounds for wait in result.left_out.values()]
     assert min(waits) == 5 * MINUTE, "that of the next round"
     world.emulator.faults = Script()
     recovered = world.scheduler.now
@@ -352,10 +352,10 @@ def test_a_new_commit_is_tried_at_once(world: World) -> None:
     process = reconciled(world)
     world.faults.add(faults.refuse(), times=None)
     failed = process.next_rounds(20)
-    assert failed[-1].waiting
+    assert failed[-1].left_out
     world.repository.commit(configuration(slack("alpha", "new"), B))
-    assert not process.next_rounds(1)[0].waiting
-    assert [bool(result.waiting) for result in process.next_rounds(5)] == [True] * 5
+    assert not process.next_rounds(1)[0].left_out
+    assert [bool(result.left_out) for result in process.next_rounds(5)] == [True] * 5
     world.emulator.faults = Script()
     world.repository.commit(configuration(slack("alpha", "newer"), B))
     assert outcomes(process.next_rounds(1)[0]) == {"alpha": "applied"}
@@ -372,7 +372,7 @@ def test_a_revoked_key_writes_nothing_and_is_reported_each_time(world: World) ->
     world.repository.commit(configuration(slack("alpha", "new"), B))
     for result in process.next_rounds(4):
         assert "problem" in outcomes(result)
-        assert not result.waiting
+        assert not result.left_out
     world.emulator.faults = Script()
     assert outcomes(process.next_rounds(1)[0]) == {"alpha": "applied"}
 
@@ -475,7 +475,7 @@ def test_organizations_fail_and_recover_separately(world: World) -> None:
     assert applied(process.next_rounds(1)[0]) == {"Acme": {"alpha"}}
     for result in process.next_rounds(6):
         assert applied(result) == {"Acme": set()}
-    assert any("Globex" in result.waiting for _, result in process.rounds)
+    assert any("Globex" in result.left_out for _, result in process.rounds)
     world.unreachable.clear()
     for row in world.emulator.store.webhooks():
         if row["name"] == "beta":
@@ -565,7 +565,7 @@ def test_the_deletes_of_organizations_that_wait_count(world: World) -> None:
     world.unreachable.clear()
     results = process.next_rounds(12)
     assert any(0 < len(result.organizations) < len(names) for result in results)
-    assert not any(result.waiting for result in results[-2:])
+    assert not any(result.left_out for result in results[-2:])
     assert len([row for row in world.emulator.store.webhooks() if row["name"] == "gamma"]) == 24
 
 
@@ -586,7 +586,7 @@ def test_the_key_of_an_organization_that_waits_is_not_sent(world: World) -> None
     process.environ["COPY"] = key
     world.unreachable.add("Globex")
     results = process.next_rounds(3)
-    assert any(result.waiting for result in results)
+    assert any(result.left_out for result in results)
     for result in results:
         problem = result.organizations[0].problem
         assert problem is not None

@@ -275,7 +275,9 @@ def _write(session: Session, report_path: Path | None, text: str) -> bool:
         session.console.result(text, essential=True)
         return not session.console.failed
     try:
-        write_atomically(report_path, session.console.redact(text).encode(), over=FileKind.REPORT)
+        write_atomically(
+            report_path, session.console.redact_and_count(text).encode(), over=FileKind.REPORT
+        )
     except (OutputError, UsageError) as problem:
         session.console.error(problem)
         return False

@@ -132,7 +132,7 @@ def _github(session: Session, stack: ExitStack) -> GitHub | None:
         redactor=session.redactor,
     )
     github = GitHub(
-        repository=repository, token=token, network=network, clean=session.console.redact
+        repository=repository, token=token, network=network, clean=session.console.redact_and_count
     )
     stack.callback(github.close)
     return github
@@ -221,7 +221,7 @@ def _append(session: Session, variable: str, path: str, text: str) -> bool:
     """Append text to a file that a variable names. Return False, after an error, on failure."""
     try:
         with open(path, "a", encoding="utf-8", errors="replace") as file:
-            file.write(session.console.redact(text))
+            file.write(session.console.redact_and_count(text))
     except OSError:
         hint = f"check the variable {variable}; unset it outside GitHub"
         session.console.error(OutputError(f"cannot write to ${variable}", hint=hint))

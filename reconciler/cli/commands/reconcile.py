@@ -193,7 +193,7 @@ def _lines(result: Round) -> Iterator[str]:
     yield from result.notes
     if result.problem is not None:
         yield "nothing was written: see the error"
-    for name, seconds in result.waiting.items():
+    for name, seconds in result.left_out.items():
         yield f"{quote(name)}: failed before, next try in {seconds:.0f} s"
     for organization in result.organizations:
         for line in _organization_lines(organization):
