@@ -113,6 +113,7 @@ class SystemClock:
         return random.uniform(low, high)  # noqa: S311 - spreads retries, not for security
 
 
+DEFAULT_PARALLELISM: Final = 10
 MAX_PARALLELISM: Final = 16
 """The maximum number of calls that run concurrently."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.cli.options import CONNECTION_OPTIONS
 from reconciler.errors import CredentialError, UsageError
 from reconciler.settings import Setting, Settings, resolve
 from tests.folders import write
@@ -66,6 +67,18 @@ def test_a_server_that_a_file_selects_gets_its_key(
     profile = Setting(value=named, source="profile in webhooks.yaml")
     found = settings(tmp_path, environ, profiles=KEYED, file_profile=profile, **arguments)
     assert found.key_source == source
+
+
+def test_every_variable_of_an_option_is_read(tmp_path: Path) -> None:
+    """The help announces it, and the settings take it as their value."""
+    (tmp_path / "1").write_text(KEY)
+    settled = {"api_key_file", *Settings._fields}
+    options = [each for each in CONNECTION_OPTIONS if each.envvar and each.name in settled]
+    assert options
+    for option in options:
+        value = "https://1.example.com" if option.name == "server_url" else "1"
+        found = settings(tmp_path, {str(option.envvar): value}, profiles='profiles: {"1": {}}')
+        assert option.envvar in [getattr(each, "source", "") for each in found], option.name
 
 
 def test_defaults(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from reconciler.model import Live
 from reconciler.planning.names import require_matches
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
-from reconciler.ports import Watcher
+from reconciler.ports import DEFAULT_PARALLELISM, Watcher
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
 
@@ -109,7 +109,7 @@ def _connecting(
         stack.enter_context(progress)
         connector = stack.enter_context(
             workflow.Connector(
-                parallelism=session.options.get("parallelism", 10),
+                parallelism=session.options.get("parallelism", DEFAULT_PARALLELISM),
                 environment=session.process.environ,
                 clock=session.process.time(),
                 signaled=progress.interrupted,

@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler import __version__
-from reconciler.ports import MAX_PARALLELISM
+from reconciler.ports import DEFAULT_PARALLELISM, MAX_PARALLELISM
 
 # A type for shell completion. Commands report unreadable files themselves.
 _PATH: Final = click.Path(readable=False)
@@ -369,7 +369,7 @@ CONNECTION_OPTIONS: Final = (
     _connect("--deadline", type=float, metavar="SECONDS",
              help="Time limit for the run in seconds. [default: 600]"),
     _connect("--parallelism", type=click.IntRange(1, MAX_PARALLELISM), metavar="N",
-             help="Maximum number of concurrent requests. [default: 10]"),
+             help=f"Maximum number of concurrent requests. [default: {DEFAULT_PARALLELISM}]"),
 )  # fmt: skip
 """The options of commands that connect."""
 

@@ -7,13 +7,13 @@ schemas/plan.schema.json. Only the review is read back. A checksum over the rest
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.errors import ApiError, ReconcilerError, StalePlanError
-from reconciler.findings import sort_key, without_commands
+from reconciler.findings import Finding, Related, sort_key, without_commands
 from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     FieldRemoved,
@@ -21,7 +21,9 @@ from reconciler.planning.plan import (
     Operation,
     Plan,
     SecretChange,
+    SecretUse,
     SetChange,
+    Snapshot,
     ValueChange,
     digest_of,
     live_id,
@@ -160,9 +162,18 @@ def write_json(tree: Mapping[str, Any]) -> str:
     return without_commands(json.dumps(tree, indent=2)) + "\n"
 
 
-_OMITTED: Final = frozenset(
-    ("place", "index", "adopt", "not_shown", "moved", "is_resolved", "live_id", "last_error")
-)
+_OMITTED: Final[Mapping[type, Set[str]]] = {
+    Finding: {"place"},
+    Related: {"place"},
+    Webhook: {"index", "file", "adopt"},  # `position` has the file
+    Snapshot: {"last_error"},
+    ValueChange: {"not_shown"},
+    SetChange: {"not_shown"},
+    SecretChange: {"moved"},
+    FieldResent: {"not_shown"},
+    FieldRemoved: {"not_shown"},
+    SecretUse: {"is_resolved", "live_id"},
+}
 """Fields that a document omits."""
 
 _TAGS: Final[Mapping[type, str]] = {
@@ -210,13 +221,12 @@ def _plain_fields(value: Any) -> Tree:
     shown: Tree = {}
     if kind in _TAGS:
         shown["change"] = _TAGS[kind]
+    omitted = _OMITTED.get(kind, frozenset())
     for name in names:
-        if name not in _OMITTED:
+        if name not in omitted:
             shown[name] = plain(getattr(value, name))
-    if isinstance(value, Webhook):
-        del shown["file"]  # `position` has it
-        if value.adopt:
-            shown["adopt"] = True
+    if isinstance(value, Webhook) and value.adopt:
+        shown["adopt"] = True
     if isinstance(value, SecretChange):
         shown["differs"] = " and ".join(value.differs)
     return shown

@@ -12,7 +12,15 @@ from reconciler.api.wire import Redactor
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.execute.workers import SignalStop, ThreadWorkers
 from reconciler.model import Secret
-from reconciler.ports import Clock, Stop, SystemClock, Watcher, WebhookAPI, Workers
+from reconciler.ports import (
+    DEFAULT_PARALLELISM,
+    Clock,
+    Stop,
+    SystemClock,
+    Watcher,
+    WebhookAPI,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Observer
@@ -51,7 +59,7 @@ class Connector:
     def __init__(
         self,
         *,
-        parallelism: int = 10,
+        parallelism: int = DEFAULT_PARALLELISM,
         environment: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         signaled: Callable[[], None] | None = None,

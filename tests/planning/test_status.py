@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.planning.plan import names_of
-from reconciler.planning.run import ManagementStatus, live_status
+from reconciler.planning.plan import Reason, names_of
+from reconciler.planning.run import _STATUSES, ManagementStatus, live_status
+from reconciler.render.words import REASONS
+from reconciler.source.accept import _UNDECLARABLE
 from tests.goldens import rows
 from tests.planning.builders import declared, desired, live, live_rows, live_slack, make_plan, slack
 
@@ -30,6 +32,15 @@ def test_a_missing_webhook_comes_before_others_with_its_name() -> None:
     result = make_plan(desired(slack(id="1"), slack(id="2", channel="#x")), found)
 
     assert [each.webhook.id for each in live_status(found, result).webhooks] == ["", "1"]
+
+
+def test_every_reason_has_its_texts() -> None:
+    """Also one that no other test has. Only an undeclared webhook can be declared."""
+    changed = {Reason.MISSING, Reason.DIFFERS, Reason.RENAMED, Reason.ADOPTED, Reason.RESEND}
+    deleted = {Reason.ABSENT, Reason.NOT_DECLARED, Reason.DUPLICATE}
+    assert set(REASONS) == set(Reason)
+    assert set(_STATUSES) == set(Reason) - changed
+    assert set(_UNDECLARABLE) == deleted - {Reason.NOT_DECLARED}
 
 
 def test_drift_is_counted() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
 
 import pytest
 
 from tests.emulated.variant import Variant
+from tests.folders import ROOT
+from tests.ports import VirtualClock
 from tests.reconcile.world import Process, World, configuration, slack
 
 pytest.importorskip("prometheus_client", reason="the extra `metrics` is not installed")
@@ -35,6 +38,14 @@ def health(port: int) -> int:
             return int(response.status)
     except urllib.error.HTTPError as refused:
         return refused.code
+
+
+def test_the_page_has_every_metric() -> None:
+    """Alerts are written with the names on the page."""
+    families = Metrics(VirtualClock(), 60.0, 600.0).registry.collect()
+    names = {each.name + ("_total" if each.type == "counter" else "") for each in families}
+    page = (ROOT / "docs" / "reconcile.md").read_text("utf-8")
+    assert set(re.findall(r"`(webhooks_[a-z_]+)", page)) == names
 
 
 def test_series_are_by_organization_and_result() -> None:

@@ -13,7 +13,7 @@ import pytest
 from reconciler.source import files
 from reconciler.source.files import STDIN_NAME, Sources, read
 from reconciler.source.history import Commit, git_in
-from tests.folders import commit, git
+from tests.folders import ROOT, commit, git
 from tests.goldens import rows
 
 
@@ -138,6 +138,8 @@ def test_too_large_input_is_rejected(tmp_path: Path) -> None:
     with (tmp_path / "big.yaml").open("wb") as stream:
         stream.truncate(files.MAX_FILE_BYTES + 1)
     assert "larger than 64 MiB" in only_message(read_in(tmp_path, "big.yaml"))
+    for page in ("file", "rules"):
+        assert "64 MiB" in (ROOT / "docs" / f"{page}.md").read_text("utf-8")
     large = bytes(files.MAX_FILE_BYTES + 1)
     assert "larger than 64 MiB" in only_message(
         read(("-",), directory=tmp_path, stdin=lambda: large)
