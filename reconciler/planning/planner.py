@@ -81,6 +81,30 @@ class PlanOptions(NamedTuple):
 _NO_OPTIONS = PlanOptions()
 
 
+class _Pairing(NamedTuple):
+    """Declared and live webhooks, paired and compared, and what that was computed from."""
+
+    desired: Desired
+    live: Live
+    secrets: SecretValues
+    options: PlanOptions
+    table: Match
+    resends: Resends
+    evidence: Evidence
+    pairs: Sequence[Comparison]
+    deletes: Sequence[Delete]
+
+    @property
+    def paired(self) -> set[str]:
+        """Return the ids of the live webhooks that have a declaration."""
+        return {pair.live.id for pair in self.pairs}
+
+    @property
+    def touched(self) -> set[str]:
+        """Return the ids of the live webhooks that have a declaration or are deleted."""
+        return self.paired | {delete.before.id for delete in self.deletes}
+
+
 def plan(
     desired: Desired, live: Live, secrets: SecretValues, options: PlanOptions = _NO_OPTIONS
 ) -> Plan:
@@ -90,61 +114,17 @@ def plan(
     everything else in the plan is the same. Raises ConfigurationError, with a finding for each
     position, if declarations conflict with the live webhooks.
     """
-    table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
-    resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
-    evidence = gather_evidence(table.pairs, live.webhooks, secrets)
-    pairs = _compared(table, evidence, resends)
-    deletes = sorted(table.deletes, key=lambda delete: (delete.name, delete.before.id))
-    findings = [
-        *table.findings,
-        *resends.unmatched(table.is_selected),
-        *_unmatched_globs(options, desired, live, deletes),
-    ]
-    # After all checks, so that one run reports all conflicts.
-    _require_no_errors(findings)
-
-    # A webhook outside the pairs keeps a former name, so nothing is renamed from it.
-    paired = {pair.live.id for pair in pairs}
-    unpaired = {webhook.name for webhook in live.webhooks if webhook.id not in paired}
-    updates, matched = _updates(pairs, unpaired, table.adopted, options.committed_hosts)
-    new = sorted(table.new, key=lambda webhook: webhook.name)
-    creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
-    operations: tuple[Operation, ...] = (*deletes, *updates, *creates)
-    operations = tuple(sorted(operations, key=stage))
+    pairing = _pair(desired, live, secrets, options)
+    findings = _conflicts(pairing)
+    operations, matched = _operations(pairing)
     shown = tuple(digests(operation, options.committed_hosts) for operation in operations)
-
-    earlier = None
-    if operations:  # in sync, there is nothing to explain
-        earlier = _earlier_plan(live, secrets, options)
-    touched = {*paired, *(delete.before.id for delete in deletes)}
-    renamed = live_renames(
-        creates,
-        [delete.before for delete in deletes if delete.reason is Reason.NOT_DECLARED],
-        unidentified(desired, live, touched),
-        table.ignore,
-        evidence,
-        earlier,
-    )
-    if earlier is not None:
-        operations = with_attributions(operations, renamed, earlier)
-
+    operations, renamed = _explained(pairing, operations)
+    table, pairs = pairing.table, pairing.pairs
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     sent = tuple(_sent_secrets(operations, hosts))
     not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, sent, hosts))
-    sending = {update.before.id for update in updates if update.sends_configuration}
-    notes = [
-        *findings,
-        *rename_hints(creates, renamed, touched, desired, table.ignore),
-        *host_notes(options.previous, desired, secrets),
-        *resends.unsent(operations, pairs, table.is_selected),
-        *resends.dropped_secrets(pairs, sending, evidence),
-        *resends.unseen_removals(pairs, sending, evidence),
-        *malformed_secrets(pairs, options.apply_options),
-        *unequal_secrets(pairs, not_equal, options.apply_options),
-        *equal_resends(pairs, secrets),
-        *older_versions(desired, pairs, sent),
-    ]
+    notes = [*findings, *_notes(pairing, operations, renamed, sent, not_equal)]
     unblocked = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -153,15 +133,7 @@ def plan(
         matched=matched,
         kept=tuple(sorted(table.kept, key=_name_and_id)),
         unmanaged=tuple(sorted(table.unmanaged, key=_name_and_id)),
-        counts=Counts(
-            live=len(live.webhooks),
-            in_scope=table.in_scope_count,
-            ignored=table.ignored_count,
-            files=len(desired.policy.scopes),
-            any_declared=table.any_declared,
-            any_declared_live=table.any_declared_live,
-            max_deletes=desired.policy.max_deletes,
-        ),
+        counts=_counts(desired, live, table),
         notes=tuple(sorted(notes, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
@@ -176,6 +148,15 @@ def plan(
     return unblocked._replace(blocked=guard_all([unblocked], options.allow_deletes)[0])
 
 
+def _pair(desired: Desired, live: Live, secrets: SecretValues, options: PlanOptions) -> _Pairing:
+    table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
+    resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
+    evidence = gather_evidence(table.pairs, live.webhooks, secrets)
+    pairs = _compared(table, evidence, resends)
+    deletes = sorted(table.deletes, key=lambda delete: (delete.name, delete.before.id))
+    return _Pairing(desired, live, secrets, options, table, resends, evidence, pairs, deletes)
+
+
 def _compared(table: Match, evidence: Evidence, resends: Resends) -> list[Comparison]:
     """Compare the declared webhooks with their live ones; by name, then id."""
     pairs = [
@@ -185,6 +166,91 @@ def _compared(table: Match, evidence: Evidence, resends: Resends) -> list[Compar
     # Sorted after the comparison, because in the order of names the objects are far apart in
     # memory, which is slower.
     return sorted(pairs, key=lambda pair: (pair.webhook.name, pair.live.id))
+
+
+def _conflicts(pairing: _Pairing) -> list[Finding]:
+    """Return the findings of the match. Raises ConfigurationError if one is an error."""
+    findings = [
+        *pairing.table.findings,
+        *pairing.resends.unmatched(pairing.table.is_selected),
+        *_unmatched_globs(pairing.options, pairing.desired, pairing.live, pairing.deletes),
+    ]
+    # After all checks, so that one run reports all conflicts.
+    _require_no_errors(findings)
+    return findings
+
+
+def _operations(pairing: _Pairing) -> tuple[tuple[Operation, ...], dict[str, Webhook]]:
+    """Return the operations in their order, and by id the declarations that live ones equal."""
+    table, paired = pairing.table, pairing.paired
+    # A webhook outside the pairs keeps a former name, so nothing is renamed from it.
+    unpaired = {webhook.name for webhook in pairing.live.webhooks if webhook.id not in paired}
+    hosts = pairing.options.committed_hosts
+    updates, matched = _updates(pairing.pairs, unpaired, table.adopted, hosts)
+    new = sorted(table.new, key=lambda webhook: webhook.name)
+    creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
+    operations: tuple[Operation, ...] = (*pairing.deletes, *updates, *creates)
+    return tuple(sorted(operations, key=stage)), matched
+
+
+def _explained(
+    pairing: _Pairing, operations: tuple[Operation, ...]
+) -> tuple[tuple[Operation, ...], Mapping[str, Snapshot]]:
+    """Return the operations with their attribution, and the webhooks that were renamed live."""
+    earlier = None
+    if operations:  # in sync, there is nothing to explain
+        earlier = _earlier_plan(pairing.live, pairing.secrets, pairing.options)
+    renamed = live_renames(
+        _creates(operations),
+        [delete.before for delete in pairing.deletes if delete.reason is Reason.NOT_DECLARED],
+        unidentified(pairing.desired, pairing.live, pairing.touched),
+        pairing.table.ignore,
+        pairing.evidence,
+        earlier,
+    )
+    if earlier is not None:
+        operations = with_attributions(operations, renamed, earlier)
+    return operations, renamed
+
+
+def _creates(operations: Iterable[Operation]) -> list[Create]:
+    return [operation for operation in operations if isinstance(operation, Create)]
+
+
+def _notes(
+    pairing: _Pairing,
+    operations: Sequence[Operation],
+    renamed: Mapping[str, Snapshot],
+    sent: Sequence[SecretUse],
+    not_equal: Sequence[SecretUse],
+) -> Iterator[Finding]:
+    """Yield what a reader should know besides the operations."""
+    desired, table, options = pairing.desired, pairing.table, pairing.options
+    resends, pairs, evidence = pairing.resends, pairing.pairs, pairing.evidence
+    updates = [operation for operation in operations if isinstance(operation, Update)]
+    sending = {update.before.id for update in updates if update.sends_configuration}
+    creates = _creates(operations)
+    yield from rename_hints(creates, renamed, pairing.touched, desired, table.ignore)
+    yield from host_notes(options.previous, desired, pairing.secrets)
+    yield from resends.unsent(operations, pairs, table.is_selected)
+    yield from resends.dropped_secrets(pairs, sending, evidence)
+    yield from resends.unseen_removals(pairs, sending, evidence)
+    yield from malformed_secrets(pairs, options.apply_options)
+    yield from unequal_secrets(pairs, not_equal, options.apply_options)
+    yield from equal_resends(pairs, pairing.secrets)
+    yield from older_versions(desired, pairs, sent)
+
+
+def _counts(desired: Desired, live: Live, table: Match) -> Counts:
+    return Counts(
+        live=len(live.webhooks),
+        in_scope=table.in_scope_count,
+        ignored=table.ignored_count,
+        files=len(desired.policy.scopes),
+        any_declared=table.any_declared,
+        any_declared_live=table.any_declared_live,
+        max_deletes=desired.policy.max_deletes,
+    )
 
 
 def _unmatched_globs(
