@@ -295,7 +295,7 @@ def _steps(parts: Sequence[Part]) -> list[_Step]:
 
 def _deletes(part: Ready, moves: Iterable[Move]) -> dict[str, int]:
     """Return the indexes of deletes in the complete plan, by the id of the webhook that moves."""
-    moved = {move.id for move in moves}
+    moved = {move.delete.before.id for move in moves}
     return {
         operation.before.id: index
         for index, operation in enumerate(part.complete.operations)
@@ -310,7 +310,7 @@ def _not_created(
     deletes = _deletes(part, moves)
     reasons: dict[int, tuple[str, str]] = {}
     for move in moves:
-        index = deletes[move.id]
+        index = deletes[move.delete.before.id]
         if index not in part.skipped and (move.target, move.name) not in created:
             other = parts[move.target].planned
             why = "but has not created it" if other.plan else "and may not have created it"
@@ -355,12 +355,12 @@ def _together(
         return result
     if report is None:
         assert problem is not None
-        # What was written before must not be lost.
+        # An error was before any write of this step, and what was written before must not be lost.
         outcomes = tuple(
             Failed(operation, problem.code, problem.message, problem.hint)
             for operation in part.plan.operations
         )
-        report = _completed(Report(part.plan, outcomes), part)
+        report = _completed(Report(part.plan, outcomes, verified=True), part)
     return result._replace(
         problem=None,
         value=before._replace(

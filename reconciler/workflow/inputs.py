@@ -30,6 +30,7 @@ from reconciler.findings import (
 )
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
+from reconciler.planning.plan import DeclaredElsewhere
 from reconciler.render.combined import findings_by_organization
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
@@ -62,7 +63,7 @@ class Inputs(NamedTuple):
     `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
     Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
     of `key_references`. `run_files` are the names of all files of the run, also those of other
-    organizations.
+    organizations, and `unselected` what those declare that are not selected.
     """
 
     directory: Path
@@ -86,6 +87,7 @@ class Inputs(NamedTuple):
     api_keys: tuple[Secret, ...] = ()
     key_references: frozenset[SecretRef] = frozenset()
     run_files: frozenset[str] = frozenset()
+    unselected: tuple[DeclaredElsewhere, ...] = ()
 
     def __repr__(self) -> str:
         return f"Inputs({self.paths!r})"  # the environment may have secrets

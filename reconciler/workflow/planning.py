@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 
 from reconciler.errors import (
@@ -207,6 +207,7 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
         other._replace(state=FileState.NOT_SELECTED) if other.file in inputs.run_files else other
         for other in elsewhere
     )
+    elsewhere += tuple(_unselected(plan, gathered.checked, {other.file for other in elsewhere}))
     removed = [_removed(other) for other in elsewhere if other.state is FileState.REMOVED]
     plan = plan._replace(
         notes=(*plan.notes, *removed),
@@ -214,6 +215,20 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
         read_both=_command_with(elsewhere, gathered.checked, organization),
     )
     return plan._replace(blocked=guard_all([plan], options.allow_deletes)[0])
+
+
+def _unselected(plan: Plan, checked: Checked, known: Set[str]) -> Iterator[DeclaredElsewhere]:
+    """Yield the files to which webhooks may move, except `known` ones.
+
+    Their organizations are not selected, so nobody knows whether they have them.
+    """
+    parents = checked.loaded.parents.values()
+    # What the organization excludes of a shared file does not move.
+    inherited = {entry.name for parent in parents for entry in parent.written}
+    for other in checked.inputs.unselected:
+        names = plan.undeclared.intersection(other.names) - inherited
+        if names and other.file not in known:
+            yield other._replace(names=tuple(sorted(names)))
 
 
 def _command_with(

@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from reconciler.errors import (
     AuthenticationError,
@@ -23,15 +23,16 @@ from reconciler.errors import (
     RunConfigurationError,
     UsageError,
 )
-from reconciler.findings import in_quotes, masked, sort_key
+from reconciler.findings import in_quotes, masked, note, sort_key
 from reconciler.model import Live, Organization, Secret, Webhook
 from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, refuse_unmatched
-from reconciler.planning.plan import Plan, Reason
+from reconciler.planning.plan import DeclaredElsewhere, Delete, FileState, Plan, Reason
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import not_selected, requestable
 from reconciler.planning.review import Review
 from reconciler.planning.run import OrganizationResult
+from reconciler.render.words import shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, gather
@@ -106,12 +107,12 @@ class Planned(NamedTuple):
 class Move(NamedTuple):
     """The delete of a webhook that another organization declares and may not have yet.
 
-    `source` and `target` are the indexes of both in the run. `id` is that of the live webhook,
-    `name` the one that the target declares.
+    `source` and `target` are the indexes of both in the run, `name` is the one that the target
+    declares.
     """
 
     source: int
-    id: str
+    delete: Delete
     target: int
     name: str
 
@@ -144,11 +145,14 @@ def connect_all(
             target = target._replace(connection=connection, key_source=source)
         connected.append(target)
     # Only now are the keys of all organizations known.
-    for index, target in enumerate(connected):
-        inputs = target.checked.inputs._replace(api_keys=tuple(keys))
-        checked = target.checked._replace(inputs=inputs)
-        connected[index] = target._replace(source=target.source._replace(checked=checked))
-    return tuple(connected)
+    return tuple(_with_inputs(target, api_keys=tuple(keys)) for target in connected)
+
+
+def _with_inputs(target: Target, **changed: Any) -> Target:
+    """Return the target with other values in the inputs of its files."""
+    checked = target.checked
+    checked = checked._replace(inputs=checked.inputs._replace(**changed))
+    return target._replace(source=target.source._replace(checked=checked))
 
 
 def identify(targets: Sequence[Target]) -> tuple[Target, ...]:
@@ -188,6 +192,7 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
     if open_patterns:
         targets = _identified(targets, patterns)
     chosen: list[Target] = []
+    others: list[DeclaredElsewhere] = []
     matched: set[str] = set()
     for target in targets:
         matching = _matching(target, patterns, open_patterns)
@@ -195,6 +200,8 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
         # Without a declared organization, the requirement on the key is checked with the plan.
         if matching or target.source.files.organization is None:
             chosen.append(target)
+        else:
+            others += _declarations(target)
     missing = [pattern for pattern in patterns if pattern not in matched]
     # Files that name no organization may belong to any: their key decides later.
     if missing and None not in declared:
@@ -203,7 +210,16 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
             f"--organization {in_quotes(missing[0])} matches no organization of the files",
             hint=f"use a name, an id or a glob of: {known}",
         )
-    return tuple(chosen)
+    return tuple(_with_inputs(target, unselected=tuple(others)) for target in chosen)
+
+
+def _declarations(target: Target) -> Iterator[DeclaredElsewhere]:
+    """Yield what the files of an organization that is not selected declare."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for webhook in target.checked.desired.webhooks:
+        names[webhook.file].update((webhook.name, *webhook.previously))
+    for file, declared in names.items():
+        yield DeclaredElsewhere(file, tuple(declared), FileState.OTHER_ORGANIZATION)
 
 
 def _accepts_any(targets: Sequence[Target]) -> bool:
@@ -285,7 +301,7 @@ def plan_all(
             part._replace(plan=plan)
             for part, plan in zip(planned, _with_matching_globs(plans), strict=True)
         ]
-    return judged(_with_owners(planned), allow_deletes)
+    return judged(_with_waiting(_with_owners(planned)), allow_deletes)
 
 
 def _as_planned(
@@ -311,6 +327,26 @@ def _with_owners(planned: Sequence[Planned]) -> list[Planned]:
     return result
 
 
+def _with_waiting(planned: Sequence[Planned]) -> list[Planned]:
+    """Return the organizations, with a note about deletes that wait for one that failed."""
+    names: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+    for move in moves(planned):
+        if planned[move.target].plan is None:
+            names[move.source, move.target].append(in_quotes(move.delete.name))
+    result = list(planned)
+    for (source, target), waiting in names.items():
+        plan = result[source].plan
+        assert plan is not None
+        name = in_quotes(planned[target].result.name)
+        message = (
+            f"{name} failed, and may not have created {shorten(waiting, 5)}, which it declares"
+        )
+        hint = "an apply of the others deletes none of these"
+        notes = (*plan.notes, note("declared-elsewhere", message, hint))
+        result[source] = result[source]._replace(plan=plan._replace(notes=notes))
+    return result
+
+
 def moves(planned: Sequence[Planned]) -> Iterator[Move]:
     """Yield the deletes of webhooks that may move to another organization of the run."""
     declared: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
@@ -322,7 +358,7 @@ def moves(planned: Sequence[Planned]) -> Iterator[Move]:
             # Whoever declares a webhook absent does not move it.
             if delete.reason is Reason.NOT_DECLARED:
                 for target, name in declared[delete.name]:
-                    yield Move(source, delete.before.id, target, name)
+                    yield Move(source, delete, target, name)
 
 
 def _not_live(planned: Sequence[Planned]) -> Iterator[tuple[int, Webhook]]:

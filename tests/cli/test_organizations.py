@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
-from tests.emulated.faults import Rule, Script, status
+from tests.emulated.faults import Rule, Script, delay, status
 from tests.folders import write
 from tests.goldens import rows
 
@@ -145,7 +146,14 @@ def test_a_webhook_that_moves_is_created_before_it_is_deleted(
     assert both.names() == ["A", "A", "Circle", "Circle", "Pager"]
     done = run("apply -f orgs --yes")
     expect(done, 0, "creating Pager\nAcme (1 of 2): deleting Circle", "2 organizations: 2 applied.")
-    assert both.names() == ["A", "A", "Circle", "Pager"]
+    move(tmp_path, "Circle", "Pager")
+    listing = partial(Rule, method="GET", path="/api/v1/webhooks/*")
+    both.emulator.faults = Script(
+        [listing(fault=delay(0), times=6), listing(fault=status(401), times=7)]
+    )
+    done = run("apply -f orgs --yes --keep-going")
+    expect(done, 7, "x Pager   not deleted", "Read back", "2 created, 1 deleted, 1 failed.")
+    assert both.names() == ["A", "A", "Circle", "Pager", "Pager"]
 
 
 def test_a_missing_variable_of_a_shared_file_is_printed_once(run: Run, tmp_path: Path) -> None:
