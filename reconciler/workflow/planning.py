@@ -220,7 +220,7 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
 def _unselected(plan: Plan, checked: Checked, known: Set[str]) -> Iterator[DeclaredElsewhere]:
     """Yield the files to which webhooks may move, except `known` ones.
 
-    Their organizations are not selected, so nobody knows whether they have them.
+    Their organizations are not selected, so it is not known whether they have them.
     """
     parents = checked.loaded.parents.values()
     # What the organization excludes of a shared file does not move.
