@@ -19,7 +19,7 @@ from typing import Final
 from reconciler.ci import JobResult
 from reconciler.ci.failures import Ended, can_continue, conclude, explained, next_step, rerun
 from reconciler.ci.github import GitHubError, Pull, reporting
-from reconciler.ci.marker import MarkerKind, Post, Subject
+from reconciler.ci.marker import MarkerKind, Post, ShownOperation, Subject
 from reconciler.ci.organizations import (
     check,
     concerned_by_push,
@@ -61,7 +61,7 @@ from reconciler.model import Webhook
 from reconciler.planning.plan import Plan, SecretChange, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
-from reconciler.planning.review import compare_with_review
+from reconciler.planning.review import compare_with_review, operation_digest
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.report import Applied, Report, RunReport, Skipped, exit_code_of
 from reconciler.workflow import Source, Target, apply_all, gather, plan_all, previous
@@ -398,8 +398,8 @@ def _ended(
         pulls,
         pending=_newest_pending(pulls, attempts),
         subjects=tuple(attempt.organization.subject for attempt in failed),
-        sent=_sent_to(attempts),
-        has_rotated=any(attempt.rotated for attempt in attempts),
+        sent=_sent(attempts),
+        rotated=[_named(attempt, name) for attempt in attempts for name in attempt.rotated],
     )
 
 
@@ -436,13 +436,18 @@ def _newest_pending(pulls: Iterable[Pull], attempts: Iterable[Attempt]) -> Pull 
     return next((pull for pull in pulls if pull.number in numbers), None)
 
 
-def _sent_to(attempts: Iterable[Attempt]) -> list[Subject]:
-    """Return the organizations to a webhook of which the run sent another secret."""
+def _sent(attempts: Iterable[Attempt]) -> list[ShownOperation]:
+    """Return the webhooks to which the run sent another secret."""
     return [
-        attempt.organization.subject
+        _named(attempt, applied.operation.name)
         for attempt in attempts
-        if any(map(_sent_a_secret, attempt.applied))
+        for applied in filter(_sent_a_secret, attempt.applied)
     ]
+
+
+def _named(attempt: Attempt, webhook: str) -> ShownOperation:
+    """Return a webhook of an organization, by its name, as the comment about a failure has it."""
+    return ShownOperation(attempt.organization.subject, operation_digest("", None, webhook))
 
 
 def _sent_a_secret(applied: Applied) -> bool:

@@ -23,6 +23,7 @@ from reconciler.ci.marker import (
     Marker,
     MarkerKind,
     Post,
+    ShownOperation,
     Subject,
     encode,
     find_posts,
@@ -94,8 +95,8 @@ class Ended(NamedTuple):
     """How an apply ended, and what the report of a failure needs.
 
     `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
-    operation. `organizations` are those of the environment, `subjects` those that failed, `sent`
-    those that got another secret.
+    operation. `organizations` are those of the environment, `subjects` those that failed. `sent`
+    are the webhooks that got another secret, `rotated` those that did not for lack of a review.
     """
 
     result: JobResult
@@ -104,8 +105,8 @@ class Ended(NamedTuple):
     pending: Pull | None = None
     organizations: Sequence[Subject] = ()
     subjects: tuple[Subject, ...] = ()
-    sent: Sequence[Subject] = ()
-    has_rotated: bool = False
+    sent: Collection[ShownOperation] = ()
+    rotated: Collection[ShownOperation] = ()
 
 
 def rerun(run: Run) -> Step | None:
@@ -194,7 +195,7 @@ def explained(attempt: Attempt) -> OrganizationResult[Report]:
         # The others ask for what the push did.
         reasons += [(name, reason) for name, reason in refusal.reasons if name not in rotated]
     if report is None or not (rotated or report.needs_review):
-        return attempt.result
+        return _with_unsent(attempt)
     problem = _review_problem(report, rotated, reasons)
     # The same codes as for an apply of a saved plan (docs/guarantees.md).
     written = ExitCode.STALE
@@ -205,6 +206,17 @@ def explained(attempt: Attempt) -> OrganizationResult[Report]:
     if refusal is None:
         return result._replace(value=_without_request(report, rotated))
     return result
+
+
+def _with_unsent(attempt: Attempt) -> OrganizationResult[Report]:
+    """Return the result of a refusal; its hint names secrets that a new pull request lacks."""
+    problem = attempt.result.problem
+    if problem is None or not attempt.rotated:
+        return attempt.result
+    names = shorten([quote(name) for name in attempt.rotated], 3)
+    unsent = f"a new pull request sends the secret of {names} only if it increments its `version`"
+    hint = f"{problem.hint}; {unsent}" if problem.hint else unsent
+    return attempt.result._replace(problem=problem.with_hint(hint))
 
 
 def _without_request(report: Report, rotated: Collection[str]) -> Report:
@@ -353,8 +365,16 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
     if post.marker.code != UnreviewedRotationError.code:
         return True
     # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
-    # The failure does not name the webhooks; only a run that was given its plan sends all of them.
-    return run.expect_digest is not None and _all_in(post, ended.sent)
+    unsent = post.marker.operations
+    return run.expect_digest is not None and bool(unsent) and _all_sent(unsent, ended.sent)
+
+
+def _all_sent(unsent: Iterable[ShownOperation], sent: Collection[ShownOperation]) -> bool:
+    """Return whether all webhooks of a failure are among those that got another secret."""
+    return all(
+        any(shown.digest == other.digest and shown.subject.is_same(other.subject) for other in sent)
+        for shown in unsent
+    )
 
 
 def _all_in(post: Post, organizations: Sequence[Subject]) -> bool:
@@ -364,34 +384,62 @@ def _all_in(post: Post, organizations: Sequence[Subject]) -> bool:
 
 
 def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
-    """Comment on the newest pull request with pending operations, else on the newest one.
+    """Comment on a merged pull request; without one, or if that fails, open an issue.
 
-    If there is none, or it cannot be commented on, open an issue: once for each code. An existing
-    comment or issue is updated, which sends no notification.
+    A rotation is an issue: runs after the next merge read no comments of this one.
     """
     warnings: list[Finding] = []
     reason = ended.result.reason
-    if ended.has_rotated:
+    if ended.rotated:
         reason = UnreviewedRotationError.code
-    marker = run.marker(MarkerKind.FAILURE)._replace(code=reason, subjects=ended.subjects)
+    marker = run.marker(MarkerKind.FAILURE)._replace(
+        code=reason, subjects=ended.subjects, operations=tuple(ended.rotated)
+    )
+    # Of hundreds of webhooks, which do not fit, no run resolves the failure: users close the issue.
+    if len(encode(marker)) > MAX_COMMENT_LENGTH // 2:
+        marker = marker._replace(operations=())
     text = _failure_text(run, ended, marker)
     # A run with a report lists whatever is left, so an earlier reason and its command are outdated.
     if ended.result.report is not None:
         replaced = f"Replaced: {run.link} failed for another reason, `{reason}`."
         kept = (reason, UnreviewedRotationError.code)
         warnings += _resolve_failures(run, github, ended, replaced, kept=kept)
-    # The deadline of the run may be what failed.
-    github.extend_deadline(_REPORT_SECONDS)
-    with reporting(warnings, "could not comment on the pull request"):
-        pull = ended.pending or next(iter(ended.pulls), None) or _newest_merged(run, github)
-        if pull is not None:
-            github.comment(pull.number, marker, text, find_posts(pull.comments, marker))
-            return warnings
-    github.extend_deadline(_REPORT_SECONDS)
-    with reporting(warnings, "could not open or update the failure issue"):
-        title = run.title(f"apply failed ({reason})")
-        github.issue(title, marker, text, find_posts(github.open_issues(), marker))
+    places = [
+        ("could not comment on the pull request", _comment),
+        ("could not open or update the failure issue", _open_issue),
+    ]
+    for problem, write in reversed(places) if ended.rotated else places:
+        # The deadline of the run may be what failed.
+        github.extend_deadline(_REPORT_SECONDS)
+        with reporting(warnings, problem):
+            if write(run, github, ended, marker, text):
+                break
     return warnings
+
+
+def _comment(run: Run, github: GitHub, ended: Ended, marker: Marker, text: str) -> bool:
+    """Comment on the newest pull request with pending operations, else on the newest one, if any.
+
+    An existing comment is updated, which sends no notification.
+    """
+    pull = ended.pending or next(iter(ended.pulls), None) or _newest_merged(run, github)
+    if pull is None:
+        return False
+    github.comment(pull.number, marker, text, find_posts(pull.comments, marker))
+    return True
+
+
+def _open_issue(run: Run, github: GitHub, ended: Ended, marker: Marker, text: str) -> bool:
+    """Open an issue, or update that with the same code."""
+    title = run.title(f"apply failed ({marker.code})")
+    existing = [
+        issue
+        for issue in find_posts(github.open_issues(), marker)
+        # The command for other webhooks would be lost.
+        if set(issue.marker.operations) == set(marker.operations)
+    ]
+    github.issue(title, marker, text, existing)
+    return True
 
 
 def _failure_text(run: Run, ended: Ended, marker: Marker) -> str:
