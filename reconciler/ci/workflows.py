@@ -268,12 +268,29 @@ def _derived(setup: Setup) -> dict[str, str]:
     values["paths"] = "".join(f'"{path}", ' for path in setup.paths)
     variables = {name for needs in setup.organizations for name in needs.variables}
     every = sorted({*setup.keys, *variables})
+    _require_free(every)
     from_secrets = "{0}: ${{{{ secrets.{0} }}}}"
     values["names"] = _lines(6, "{}: {{required: false}}", every)
     values["values"] = _lines(10, from_secrets, every)
     values["secrets"] = _lines(6, from_secrets, every)
     values["keys"] = _lines(6, from_secrets, setup.keys)
     return values
+
+
+def _require_free(secrets: Iterable[str]) -> None:
+    """Raise UsageError for a secret whose name the workflows use for something else."""
+    folder = files("reconciler.ci") / "templates"
+    texts = [(folder / name).read_text(encoding="utf-8") for name in _FILES]
+    used = {name for text in texts for name in re.findall(r"^ +([A-Z_]+): ", text, re.MULTILINE)}
+    for secret in secrets:
+        # GitHub compares names of secrets without case.
+        if secret.upper() in used:
+            raise UsageError(
+                f"the workflows cannot pass the secret {secret}: they use this name already, maybe "
+                "in another case",
+                hint="refer to a variable with another name",
+            )
+        used.add(secret.upper())
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

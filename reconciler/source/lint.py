@@ -96,6 +96,10 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
         # Merging removes it from an overlay, so this file extends nothing.
         if "unprotect" in data:
             yield overlay_only("unprotect", Place(file, ("unprotect",), key=True))
+        key = reference_in(data.get("api_key"), file)
+        refused = key and secrets.key_refusal(key)
+        if refused is not None:
+            yield refused._replace(place=Place(file, ("api_key",)))
         defaults = usable_defaults(data)
         yield from _settings(Place(file, ("defaults",)), defaults, defaults.get("type"), rules)
         scope = _scope(data)

@@ -327,6 +327,15 @@ def _field_problem(
     return None
 
 
+def key_refusal(ref: SecretRef) -> Finding | None:
+    """Return why a file must not refer to an API key with this reference, None if it may."""
+    owner = SCHEMES[ref.scheme].forbidden(ref.name)
+    # CloudTruth's variables hold its keys: forbidden for a webhook, but meant for this.
+    if owner in (None, OF_CLOUDTRUTH):
+        return None
+    return forbidden(ref, owner, "used as an API key")
+
+
 def fetch_key(
     ref: SecretRef,
     *,
@@ -342,10 +351,9 @@ def fetch_key(
     scheme = SCHEMES[ref.scheme]
     if scheme.bad_name is not None and not scheme.accepts(ref.name):
         return scheme.bad_name
-    owner = scheme.forbidden(ref.name)
-    # CloudTruth's variables hold its keys: forbidden for a webhook, but meant for this.
-    if owner not in (None, OF_CLOUDTRUTH):
-        return forbidden(ref, owner, "used as an API key")
+    refusal = key_refusal(ref)
+    if refusal is not None:
+        return refusal
     try:
         key, _ = _value(ref, Machine(environ, directory, commit), {}, ())
     except UnresolvedError as problem:
