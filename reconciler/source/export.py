@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Position, Severity
-from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, ordered
+from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, ordered, slack
 from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, SecretRef
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
@@ -32,6 +32,7 @@ from reconciler.source.document import Document
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
 from reconciler.source.new_references import References, SlackToken, Tokens, literal_value
+from reconciler.source.secrets import holds_token
 from reconciler.source.writer import escaped, item_lines, yaml_text
 
 _MODELINE: Final = (
@@ -304,6 +305,7 @@ def _header(assumptions: Sequence[str]) -> Iterator[str]:
 def _commented(entries: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> str:
     """Return declarations that lack a channel as comments."""
     lacking = [entries[id_] for id_, reason in reasons.items() if reason == _HIDDEN_CHANNEL]
+    lacking = [entry for entry in lacking if not holds_token("\n".join(item_lines([entry])))]
     if not lacking:
         return ""
     lines = "".join(f"  # {line}".rstrip() + "\n" for line in item_lines(lacking))
@@ -355,7 +357,14 @@ def _without(entry: Mapping[str, Any], defaults: dict[str, Any]) -> dict[str, An
 
 
 def _as_glob(name: str) -> str:
-    """Return a glob that matches only this name, except for halves of surrogate pairs in it."""
+    """Return a glob that matches only this name, except for what a file cannot or must not have."""
     written = "".join(f"[{char}]" if char in "*?[" else char for char in name)
-    # Half of a pair cannot be encoded, so no file can have it.
+    # Of a token, only the prefix is no secret.
+    written = slack.TOKEN.sub(_without_token, written)
+    # Half of a surrogate pair cannot be encoded.
     return re.sub("[\ud800-\udfff]", "?", written)
+
+
+def _without_token(token: re.Match[str]) -> str:
+    prefix, dash, secret = token[0].partition("-")
+    return f"{prefix}{dash}{'?' * len(secret)}"

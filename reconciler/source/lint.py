@@ -19,6 +19,7 @@ from reconciler.findings import (
     LOOKS_SECRET,
     Finding,
     Place,
+    Position,
     Severity,
     did_you_mean,
     error,
@@ -29,12 +30,12 @@ from reconciler.findings import (
     related,
     warning,
 )
-from reconciler.kinds import EVENT_TYPES, EVENTS, FIELDS, GLOBS, KINDS, Field, expand
+from reconciler.kinds import EVENT_TYPES, EVENTS, FIELDS, GLOBS, KINDS, Field, expand, slack
 from reconciler.model import SecretRef, is_international, origin_of
 from reconciler.planning import names
 from reconciler.planning.names import transport_notes
 from reconciler.source import secrets
-from reconciler.source.document import holds, listed, mapping, usable_defaults, value_at
+from reconciler.source.document import Document, holds, listed, mapping, usable_defaults, value_at
 from reconciler.source.files import IDENTITY
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal
 
@@ -51,6 +52,8 @@ class Rules(NamedTuple):
     allow_literal_secrets: bool = False
     api_keys: frozenset[SecretRef] = frozenset()
 
+
+PASTED: Final = "slack-token-in-file"
 
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -392,11 +395,27 @@ def _placeholder(name: str, hint: str) -> Finding:
     )
 
 
-def _slack_token(holder: str) -> Finding:
+def pasted_tokens(documents: Iterable[Document]) -> Iterator[Finding]:
+    """Yield a warning for each line with a Slack token, also in comments and names of old webhooks.
+
+    Where the line declares a value, `lint` has an error about it.
+    """
+    for document in documents:
+        if secrets.holds_token(document.text):
+            for number, line in enumerate(document.text.split("\n"), 1):
+                token = slack.TOKEN.search(line)
+                if token is not None:
+                    start, end = token.span()
+                    position = Position(document.file, number, start + 1, end - start)
+                    found = _slack_token("this line", "remove it")
+                    yield found._replace(severity=Severity.WARNING, position=position)
+
+
+def _slack_token(holder: str, fix: str = "use `{env: SLACK_BOT_TOKEN}`") -> Finding:
     return error(
-        "slack-token-in-file",
+        PASTED,
         f"{holder} contains what looks like a Slack token",
-        "use `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the token",
+        f"{fix}; if the file was ever committed, revoke the token",
     )
 
 

@@ -28,7 +28,7 @@ from reconciler.model import (
 )
 from reconciler.source.document import Document, holds, value_at
 from reconciler.source.files import Sources
-from reconciler.source.lint import Rules, lint
+from reconciler.source.lint import PASTED, Rules, lint, pasted_tokens
 from reconciler.source.nodes import locate
 from reconciler.source.schema import Part, parts
 from reconciler.source.schemes import reference_in
@@ -132,16 +132,21 @@ def _findings(
     for file, document in documents.items():
         structural += _schema_findings(document, accepted[file])
     checks = list(lint({file: document.data for file, document in documents.items()}, rules))
-    if not structural and not checks:
+    pasted = [] if rules.allow_literal_secrets else list(pasted_tokens(every.values()))
+    if not structural and not checks and not pasted:
         return []
     from reconciler.source.position import add_positions  # valid files need no positions
 
-    located = add_positions(every, [*structural, *checks])
+    located = add_positions(every, [*pasted, *structural, *checks])
+    pasted, located = located[: len(pasted)], located[len(pasted) :]
     structural, checks = located[: len(structural)], located[len(structural) :]
     # At the same position, a check is more precise than the schema.
     covered = {check.position for check in checks if check.severity is Severity.ERROR} - {None}
     uncovered = (finding for finding in structural if finding.position not in covered)
-    return distinct((*uncovered, *checks))
+    # And it names the field of a token.
+    named = {str(check.position) for check in checks if check.rule == PASTED}
+    unnamed = (finding for finding in pasted if str(finding.position) not in named)
+    return distinct((*unnamed, *uncovered, *checks))
 
 
 def _schema_findings(document: Document, accepted: Iterable[Part]) -> list[Finding]:
