@@ -355,9 +355,11 @@ def moves(planned: Sequence[Planned]) -> Iterator[Move]:
             declared[name].append((target, webhook.name))
     for source, part in enumerate(planned):
         for delete in () if part.plan is None else part.plan.deletes:
-            # Whoever declares a webhook absent does not move it.
-            if delete.reason is Reason.NOT_DECLARED:
-                for target, name in declared[delete.name]:
+            if delete.reason is Reason.DUPLICATE:
+                continue
+            for target, name in declared[delete.name]:
+                # Whoever declares a webhook absent moves it only if the other creates it now.
+                if delete.reason is Reason.NOT_DECLARED or planned[target].plan is not None:
                     yield Move(source, delete, target, name)
 
 
