@@ -7,7 +7,7 @@ For each live webhook the first matching row applies:
     keyed by an entry (id, else name)         paired; `state: absent`: deleted
     in `previously` of an entry not yet live  paired: a rename
                                               (for both rows, a name outside the scope of the
-                                              entry's file is an error without `adopt: true`)
+                                              entry's file needs `adopt: true`)
     same name as a matched webhook            if equal: duplicates, all but the smallest id are
                                               deleted; if different: all are kept, and reported;
                                               beside one keyed by id, only where a file prunes
@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import chain
 from typing import Final, TypeAlias
 
-from reconciler.findings import Finding, Position, Related, error, note, warning
+from reconciler.findings import Finding, Position, Related, Severity, error, note, warning
 from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Policy, Webhook
 from reconciler.planning.compare import compare, compare_live
@@ -89,6 +89,7 @@ class Match:
         # that webhook.
         self._taken = {entry.id for entry in self._entries() if entry.id in self._by_id}
         self._ignored_ids: set[str] = set()
+        self._outside: set[str] = set()
         self._absent_without_match: dict[str, Absent] = {}
         self.any_declared = any(map(self.is_selected, self._entries()))
         self._match_entries()
@@ -103,7 +104,7 @@ class Match:
                 self._classify_same_name(entry)
         for absent in self._absent:
             self._classify(absent)
-        self.findings += _taken_names(self.pairs, self.new, self._by_name)
+        self._check_names()
         self._classify_unmatched()
 
     def is_selected(self, entry: Webhook | Absent) -> bool:
@@ -292,7 +293,7 @@ class Match:
         if any(compare_live(keeper, other) is Reading.DIFFERENT for other in others):
             self._keep_ambiguous(known, webhook)
             return
-        if self._refuse_outside(webhook, keeper):
+        if self._is_outside(webhook, keeper):
             return
         self.pairs.append((webhook, keeper))
         for duplicate in others:
@@ -301,7 +302,7 @@ class Match:
     def _delete_absent(self, entry: Absent, live: LiveWebhook) -> None:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""
         position = entry.position
-        if self._refuse_outside(entry, live):
+        if self._is_outside(entry, live):
             return
         protecting = self._rules.protecting(live.name)
         if protecting is None:
@@ -347,6 +348,18 @@ class Match:
         # leaves it is not a success.
         kept = tuple(map(snapshot, different))
         self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, unapplied=True))
+
+    def _check_names(self) -> None:
+        """Refuse the renames and creates that need a name which another webhook has."""
+        for webhook, live, finding in _taken_names(
+            self.pairs, self.new, self._outside, self._by_name
+        ):
+            if live is None:
+                self.findings.append(finding)
+            else:
+                self._refuse(webhook, live, finding, Reason.NAME_TAKEN)
+        refused = {kept.webhooks[0].id for kept in self.kept if kept.reason is Reason.NAME_TAKEN}
+        self.pairs = [(webhook, live) for webhook, live in self.pairs if live.id not in refused]
 
     def _classify_unmatched(self) -> None:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""
@@ -412,8 +425,8 @@ class Match:
         webhooks = chain.from_iterable(self._by_name.get(name, ()) for name in names)
         return [webhook for webhook in webhooks if webhook.id not in self._taken]
 
-    def _refuse_outside(self, entry: Webhook | Absent, live: LiveWebhook) -> bool:
-        """Return whether a live name is not in the scope of the entry's file; report it.
+    def _is_outside(self, entry: Webhook | Absent, live: LiveWebhook) -> bool:
+        """Return whether a live name is not in the scope of the entry's file; refuse it.
 
         A webhook that is adopted may have such a name.
         """
@@ -426,12 +439,30 @@ class Match:
                 return False
             verb = "take over"
             hint = "add `adopt: true`, or remove the `id` or `previously` that matches it"
+            if entry.id is not None:  # `id` may be needed, because others have the declared name
+                hint = "rename it back in CloudTruth, add `adopt: true`, or correct the `id`"
         message = (
             f"{entry.name!r} would {verb} {live.name!r} (id {live.id}), which is not in "
             "the scope of this file"
         )
-        self.findings.append(error("live-out-of-scope", message, hint, entry.position))
+        finding = error("live-out-of-scope", message, hint, entry.position)
+        self._outside.add(live.id)
+        self._refuse(entry, live, finding, Reason.LIVE_OUT_OF_SCOPE)
         return True
+
+    def _refuse(
+        self, entry: Webhook | Absent, live: LiveWebhook, finding: Finding, reason: Reason
+    ) -> None:
+        """Report a webhook that cannot get its declared name, and keep it if `id` identifies it.
+
+        Anyone may rename a pinned webhook live, which must not stop the others. A match by name is
+        a mistake in the file.
+        """
+        if entry.id is not None:
+            finding = finding._replace(severity=Severity.WARNING)
+            kept = Kept((snapshot(live),), reason, entry.position, entry.name, unapplied=True)
+            self.kept.append(kept)
+        self.findings.append(finding)
 
     def _delete_duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
         """Add the delete of a duplicate of the `keeper`, which stays."""
@@ -520,24 +551,30 @@ class _Rules:
 
 
 def _taken_names(
-    pairs: Iterable[tuple[Webhook, LiveWebhook]], new: Iterable[Webhook], by_name: _ByName
-) -> Iterator[Finding]:
-    """Yield an error for each name that an operation needs but another live webhook has.
+    pairs: Sequence[tuple[Webhook, LiveWebhook]],
+    new: Iterable[Webhook],
+    outside: Set[str],
+    by_name: _ByName,
+) -> Iterator[tuple[Webhook, LiveWebhook | None, Finding]]:
+    """Yield each rename, with its live webhook, and each create whose name another webhook has.
 
     No operation of a plan frees a name for another one: deletes come last, and renames are not
     ordered. A create may use the name of a webhook that is deleted afterwards, but not of one
-    that is renamed: if the rename failed, two webhooks would have the name.
+    that is renamed, or is not because it is `outside` the scope: if the rename failed, two webhooks
+    would have the name. Entries with an `id` may share one.
     """
     renames = [(webhook, live) for webhook, live in pairs if webhook.name != live.name]
     renamed = {live.id: webhook for webhook, live in renames}
+    declared = {(live.id, webhook.name) for webhook, live in pairs}
     for webhook, live in renames:
-        holders = by_name.get(webhook.name)
-        if holders:
-            yield _taken_error(webhook, live.name, holders[0], renamed, by_name)
+        for holder in by_name.get(webhook.name, ()):
+            if (holder.id, webhook.name) not in declared:
+                yield webhook, live, _taken_error(webhook, live.name, holder, renamed, by_name)
+                break
     for webhook in new:
         for holder in by_name.get(webhook.name, ()):
-            if holder.id in renamed:
-                yield _taken_error(webhook, None, holder, renamed, by_name)
+            if holder.id in renamed or holder.id in outside:
+                yield webhook, None, _taken_error(webhook, None, holder, renamed, by_name)
                 break
 
 
@@ -568,6 +605,8 @@ def _taken_error(
             entry, paired = other, holder.name
     if entry.id is not None:  # possibly a wrong id
         check = f"check the `id` of {entry.name!r}, which is the id of {paired!r}"
+        if entry is webhook:
+            check += f"; to accept a rename in CloudTruth, declare {paired!r}"
         hint = f"{check}; if the rename is intended, {hint}"
     verb = "cannot create"
     if old is not None:

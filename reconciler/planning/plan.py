@@ -47,6 +47,8 @@ class Reason(StrEnum):
     UNKNOWN_EVENT = "unknown-event"  # an event that this version does not know
     AMBIGUOUS = "ambiguous"  # several live webhooks of a declared name, which differ
     NAME_PINNED = "name-pinned"  # differs from the webhook of its name that is pinned by `id`
+    NAME_TAKEN = "name-taken"  # pinned by id under another name, and another webhook has its name
+    LIVE_OUT_OF_SCOPE = "live-out-of-scope"  # pinned by id under a name outside the scope
     LATER = "later"  # declared and not live, with a name that this plan already creates
 
     PRUNE_OFF = "prune-off"  # in scope, not declared, not pruned
@@ -357,7 +359,7 @@ class Kept(NamedTuple):
     position: Position | None = None
     """The line that explains the reason: the `protect` glob, or the declaration with that name."""
     detail: str = ""
-    """The unknown type or events, or how a destination or an `id` matters."""
+    """The unknown type or events, the declared name, or how a destination or an `id` matters."""
     unapplied: bool = False
     """Whether a declaration is not applied because of this."""
 
@@ -365,6 +367,13 @@ class Kept(NamedTuple):
     def name(self) -> str:
         """Return the name the webhooks have."""
         return self.webhooks[0].name
+
+    @property
+    def declared_name(self) -> str:
+        """Return the name of the declaration, which may be another one."""
+        if self.reason in (Reason.NAME_TAKEN, Reason.LIVE_OUT_OF_SCOPE):
+            return self.detail
+        return self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,7 +294,7 @@ class ManagementStatus(StrEnum):
     DUPLICATE = "duplicate"  # a duplicate of a declared webhook
     UNDECLARED = "not declared"  # in scope, to be deleted
     PROTECTED = "protected"  # not declared, never deleted
-    UNAPPLIED = "not applied"  # declared, with a type or event that this version does not know
+    UNAPPLIED = "not applied"  # declared, but the type, an event or the name does not permit it
     UNKNOWN = "not supported"  # not declared, with such a type or event
     UNMANAGED = "unmanaged"  # outside all scopes
     IGNORED = "ignored"
@@ -387,6 +387,8 @@ _STATUSES: Final = {
     Reason.NAME_PINNED: ManagementStatus.DUPLICATE,
     Reason.UNKNOWN_TYPE: ManagementStatus.UNKNOWN,
     Reason.UNKNOWN_EVENT: ManagementStatus.UNKNOWN,
+    Reason.NAME_TAKEN: ManagementStatus.UNAPPLIED,
+    Reason.LIVE_OUT_OF_SCOPE: ManagementStatus.UNAPPLIED,
     Reason.LATER: ManagementStatus.MISSING,
     Reason.PRUNE_OFF: ManagementStatus.UNMANAGED,
     Reason.OUT_OF_SCOPE: ManagementStatus.UNMANAGED,
@@ -409,6 +411,7 @@ def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> Live
     if plan is not None:
         statuses = _live_statuses(plan)
         declared_names = {update.before.id: update.after.name for update in plan.updates}
+        declared_names |= {kept.webhooks[0].id: kept.declared_name for kept in plan.kept}
         for webhook, position in _missing(plan):
             if globs.match(webhook.name):
                 webhook = replace(webhook, id="")  # a declared id that is not live

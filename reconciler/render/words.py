@@ -31,6 +31,8 @@ REASONS: Final = {
     Reason.UNKNOWN_EVENT: "unknown event",
     Reason.AMBIGUOUS: "webhooks with this name differ",
     Reason.NAME_PINNED: "another live webhook has the name of one that is pinned by `id`",
+    Reason.NAME_TAKEN: "another webhook has the declared name: free it, or declare the live one",
+    Reason.LIVE_OUT_OF_SCOPE: "live name outside the scope: rename it back in CloudTruth",
     Reason.LATER: "one webhook per name is created in each run: apply again",
     Reason.PRUNE_OFF: "not declared, prune is off",
     Reason.OUT_OF_SCOPE: "outside all scopes",

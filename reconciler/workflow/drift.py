@@ -399,7 +399,9 @@ def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:
         return plan.unapplied
     declared = {webhook.name for webhook in base.desired.webhooks}
     return tuple(
-        kept for kept in plan.unapplied if kept.name in declared and globs.match(kept.name)
+        kept
+        for kept in plan.unapplied
+        if kept.declared_name in declared and any(map(globs.match, (kept.name, kept.declared_name)))
     )
 
 

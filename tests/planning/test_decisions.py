@@ -110,7 +110,10 @@ def test_each_file_has_its_own_scope() -> None:
     assert lines[0] == "delete t-1 (not-declared)"
     assert lines[2] == "unmanaged u-1 (prune-off)"
     outside = (FileScope(file="webhooks.yaml", globs=("b-*",)), FileScope(file="b", globs=("a-*",)))
-    declaration = Desired(webhooks=(slack("b-x", id="id-1"),), policy=Policy(scopes=outside))
+    declaration = Desired(
+        webhooks=(slack("b-x", id="id-1"), slack("a-x")), policy=Policy(scopes=outside)
+    )
     with pytest.raises(ConfigurationError) as caught:
         make_plan(declaration, live_slack("a-x"))
-    assert [finding.rule for finding in caught.value.findings] == ["live-out-of-scope"]
+    found = [(finding.rule, finding.severity) for finding in caught.value.findings]
+    assert found == [("live-out-of-scope", "warning"), ("name-taken", "error")]

@@ -203,26 +203,38 @@ class InitialState:
         old, pin = f"else-{self.prefix}1", new_id(self.draw)
         more = {"id": pin} if self.chance(0.5) else {"previously": (old,)}
         webhook = self.declare("taken", adopt=self.chance(0.7), **more)
-        self.invalid |= not webhook.adopt
+        self.invalid |= not webhook.adopt and webhook.id is None
         self.expected_ids[webhook.name] = self.add(replace(webhook, id=pin), other=self.chance(0.5))
         self.live[-1]["name"] = self.old_names[webhook.name] = old
         if not webhook.adopt:
             self.untouchable.add(pin)
+            self.not_applied.add(webhook.name)
 
     def outside(self) -> None:
-        """Add a webhook outside the scope that is declared absent by id, which is rejected."""
+        """Add a webhook outside the scope that is declared absent by id, which is not applied."""
         if not self.scoped:
             return
-        self.invalid = True
         webhook = some(self.draw, f"else-{self.prefix}2")
         pin = self.add(webhook)
         self.untouchable.add(pin)
         self.absent.append(Absent(name=f"{self.prefix}gone-2", id=pin, file=FILE))
 
+    def taken(self) -> None:
+        """Add a rename by id to a name that another webhook has, or gives up in the same apply."""
+        if self.chance(0.5):
+            for old, name in (("pin-x", "pin-y"), ("pin-y", "pin-z")):
+                webhook = self.declare(name, id=new_id(self.draw))
+                self.expected_ids[webhook.name] = self.add(webhook, name=old)
+            return
+        webhook = self.declare("held", id=new_id(self.draw))
+        self.untouchable.add(self.add(webhook, name="was"))
+        self.untouchable.add(self.add(some(self.draw, webhook.name)))
+        self.not_applied.add(webhook.name)
+
     def contradictory(self) -> None:
         """Add declarations that contradict the live webhooks until a user edits one of them."""
         self.invalid = True
-        match self.draw.randrange(5):
+        match self.draw.randrange(3):
             case 0:  # two live webhooks of the previous name
                 webhook = self.declare("named", previously=(f"{self.prefix}was",))
                 self.add(webhook, name="was")
@@ -232,12 +244,6 @@ class InitialState:
                 webhook = self.declare("named", previously=olds)
                 self.add(webhook, name="was")
                 self.add(webhook, name="were")
-            case 2:  # a name that another webhook gives up in the same apply
-                for old, name in (("pin-x", "pin-y"), ("pin-y", "pin-z")):
-                    self.add(self.declare(name, id=new_id(self.draw)), name=old)
-            case 3:  # a name that another webhook still has
-                self.add(self.declare("held", id=new_id(self.draw)), name="was")
-                self.add(some(self.draw, f"{self.prefix}held"))
             case _:  # absent and protected
                 webhook = some(self.draw, f"{self.prefix}{PROTECTED}gone")
                 self.add(webhook)
@@ -256,6 +262,7 @@ _PARTS = (
     (0.3, InitialState.adopted),
     (0.05, InitialState.outside),
     (0.05, InitialState.unknown_event),
+    (0.05, InitialState.taken),
     (0.05, InitialState.contradictory),
 )
 

@@ -290,7 +290,7 @@ class History:
             last = self._apply("allowed", allowed)
         if _complete(last) and last.report is not None:
             again, plan = self._plan_again(team), last.report.plan
-            later = any(each.reason is Reason.LATER for each in plan.kept)
+            later = {Reason.LATER, Reason.NAME_TAKEN} & {each.reason for each in plan.kept}
             if again.operations and (
                 later or all(reveals_secret(plan, each) for each in again.operations)
             ):
