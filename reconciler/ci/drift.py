@@ -240,7 +240,12 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
     since = _failing_since(failing[:_MAX_FAILING], existing)
-    marker = marker._replace(digest=result.plan.digest, failing=tuple(sorted(since.items())))
+    others = [*failing, *result.plan.problems, *(kept for plan in plans for kept in plan.unapplied)]
+    marker = marker._replace(
+        # An apply of this plan closes the issue, if nothing else is left of it.
+        digest=result.plan.digest if len(ways) == 1 and not others else None,
+        failing=tuple(sorted(since.items())),
+    )
     foot = _failing_text(run, plans, since) + _foot(run, result.drift, ways)
     room = MAX_COMMENT_LENGTH - len(encode(marker)) - len(foot)
     title = run.title(_drift_title(result.drift, result.plan))

@@ -354,10 +354,12 @@ def _resolve_failures(
 
 
 def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
-    """Return whether this run resolves or replaces the failure that a comment or issue reports.
+    """Return whether this run resolves or replaces what a comment or issue reports.
 
     Also one of another environment, if all of its failed organizations have moved to this one.
     """
+    if post.marker.kind is MarkerKind.DRIFT:
+        return _reverts(run, post, ended)
     if not run.is_failure(post):
         return False
     if post.marker.environment != run.environment and not _all_in(post, ended.organizations):
@@ -367,6 +369,13 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
     # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
     unsent = post.marker.operations
     return run.expect_digest is not None and bool(unsent) and _all_sent(unsent, ended.sent)
+
+
+def _reverts(run: Run, issue: Post, ended: Ended) -> bool:
+    """Return whether this run applied the plan that reverts all of a drift issue."""
+    digest, setup = run.expect_digest, run.marker(MarkerKind.DRIFT)
+    is_applied = digest is not None and ended.result.exit_code is ExitCode.OK
+    return is_applied and issue.marker.digest == digest and issue.marker.is_same_setup(setup)
 
 
 def _all_sent(unsent: Iterable[ShownOperation], sent: Collection[ShownOperation]) -> bool:

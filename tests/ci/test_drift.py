@@ -210,7 +210,10 @@ def test_a_return_to_the_value_before_an_applied_review_is_drift(here: World) ->
     here.merged(2, "Audit", "Deploys", "Pager", Audit="reviewed")
     assert here.push().code == 0
     here.emulator.configure("Audit", channel="general")
-    assert "`Audit`" in sections(open_issue(here)["body"])[0]
+    issue = open_issue(here)
+    assert "`Audit`" in sections(issue["body"])[0]
+    assert here.follow(issue["body"]).outputs["result"] == "applied"
+    assert issue["state"] == "closed"
 
 
 @pytest.mark.parametrize("days", [0, 3])
