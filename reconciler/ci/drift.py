@@ -4,6 +4,7 @@ check cannot run.
 
 from __future__ import annotations
 
+import posixpath
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -181,8 +182,7 @@ def _way_to_revert(
     applying = replace(
         run,
         branch=run.applied_branch or run.branch,  # a schedule runs on the default branch
-        # From drift-webhooks.yml to apply-webhooks.yml, as `init --github` names them.
-        workflow=run.workflow.replace("drift", "apply"),
+        workflow=run.workflow and posixpath.basename(run.caller),
     )
     command = applying.digest_command(plans, resend)
     if not run.workflow or not report.differs:

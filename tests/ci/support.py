@@ -275,7 +275,9 @@ class World:
         environ |= all_filled(action["runs"]["steps"][-1]["env"], {"inputs": values})
         number = event.get("pull_request", {}).get("number")
         environ["GITHUB_REF"] = f"refs/pull/{number}/merge" if number else "refs/heads/main"
-        environ["GITHUB_WORKFLOW_REF"] = "x/y/.github/workflows/cloudtruth.yml@refs/heads/main"
+        environ["GITHUB_WORKFLOW_REF"] = (
+            "x/y/.github/workflows/webhooks-and-drift.yml@refs/heads/main"
+        )
         with self._merge_commit(event["pull_request"]) if number else nullcontext():
             commit = self.git("rev-parse", "HEAD")
             known = runner_environ(temp, name, commit, self.runs)

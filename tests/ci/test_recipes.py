@@ -109,7 +109,11 @@ def test_the_smallest_workflow_applies_and_rotates(fresh: World, tmp_path: Path)
 
 def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -> None:
     """Each printed command starts it, with inputs that it has, and is applied."""
-    text = (ROOT / "examples/github-workflow.yml").read_text("utf-8")
+    # A copy may have any name, and a command must have the same one.
+    text, name = (
+        (ROOT / "examples/github-workflow.yml").read_text("utf-8"),
+        "webhooks-and-drift.yml",
+    )
     workflow = yaml.safe_load(text)
     jobs, declared = workflow["jobs"], workflow[True]["workflow_dispatch"]["inputs"]
     for job in jobs.values():
@@ -123,11 +127,11 @@ def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -
         return fresh.act(job, event, payload, **inputs)
 
     def follow(text: str) -> Done:
-        given = fresh.inputs_of(text, "cloudtruth.yml")
+        given = fresh.inputs_of(text, name)
         assert set(given) <= set(declared)
         return act("workflow_dispatch", PUSH, **given)
 
-    fresh.put({".github/workflows/cloudtruth.yml": text})
+    fresh.put({f".github/workflows/{name}": text})
     fresh.apply_main()
     fresh.propose(1, "Audit", "Deploys", plan=False)
     assert act("pull_request", fresh.opened(1)).outputs["result"] == "planned"
@@ -150,7 +154,7 @@ def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -
     assert fresh.live() == {}
     fresh.put({"base.yaml": "{}\n", "webhooks.yaml": "extends: base.yaml\nwebhooks: []\n"})
     rejected = act("pull_request", fresh.opened(3))
-    assert ".github/workflows/cloudtruth.yml does not run if base.yaml changes" in rejected.stdout
+    assert f".github/workflows/{name} does not run if base.yaml changes" in rejected.stdout
     assert "init --github" not in rejected.stdout
 
 
