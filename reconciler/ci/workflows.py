@@ -373,9 +373,14 @@ def workflow_text(path: Path) -> str:
 
 def configured_files(directory: Path) -> tuple[str, ...]:
     """Return the files and directories that the workflows of a repository read, and that exist."""
+    return tuple(name for name in files_read(directory) if (directory / name).exists())
+
+
+def files_read(directory: Path) -> tuple[str, ...]:
+    """Return the files and directories that the workflows of a repository name."""
     match = _FILES_READ.search(workflow_text(directory / CALLED))
     names = match[1].split(r"\n") if match is not None else ()
-    return tuple(name for name in names if name and (directory / name).exists())
+    return tuple(filter(None, names))
 
 
 def listed_environments(workflow: str) -> tuple[str, ...]:

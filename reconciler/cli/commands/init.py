@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -26,13 +26,13 @@ from reconciler.cli.options import CONNECTION_OPTIONS, SUGGESTED_OPTIONS, Option
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Severity, plural
-from reconciler.model import Live, Organization, SecretRef
-from reconciler.planning.plan import Plan
+from reconciler.model import Live, SecretRef
+from reconciler.planning.plan import FileState, Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
-from reconciler.source.elsewhere import beside, variables_elsewhere
+from reconciler.source.elsewhere import Owner, beside, declared_elsewhere, variables_elsewhere
 from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, default_path, folders_of_overlays
 from reconciler.source.history import git_in
@@ -97,6 +97,8 @@ def run(
     # Options are checked before the first request and the first write.
     tokens = parse_tokens(token)
     files = _Files.of(session.process.directory, named, github=github)
+    if github and not named:
+        _require_files_of_workflows(files)
     is_new = _is_new(files, github=github)
     if is_new and not named:
         _require_no_declarations(files, github=github)
@@ -104,7 +106,7 @@ def run(
         github_setup.require_possible(files.directory, files.targets, commit)
     steps: list[str] = []
     if is_new:
-        steps = _write_configuration(session, files, tokens, yes=yes)
+        steps = _write_configuration(session, files, tokens, github=github, yes=yes)
     if github:
         github_setup.write_workflows(
             session, files.targets, branch=branch, policies=policy, commit=commit, yes=yes
@@ -172,6 +174,20 @@ class _Files(NamedTuple):
         return self.options
 
 
+def _require_files_of_workflows(files: _Files) -> None:
+    """Raise UsageError if all files of existing workflows are gone.
+
+    They may have been moved, and an export in their place would have other references.
+    """
+    names = workflows.files_read(files.directory)
+    if names and not files.kept and not files.path.exists():
+        raise UsageError(
+            f"the workflows read {shorten(names, 3)}, which does not exist",
+            hint="if it was moved, run `webhooks init --github -f FILE` with its new path, else "
+            f"write it with `webhooks init -f {shlex.quote(names[0])}`",
+        )
+
+
 def _is_new(files: _Files, *, github: bool) -> bool:
     """Return whether a file is written. Raises UsageError if that, or only that, is impossible."""
     missing = [target for target in files.targets if not (files.directory / target).exists()]
@@ -216,7 +232,7 @@ def _require_writable(target: str, default: str) -> None:
 
 
 def _write_configuration(
-    session: Session, files: _Files, tokens: Tokens, *, yes: bool
+    session: Session, files: _Files, tokens: Tokens, *, github: bool, yes: bool
 ) -> list[str]:
     """Write an export, or the starter if there is nothing to export; return the next steps."""
     # Without a key there is nothing to export, but a starter needs none.
@@ -224,7 +240,7 @@ def _write_configuration(
     with suppress(CredentialError), connected(session) as connection:
         live = workflow.read_live(connection.api, session.organizations)
     if live is not None:
-        _require_no_declarations(files, live.organization)
+        _require_no_declarations(files, live, github=github)
     if live is not None and live.webhooks:
         return _adopt(session, live, files, tokens, yes=yes)
     missing, text = "API key", _starter()
@@ -243,19 +259,17 @@ def _write_configuration(
 
 
 def _require_no_declarations(
-    files: _Files, organization: Organization | None = None, *, github: bool = False
+    files: _Files, live: Live | None = None, *, github: bool = False
 ) -> None:
-    """Raise UsageError if a file beside the new one declares webhooks.
+    """Raise UsageError if another file declares webhooks: beside the new one, or of `live` ones.
 
-    With an `organization` only its files count: those of several organizations share folders. With
-    `github`, workflows for the existing file are what the user wants.
+    With `live` webhooks only files of their organization count: those of several share folders. Of
+    these, all in the repository count. With `github`, workflows for the existing file are what the
+    user wants.
     """
-    for document in beside([files.target], files.directory):
-        declared = document.data.get("organization")
-        if organization is not None and declared not in (organization.id, organization.name):
-            continue
-        folders = dict(folders_of_overlays([document.file], files.directory))
-        path = folders.get(document.file, document.file)
+    for file in _declaring(files, live):
+        folders = dict(folders_of_overlays([file], files.directory))
+        path = folders.get(file, file)
         hint = (
             f"compare it with `webhooks plan -f {shlex.quote(path)}`; a webhook that two files "
             "declare is an error"
@@ -263,11 +277,31 @@ def _require_no_declarations(
         if github:
             options = github_setup.file_options((*files.kept, path))
             hint = f"add workflows for it with `webhooks init --github{options}`"
-        if organization is not None and declared:
+        if live is not None:
             hint += "; for another organization, use its key (with --local: --organization NAME)"
         raise UsageError(
-            f"{document.file} already declares webhooks; {files.target} was not written", hint=hint
+            f"{file} already declares webhooks; {files.target} was not written", hint=hint
         )
+
+
+def _declaring(files: _Files, live: Live | None) -> Iterator[str]:
+    """Yield the other files that declare webhooks, of the `live` organization if it is known."""
+    names = () if live is None else (live.organization.id, live.organization.name)
+    for document in beside([files.target], files.directory):
+        if live is None or document.data.get("organization") in names:
+            yield document.file
+    if live is None:
+        return
+    elsewhere = declared_elsewhere(
+        {webhook.name for webhook in live.webhooks},
+        [files.target],
+        Owner(live.organization.name, names),
+        directory=files.directory,
+        git=git_in(files.directory),
+        base=None,
+    )
+    # One that is gone may have been deleted to write it again.
+    yield from (other.file for other in elsewhere if other.state is FileState.NOT_READ)
 
 
 def _starter() -> str:
