@@ -17,6 +17,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler import __version__
+from reconciler.findings import MASK
 from reconciler.ports import DEFAULT_PARALLELISM, MAX_PARALLELISM
 
 # A type for shell completion. Commands report unreadable files themselves.
@@ -101,7 +102,7 @@ class Option(click.Option):
         noun, values = _NEVER_EMPTY.get(str(self.metavar)), typed if self.multiple else (typed,)
         if noun is not None and "" in values:
             raise click.BadParameter(f"empty {noun}", ctx=ctx, param=self)
-        if self.name in _GLOBS and any("***" in glob for glob in values):
+        if self.name in _GLOBS and any(MASK in glob for glob in values):
             why = "`***` is printed in place of a secret: write `?` for each of its characters"
             raise click.BadParameter(why, ctx=ctx, param=self)
         return typed

@@ -386,7 +386,9 @@ def _live_values(update: Update, live: LiveWebhook) -> dict[DataPath, _Value]:
         match change:
             # Another type has other fields, so changing single values is not enough.
             case ValueChange(path=("type",)):
-                raise NotEditableError("its type changed: declare the webhook again")
+                raise NotEditableError(
+                    "its type changed: `webhooks export --only NAME` prints a new declaration"
+                )
             case ValueChange(path=path, before=str() | bool() as value):
                 values[path] = value
             case ValueChange(path=path):

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.findings import (
     LOOKS_SECRET,
+    MASK,
     Finding,
     Place,
     Position,
@@ -182,9 +183,14 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
     # A name is shown in plans and reports, so a token there would be public.
     if secrets.holds_token(name):
         yield _slack_token("`name`")._replace(place=place)
-    elif secrets.PLACEHOLDER.fullmatch(name):
+    # What is printed in place of a secret was copied.
+    elif MASK in name or secrets.PLACEHOLDER.fullmatch(name):
         placeholder = _placeholder("name", "write the actual value")
         yield placeholder._replace(severity=Severity.WARNING, place=place)
+    for old_place, old in entry.previously:
+        if MASK in old:
+            placeholder = _placeholder("previously", "write the actual name")
+            yield placeholder._replace(severity=Severity.WARNING, place=old_place)
     if not name.strip():
         yield error("empty-name", "the name is empty", "set a name", place)
     elif not (name.isascii() and name.isprintable()) or name != name.strip():  # most names are
