@@ -8,6 +8,7 @@ planner.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -55,6 +56,8 @@ class Rules(NamedTuple):
 
 
 PASTED: Final = "slack-token-in-file"
+
+_COMMENT: Final = re.compile(r"(?:^|\s)#")
 
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -402,9 +405,10 @@ def _placeholder(name: str, hint: str) -> Finding:
 
 
 def pasted_tokens(documents: Iterable[Document]) -> Iterator[Finding]:
-    """Yield a warning for each line with a Slack token, also in comments and names of old webhooks.
+    """Yield a finding for each line with a Slack token, also in comments and in old names.
 
-    Where the line declares a value, `lint` has an error about it.
+    Where the line declares a value, `lint` has an error about it. In a comment it may be an
+    example.
     """
     for document in documents:
         if secrets.holds_token(document.text):
@@ -414,7 +418,9 @@ def pasted_tokens(documents: Iterable[Document]) -> Iterator[Finding]:
                     start, end = token.span()
                     position = Position(document.file, number, start + 1, end - start)
                     found = _slack_token("this line", "remove it")
-                    yield found._replace(severity=Severity.WARNING, position=position)
+                    is_comment = _COMMENT.search(line, 0, start) is not None
+                    severity = Severity.NOTE if is_comment else Severity.WARNING
+                    yield found._replace(severity=severity, position=position)
 
 
 def _slack_token(holder: str, fix: str = "use `{env: SLACK_BOT_TOKEN}`") -> Finding:
