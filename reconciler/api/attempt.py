@@ -158,6 +158,8 @@ def failed_attempt(
     if isinstance(error, _NEVER_SENT):
         return _not_sent(error, origin, proxy)
     server = origin.address
+    if proxy is not None:  # which may be what does not respond
+        server += f" through {_named(proxy)}"
     # The library only sees a closed connection when the watchdog has shut it down.
     slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
     reason: ApiError
@@ -205,8 +207,7 @@ def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAt
         message = f"the certificate of {server} is not trusted: {flaw}"
         return FailedAttempt(Failure.REJECTED, UnreachableError(message, hint=hint))
     if isinstance(error, httpx.ProxyError):
-        refusal = UnreachableError(f"the proxy refused to connect to {server}", hint=PROXY_HINT)
-        return FailedAttempt(Failure.NOT_SENT, refusal)
+        return FailedAttempt(Failure.NOT_SENT, _refusal(error, server, proxy))
     reason, hint = "", _check_network(origin)
     if slow:
         reason = ": connection timed out"
@@ -222,13 +223,30 @@ def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAt
     peer = server
     # Behind a proxy, these errors are about the proxy's own host.
     if proxy is not None and isinstance(cause, ConnectionRefusedError | socket.gaierror):
-        peer = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
+        peer = _named(proxy)
         hint = PROXY_HINT
     return FailedAttempt(
         Failure.NOT_SENT,
         UnreachableError(f"{peer} cannot be reached{reason}", hint=hint),
         timeout=slow,
     )
+
+
+def _named(proxy: Proxy) -> str:
+    return f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
+
+
+def _refusal(error: httpx.ProxyError, server: str, proxy: Proxy | None) -> UnreachableError:
+    """Return the error for a proxy that does not connect to the server."""
+    message = f"{_named(proxy) if proxy else 'the proxy'} refused to connect to {server}"
+    # The library has the status of the proxy's response only in its text, which is not shown.
+    status, hint = str(error)[:3], PROXY_HINT
+    if status.isdecimal():
+        message += f": HTTP {status}"
+    if status == "407":
+        message += ", its user and password are missing or wrong"
+        hint = "set them in the URL of the proxy: http://USER:PASSWORD@HOST:PORT"
+    return UnreachableError(message, hint=hint)
 
 
 def _system_error(error: BaseException | None) -> BaseException | None:

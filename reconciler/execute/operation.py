@@ -309,7 +309,10 @@ def _from_response(
 
 def stored_differently(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
     """Return the outcome if the stored values differ from those sent, with the fields."""
-    hint = "declare the value that CloudTruth stores; otherwise the next apply sends it again"
+    hint = (
+        "if someone changed it since, run `webhooks plan`; else declare the value that CloudTruth "
+        "stores: the next apply sends it again"
+    )
     if all(isinstance(change, FieldRemoved) for change in differing):
         hint = (
             "CloudTruth keeps a field that is no longer declared: delete the webhook with "

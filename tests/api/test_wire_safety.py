@@ -310,6 +310,15 @@ def test_an_unreachable_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         f"the proxy http://{there} (HTTPS_PROXY) cannot be reached: connection refused"
     )
     assert "HTTPS_PROXY" in (caught.value.hint or "")
+    for response, message in (
+        (replies({}, status=407), r"\(HTTPS_PROXY\) refused to connect to .*: HTTP 407, its user"),
+        (trickles(TRICKLE), r"from example\.com through the proxy http://.* \(HTTPS_PROXY\)"),
+    ):
+        with serving(response) as server, transport_to("https://example.com") as transport:
+            monkeypatch.setenv("HTTPS_PROXY", server.url)
+            transport.deadline_in(1)
+            with pytest.raises(ApiError, match=message):
+                transport.request("GET", "/")
 
 
 def test_http_to_this_machine_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

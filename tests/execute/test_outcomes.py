@@ -27,7 +27,10 @@ RECREATE = (
     "CloudTruth keeps a field that is no longer declared: delete the webhook with "
     "`state: absent`, then declare it again"
 )
-ELSEWHERE = "declare the value that CloudTruth stores; otherwise the next apply sends it again"
+ELSEWHERE = (
+    "if someone changed it since, run `webhooks plan`; else declare the value that CloudTruth "
+    "stores: the next apply sends it again"
+)
 
 
 def outcome_of(api: Memory, *webhooks: object, **more: object) -> Outcome:

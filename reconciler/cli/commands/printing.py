@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from click.shell_completion import get_completion_class
 from reconciler import workflow
 from reconciler.cli.options import Group, Option, command, options_page
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, UsageError
+from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.kinds.slack import app_manifest
 from reconciler.render.quote import prose
 
@@ -118,12 +119,15 @@ def help(session: Session, words: tuple[str, ...]) -> int:  # noqa: A001 - the c
             )
         )
     (rule,) = words
-    sections = _rules()
+    sections, errors = _rules(), dict(_errors(ReconcilerError))
+    if rule in errors and rule not in sections:
+        session.console.result(errors[rule], essential=True)
+        return ExitCode.OK
     if rule not in sections:
         raise click.exceptions.NoSuchCommand(
             rule,
             message=f"No such command or rule {rule!r}",
-            possibilities=get_close_matches(rule, [*program.commands, *sections]),
+            possibilities=get_close_matches(rule, [*program.commands, *sections, *errors]),
             ctx=context,
         )
     # The last rule of a chapter ends at the next heading.
@@ -132,6 +136,16 @@ def help(session: Session, words: tuple[str, ...]) -> int:  # noqa: A001 - the c
     text = click.wrap_text(text, context.terminal_width or 80, preserve_paragraphs=True)
     session.console.result(f"{text}\n\n{_PAGE}#{rule}", essential=True)
     return ExitCode.OK
+
+
+def _errors(parent: type[ReconcilerError]) -> Iterator[tuple[str, str]]:
+    """Yield the code of each error that ends a run, with what it means."""
+    for error in parent.__subclasses__():
+        # Not the kinds of an error, nor a signal, which has its own exit code.
+        if error.code != parent.code and error is not Interrupted:
+            meaning = str(error.__doc__).partition("\n")[0]
+            yield error.code, f"{meaning}\n\nExit code {int(error.exit_code)}"
+        yield from _errors(error)
 
 
 def _rules() -> dict[str, str]:
