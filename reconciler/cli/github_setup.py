@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 from difflib import unified_diff
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Final, NamedTuple
@@ -21,7 +22,7 @@ from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
 from reconciler.source.history import folder_in, git_in
 from reconciler.source.output import FileKind, check_kind
-from reconciler.source.schemes import is_variable
+from reconciler.source.schemes import is_variable, paths
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import OrganizationFiles
 
@@ -156,6 +157,12 @@ def _organizations(
             "`api_key: {env: NAME}` in their files, and run this again"
         )
         session.console.message("warning", text)
+    used = chain.from_iterable(organization.references for organization in organizations)
+    # In a working tree without git nothing is known.
+    ignored = [path for path in sorted(paths(used)) if inputs.git(["check-ignore", "--", path])]
+    if ignored:
+        text = f"GitHub's runners do not have {shorten(ignored, 3)}, which git ignores"
+        session.console.message("warning", f"{text}: refer to a variable instead")
     directory = session.process.directory
     others = [document.file for document in beside(documents | parents, directory)]
     # For those that the workflows read until now, there is another warning.
