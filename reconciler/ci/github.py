@@ -21,6 +21,8 @@ from reconciler.errors import (
     SIGNALS,
     ApiError,
     AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
     PermissionDeniedError,
     ReconcilerError,
 )
@@ -334,6 +336,10 @@ def _failure(failed: ApiError, need: str) -> GitHubError:
         hint = f"give the job `permissions: {need}` and pass `github.token`"
     elif failed.status == 410:
         hint = "enable issues in the repository's settings"
+    elif isinstance(failed, NotFoundError):
+        hint = f"the job may lack `permissions: {need}`, or it was deleted: run again later"
+    elif isinstance(failed, InvalidRequestError):
+        hint = "run again later; if GitHub rejects it again, its message has the reason"
     # The workflows have no options for timeouts.
     elif hint in OPTION_HINTS:
         hint = "run again later"
