@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -240,6 +241,15 @@ def _revealed(value: Any) -> Iterator[str]:
             yield from _revealed(inner)
 
 
+def _basic_credentials(configuration: object) -> Iterator[str]:
+    """Yield the user and the password as the header of basic authentication has them."""
+    if not isinstance(configuration, Mapping):
+        return
+    user, password = configuration.get("username"), configuration.get("password")
+    if isinstance(user, str) and isinstance(password, Secret):
+        yield b64encode(f"{user}:{password.reveal()}".encode()).decode()
+
+
 def _invalid(what: str) -> ProtocolError:
     return ProtocolError(f"the server returned {what}", hint=WRONG_SERVER_HINT)
 
@@ -277,7 +287,7 @@ class Redactor:
 
     def add(self, configuration: object, id: str | None) -> None:
         """Remove the secrets of a configuration from now on. `id` is that of a live webhook."""
-        for value in _revealed(configuration):
+        for value in (*_revealed(configuration), *_basic_credentials(configuration)):
             is_short = len(value) < _WINDOW
             if id and (is_short or _WORDS.fullmatch(value)):
                 self._own.setdefault(id, set()).add(value)

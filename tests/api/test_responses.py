@@ -158,6 +158,13 @@ def test_a_known_secret_is_removed(secret: str, text: str, shown: str, sent: str
     assert redactor.redact(text, [sent]) == shown
 
 
+def test_the_header_of_basic_authentication_is_hidden() -> None:
+    """A server may show what its proxy received."""
+    redactor = Redactor()
+    redactor.add({"username": "ct", "password": Secret("p@ss/w:rd")}, None)
+    assert redactor.redact("denied: Basic Y3Q6cEBzcy93OnJk") == "denied: Basic ***"
+
+
 # --- JSON ---
 
 
