@@ -152,6 +152,7 @@ class JobResult:
         room = limit - sum(len(part.encode("utf-8", "replace")) + 1 for part in (*above, *below))
         view = View(
             limit=room,
+            is_posted=format == "markdown",
             apply_options=self.apply_options,
             connection=self.file_options,
             redacted=self.redacted,

@@ -39,7 +39,8 @@ class View(NamedTuple):
     With `failing_only`, of live webhooks only those that fail to deliver are shown.
     `organizations` are the checked organizations with their files, for findings as JSON.
     `redacted` removes secrets from a text, as the output does: what it would change is no longer a
-    command or a patch, so none is shown.
+    command or a patch, so none is shown. A text that `is_posted` is in no log, whose runner would
+    execute a part of it.
     """
 
     color: bool = False
@@ -55,6 +56,7 @@ class View(NamedTuple):
     failing_only: bool = False
     organizations: tuple[tuple[str | None, tuple[str, ...]], ...] = ()
     redacted: Callable[[str], str] = str
+    is_posted: bool = False
 
     def selected(self, webhooks: Iterable[WebhookStatus]) -> list[WebhookStatus]:
         """Return the live webhooks that are shown, in every format."""

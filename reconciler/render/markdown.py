@@ -34,7 +34,7 @@ from reconciler.render.drift import (
     drift_others,
     shown_diffs,
 )
-from reconciler.render.quote import prose, quote
+from reconciler.render.quote import prose, quote, visible
 from reconciler.render.rows import VERBS, FieldLine, Row, position_text
 from reconciler.report import RunReport
 
@@ -132,7 +132,9 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     # Accepted edits are in the files already, where git shows them.
     if not report.accepted:
         diffs = shown_diffs(report, view)
-        details = [prose(line) for diff in diffs for line in diff.diff.split("\n")[:-1]]
+        lines = [line for diff in diffs for line in diff.diff.split("\n")[:-1]]
+        # A patch with an escape would not apply.
+        details = list(map(visible if view.is_posted else prose, lines))
     return _fit(
         view,
         head=[f"### {title}"],

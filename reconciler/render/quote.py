@@ -51,7 +51,12 @@ def quote(text: str) -> str:
 
 def prose(text: str) -> str:
     """Return a sentence that may contain untrusted text, with dangerous characters escaped."""
-    return _escape_command(_NOT_ASCII.sub(_visible, text))
+    return _escape_command(visible(text))
+
+
+def visible(text: str) -> str:
+    """Return text that no runner executes, with control and invisible characters escaped."""
+    return _NOT_ASCII.sub(_visible, text)
 
 
 def command_line(words: Iterable[str], redacted: Callable[[str], str] = str) -> str:

@@ -515,7 +515,8 @@ def test_drift_is_accepted_while_a_merge_waits(three: Organizations) -> None:
     here.setup = replace(here.setup, organizations=(dev, production, staging))
     here.environments["eu"]["EU_TOKEN"] = SLACK
     added = "".join(
-        f"  - name: {name}\n    add: true\n    configuration: {{channel: general}}\n"
+        f"  ##[ {name} ]##\n  - name: {name}\n    add: true\n"
+        "    configuration: {channel: general}\n"
         for name in ("Deploys", "Pager")
     )
     token_line = "defaults: {configuration: {token: {env: EU_TOKEN}}}\n"
