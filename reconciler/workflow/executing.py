@@ -326,14 +326,8 @@ def _still(
     part, moved = step.part, step.moved
     if not moved:
         return part
-    created = {
-        (index, outcome.operation.name)
-        for index, result in enumerate(results)
-        if result.value is not None
-        for outcome in result.value.applied
-        if isinstance(outcome.operation, Create)
-    }
-    reasons = _not_created(part, _moves_by_source(parts)[step.number], parts, created)
+    moves = _moves_by_source(parts)[step.number]
+    reasons = _not_created(part, moves, parts, set(_created(results)))
     report = results[step.number].value
     for index, outcome in enumerate(report.outcomes if report is not None else ()):
         if index in part.skipped or index in moved:
@@ -344,6 +338,15 @@ def _still(
             reasons = dict.fromkeys(moved, ("after-failure", why)) | reasons
         reasons[index] = _LAST
     return part.without(reasons)
+
+
+def _created(results: Iterable[OrganizationResult[Report]]) -> Iterator[tuple[int, str]]:
+    """Yield the webhooks that were created: the index of the organization, and the name."""
+    for index, result in enumerate(results):
+        applied = () if result.value is None else result.value.applied
+        for outcome in applied:
+            if isinstance(outcome.operation, Create):
+                yield index, outcome.operation.name
 
 
 def _together(

