@@ -95,7 +95,8 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """
     plans = [report.plan for report in run.reports]
     combined = combine_reports(run, view)
-    parts: list[Sequence[str]] = [*_tables([*combined.entries, *combined.unapplied], view)]
+    entries = [*_reasons_once(combined.entries), *combined.unapplied]
+    parts: list[Sequence[str]] = [*_tables(entries, view)]
     if view.verbosity >= 0:
         parts.insert(0, _header(len(run.organizations), plans, view))
     parts += [*_notes(combined, view), _blocks(combined.plan.blocked, view)]
@@ -110,6 +111,17 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     end += _command(outcomes.next_command(run))
     # The last line, where users of a long output look.
     return joined(*parts, end + paragraphs(outcomes.totals(run), view))
+
+
+def _reasons_once(entries: Iterable[RunRow]) -> Iterator[RunRow]:
+    """Yield outcomes; a reason of several lines is only at the first webhook skipped for it."""
+    first: dict[str, Row] = {}
+    for entry in entries:
+        row = entry.row
+        known = first.setdefault(row.why, row)
+        if row.sign == "." and len(row.why) > PLAIN.width and known is not row:
+            entry = entry._replace(row=row._replace(why=f"for the same reason as {known.name}"))
+        yield entry
 
 
 def _outside_digest(run: RunPlan, view: View) -> list[str]:
