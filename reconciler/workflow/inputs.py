@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconciler.errors import (
     ConfigurationError,
@@ -30,7 +30,6 @@ from reconciler.findings import (
 )
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import DeclaredElsewhere
 from reconciler.render.combined import findings_by_organization
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
@@ -39,6 +38,9 @@ from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.schemes import NOT_ALLOWED, allow_patterns, how_to_set, is_variable, pattern
 from reconciler.source.secrets import fetch_key
+
+if TYPE_CHECKING:  # checks of files need no plans
+    from reconciler.planning.plan import DeclaredElsewhere
 
 _MAX_NAMES: Final = 3
 """The maximum number of organizations that a finding names."""
