@@ -245,9 +245,10 @@ def _basic_credentials(configuration: object) -> Iterator[str]:
     """Yield the user and the password as the header of basic authentication has them."""
     if not isinstance(configuration, Mapping):
         return
-    user, password = configuration.get("username"), configuration.get("password")
-    if isinstance(user, str) and isinstance(password, Secret):
-        yield b64encode(f"{user}:{password.reveal()}".encode()).decode()
+    for password in _revealed([configuration.get("password")]):
+        pair = f"{configuration.get('username')}:{password}"
+        # JSON may have half of a character.
+        yield b64encode(pair.encode("utf-8", "surrogatepass")).decode()
 
 
 def _invalid(what: str) -> ProtocolError:
