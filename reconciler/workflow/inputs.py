@@ -30,7 +30,6 @@ from reconciler.findings import (
 )
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
-from reconciler.render.combined import findings_by_organization
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
 from reconciler.source.history import Commit, Git, NoBaseError, folder_in, no_git
@@ -519,6 +518,9 @@ def _findings(groups: Sequence[OrganizationFiles], loaded: Sequence[Loaded]) -> 
     """Return the findings of all files, each once, with the organizations whose list is wrong."""
     if len(groups) == 1:
         return distinct(loaded[0].findings)
+    # Imported here, because it takes time, and most runs have one organization.
+    from reconciler.render.combined import findings_by_organization
+
     findings: list[Finding] = []
     unlisted: list[tuple[str, list[Finding]]] = []
     for group, declared in zip(groups, loaded, strict=True):
