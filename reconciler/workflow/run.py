@@ -357,10 +357,9 @@ def moves(planned: Sequence[Planned]) -> Iterator[Move]:
         for delete in () if part.plan is None else part.plan.deletes:
             if delete.reason is Reason.DUPLICATE:
                 continue
+            # Also whoever declares a webhook absent may move it.
             for target, name in declared[delete.name]:
-                # Whoever declares a webhook absent moves it only if the other creates it now.
-                if delete.reason is Reason.NOT_DECLARED or planned[target].plan is not None:
-                    yield Move(source, delete, target, name)
+                yield Move(source, delete, target, name)
 
 
 def _not_live(planned: Sequence[Planned]) -> Iterator[tuple[int, Webhook]]:

@@ -56,7 +56,8 @@ class Case(NamedTuple):
     `names` are the declared webhooks of each organization, `live` the rows that exist. `refused` is
     the organization whose key is rejected, `down` the server that refuses connections during the
     first runs. `signal` and `crash` are the number of requests after which they come. With
-    `copy_odds` the servers hide tokens, and a user makes a change by hand before a request.
+    `copy_odds` the servers hide tokens, and a user makes a change by hand before a request. With
+    `absent` each file declares so what moves away from its organization.
     """
 
     seed: int
@@ -73,6 +74,7 @@ class Case(NamedTuple):
     odds: float
     failures: int
     copy_odds: float
+    absent: bool
 
 
 def case(seed: int) -> Case:
@@ -109,6 +111,7 @@ def case(seed: int) -> Case:
         odds=draw.choice((0.0, 0.05, 0.2)),
         failures=draw.choice((1, 3, 8)),
         copy_odds=0.1 if draw.random() < 0.3 else 0.0,
+        absent=draw.random() < 0.3,
     )
 
 
@@ -191,7 +194,7 @@ class World:
         halted = None if drawn.signal is None or not run.disturbed else run.halted
         workers = SeededWorkers(self.scheduler, run.state, drawn.parallelism, halted=halted)
         documents = tuple(
-            parse(_file(number, names).encode(), f"org-{number}.yaml")
+            parse(_file(number, names, drawn.absent).encode(), f"org-{number}.yaml")
             for number, names in enumerate(drawn.names)
         )
         inputs = Inputs(Path(), {"TOKEN": _TOKEN}, bytes, parsed=Parsed(documents=documents))
@@ -306,11 +309,11 @@ def _declared(names: tuple[str, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _file(number: int, names: tuple[str, ...]) -> str:
-    limits = {"max_deletes": 9}
-    return json.dumps(
-        {"organization": f"Acme {number}", "limits": limits, "webhooks": _declared(names)}
-    )
+def _file(number: int, names: tuple[str, ...], absent: bool) -> str:
+    webhooks, limits = _declared(names), {"max_deletes": 9}
+    if absent and f"moved-{number}" not in names:
+        webhooks.append({"name": f"moved-{number}", "state": "absent"})
+    return json.dumps({"organization": f"Acme {number}", "limits": limits, "webhooks": webhooks})
 
 
 def run_seed(seed: int) -> Result:
