@@ -50,6 +50,9 @@ from reconciler.source.yaml import parse
 Keys: TypeAlias = frozenset[SecretRef | str]
 """The references and profiles of the API keys of an organization's files."""
 
+_OF_ENVIRONMENT: Final = Keys([""])
+"""The key of files without one, which is no profile."""
+
 _MAX_NAMES: Final = 300
 _MAX_WORD: Final = 32
 """Windows limits a command line to 32,767 characters."""
@@ -286,13 +289,13 @@ def no_longer_declared(
     One that was renamed in CloudTruth has the same key under its new name.
     """
     # The key of an organization that was declared before belongs to that one.
-    new_keys = {key for name, keys in now.items() if name not in before for key in keys}
+    new = [keys or _OF_ENVIRONMENT for name, keys in now.items() if name not in before]
+    new_keys = Keys(chain.from_iterable(new))
     return [
         name
         for name, keys in before.items()
-        if name is not None and name not in now and new_keys.isdisjoint(keys)
-        # Files that name neither an organization nor a key have that of the environment, as before.
-        if keys or now.get(None) != keys
+        if name is not None and name not in now
+        if new_keys.isdisjoint(keys or _OF_ENVIRONMENT)
     ]
 
 
