@@ -21,14 +21,13 @@ from reconciler.api.origin import PROXY_VARIABLES, Origin, proxy_for
 from reconciler.deliveries import check_parameter
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
-from reconciler.findings import plural
+from reconciler.findings import plural, shorten
 from reconciler.kinds import EVENT_TYPES, FIELDS, KINDS, generic, slack
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
 from reconciler.planning.names import missed_organization
 from reconciler.planning.readback import hides_destination, is_unset, plausible
 from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
-from reconciler.render.words import shorten
 from reconciler.report import Check, Section, Status, fail, ok, unknown, warn
 
 _SHOWN: Final = "shown"

@@ -9,7 +9,7 @@ secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
@@ -125,6 +125,28 @@ def distinct(findings: Iterable[Finding]) -> list[Finding]:
         # The related places name the overlay, so they differ although the mistake is the same.
         first.setdefault(finding._replace(related=()), finding)
     return sorted(first.values(), key=sort_key)
+
+
+def shorten(items: Sequence[str], most: int) -> str:
+    """Return the first `most` items as a list, and the number of the others."""
+    text = ", ".join(items[:most])
+    if len(items) > most:
+        text += f" and {len(items) - most} more"
+    return text
+
+
+def findings_by_organization(
+    organizations: Iterable[tuple[str, Sequence[Finding]]], most: int
+) -> tuple[Finding, ...]:
+    """Return findings once, each with at most `most` of its organizations in the message."""
+    names_by_finding: dict[Finding, list[str]] = {}
+    for name, findings in organizations:
+        for finding in findings:
+            names_by_finding.setdefault(finding, []).append(name)
+    return tuple(
+        finding._replace(message=f"{finding.message} (in {shorten(names, most)})")
+        for finding, names in names_by_finding.items()
+    )
 
 
 def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:

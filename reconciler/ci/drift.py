@@ -25,7 +25,7 @@ from reconciler.ci.organizations import (
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import Run
 from reconciler.errors import NoKeyError, ReconcilerError
-from reconciler.findings import Finding, plural, warning
+from reconciler.findings import Finding, plural, shorten, warning
 from reconciler.planning.plan import Plan, Snapshot
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import requests_for, resends
@@ -34,7 +34,7 @@ from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
 from reconciler.render.quote import prose, quote, with_options
-from reconciler.render.words import counts, delivery_error, shorten
+from reconciler.render.words import counts, delivery_error
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.drift import Base

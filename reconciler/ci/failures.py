@@ -42,14 +42,13 @@ from reconciler.errors import (
     StalePlanError,
     UsageError,
 )
-from reconciler.findings import Finding, plural
+from reconciler.findings import Finding, plural, shorten
 from reconciler.planning.plan import Reason
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import requests_for, resends
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.markdown import code_block
 from reconciler.render.quote import quote
-from reconciler.render.words import shorten
 from reconciler.report import Applied, Outcome, Report, Skipped
 from reconciler.workflow import Target, plan_all
 from reconciler.workflow.run import identify

@@ -15,7 +15,7 @@ from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import Marker, MarkerKind, Outcome, Subject, find_posts
 from reconciler.ci.reviews import MergedReview, NotApproved, subject_of_key
 from reconciler.ci.run import Run
-from reconciler.findings import plural
+from reconciler.findings import plural, shorten
 from reconciler.model import Desired, Value, frozen
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason, webhook_key
 from reconciler.planning.resend import Resend, resent_references
@@ -23,7 +23,6 @@ from reconciler.planning.review import Review, mentions
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.markdown import code
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import shorten
 from reconciler.report import Applied, Report
 from reconciler.workflow import Target
 

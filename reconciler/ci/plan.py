@@ -63,7 +63,7 @@ from reconciler.errors import (
     ReconcilerError,
     StalePlanError,
 )
-from reconciler.findings import Finding, masked, note, plural, warning
+from reconciler.findings import Finding, masked, note, plural, shorten, warning
 from reconciler.model import Desired, SecretRef
 from reconciler.planning.plan import Attribution, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
@@ -74,7 +74,6 @@ from reconciler.render import View
 from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import shorten
 from reconciler.source.elsewhere import no_longer_declared
 from reconciler.source.schemes import how_to_set, is_variable
 from reconciler.workflow import Planned, Source, Target, plan_all

@@ -22,14 +22,13 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.execute.workers import GRACE
-from reconciler.findings import plural
+from reconciler.findings import plural, shorten
 from reconciler.model import Live
 from reconciler.planning.names import require_matches
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.ports import DEFAULT_PARALLELISM, Watcher
 from reconciler.render.quote import quote
-from reconciler.render.words import shorten
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import AttemptRecord

@@ -15,9 +15,8 @@ from reconciler.api.origin import DEFAULT_SERVER, Origin
 from reconciler.ci import workflows
 from reconciler.cli.session import Session
 from reconciler.errors import NotConfirmedError, UsageError
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Finding, Severity, shorten
 from reconciler.render.quote import quote
-from reconciler.render.words import shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
 from reconciler.source.history import folder_in, git_in

@@ -12,7 +12,7 @@ from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.errors import BlockedError, ReconcilerError
-from reconciler.findings import Finding
+from reconciler.findings import findings_by_organization
 from reconciler.model import Organization
 from reconciler.planning.plan import Kept, Plan, SecretUse, Snapshot
 from reconciler.planning.run import (
@@ -33,7 +33,6 @@ from reconciler.render.rows import (
 from reconciler.render.words import (
     between,
     secret_destinations,
-    shorten,
 )
 from reconciler.report import Applied, RunReport
 
@@ -253,20 +252,6 @@ def _in_organizations(
 def _located(webhooks: Iterable[Snapshot], organization: str) -> tuple[Snapshot, ...]:
     """Return webhooks with the organization: the name alone would not show whose they are."""
     return tuple(replace(webhook, name=f"{webhook.name} in {organization}") for webhook in webhooks)
-
-
-def findings_by_organization(
-    organizations: Iterable[tuple[str, Sequence[Finding]]], most: int
-) -> tuple[Finding, ...]:
-    """Return findings once, each with at most `most` of its organizations in the message."""
-    names_by_finding: dict[Finding, list[str]] = {}
-    for name, findings in organizations:
-        for finding in findings:
-            names_by_finding.setdefault(finding, []).append(name)
-    return tuple(
-        finding._replace(message=f"{finding.message} (in {shorten(names, most)})")
-        for finding, names in names_by_finding.items()
-    )
 
 
 def problems(results: Sequence[OrganizationResult[Any]]) -> list[ReconcilerError]:

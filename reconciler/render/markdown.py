@@ -15,7 +15,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from reconciler.errors import ReconcilerError
-from reconciler.findings import Finding, Severity, note, plural
+from reconciler.findings import Finding, Severity, note, plural, shorten
 from reconciler.planning.run import DriftReport, RunPlan
 from reconciler.render import PLAIN, View, outcomes, words
 from reconciler.render.combined import (
@@ -316,7 +316,7 @@ def _distributed(
 def _about_pages(unshown: Sequence[RunRow], count: int, pages: int) -> Iterable[str]:
     if unshown:
         # This text is never cut, so it must stay short.
-        names = words.shorten([change.row.name[:40] for change in unshown], 5)
+        names = shorten([change.row.name[:40] for change in unshown], 5)
         share = f"{len(unshown)} of {plural(count, 'change')}"
         yield ""
         yield (
@@ -344,7 +344,7 @@ def _plan_row(row: Row) -> str:
         what = f"{verb} {_cell(row.what)}".lstrip()
     if row.fields:
         labels = [_cell(line.label) for line in row.fields]
-        what += f": {words.shorten(labels, _MAX_FIELDS)}"
+        what += f": {shorten(labels, _MAX_FIELDS)}"
     return _table_row(row, what, _cell(row.why))
 
 

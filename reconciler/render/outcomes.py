@@ -16,12 +16,12 @@ from reconciler.errors import (
     PermissionDeniedError,
     StalePlanError,
 )
-from reconciler.findings import plural
+from reconciler.findings import plural, shorten
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import numbers, problem_title, shorten, summary
+from reconciler.render.words import numbers, problem_title, summary
 from reconciler.report import (
     NOT_CONVERGED,
     OUTCOMES,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from reconciler.findings import plural
+from reconciler.findings import plural, shorten
 from reconciler.planning.plan import Attribution, DeliveryState
 from reconciler.planning.run import (
     DRIFTED,
@@ -235,7 +235,7 @@ def _check_row(check: Check, view: View) -> Row:
     if names and view.verbosity > 0:
         below.append(f"webhooks: {', '.join(names)}")
     elif names and check.status is not Status.OK:
-        below.append(f"webhooks: {words.shorten(names, _MAX_SUBJECTS)}")
+        below.append(f"webhooks: {shorten(names, _MAX_SUBJECTS)}")
     elif check.webhooks:  # which webhooks are fine is rarely of interest
         text += f" ({plural(len(check.webhooks), 'webhook')})"
     lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, TypeAlias
 
 from reconciler.errors import BlockedError, ReconcilerError
-from reconciler.findings import Finding, Severity, plural, sort_key
+from reconciler.findings import Finding, Severity, plural, shorten, sort_key
 from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import edits
 from reconciler.planning.plan import Attribution, Operation, Plan, Reason, SecretUse
@@ -37,14 +37,6 @@ REASONS: Final = {
     Reason.PRUNE_OFF: "not declared, prune is off",
     Reason.OUT_OF_SCOPE: "outside all scopes",
 }
-
-
-def shorten(items: Sequence[str], most: int) -> str:
-    """Return the first `most` items as a list, and the number of the others."""
-    text = ", ".join(items[:most])
-    if len(items) > most:
-        text += f" and {len(items) - most} more"
-    return text
 
 
 def counts(*plans: Plan) -> str:

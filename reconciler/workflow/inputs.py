@@ -23,6 +23,7 @@ from reconciler.findings import (
     Severity,
     distinct,
     error,
+    findings_by_organization,
     has_errors,
     in_quotes,
     masked,
@@ -518,9 +519,6 @@ def _findings(groups: Sequence[OrganizationFiles], loaded: Sequence[Loaded]) -> 
     """Return the findings of all files, each once, with the organizations whose list is wrong."""
     if len(groups) == 1:
         return distinct(loaded[0].findings)
-    # Imported here, because it takes time, and most runs have one organization.
-    from reconciler.render.combined import findings_by_organization
-
     findings: list[Finding] = []
     unlisted: list[tuple[str, list[Finding]]] = []
     for group, declared in zip(groups, loaded, strict=True):

@@ -11,7 +11,16 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, Place, Position, has_errors, in_quotes, note, sort_key
+from reconciler.findings import (
+    Finding,
+    Place,
+    Position,
+    has_errors,
+    in_quotes,
+    note,
+    shorten,
+    sort_key,
+)
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Absent,
@@ -32,7 +41,6 @@ from reconciler.planning.run import RunPlan
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import without_option
-from reconciler.render.words import shorten
 from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import default_path

@@ -10,12 +10,12 @@ from itertools import product, takewhile
 from typing import Final
 
 from reconciler.errors import ConfigurationError, RunConfigurationError
-from reconciler.findings import Finding, note
+from reconciler.findings import Finding, note, shorten
 from reconciler.model import Desired, Secret, SecretRef, Webhook
 from reconciler.planning.plan import Plan
 from reconciler.planning.resend import Resends
 from reconciler.render import View
-from reconciler.render.words import apply_command, shorten
+from reconciler.render.words import apply_command
 from reconciler.source import files, secrets
 from reconciler.source.history import (
     Change,

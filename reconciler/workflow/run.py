@@ -23,7 +23,7 @@ from reconciler.errors import (
     RunConfigurationError,
     UsageError,
 )
-from reconciler.findings import in_quotes, masked, note, sort_key
+from reconciler.findings import in_quotes, masked, note, shorten, sort_key
 from reconciler.model import Live, Organization, Secret, Webhook
 from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, refuse_unmatched
@@ -32,7 +32,6 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import not_selected, requestable
 from reconciler.planning.review import Review
 from reconciler.planning.run import OrganizationResult
-from reconciler.render.words import shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, gather

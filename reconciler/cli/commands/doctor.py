@@ -17,10 +17,9 @@ from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Finding, Severity, shorten
 from reconciler.model import Desired, Secret
 from reconciler.render.quote import quote
-from reconciler.render.words import shorten
 from reconciler.report import Check, Checklist, Section, Status, fail, ok, unknown
 from reconciler.settings import LOCAL_SERVER, Setting, Settings
 from reconciler.source.files import default_path, suggestion

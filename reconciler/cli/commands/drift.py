@@ -10,10 +10,10 @@ from reconciler.cli.connection import connected_all, require_used, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
+from reconciler.findings import shorten
 from reconciler.planning.run import DriftReport
 from reconciler.render import RENDERERS
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import shorten
 from reconciler.source.secrets import references
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.drift import Base, base_of

@@ -17,12 +17,11 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
-from reconciler.findings import plural
+from reconciler.findings import plural, shorten
 from reconciler.model import Live, Secret, SecretRef, Webhook
 from reconciler.planning.names import require_matches
 from reconciler.planning.readback import nonempty, plausible
 from reconciler.render.quote import command_line, prose, quote
-from reconciler.render.words import shorten
 from reconciler.source.elsewhere import variables_elsewhere
 from reconciler.source.export import Export, export
 from reconciler.source.files import STDIN, default_path, is_glob

@@ -25,13 +25,12 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import CONNECTION_OPTIONS, SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
-from reconciler.findings import Severity, plural
+from reconciler.findings import Severity, plural, shorten
 from reconciler.model import Live, SecretRef
 from reconciler.planning.plan import FileState, Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
-from reconciler.render.words import shorten
 from reconciler.source.elsewhere import Owner, beside, declared_elsewhere, variables_elsewhere
 from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, default_path, folders_of_overlays
