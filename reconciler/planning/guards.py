@@ -189,10 +189,6 @@ def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
             message = f"{other.file} names this organization otherwise, and {declares}"
             hint = f"set the same `organization` in all its files; {override_hint}"
             yield error("declared-elsewhere", message, hint)
-        elif other.state is FileState.OTHER_ORGANIZATION:
-            message = f"{other.file} is of an organization that is not selected, and {declares}"
-            hint = f"to move them, select both organizations; {override_hint}"
-            yield error("declared-elsewhere", message, hint)
         elif other.state is FileState.NOT_SEARCHED:
             message = "git cannot read this repository: another file may declare "
             message += f"{plural(len(names), 'webhook')} that this plan deletes"

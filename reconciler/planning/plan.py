@@ -413,7 +413,6 @@ class FileState(StrEnum):
 
     NOT_READ = "not read"  # in the same repository or folder
     NOT_SELECTED = "not selected"  # it names the organization otherwise, for example by its id
-    OTHER_ORGANIZATION = "other organization"  # that of its file is not selected
     GONE = "gone"  # not in the working tree, although no commit removed it
     REMOVED = "removed"  # by a commit
     NOT_SEARCHED = "not searched"  # git cannot read the repository, so any file may declare them

@@ -142,12 +142,7 @@ class _Proposer:
         self._named = named
         self._renamed = plan.renamed
         # Webhooks that a file declares which was not read were not added live.
-        self._elsewhere = {
-            name: other
-            for other in plan.elsewhere
-            if other.state is not FileState.OTHER_ORGANIZATION
-            for name in other.names
-        }
+        self._elsewhere = {name: other for other in plan.elsewhere for name in other.names}
 
     def edits(self, operations: Sequence[Operation]) -> Mapping[str, list[Edit]]:
         """Return the edits that accept one operation, or a rename, by file.

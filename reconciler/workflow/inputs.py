@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from reconciler.errors import (
     ConfigurationError,
@@ -39,9 +39,6 @@ from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, 
 from reconciler.source.schemes import NOT_ALLOWED, allow_patterns, how_to_set, is_variable, pattern
 from reconciler.source.secrets import fetch_key
 
-if TYPE_CHECKING:  # checks of files need no plans
-    from reconciler.planning.plan import DeclaredElsewhere
-
 _MAX_NAMES: Final = 3
 """The maximum number of organizations that a finding names."""
 _UNRESOLVED: Final = "unresolved-secret"
@@ -65,7 +62,7 @@ class Inputs(NamedTuple):
     `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
     Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
     of `key_references`. `run_files` are the names of all files of the run, also those of other
-    organizations, and `unselected` what those declare that are not selected.
+    organizations, and `unselected` the names that files of unselected organizations declare.
     """
 
     directory: Path
@@ -89,7 +86,7 @@ class Inputs(NamedTuple):
     api_keys: tuple[Secret, ...] = ()
     key_references: frozenset[SecretRef] = frozenset()
     run_files: frozenset[str] = frozenset()
-    unselected: tuple[DeclaredElsewhere, ...] = ()
+    unselected: tuple[tuple[str, Set[str]], ...] = ()
 
     def __repr__(self) -> str:
         return f"Inputs({self.paths!r})"  # the environment may have secrets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from reconciler.errors import (
@@ -20,6 +20,7 @@ from reconciler.findings import (
     note,
     shorten,
     sort_key,
+    warning,
 )
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -34,7 +35,7 @@ from reconciler.model import (
 from reconciler.planning import planner, resend
 from reconciler.planning.guards import guard_all
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, missed_organization
-from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, Update
+from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
 from reconciler.planning.run import RunPlan
@@ -94,7 +95,7 @@ def plan_of_live(
     # Without overlays, all values are in the file that the webhook's position shows.
     if checked.loaded.parents:
         plan = _with_positions(plan, checked.loaded)
-    notes = [*plan.notes, *gathered.warnings]
+    notes = [*plan.notes, *gathered.warnings, *_may_move(plan, checked)]
     if review is None:
         notes += unsent(gathered, plan)
     plan = plan._replace(notes=tuple(sorted(notes, key=sort_key)))
@@ -127,10 +128,10 @@ def with_owner(plan: Plan, gathered: Gathered, listings: Iterable[Live]) -> Plan
             messages[resend.unequal_message(uses)] = resend.unequal_message(uses, owned)
     hint = "give it another variable; only to replace it, increment `version`"
     notes = []
-    for warning in plan.notes:
-        if warning.message in messages:
-            warning = warning._replace(message=messages[warning.message], hint=hint)
-        notes.append(warning)
+    for finding in plan.notes:
+        if finding.message in messages:
+            finding = finding._replace(message=messages[finding.message], hint=hint)
+        notes.append(finding)
     return plan._replace(notes=tuple(notes), offered=offered)
 
 
@@ -215,7 +216,6 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
         other._replace(state=FileState.NOT_SELECTED) if other.file in inputs.run_files else other
         for other in elsewhere
     )
-    elsewhere += tuple(_unselected(plan, gathered.checked, {other.file for other in elsewhere}))
     removed = [_removed(other) for other in elsewhere if other.state is FileState.REMOVED]
     plan = plan._replace(
         notes=(*plan.notes, *removed),
@@ -225,18 +225,26 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
     return plan._replace(blocked=guard_all([plan], options.allow_deletes)[0])
 
 
-def _unselected(plan: Plan, checked: Checked, known: Set[str]) -> Iterator[DeclaredElsewhere]:
-    """Yield the files to which webhooks may move, except `known` ones.
+def _may_move(plan: Plan, checked: Checked) -> Iterator[Finding]:
+    """Yield warnings about webhooks that may move to organizations that are not selected.
 
-    Their organizations are not selected, so it is not known whether they have them.
+    Whether these have them is not known, so nothing waits for them.
     """
     parents = checked.loaded.parents.values()
     # What the organization excludes of a shared file does not move.
     inherited = {entry.name for parent in parents for entry in parent.written}
-    for other in checked.inputs.unselected:
-        names = plan.undeclared.intersection(other.names) - inherited
-        if names and other.file not in known:
-            yield other._replace(names=tuple(sorted(names)))
+    deleted = {delete.name for delete in plan.deletes if delete.reason is not Reason.DUPLICATE}
+    blocking = {other.file for other in plan.elsewhere}
+    for file, declared in checked.inputs.unselected:
+        names = (deleted & declared) - inherited
+        if names and file not in blocking:
+            shown = shorten([in_quotes(name) for name in sorted(names)], 5)
+            yield warning(
+                "declared-elsewhere",
+                f"{file}, of an organization that is not selected, declares {shown}, which this "
+                "plan deletes",
+                "if this is a move, plan both organizations together: the create is then first",
+            )
 
 
 def _command_with(

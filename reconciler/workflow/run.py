@@ -10,7 +10,7 @@ and the others are still planned.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
@@ -27,7 +27,7 @@ from reconciler.findings import in_quotes, masked, note, shorten, sort_key
 from reconciler.model import Live, Organization, Secret, Webhook
 from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, refuse_unmatched
-from reconciler.planning.plan import DeclaredElsewhere, Delete, FileState, Plan, Reason
+from reconciler.planning.plan import Delete, Plan, Reason
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import not_selected, requestable
 from reconciler.planning.review import Review
@@ -191,7 +191,7 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
     if open_patterns:
         targets = _identified(targets, patterns)
     chosen: list[Target] = []
-    others: list[DeclaredElsewhere] = []
+    others: list[tuple[str, Set[str]]] = []
     matched: set[str] = set()
     for target in targets:
         matching = _matching(target, patterns, open_patterns)
@@ -212,13 +212,12 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
     return tuple(_with_inputs(target, unselected=tuple(others)) for target in chosen)
 
 
-def _declarations(target: Target) -> Iterator[DeclaredElsewhere]:
-    """Yield what the files of an organization that is not selected declare."""
+def _declarations(target: Target) -> Iterable[tuple[str, Set[str]]]:
+    """Return the files of an organization, with the names of webhooks that they declare."""
     names: defaultdict[str, set[str]] = defaultdict(set)
     for webhook in target.checked.desired.webhooks:
         names[webhook.file].update((webhook.name, *webhook.previously))
-    for file, declared in names.items():
-        yield DeclaredElsewhere(file, tuple(declared), FileState.OTHER_ORGANIZATION)
+    return names.items()
 
 
 def _accepts_any(targets: Sequence[Target]) -> bool:

@@ -29,7 +29,6 @@ WAYS = ["keep", "ignore", "declare", "raise"]
 ELSEWHERE = {
     "NOT_READ": DeclaredElsewhere("a.yaml", ("w0", "other"), FileState.NOT_READ),
     "NOT_SELECTED": DeclaredElsewhere("e.yaml", ("w0",), FileState.NOT_SELECTED),
-    "OTHER": DeclaredElsewhere("o.yaml", ("w0",), FileState.OTHER_ORGANIZATION),
     "REMOVED": DeclaredElsewhere("b.yaml", ("w0",), FileState.REMOVED),
     "GONE": DeclaredElsewhere("c d.yaml", ("w0", "w1"), FileState.GONE),
 }
