@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from reconciler.errors import BlockedError, ExitCode
+from reconciler.errors import BlockedError, ExitCode, InternalError
 from reconciler.findings import Position, plural
 from reconciler.planning.plan import Operation, Plan
 from reconciler.planning.run import OrganizationResult, values
@@ -165,6 +165,8 @@ class Report(NamedTuple):
             return self.stopped
         if self.complete and not self.plan.unapplied:
             return ExitCode.OK
+        if InternalError.code in self._remaining_codes:
+            return ExitCode.BUG
         # An unconfirmed operation has no code, and may have been written.
         if self.writes or "" in self._remaining_codes:
             return ExitCode.PARTIAL
@@ -284,7 +286,8 @@ def state_of(result: OrganizationResult[Report]) -> State:
     code = report._replace(stopped=None).exit_code
     if code is ExitCode.OK:
         return State.APPLIED if report.outcomes else State.UNCHANGED
-    return State.INCOMPLETE if code is ExitCode.PARTIAL else State.FAILED
+    # An error of the code itself is an outcome only if something was written before.
+    return State.INCOMPLETE if code in {ExitCode.PARTIAL, ExitCode.BUG} else State.FAILED
 
 
 class Status(StrEnum):

@@ -354,16 +354,15 @@ def _together(
 ) -> OrganizationResult[Report]:
     """Return the result of an organization whose moved webhooks were deleted after the rest."""
     problem, report = result.problem, result.value
-    if isinstance(problem, InternalError):
-        return result
     if report is None:
         assert problem is not None
-        # An error was before any write of this step, and what was written before must not be lost.
+        # What was written before must not be lost. Only an internal error may be after a write.
         outcomes = tuple(
             Failed(operation, problem.code, problem.message, problem.hint)
             for operation in part.plan.operations
         )
-        report = _completed(Report(part.plan, outcomes, verified=True), part)
+        is_before_writes = not isinstance(problem, InternalError)
+        report = _completed(Report(part.plan, outcomes, verified=is_before_writes), part)
     return result._replace(
         problem=None,
         value=before._replace(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.workflow import executing
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
 from tests.emulated.faults import Rule, Script, delay, status
 from tests.folders import write
@@ -120,7 +121,7 @@ def move(folder: Path, acme: str, globex: str) -> None:
 
 
 def test_a_webhook_that_moves_is_created_before_it_is_deleted(
-    both: Cloud, run: Run, tmp_path: Path
+    both: Cloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever file comes first, also if both swap one. If it is not created, it stays."""
     move(tmp_path, "Pager", "")
@@ -157,6 +158,12 @@ def test_a_webhook_that_moves_is_created_before_it_is_deleted(
     done = run("apply -f orgs --yes --keep-going")
     expect(done, 7, "x Pager   not deleted", "Read back", "2 created, 1 deleted, 1 failed.")
     assert both.names() == ["A", "A", "Circle", "Pager", "Pager"]
+    expect(run("apply -f orgs --yes"), 0, "1 deleted")
+    move(tmp_path, "Other", "Circle")
+    calls = iter([executing.execute, executing.execute, None])
+    monkeypatch.setattr(executing, "execute", lambda *each, **more: next(calls)(*each, **more))
+    done = run("apply -f orgs --yes")
+    expect(done, 70, "+ Other  created", "x Circle  not deleted  internal error: TypeError")
 
 
 def test_a_missing_variable_of_a_shared_file_is_printed_once(run: Run, tmp_path: Path) -> None:
