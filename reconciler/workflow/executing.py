@@ -40,13 +40,14 @@ _LAST: Final = ("run-ended", "the run ended before the deletes of webhooks that 
 class _Step(NamedTuple):
     """What is applied of an organization at once; `number` is its index in the run.
 
-    `moved` are deletes of webhooks that move, by index in the complete plan; `pending` are those
-    that a later step applies.
+    `moved` are deletes of webhooks that move, by index in the complete plan, with their `moves`;
+    `pending` are those that a later step applies.
     """
 
     number: int
     part: Ready
     moved: Set[int] = frozenset()
+    moves: Sequence[Move] = ()
     pending: Set[int] = frozenset()
 
 
@@ -286,7 +287,7 @@ def _steps(parts: Sequence[Part]) -> list[_Step]:
             continue
         moved = set(_deletes(part, moves[index]).values()) - part.skipped.keys()
         if moved:
-            deletes.append(_Step(index, part, moved))
+            deletes.append(_Step(index, part, moved, moves[index]))
             part = part.without(dict.fromkeys(moved, _LAST))
         if part.plan.operations or not moved:
             steps.append(_Step(index, part, pending=moved))
@@ -326,8 +327,7 @@ def _still(
     part, moved = step.part, step.moved
     if not moved:
         return part
-    moves = _moves_by_source(parts)[step.number]
-    reasons = _not_created(part, moves, parts, set(_created(results)))
+    reasons = _not_created(part, step.moves, parts, set(_created(results)))
     report = results[step.number].value
     for index, outcome in enumerate(report.outcomes if report is not None else ()):
         if index in part.skipped or index in moved:
