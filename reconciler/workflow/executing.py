@@ -176,6 +176,11 @@ def _apply_one(part: Ready, stop: Stop, options: ApplyOptions) -> Report:
         watcher=connection.watcher,
         reviewed=options.reviewed,
         planned=part.live.webhooks,
+        pending=[
+            part.complete.operations[index]
+            for index, reason in part.skipped.items()
+            if reason == _LAST
+        ],
     )
     report = report._replace(
         outcomes=tuple(_with_key_source(outcome, part.target) for outcome in report.outcomes)

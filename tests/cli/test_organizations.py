@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler.report import Report
 from reconciler.workflow import executing
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
 from tests.emulated.faults import Rule, Script, delay, status
@@ -164,6 +166,22 @@ def test_a_webhook_that_moves_is_created_before_it_is_deleted(
     monkeypatch.setattr(executing, "execute", lambda *each, **more: next(calls)(*each, **more))
     done = run("apply -f orgs --yes")
     expect(done, 70, "+ Other  created", "x Circle  not deleted  internal error: TypeError")
+    monkeypatch.undo()
+    expect(run("apply -f orgs --yes"), 0, "1 deleted")
+    move(tmp_path, "New", "Other")
+    digest = json.loads(run("plan -f orgs --format json").out)["digest"]
+    execute, store = executing.execute, both.emulator.store
+
+    def edit_first(*each: Any, **more: Any) -> Report:
+        (row,) = (
+            row for row in store.webhooks(both.emulator.organization) if row["name"] == "Other"
+        )
+        store.save({**row, "event_types": ["value_updated"]})
+        return execute(*each, **more)
+
+    monkeypatch.setattr(executing, "execute", edit_first)
+    done = run(f"apply -f orgs --yes --expect-digest {digest}")
+    expect(done, 6, "Failed (stale-plan): Acme.", "Not started: Globex.")
 
 
 def test_a_missing_variable_of_a_shared_file_is_printed_once(run: Run, tmp_path: Path) -> None:
