@@ -183,7 +183,7 @@ def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
         declares = f"declares {plural(len(names), 'webhook')} that this plan deletes"
         if other.state is FileState.NOT_READ:
             message = f"{other.file} was not read, and {declares}"
-            hint = f"read it, too: `{plan.read_both}`; {override_hint}"
+            hint = f"{_reading_too(plan)}; {override_hint}"
             yield error("declared-elsewhere", message, hint)
         elif other.state is FileState.NOT_SELECTED:
             message = f"{other.file} names this organization otherwise, and {declares}"
@@ -262,12 +262,18 @@ def _file_edits(plan: Plan) -> Iterator[tuple[str, str, Plan]]:
         for name in other.names
     }
     without = _without(plan, declared)
-    if any(other.state is FileState.NOT_READ for other in plan.elsewhere):
+    if plan.read_both and any(other.state is FileState.NOT_READ for other in plan.elsewhere):
         yield "read the other files, too", plan.read_both, without
     # A file that a commit removed is no mistake of this working tree.
     gone = [other.file for other in plan.elsewhere if other.state is FileState.GONE]
     if gone:
         yield "restore the files", _restore(gone), without
+
+
+def _reading_too(plan: Plan) -> str:
+    """Return how to read a file that was not read, with the command if it can be shown."""
+    step = "read it, too"
+    return f"{step}: `{plan.read_both}`" if plan.read_both else step
 
 
 def _restore(files: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -76,6 +77,15 @@ class PlanOptions(NamedTuple):
     """The scheme and host of references that a reviewer can look up in the commit."""
     apply_options: tuple[str, ...] | None = ()
     """The options with which `apply` computes the same plan, None if no command is suggested."""
+    redacted: Callable[[str], str] = str
+    """Removes secrets from a text, as the output does."""
+
+    def resend_command(self, request: str) -> str:
+        """Return the command that also resends `request`, empty if none is shown."""
+        if self.apply_options is None:
+            return ""
+        command = shlex.join(["webhooks", "apply", *self.apply_options, "--resend-secret", request])
+        return command if self.redacted(command) == command else ""
 
 
 _NO_OPTIONS = PlanOptions()
@@ -235,8 +245,8 @@ def _notes(
     yield from resends.unsent(operations, pairs, table.is_selected)
     yield from resends.dropped_secrets(pairs, sending, evidence)
     yield from resends.unseen_removals(pairs, sending, evidence)
-    yield from malformed_secrets(pairs, options.apply_options)
-    yield from unequal_secrets(pairs, not_equal, options.apply_options)
+    yield from malformed_secrets(pairs, options.resend_command)
+    yield from unequal_secrets(pairs, not_equal, options.resend_command)
     yield from equal_resends(pairs, pairing.secrets)
     yield from older_versions(desired, pairs, sent)
 
@@ -398,10 +408,9 @@ def _secret_uses(
 
 def _offered(not_equal: Iterable[SecretUse], options: PlanOptions) -> frozenset[SecretRef]:
     """Return the references that `unequal_secrets` suggests to send."""
-    # Where nothing is applied by a command, it suggests to edit the file.
-    if options.apply_options is None:
-        return frozenset()
-    return frozenset(use.reference for use in not_equal)
+    # Without a command, it suggests to edit the file.
+    references = (use.reference for use in not_equal)
+    return frozenset(each for each in references if options.resend_command(each.argument))
 
 
 def _not_shown(pairs: Iterable[Comparison]) -> Iterator[tuple[str, str, str]]:

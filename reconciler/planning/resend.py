@@ -10,7 +10,6 @@ The notes are about secrets that may need a resend, and about resends that may d
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
@@ -407,7 +406,7 @@ class _Removal(NamedTuple):
 
 
 def unequal_secrets(
-    pairs: Iterable[Comparison], uses: Sequence[SecretUse], apply_options: Sequence[str] | None
+    pairs: Iterable[Comparison], uses: Sequence[SecretUse], resend_command: Callable[[str], str]
 ) -> Iterator[Finding]:
     """Warn about each reference whose value the server may show encrypted, or not have.
 
@@ -418,8 +417,9 @@ def unequal_secrets(
     positions = {pair.live.id: pair.webhook.position for pair in pairs}
     for (reference, _), users in by_reference(uses).items():
         way = "increment the `version` of its reference to send the value"
-        if apply_options is not None:
-            way = f"`{_resend_command(apply_options, reference.argument)}` sends the value"
+        command = resend_command(reference.argument)
+        if command:
+            way = f"`{command}` sends the value"
         yield warning(
             "secret-not-equal",
             unequal_message(users),
@@ -446,19 +446,20 @@ def unequal_message(
 
 
 def malformed_secrets(
-    pairs: Iterable[Comparison], apply_options: Sequence[str] | None
+    pairs: Iterable[Comparison], resend_command: Callable[[str], str]
 ) -> Iterator[Finding]:
     """Warn about each visible live secret that cannot be a valid value."""
     for webhook, _, _, unread in pairs:
         for name, reading in unread.items():
             if reading is not Reading.MALFORMED:
                 continue
-            hint = "rename the webhook, then resend the secret"
-            if apply_options is None:
-                hint = "increment the `version` of its reference"
+            hint = "increment the `version` of its reference"
+            command = resend_command(webhook.name)
             # An escape in the quotes of a shell is another name.
-            elif webhook.name.isprintable():
-                hint = f"resend the secret: `{_resend_command(apply_options, webhook.name)}`"
+            if command and not webhook.name.isprintable():
+                hint = "rename the webhook, then resend the secret"
+            elif command:
+                hint = f"resend the secret: `{command}`"
             noun = FIELDS[webhook.type][name].noun
             message = f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail"
             yield warning("live-secret-malformed", message, hint, webhook.position)
@@ -529,7 +530,3 @@ def _named(names: Iterable[str]) -> str:
     if len(quoted) <= 3:
         return shown
     return f"{shown} and {plural(len(quoted) - 3, 'more webhook')}"
-
-
-def _resend_command(apply_options: Sequence[str], request: str) -> str:
-    return shlex.join(["webhooks", "apply", *apply_options, "--resend-secret", request])

@@ -6,7 +6,6 @@ one element.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -15,7 +14,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, check_digest
 from reconciler.planning.run import RunPlan
-from reconciler.render.quote import without_option
+from reconciler.render.quote import command_line, without_option
 from reconciler.report import Report, RunReport
 from reconciler.source.history import NoBaseError
 from reconciler.workflow.connection import Connection
@@ -129,11 +128,12 @@ def _not_started(run: RunPlan, target: Target, options: ApplyOptions) -> RunRepo
     # A digest covers all organizations, and what a review covers is not what this command applies.
     if options.reviewed:
         return report._replace(plan_command=plan_command(target, organizations=others))
-    words = target.checked.inputs.apply_options
-    if words is None:
+    inputs = target.checked.inputs
+    if inputs.apply_options is None:
         return report
+    words = ["webhooks", "apply", *inputs.apply_options, "--keep-going"]
     # The allowed number stays: deletes of an organization that lacks a secret count there, too.
-    return report._replace(finish_command=shlex.join(["webhooks", "apply", *words, "--keep-going"]))
+    return report._replace(finish_command=command_line(words, inputs.redacted))
 
 
 def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> None:
@@ -152,9 +152,11 @@ def _require_digest(run: RunPlan, expected: str, planned: Sequence[Planned]) -> 
     elif run.digest != expected:
         deletes = sum(plan.counted_deletes for plan in run.plans)
         command, hint = plan_command(planned[0].target, deletes), None
-        if command:
+        # A command that contains a secret cannot be shown.
+        step = f"run `{command}`" if command else "plan again"
+        if planned[0].target.has_options:
             hint = (
-                f"run `{command}`; if the plan is correct, apply it with the new digest (and the "
+                f"{step}; if the plan is correct, apply it with the new digest (and the "
                 "same --base, if any)"
             )
         raise StalePlanError(
@@ -196,9 +198,13 @@ def _with_its_base(expected: str, planned: Sequence[Planned]) -> str | None:
         )
     if base is None:
         return None
-    options = without_option("--base", target.checked.inputs.apply_options or ())
+    inputs = target.checked.inputs
+    options = without_option("--base", inputs.apply_options or ())
     words = ["webhooks", "apply", *options, "--base", base, "--expect-digest", expected]
-    return f"if it was not sent yet, run: {shlex.join(words)}"
+    command = command_line(words, inputs.redacted)
+    if not command:
+        return f"if it was not sent yet, add --base {base}"
+    return f"if it was not sent yet, run: {command}"
 
 
 def _base_of(expected: str, planned: Sequence[Planned]) -> str | None:

@@ -6,7 +6,6 @@ moved webhooks follow all other operations of the run. If it cannot be created, 
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
@@ -19,6 +18,7 @@ from reconciler.planning.plan import Create, Delete, OperationDigest
 from reconciler.planning.review import values_sent
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
+from reconciler.render.quote import command_line
 from reconciler.report import (
     DENIED,
     Applied,
@@ -104,11 +104,12 @@ def as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
 
 
 def _finish_command(target: Target, options: ApplyOptions) -> str:
-    """Return the command that applies what is left, if the same one does not."""
-    words = target.checked.inputs.apply_options or ()
+    """Return the command that applies what is left; empty if the same one does or none is shown."""
+    inputs = target.checked.inputs
+    words = inputs.apply_options or ()
     # After a commit, --base HEAD is another revision, and what is left of a rotation is not sent.
     if "--base" in words and not options.reviewed:
-        return shlex.join(["webhooks", "apply", *words])
+        return command_line(["webhooks", "apply", *words], inputs.redacted)
     return ""
 
 

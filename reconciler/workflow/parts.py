@@ -6,7 +6,6 @@ skipped, or its organization is refused.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from types import MappingProxyType
@@ -27,7 +26,7 @@ from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.plan import Create, Kept, Operation, Plan, Update
 from reconciler.planning.review import Review, approve_all, compare_with_review, values_apart
 from reconciler.planning.run import OrganizationResult
-from reconciler.render.quote import prose, without_option
+from reconciler.render.quote import command_line, prose, without_option
 from reconciler.render.rows import one_line
 from reconciler.render.words import values_left_out
 from reconciler.report import NOT_REVIEWED
@@ -129,9 +128,11 @@ def plan_command(target: Target, deletes: int = 0, organizations: Sequence[str] 
     """Return the command that shows the plan, limited to `organizations` if there are any.
 
     If the run allows a number of deletes, the command allows that of `deletes`, if there are any.
-    Empty if no command is suggested, as on GitHub, where a comment has the plan.
+    Empty if no command is suggested, as on GitHub, where a comment has the plan, or if none can be
+    shown.
     """
-    options = target.checked.inputs.apply_options
+    inputs = target.checked.inputs
+    options = inputs.apply_options
     if options is None:
         return ""
     # The number of this run may be that of another plan, which would block the shown one.
@@ -142,7 +143,7 @@ def plan_command(target: Target, deletes: int = 0, organizations: Sequence[str] 
         # Those of this run may be globs, which also match the others.
         words = without_option(_ORGANIZATION, words)
         words += [word for name in organizations for word in (_ORGANIZATION, name)]
-    return shlex.join(["webhooks", "plan", *words])
+    return command_line(["webhooks", "plan", *words], inputs.redacted)
 
 
 def _prepared(planned: Planned, withhold: Withhold, options: ApplyOptions) -> Part:
@@ -286,7 +287,8 @@ def _blocked(part: Ready) -> BlockedError | None:
         return None
     command = plan_command(part.target)
     if part.target.plan_file is not None:
-        command = shlex.join(["webhooks", "show", part.target.plan_file])
+        redacted = part.target.checked.inputs.redacted
+        command = command_line(["webhooks", "show", part.target.plan_file], redacted)
     return BlockedError(
         "the plan is blocked: nothing was written",
         findings=part.plan.blocked,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -41,7 +40,7 @@ from reconciler.planning.review import Review
 from reconciler.planning.run import RunPlan
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
-from reconciler.render.quote import without_option
+from reconciler.render.quote import command_line, without_option
 from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import default_path
@@ -166,11 +165,13 @@ def _with_positions(plan: Plan, loaded: Loaded) -> Plan:
 
 def plan_listed(gathered: Gathered, live: Live, options: PlanOptions) -> Plan:
     """Return the plan for a listing, without notes about other files and revisions."""
+    checked = gathered.checked
     options = options._replace(
         committed_hosts=committed_hosts(gathered),
-        apply_options=gathered.checked.inputs.apply_options,
+        apply_options=checked.inputs.apply_options,
+        redacted=checked.inputs.redacted,
     )
-    return planner.plan(gathered.checked.desired, live, gathered.secrets, options)
+    return planner.plan(checked.desired, live, gathered.secrets, options)
 
 
 def _check_policies(checked: Checked, organization: Organization) -> None:
@@ -250,7 +251,7 @@ def _may_move(plan: Plan, checked: Checked) -> Iterator[Finding]:
 def _command_with(
     elsewhere: Iterable[DeclaredElsewhere], checked: Checked, organization: Organization
 ) -> str:
-    """Return the command that also reads the files that were not read."""
+    """Return the command that also reads the files that were not read, empty if none is shown."""
     inputs = checked.inputs
     options = without_option("-f", inputs.apply_options or ())
     if checked.desired.organization is None and "--organization" not in options:
@@ -259,7 +260,7 @@ def _command_with(
     others = [other.file for other in elsewhere if other.state is FileState.NOT_READ]
     names = [*(inputs.paths or (default_path(inputs.directory),)), *others]
     file_options = [word for name in names for word in ("-f", name)]
-    return shlex.join(["webhooks", "plan", *file_options, *options])
+    return command_line(["webhooks", "plan", *file_options, *options], inputs.redacted)
 
 
 def _removed(other: DeclaredElsewhere) -> Finding:

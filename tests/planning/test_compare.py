@@ -72,12 +72,19 @@ def test_a_secret_that_cannot_be_compared_is_unread(
     assert (comparison.fields, comparison.unread) == ((), unread)
 
 
-@pytest.mark.parametrize(("options", "offered"), [((), {PASSWORD}), (None, set())])
+@pytest.mark.parametrize(
+    ("options", "offered"),
+    [
+        ({}, {PASSWORD}),
+        ({"apply_options": None}, set()),
+        ({"redacted": lambda text: text.replace("apply", "***")}, set()),
+    ],
+)
 def test_only_a_warning_with_a_command_offers_to_send_a_secret(
-    options: tuple[str, ...] | None, offered: set[SecretRef]
+    options: dict[str, Any], offered: set[SecretRef]
 ) -> None:
     """A job on GitHub suggests no command, so the list of its drift has none either."""
-    plan = make_plan(desired(PAGER), OTHER_PAGER, secrets=VALUES, apply_options=options)
+    plan = make_plan(desired(PAGER), OTHER_PAGER, secrets=VALUES, **options)
     (warning,) = plan.notes
     assert (plan.offered, "--resend-secret" in str(warning.hint)) == (offered, bool(offered))
 
