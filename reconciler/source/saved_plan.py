@@ -243,13 +243,22 @@ def _refuse_literals(desired: Desired) -> None:
 
 
 def _refuse_secrets(tree: Mapping[str, Any], redacted: Callable[[str], str]) -> NoReturn:
-    hint = "remove it from CloudTruth and the files, or apply without a saved plan"
     # What is shown repeats the rest, with our own words.
-    content = {key: value for key, value in tree.items() if key != "text"}
+    content = {key: value for key, value in tree.items() if key not in ("options", "text")}
     places = {place for place, text in _texts(content) if redacted(text) != text}
+    options = {
+        "--" + name.replace("_", "-")
+        for name, text in _texts(tree["options"])
+        if redacted(text) != text
+    }
+    if not (places or options):
+        places = {"the text of the plan"}
+    steps = dict.fromkeys(places, "remove it from CloudTruth and the files")
+    steps |= dict.fromkeys(options, "in a glob, write `?` for each of its characters")
+    otherwise = "or apply without a saved plan"
     findings = [
-        error("literal-in-plan", f"{place} contains a secret", hint)
-        for place in sorted(places or {"the text of the plan"})
+        error("literal-in-plan", f"{place} contains a secret", f"{step}, {otherwise}")
+        for place, step in sorted(steps.items())
     ]
     raise ConfigurationError(
         "the plan cannot be saved: it would contain secrets as text", findings=findings
@@ -269,6 +278,8 @@ def _texts(value: Any, place: str = "", name: str = "") -> Iterator[tuple[str, s
         case dict():
             name = str(value.get("name") or name)
             for key, item in value.items():
+                if key == "webhook" and isinstance(item, str):  # its name, which is elsewhere
+                    continue
                 # A change has its field in its path.
                 is_value = key in ("before", "after") and "path" in value
                 yield from _texts(item, value["path"][-1] if is_value else key, name)
