@@ -215,18 +215,14 @@ OTHER = faults.raw(b'{"id": "other"}')
 @pytest.mark.parametrize(
     ("method", "fault"),
     [
-        ("POST", faults.raw(b"{}", code=201, commit=True)),
-        ("POST", faults.raw(b'{"id": 5}', code=201, commit=True)),
-        ("POST", faults.raw(b'{"id": "x"}', code=200, commit=True)),
-        ("POST", faults.raw(b"", code=204, commit=True)),
+        *((method, faults.raw(text.encode(), code=code, commit=True))
+          for method, code, text in rows(Path(__file__).with_name("unconfirmed.yaml"))),
         ("POST", faults.html(201, commit=True)),
         ("POST", faults.redirect("/elsewhere", commit=True)),
         ("PATCH", OTHER),
-        ("DELETE", faults.raw(b"{}", code=200, commit=True)),
-        ("DELETE", faults.raw(b"{}", code=202, commit=True)),
     ],
     ids=lambda value: getattr(value, "label", value),
-)
+)  # fmt: skip
 def test_an_unconfirmed_write_is_ambiguous(method: str, fault: faults.Fault) -> None:
     """Only 201 with a usable id, the webhook's own id or 204 confirm a write; it is sent once."""
     emulated = EmulatedApi()

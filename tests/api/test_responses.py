@@ -239,16 +239,7 @@ def test_a_hidden_configuration_is_unknown(value: Any) -> None:
 @pytest.mark.parametrize("type", ["slack", "generic", "teams"])
 def test_every_possible_secret_is_wrapped(type: str) -> None:
     """Secret fields, unknown fields, and all fields of an unknown type are wrapped in `Secret`."""
-    found = configuration(
-        {
-            "token": ["canary", {"in": "canary"}],
-            "password": "canary",
-            "url": "canary",
-            "channel": {"odd": "canary"},
-            "new": {"deep": [{"er": "canary"}], "n": 5, "f": 1.5, "yes": True, "none": None},
-        },
-        type,
-    )
+    found = configuration(TABLES["possible secrets"], type)
     assert "canary" not in repr(found)
     assert found["new"]["n"] == 5
     assert found["new"]["none"] is None

@@ -16,11 +16,10 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, Final
 
-import yaml
-
 from reconciler.ci.workflows import pinned
 from tests.deliveries.fake_slack import GOOD
 from tests.folders import ROOT
+from tests.goldens import rows
 
 _BLOCK = re.compile(r"^[ ]*```(?P<language>\w*)\n(?P<text>.*?)^[ ]*```$", re.M | re.S)
 
@@ -120,20 +119,9 @@ EXAMPLE: Final = (ROOT / "examples" / "webhooks.yaml").read_text("utf-8")
 README: Final = first_file_on("README.md")
 SETUPS: Final[Mapping[str, BlockSetup]] = {
     name: BlockSetup(**filled(setup))
-    for name, setup in yaml.safe_load(
-        Path(__file__).with_name("blocks.yaml").read_text("utf-8")
-    ).items()
+    for name, setup in rows(Path(__file__).with_name("blocks.yaml")).items()
 }
 """Every block of type `sh`, and every workflow with commands, by its name."""
 
-ELSEWHERE: Final[Mapping[str, tuple[str, str, str]]] = {
-    "README.md: Try it": (
-        "tests/packaging/test_installed.py", "def test_the_first_command_of_the_readme",
-        "in a fresh clone, with a new environment and everything that pip installs",
-    ),
-    "README.md: Try it (2)": (
-        ".ci/run", "<!-- test command -->",
-        "exactly as written, in every CI run: it runs all tests, including this one",
-    ),
-}  # fmt: skip
+ELSEWHERE: Final[Mapping[str, list[str]]] = rows(Path(__file__).with_name("elsewhere.yaml"))
 """A block that another test runs: the file, a text in it, and how it is run."""

@@ -17,6 +17,7 @@ from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
 from tests.emulated.variant import Variant
 from tests.folders import python
+from tests.goldens import rows
 from tests.performance.sample import TOKEN, declaration, row
 from tests.served import served
 from tests.waiting import TIMEOUT
@@ -95,27 +96,17 @@ def command(shell: Shell, file: File) -> Command:
 
 @pytest.mark.parametrize(
     ("line", "declared", "page", "code", "listed", "created"),
-    [
-        ("validate", range(ROWS), 10, 0, 0, 0),
-        ("plan", range(ROWS), 10, 0, PAGES, 0),
-        ("plan", range(ROWS), 1000, 0, 1, 0),
-        ("plan --detailed-exitcode", range(ROWS, 2 * ROWS), 10, 5, PAGES, 0),  # blocked
-        ("apply --yes", range(ROWS), 10, 0, PAGES, 0),
-        ("apply --yes", range(ROWS + 5), 1000, 0, 3, 5),
-        ("apply --yes", range(ROWS + 10), 10, 0, 3 * PAGES + 1, 10),
-        ("status", range(ROWS), 10, 0, PAGES, 0),
-        ("export", range(ROWS), 10, 0, PAGES, 0),
-    ],
+    rows(Path(__file__).with_name("request_counts.yaml")),
 )
 def test_each_command_makes_only_these_requests(
-    command: Command, line: str, declared: range, page: int, code: int, listed: int, created: int
+    command: Command, line: str, declared: Any, page: int, code: int, listed: int, created: int
 ) -> None:
     """A command reads the organization and each page once.
 
     Each change takes one request more, and apply then reads all pages before the first and after
     the last.
     """
-    found, seen = command(line, declared, max_page_size=page)
+    found, seen = command(line, range(*declared), max_page_size=page)
     expected = {ORGANIZATIONS: min(listed, 1), LIST: listed, CREATE: created}
     assert (found, seen.requests()) == (code, Counter(expected))
 

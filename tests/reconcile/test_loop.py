@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from reconciler.report import Applied, Report, RunReport, Skipped
 from tests.emulated import faults
 from tests.emulated.faults import Script
 from tests.emulated.variant import ReadBack, Variant
+from tests.goldens import rows
 from tests.planning import builders
 from tests.planning.builders import desired, make_plan
 from tests.reconcile.history import check_month
@@ -163,16 +165,7 @@ def other_team(world: World, name: str, **fields: Any) -> None:
     world.emulator.store.save({**row, "configuration": configuration, **fields})
 
 
-@pytest.mark.parametrize(
-    ("head", "fields"),
-    [
-        ("ignore: ['other-*']\n", {}),
-        ("scope: ['[a-n]*']\n", {}),
-        ("prune: false\n", {"event_types": ["project_created"]}),
-        ("prune: false\n", {"configuration": {"channel": "#a", "username": "Other"}}),
-    ],
-    ids=["ignored", "out-of-scope", "other-events", "other-user-name"],
-)
+@pytest.mark.parametrize(("head", "fields"), rows(Path(__file__).with_name("other_teams.yaml")))
 def test_a_webhook_of_another_team_in_the_channel_withholds_nothing(
     world: World, head: str, fields: dict[str, Any]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 from enum import Enum
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
@@ -39,17 +40,10 @@ from reconciler.report import (
     Skipped,
     Unconfirmed,
 )
+from tests.goldens import rows
 from tests.render.cases import plan
 
-SNIPPETS = (
-    "##[error]", "##[", "##vso[task.x]", "::error::", "::set-output name=a::b", "::", "]", "#",
-    "```", "`", "``", "|", "\\", "\\|", "@org/team", "<b>", "</details>", "<!--", "&lt;",
-    "https://evil.example/x", "![x](y)", "**", "__", "# ", "- ", "~~~", "\n", "\r", "\r\n", "\t",
-    "\x1b[31m", "\x9b", "\x7f", "\x00", "\u202e", "\u2066", "\u200b", "\u200d", "\u2028", "\u2029",
-    "\x85", "\xa0", "\u3000", "\ufe0f", "\U000e0041", "\U000e0100", "\u034f", "\u115f", "\u2800",
-    "\u0301", "é", "漢字", "😀", "%0A", "%", ",", ":", '"', "'", " ", "  ", " -> ", "(", "Deploys",
-    "$(id)", "{{x}}", "\ud800",
-)  # fmt: skip
+SNIPPETS: tuple[str, ...] = tuple(rows(Path(__file__).with_name("snippets.yaml")))
 
 
 def pieces(snippets: tuple[str, ...] = SNIPPETS) -> st.SearchStrategy[str]:

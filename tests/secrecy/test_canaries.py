@@ -62,50 +62,26 @@ def _send(transport: Transport, call: Call, attempt: int) -> Any:
 
 
 SEND: Final = Transport._send
-PLAN: Final = "plan --format text|json|markdown"
-APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
+MISTAKES: Final[dict[str, tuple[object, str, Callable[..., object]]]] = {
+    "a secret that debuggers can read": (Secret, "__repr__", Secret.reveal),
+    "the server's text unchanged": (wire, "_without_secrets", lambda text, *_: text),
+    "the server's text with what other webhooks have": (Redactor, "add", lambda *values: None),
+    "a URL with its user": (Secret, "origin", _address_with_user),
+    "bodies in --debug output": (Transport, "_send", _send),
+    "the complete target of a redirect": (responses, "_target", lambda head: head["location"]),
+    "an excerpt with the literal": (position, "_masked", lambda text, n: text.splitlines()[n]),
+}
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "mistake", "case", "seen"),
-    [
-        # a secret that debuggers can read
-        (Secret, "__repr__", Secret.reveal, {"fault": "key rejected"}, "API key, raw, in cli/"),
-        # the server's text unchanged
-        (wire, "_without_secrets", lambda text, *_: text, {"fault": "key rejected"},
-         "API key, a part, in output"),
-        # the server's text with what other webhooks have
-        (Redactor, "add", lambda *values: None,
-         {"command": APPLY, "fault": "fields echoed", "input": "not set"},
-         "live password, raw, in output"),
-        (Redactor, "add", lambda *values: None, {"command": APPLY, "fault": "echoed by reads"},
-         "live password, raw, in output"),
-        # a URL with its user
-        (Secret, "origin", _address_with_user, {"verbosity": "-vv"},
-         "user in the live url, raw, in output"),
-        # bodies in --debug output
-        (Transport, "_send", _send, {"command": APPLY, "verbosity": "--debug"},
-         "the final filter masked"),
-        # the complete target of a redirect
-        (responses, "_target", lambda headers: headers["location"], {"fault": "redirect"},
-         "redirect, raw, in output"),
-        # an excerpt with the literal
-        (position, "_masked", lambda text, number: text.splitlines()[number],
-         {"input": "misspelled key"}, "literal in YAML, raw, in output"),
-    ],
-)  # fmt: skip
+    ("mistake", "case", "seen"), rows(Path(__file__).with_name("mistakes.yaml"))
+)
 def test_a_leak_is_found(
-    servers: World,
-    monkeypatch: pytest.MonkeyPatch,
-    owner: object,
-    name: str,
-    mistake: Callable[..., object],
-    case: Case,
-    seen: str,
+    servers: World, monkeypatch: pytest.MonkeyPatch, mistake: str, case: Case, seen: str
 ) -> None:
     """A leak that is added to the program on purpose is detected."""
-    monkeypatch.setattr(owner, name, mistake)
-    assert seen in "\n".join(leaks(servers, [{"command": PLAN, **case}]))
+    monkeypatch.setattr(*MISTAKES[mistake])
+    assert seen in "\n".join(leaks(servers, [case]))
 
 
 @pytest.mark.parametrize(("environ", "files"), rows(Path(__file__).with_name("settings.yaml")))

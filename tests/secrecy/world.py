@@ -36,16 +36,7 @@ from tests.served import served
 _PACKAGE: Final = Path(reconciler.__file__).resolve().parent
 _REVEALING: Final = _PACKAGE / "api"
 
-GOOD: Final = """\
-defaults: {type: slack, event_types: ["*_deleted"], configuration: {username: CloudTruth}}
-webhooks:
-  - {name: Audit, configuration: {token: {file: secrets/audit}, channel: "#audit"}}
-  - {name: Deploys, configuration: {token: {env: SLACK_BOT_TOKEN}, channel: "#deploys"}}
-  - {name: New, configuration: {token: {env: SLACK_BOT_TOKEN}, channel: "#new"}}
-  - name: Pager
-    type: generic
-    configuration: {url: {env: PAGER_URL}, username: me, password: {env: PAGER_PASSWORD}}
-"""
+GOOD: Final = Path(__file__).with_name("good.txt").read_text("utf-8")
 _MORE: Final = '  - {name: X, type: generic, event_types: ["*"], configuration: {'
 INPUTS: Final = {
     "good": GOOD,

@@ -97,15 +97,7 @@ def folder(tmp_path: Path) -> Path:
         ("big", b"x" * (64 * 1024 + 1)),
     ):
         (folder / name).write_bytes(raw)
-    for name, target in (
-        ("secrets", "real"),
-        ("host", "../host"),
-        ("../link", "host"),
-        ("real/deep", "../../host"),
-        ("real/out", "../other"),
-        ("environ", "/proc/self/environ"),
-        ("self", "/proc/self"),
-    ):
+    for name, target in rows(Path(__file__).with_name("links.yaml")):
         (folder / name).symlink_to(target)
     os.mkfifo(folder / "pipe")
     return folder

@@ -30,17 +30,9 @@ from tests.ports import InlineWorkers
 
 TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
-SLACK = """
-webhooks:
-  - name: {name}
-    type: slack
-    event_types: ["*"]
-    configuration: {{token: {{{token}}}, channel: "#a", username: u}}
-"""
-
 
 def slack(name: str = "A", token: str = "env: TOKEN") -> str:
-    return SLACK.format(name=name, token=token)
+    return str(TABLES["a slack webhook"]).format(name=name, token=token)
 
 
 @pytest.mark.parametrize("name", workflow.__all__)
@@ -111,16 +103,7 @@ def test_a_webhook_that_changes_after_the_prompt_is_not_deleted(
         api.emulator.configure("Pager", **{field: "https://hooks.example.com/2"})
         return True
 
-    text = """
-webhooks:
-  - name: Pager
-    state: absent
-  - name: Readable
-    type: generic
-    event_types: [value_created]
-    configuration: {url: "https://hooks.example.com/1", username: ct, password: {env: PASSWORD}}
-"""
-    checked = check(a=text)
+    checked = check(a=TABLES["pager"])
     inputs = checked.inputs._replace(environ={"PASSWORD": "one"})
     checked = checked._replace(inputs=inputs)
     options = PlanOptions(allow_deletes=1)
