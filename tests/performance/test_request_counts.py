@@ -27,7 +27,6 @@ LIST = "GET /api/v1/webhooks/"
 CREATE = "POST /api/v1/webhooks/"
 ROWS = 35
 """The number of live webhooks, in pages of ten."""
-PAGES = 4
 _TAKES = 0.004  # seconds per response, so that an extra request would overlap
 
 
