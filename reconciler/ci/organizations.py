@@ -201,10 +201,13 @@ def require_not_set_up(run: Run, posts: Iterable[Post], why: FilesOnly, *, nothi
 
 
 def _had_key(run: Run, post: Post) -> bool:
-    """Return whether a comment or an issue is of a run that planned an organization."""
-    if post.marker.kind in (MarkerKind.PLAN, MarkerKind.OUTCOME):
-        return True
-    return run.is_failure(post) and any(subject.id for subject in post.marker.subjects)
+    """Return whether a comment or an issue of this setup is of a run that planned."""
+    marker = post.marker
+    is_here = marker._replace(environment="").is_same_setup(run.marker(MarkerKind.PLAN))
+    is_review = is_here and marker.kind in (MarkerKind.PLAN, MarkerKind.OUTCOME)
+    subjects = (*marker.subjects, *(outcome.subject for outcome in marker.outcomes))
+    # Only with its key is the id of an organization known.
+    return (is_review or run.is_failure(post)) and any(subject.id for subject in subjects)
 
 
 def files_only(sources: Sequence[Source], *why: Finding, status: str = "validated") -> JobResult:

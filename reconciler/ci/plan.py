@@ -498,7 +498,9 @@ def _without_changed(
     if existing and existing[0].marker.head == marker.head:
         shown = existing[0].marker.shown_digest
     if marker.digest is None:
-        return existing, (marker._replace(earlier=shown), text)
+        # A plan that failed is about what the comment was about.
+        subjects = marker.subjects or (existing[0].marker.subjects if existing else ())
+        return existing, (marker._replace(earlier=shown, subjects=subjects), text)
     if shown not in (None, marker.digest):
         changed += existing
         for post in existing:

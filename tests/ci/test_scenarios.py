@@ -260,13 +260,30 @@ def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
 
 
 def test_a_run_without_a_key_resolves_nothing(fresh: World) -> None:
-    """Before the setup is complete, an issue that the files are invalid stays open."""
+    """Before the setup is complete, an issue that the files are invalid stays open.
+
+    The comment that a plan failed for that is no plan, and the comments of another setup are not of
+    this one.
+    """
+    key = dict(fresh.secrets)
     fresh.secrets.clear()
     fresh.put({"webhooks.yaml": "webhooks: {}\n"})
     assert fresh.push().code == 3
     fresh.declare("Audit")
     assert fresh.push().outputs["result"] == "skipped"
     assert [issue["state"] for issue in fresh.github.issues] == ["open"]
+    fresh.topic(1)
+    fresh.put({"webhooks.yaml": "webhooks: {}\n", "second.yaml": "webhooks: []\n"})
+    assert fresh.pull(WEBHOOKS_COMMENT="true").code == 3
+    fresh.secrets |= key
+    second = {"WEBHOOKS_FILE": "second.yaml", "WEBHOOKS_LABEL": "second"}
+    assert fresh.pull(**second, WEBHOOKS_COMMENT="true").code == 0
+    assert len(fresh.github.bodies(1)) == 2
+    fresh.secrets.clear()
+    fresh.declare("Other")
+    assert fresh.pull().outputs["result"] == "validated"
+    fresh.squash(1)
+    assert fresh.push().outputs["result"] == "skipped"
 
 
 @pytest.mark.parametrize(
@@ -1215,6 +1232,8 @@ def test_a_plan_without_its_key_fails_once_it_had_one(here: World) -> None:
     """It replaces the plan of an earlier commit; a merge queue accepts no change without a plan."""
     here.environments["cloudtruth-plan"] = secrets = dict(here.secrets)
     here.propose(1, "Audit", "Deploys")
+    here.put({"webhooks.yaml": "webhooks: {}\n"})
+    assert here.pull().code == 3
     secrets.clear()
     here.declare("Audit", "Other")
     assert here.pull().outputs["failure-reason"] == "no-api-key"
