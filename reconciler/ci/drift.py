@@ -45,9 +45,9 @@ _MAX_FAILING: Final = 50
 _MAX_LEFT_OUT: Final = 20
 """The maximum number of secrets in the issue that no command sends."""
 
-_TOO_LONG: Final = (
-    "The command that applies the files is too long for GitHub: open a pull request that "
-    "increments the `version` of the secrets, and merge its plan."
+_NO_COMMAND: Final = (
+    "The command that applies the files would be too long for GitHub, or show a secret: open a "
+    "pull request that increments the `version` of the secrets, and merge its plan."
 )
 
 
@@ -190,7 +190,7 @@ def _way_to_revert(
     left_out = _left_out(plans, has_command=command is not None)
     if command is None:
         if plans.digest:
-            left_out.append(_TOO_LONG)
+            left_out.append(_NO_COMMAND)
         return left_out
     is_drift = not report.unknown and any(report.webhooks)
     what = "To revert all changes" if is_drift else "To apply the files"

@@ -433,21 +433,25 @@ def _comment(run: Run, github: GitHub, ended: Ended, marker: Marker, text: str) 
     pull = ended.pending or next(iter(ended.pulls), None) or _newest_merged(run, github)
     if pull is None:
         return False
-    github.comment(pull.number, marker, text, find_posts(pull.comments, marker))
+    github.comment(pull.number, marker, text, _to_update(pull.comments, marker))
     return True
 
 
 def _open_issue(run: Run, github: GitHub, ended: Ended, marker: Marker, text: str) -> bool:
     """Open an issue, or update that with the same code."""
     title = run.title(f"apply failed ({marker.code})")
-    existing = [
-        issue
-        for issue in find_posts(github.open_issues(), marker)
-        # The command for other webhooks would be lost.
-        if set(issue.marker.operations) == set(marker.operations)
-    ]
-    github.issue(title, marker, text, existing)
+    github.issue(title, marker, text, _to_update(github.open_issues(), marker))
     return True
+
+
+def _to_update(posts: Sequence[Post], marker: Marker) -> list[Post]:
+    """Return the comments or issues with the code and the webhooks of a failure."""
+    return [
+        post
+        for post in find_posts(posts, marker)
+        # The command for other webhooks would be lost.
+        if set(post.marker.operations) == set(marker.operations)
+    ]
 
 
 def _failure_text(run: Run, ended: Ended, marker: Marker) -> str:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
 from typing import Final, NamedTuple
 
 from reconciler.ci import JobResult
-from reconciler.ci.github import GitHub, Pull, reporting
+from reconciler.ci.github import GitHub, GitHubError, Pull, reporting
 from reconciler.ci.marker import (
     MAX_COMMENT_LENGTH,
     RESOLVED,
@@ -134,7 +135,7 @@ def plan(run: Run) -> JobResult:
 def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
     """Yield the comments on the pull requests of the run, then on merged ones that change files.
 
-    Of these, it reads only the newest.
+    Of these, it reads only the newest, as far as they can be read.
     """
     github = run.github
     if github is None or run.commenting == "false":
@@ -144,14 +145,16 @@ def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
     if run.merge_queue is not None:
         for pull in _queued(run, github, run.merge_queue):
             yield from pull.comments
-    merged, _ = github.merged_pulls(run.applied_branch or run.branch)
-    is_input = input_matcher(run, sources)
-    for pull in merged:
-        if github.requests >= _MAX_REQUESTS:
-            return
-        changed = run.changed_by(pull.merge_commit)
-        if changed is None or any(map(is_input, changed)):
-            yield from github.comments(pull.number)
+    # A plan does not need these.
+    with suppress(GitHubError):
+        merged, _ = github.merged_pulls(run.applied_branch or run.branch)
+        is_input = input_matcher(run, sources)
+        for pull in merged:
+            if github.requests >= _MAX_REQUESTS:
+                return
+            changed = run.changed_by(pull.merge_commit)
+            if changed is None or any(map(is_input, changed)):
+                yield from github.comments(pull.number)
 
 
 def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
