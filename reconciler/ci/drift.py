@@ -179,11 +179,13 @@ def _way_to_revert(
 
     `resend` are the requests of the secrets that the plans resend.
     """
-    applying = replace(
-        run,
-        branch=run.applied_branch or run.branch,  # a schedule runs on the default branch
-        workflow=run.workflow and posixpath.basename(run.caller),
-    )
+    folder, name = posixpath.split(run.caller)
+    # One with another name may have a job that applies by digest only.
+    if (run.inputs.directory / folder / run.workflow).is_file():
+        name = name if (run.inputs.directory / run.caller).is_file() else run.workflow
+    # A schedule runs on the default branch.
+    branch = run.applied_branch or run.branch
+    applying = replace(run, branch=branch, workflow=run.workflow and name)
     command = applying.digest_command(plans, resend)
     if not run.workflow or not report.differs:
         return []

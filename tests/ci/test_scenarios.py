@@ -522,6 +522,10 @@ def test_one_workflow_of_two_commands_has_an_issue_for_each(here: World) -> None
     assert (killed["state"], other["state"]) == ("open", "closed")
     assert here.push(**caller).code == 0
     assert killed["state"] == "closed"
+    here.put({".github/workflows/webhooks-all.yml": "on: {workflow_dispatch: {}}\n"})
+    here.emulator.configure("Audit", channel="by-hand")
+    here.drift(**caller)
+    assert "gh workflow run webhooks-all.yml" in here.github.issues[-1]["body"]
 
 
 def test_a_guard_removed_in_a_renamed_file_gets_a_comment(here: World) -> None:
