@@ -7,6 +7,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any, get_args
 
 from reconciler.kinds import EVENT_TYPES
@@ -337,6 +338,16 @@ class Case:
     contradiction: Contradiction | None = None
     odd_id: str = ""
     copy_odds: float = 0.0
+
+    def is_untouchable(self, id: str, touched: Set[str]) -> bool:
+        """Return whether no apply may write a webhook; `touched` are names that a user edited.
+
+        A user may free the declared name of one that is pinned by `id`.
+        """
+        webhooks = chain.from_iterable(team.desired.webhooks for team in self.teams)
+        return id in self.untouchable and not any(
+            webhook.id == id and webhook.name in touched for webhook in webhooks
+        )
 
     @property
     def conflicting(self) -> bool:

@@ -195,7 +195,8 @@ class History:
             if case.conflicting:
                 self.report_checks.check_concurrent((first, second), case.teams[0])
         done = case.only_request_failures and _complete(first)
-        if done:
+        # Of a chain of renames by `id`, each apply can do only those whose names are free.
+        if done and not _waits_for_name(first):
             self._check_success(first)
         if case.mode in (ApplyMode.SAVED, ApplyMode.WITHOUT_SECRETS):
             self.world.faults.active = True
@@ -295,6 +296,10 @@ class History:
                 later or all(reveals_secret(plan, each) for each in again.operations)
             ):
                 last = self._apply("again", last.team)
+                if refused := _refused_replacements(last):
+                    team = replace(team, inapplicable=team.inapplicable | refused)
+                    self._check_inapplicable(team)
+                    return
                 again = self._plan_again(team)
             assert last.report is not None
             self.report_checks.check_converged(last.team, last.report.plan, again)
@@ -355,6 +360,11 @@ def _seen(operation: Update | Delete) -> tuple[str, set[str]]:
 def _complete(process: Process) -> bool:
     """Return whether all operations are done; a declaration may still be inapplicable."""
     return process.report is not None and process.report.complete
+
+
+def _waits_for_name(process: Process) -> bool:
+    assert process.report is not None
+    return any(kept.reason is Reason.NAME_TAKEN for kept in process.report.plan.kept)
 
 
 def _refused_replacements(process: Process) -> frozenset[str]:

@@ -349,7 +349,9 @@ class ReportChecks:
         """Check at the end that untouchable webhooks have not changed."""
         now = {row["id"]: row for row in self._invariants.rows()}
         for row in initial:
-            if row["id"] in self._case.untouchable and row["name"] not in self._touched:
+            if row["name"] in self._touched:
+                continue
+            if self._case.is_untouchable(row["id"], self._touched):
                 there = now.get(row["id"])
                 if there is None or any(there[key] != value for key, value in row.items()):
                     raise Violation(f"{row['name']} ({row['id']}) has changed")
