@@ -281,7 +281,9 @@ def test_a_run_without_a_key_resolves_nothing(fresh: World) -> None:
     assert len(fresh.github.bodies(1)) == 2
     fresh.secrets.clear()
     fresh.declare("Other")
-    fresh.github.fault = lambda method, path: refusal(500, "down") if "/pulls?" in path else None
+    fresh.github.fault = lambda method, path: (
+        refusal(403, "no") if path.endswith("/pulls") else None
+    )
     assert fresh.pull().outputs["result"] == "validated"
     fresh.github.fault = lambda method, path: None
     fresh.squash(1)
