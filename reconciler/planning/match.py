@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final, TypeAlias
@@ -89,7 +89,6 @@ class Match:
         # that webhook.
         self._taken = {entry.id for entry in self._entries() if entry.id in self._by_id}
         self._ignored_ids: set[str] = set()
-        self._outside: set[str] = set()
         self._absent_without_match: dict[str, Absent] = {}
         self.any_declared = any(map(self.is_selected, self._entries()))
         self._match_entries()
@@ -293,7 +292,7 @@ class Match:
         if any(compare_live(keeper, other) is Reading.DIFFERENT for other in others):
             self._keep_ambiguous(known, webhook)
             return
-        if self._is_outside(webhook, keeper):
+        if self._refuse_outside(webhook, keeper):
             return
         self.pairs.append((webhook, keeper))
         for duplicate in others:
@@ -302,7 +301,7 @@ class Match:
     def _delete_absent(self, entry: Absent, live: LiveWebhook) -> None:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""
         position = entry.position
-        if self._is_outside(entry, live):
+        if self._refuse_outside(entry, live):
             return
         protecting = self._rules.protecting(live.name)
         if protecting is None:
@@ -350,16 +349,41 @@ class Match:
         self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, unapplied=True))
 
     def _check_names(self) -> None:
-        """Refuse the renames and creates that need a name which another webhook has."""
-        for webhook, live, finding in _taken_names(
-            self.pairs, self.new, self._outside, self._by_name
-        ):
-            if live is None:
-                self.findings.append(finding)
-            else:
-                self._refuse(webhook, live, finding, Reason.NAME_TAKEN)
-        refused = {kept.webhooks[0].id for kept in self.kept if kept.reason is Reason.NAME_TAKEN}
+        """Refuse the renames and creates that need a name which another webhook has.
+
+        No operation of a plan frees a name for another one: deletes come last, and renames are not
+        ordered.
+        """
+        renamed = {live.id: webhook for webhook, live in self.pairs if webhook.name != live.name}
+        self._check_renames(renamed)
+        self._check_creates(renamed)
+        refused = self._refused(Reason.NAME_TAKEN)
         self.pairs = [(webhook, live) for webhook, live in self.pairs if live.id not in refused]
+
+    def _check_renames(self, renamed: Mapping[str, Webhook]) -> None:
+        # Entries with an `id` may share a name.
+        sharing = {live.id for _, live in self.pairs} - renamed.keys()
+        for id_, webhook in renamed.items():
+            live = self._by_id[id_]
+            for holder in self._by_name.get(webhook.name, ()):
+                if holder.id not in sharing:
+                    finding = _taken_error(webhook, live.name, holder, renamed, self._by_name)
+                    self._refuse(webhook, live, finding, Reason.NAME_TAKEN)
+                    break
+
+    def _check_creates(self, renamed: Mapping[str, Webhook]) -> None:
+        """Refuse the creates whose name is that of a webhook which is renamed, or should be.
+
+        If the rename failed, two webhooks would have the name. A create may use the name of a
+        webhook that is deleted afterwards.
+        """
+        holding = renamed.keys() | self._refused(Reason.LIVE_OUT_OF_SCOPE)
+        for webhook in self.new:
+            for holder in self._by_name.get(webhook.name, ()):
+                if holder.id in holding:
+                    finding = _taken_error(webhook, None, holder, renamed, self._by_name)
+                    self.findings.append(finding)
+                    break
 
     def _classify_unmatched(self) -> None:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""
@@ -425,7 +449,7 @@ class Match:
         webhooks = chain.from_iterable(self._by_name.get(name, ()) for name in names)
         return [webhook for webhook in webhooks if webhook.id not in self._taken]
 
-    def _is_outside(self, entry: Webhook | Absent, live: LiveWebhook) -> bool:
+    def _refuse_outside(self, entry: Webhook | Absent, live: LiveWebhook) -> bool:
         """Return whether a live name is not in the scope of the entry's file; refuse it.
 
         A webhook that is adopted may have such a name.
@@ -446,23 +470,26 @@ class Match:
             "the scope of this file"
         )
         finding = error("live-out-of-scope", message, hint, entry.position)
-        self._outside.add(live.id)
         self._refuse(entry, live, finding, Reason.LIVE_OUT_OF_SCOPE)
         return True
 
     def _refuse(
         self, entry: Webhook | Absent, live: LiveWebhook, finding: Finding, reason: Reason
     ) -> None:
-        """Report a webhook that cannot get its declared name, and keep it if `id` identifies it.
+        """Keep a webhook that cannot get its declared name, and report it.
 
         Anyone may rename a pinned webhook live, which must not stop the others. A match by name is
         a mistake in the file.
         """
         if entry.id is not None:
             finding = finding._replace(severity=Severity.WARNING)
-            kept = Kept((snapshot(live),), reason, entry.position, entry.name, unapplied=True)
-            self.kept.append(kept)
         self.findings.append(finding)
+        kept = Kept((snapshot(live),), reason, entry.position, entry.name, unapplied=True)
+        self.kept.append(kept)
+
+    def _refused(self, reason: Reason) -> set[str]:
+        """Return the ids of the webhooks that are refused for a reason."""
+        return {kept.webhooks[0].id for kept in self.kept if kept.reason is reason}
 
     def _delete_duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
         """Add the delete of a duplicate of the `keeper`, which stays."""
@@ -548,34 +575,6 @@ class _Rules:
         return self._prune and any(
             scope.prune and globs.match(name) for scope, globs in self._scopes
         )
-
-
-def _taken_names(
-    pairs: Sequence[tuple[Webhook, LiveWebhook]],
-    new: Iterable[Webhook],
-    outside: Set[str],
-    by_name: _ByName,
-) -> Iterator[tuple[Webhook, LiveWebhook | None, Finding]]:
-    """Yield each rename, with its live webhook, and each create whose name another webhook has.
-
-    No operation of a plan frees a name for another one: deletes come last, and renames are not
-    ordered. A create may use the name of a webhook that is deleted afterwards, but not of one
-    that is renamed, or is not because it is `outside` the scope: if the rename failed, two webhooks
-    would have the name. Entries with an `id` may share one.
-    """
-    renames = [(webhook, live) for webhook, live in pairs if webhook.name != live.name]
-    renamed = {live.id: webhook for webhook, live in renames}
-    declared = {(live.id, webhook.name) for webhook, live in pairs}
-    for webhook, live in renames:
-        for holder in by_name.get(webhook.name, ()):
-            if (holder.id, webhook.name) not in declared:
-                yield webhook, live, _taken_error(webhook, live.name, holder, renamed, by_name)
-                break
-    for webhook in new:
-        for holder in by_name.get(webhook.name, ()):
-            if holder.id in renamed or holder.id in outside:
-                yield webhook, None, _taken_error(webhook, None, holder, renamed, by_name)
-                break
 
 
 def _taken_error(
