@@ -409,8 +409,11 @@ def _secret_uses(
 def _offered(not_equal: Iterable[SecretUse], options: PlanOptions) -> frozenset[SecretRef]:
     """Return the references that `unequal_secrets` suggests to send."""
     # Without a command, it suggests to edit the file.
-    references = (use.reference for use in not_equal)
-    return frozenset(each for each in references if options.resend_command(each.argument))
+    return frozenset(
+        reference
+        for reference in {use.reference for use in not_equal}
+        if options.resend_command(reference.argument)
+    )
 
 
 def _not_shown(pairs: Iterable[Comparison]) -> Iterator[tuple[str, str, str]]:
