@@ -312,16 +312,21 @@ def requests_for(webhooks: Iterable[Webhook], names: Set[str]) -> Set[str]:
     others = _all_requests(webhook for webhook in webhooks if webhook.name not in names)
     requests_by_name: defaultdict[str, set[str]] = defaultdict(set)
     for webhook in webhooks:
-        for value in _secrets(webhook):
-            request = webhook.name
-            if isinstance(value, SecretRef) and not value.is_literal:
-                request = value.argument
-            requests_by_name[webhook.name].add(request)
+        requests_by_name[webhook.name].update(
+            _reference_or_name(webhook, value) for value in _secrets(webhook)
+        )
     requests = set[str]()
     for name in names:
         instead = requests_by_name[name]
         requests |= instead if instead and instead.isdisjoint(others) else {name}
     return requests
+
+
+def _reference_or_name(webhook: Webhook, value: Value) -> str:
+    """Return the request for a secret: its reference, or the webhook if it is in the file."""
+    if isinstance(value, SecretRef) and not value.is_literal:
+        return value.argument
+    return webhook.name
 
 
 def not_selected(name: str) -> Finding:
