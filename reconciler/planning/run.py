@@ -410,8 +410,7 @@ def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> Live
     shown: list[WebhookStatus] = []
     if plan is not None:
         statuses = _live_statuses(plan)
-        declared_names = {update.before.id: update.after.name for update in plan.updates}
-        declared_names |= {kept.webhooks[0].id: kept.declared_name for kept in plan.kept}
+        declared_names = _declared_names(plan)
         for webhook, position in _missing(plan):
             if globs.match(webhook.name):
                 webhook = replace(webhook, id="")  # a declared id that is not live
@@ -423,6 +422,12 @@ def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> Live
             shown.append(WebhookStatus(snapshot(live_webhook), management, position))
     shown.sort(key=lambda status: (status.webhook.name, status.webhook.id))
     return LiveStatus(live.organization, shown, len(live.webhooks), plan)
+
+
+def _declared_names(plan: Plan) -> dict[str, str]:
+    """Return by id the declared names of live webhooks that may have another one."""
+    names = {update.before.id: update.after.name for update in plan.updates}
+    return names | {kept.webhooks[0].id: kept.declared_name for kept in plan.kept}
 
 
 def _live_statuses(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
