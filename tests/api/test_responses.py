@@ -239,10 +239,10 @@ def test_a_hidden_configuration_is_unknown(value: Any) -> None:
 @pytest.mark.parametrize("type", ["slack", "generic", "teams"])
 def test_every_possible_secret_is_wrapped(type: str) -> None:
     """Secret fields, unknown fields, and all fields of an unknown type are wrapped in `Secret`."""
-    found = configuration(TABLES["possible secrets"], type)
-    assert "canary" not in repr(found)
-    assert found["new"]["n"] == 5
-    assert found["new"]["none"] is None
+    wrapped = configuration(TABLES["possible secrets"], type)
+    assert "canary" not in repr(wrapped)
+    assert wrapped["new"]["n"] == 5
+    assert wrapped["new"]["none"] is None
 
 
 def test_a_deeply_nested_configuration_is_rejected() -> None:

@@ -115,5 +115,5 @@ def test_each_file_has_its_own_scope() -> None:
     )
     with pytest.raises(ConfigurationError) as caught:
         make_plan(declaration, live_slack("a-x"))
-    found = [(finding.rule, finding.severity) for finding in caught.value.findings]
-    assert found == [("live-out-of-scope", "warning"), ("name-taken", "error")]
+    conflicts = [(finding.rule, finding.severity) for finding in caught.value.findings]
+    assert conflicts == [("live-out-of-scope", "warning"), ("name-taken", "error")]

@@ -41,9 +41,10 @@ class InitialState:
 
     `expected_ids` maps a declared name to the id of the live webhook that it must keep, `old_names`
     to that webhook's name. `untouchable` holds ids that no apply may write. `not_applied` has
-    declarations that are not applied: ignored, of an unknown event, or live as duplicates that
-    differ. `retyped` names webhooks that are live with another type. `shared` names declarations
-    that share a name, each pinned by id. `invalid`: the declarations contradict the live webhooks.
+    declarations that are not applied: ignored, of an unknown event, live as duplicates that differ,
+    or under another name that stays. `retyped` names webhooks that are live with another type.
+    `shared` names declarations that share a name, each pinned by id. `invalid`: the declarations
+    contradict the live webhooks.
 
     `scoped`: the scope does not cover every name. `plain`: the server shows secrets. `unique`: the
     server rejects a second webhook of a name.

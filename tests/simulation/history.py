@@ -196,7 +196,7 @@ class History:
                 self.report_checks.check_concurrent((first, second), case.teams[0])
         done = case.only_request_failures and _complete(first)
         # Of a chain of renames by `id`, each apply can do only those whose names are free.
-        if done and not _waits_for_name(first):
+        if done and not _keeps(first, Reason.NAME_TAKEN):
             self._check_success(first)
         if case.mode in (ApplyMode.SAVED, ApplyMode.WITHOUT_SECRETS):
             self.world.faults.active = True
@@ -291,9 +291,9 @@ class History:
             last = self._apply("allowed", allowed)
         if _complete(last) and last.report is not None:
             again, plan = self._plan_again(team), last.report.plan
-            later = {Reason.LATER, Reason.NAME_TAKEN} & {each.reason for each in plan.kept}
+            waits = _keeps(last, Reason.LATER, Reason.NAME_TAKEN)
             if again.operations and (
-                later or all(reveals_secret(plan, each) for each in again.operations)
+                waits or all(reveals_secret(plan, each) for each in again.operations)
             ):
                 last = self._apply("again", last.team)
                 if refused := _refused_replacements(last):
@@ -362,9 +362,10 @@ def _complete(process: Process) -> bool:
     return process.report is not None and process.report.complete
 
 
-def _waits_for_name(process: Process) -> bool:
+def _keeps(process: Process, *reasons: Reason) -> bool:
+    """Return whether an applied plan keeps a webhook for one of the reasons."""
     assert process.report is not None
-    return any(kept.reason is Reason.NAME_TAKEN for kept in process.report.plan.kept)
+    return any(kept.reason in reasons for kept in process.report.plan.kept)
 
 
 def _refused_replacements(process: Process) -> frozenset[str]:

@@ -364,15 +364,15 @@ def reveals_secret(plan: Plan, change: Operation) -> bool:
     """
     if not isinstance(change, Update):
         return False
-    secrets = [
+    fields = [
         field
         for field in change.fields
         if not isinstance(field, FieldRemoved) or field.path[-1] in FIELDS[change.after.type]
     ]
-    return bool(secrets) and all(
+    return bool(fields) and all(
         isinstance(field, SecretChange)
         and (change.before.id, field.path[-1]) in plan.fields_not_shown
-        for field in secrets
+        for field in fields
     )
 
 
