@@ -24,8 +24,6 @@ from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
     CALLED,
     CALLER,
-    has_all_branches,
-    has_branch,
     is_started_by,
     listed_environments,
     not_triggering,
@@ -38,7 +36,7 @@ from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
 from reconciler.render.quote import quote
 from reconciler.source.files import file_matcher, is_glob, similar_path
-from reconciler.source.history import Commit, NoBaseError
+from reconciler.source.history import Commit, NoBaseError, has_all_branches, has_branch
 from reconciler.source.lint import Rules
 from reconciler.source.load import load_parsed
 from reconciler.source.schemes import how_to_set, paths

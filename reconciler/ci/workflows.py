@@ -22,7 +22,7 @@ from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import SecretRef, frozen
 from reconciler.source.files import has_wildcard
-from reconciler.source.history import Git, git_in, is_shallow
+from reconciler.source.history import git_in
 from reconciler.source.schemes import is_variable, paths, pattern
 
 _FOLDER: Final = ".github/workflows"
@@ -522,35 +522,3 @@ def _installed_commit() -> str | None:
         head = git_in(Path(unquote(url.path)))(["rev-parse", "HEAD"])
         commit = None if head is None else head.decode().strip()
     return commit if isinstance(commit, str) else None
-
-
-def has_branch(git: Git, name: str) -> bool:
-    """Return whether a branch exists here or, as far as git knows, in `origin`."""
-    references = (f"refs/heads/{name}", f"refs/remotes/origin/{name}")
-    return any(git(["rev-parse", "--verify", "--quiet", reference]) for reference in references)
-
-
-def has_all_branches(git: Git, head: str) -> bool:
-    """Return whether a clone certainly has all branches of `origin`.
-
-    `head` is the commit of an open pull request.
-    """
-    # After a checkout of one commit, a step may fetch the target branch, but not that of `head`.
-    contained = git(["for-each-ref", f"--contains={head}", "refs/heads", "refs/remotes/origin"])
-    fetched = git(["config", "--get-all", "remote.origin.fetch"]) or b""
-    is_configured = b"+refs/heads/*:refs/remotes/origin/*" in fetched.split()
-    return bool(contained) and is_configured and not is_shallow(git)
-
-
-def default_branch(git: Git) -> str:
-    """Return the branch that is applied; empty if git does not know the default branch."""
-
-    def line(*arguments: str) -> str:
-        return (git(arguments) or b"").decode().strip()
-
-    # Only a clone has this reference; a repository that was never pushed has its own branches.
-    remote = line("symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
-    local = line("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
-    usual = [name for name in ("main", "master", "trunk") if name in local]
-    current = line("symbolic-ref", "--short", "HEAD")
-    return next(filter(None, (remote, *usual, current)), "")

@@ -19,7 +19,7 @@ from reconciler.findings import Finding, Severity, shorten
 from reconciler.render.quote import quote
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
-from reconciler.source.history import folder_in, git_in
+from reconciler.source.history import default_branch, folder_in, git_in, has_branch
 from reconciler.source.output import FileKind, check_kind
 from reconciler.source.schemes import is_variable, paths
 from reconciler.source.secrets import references
@@ -107,10 +107,10 @@ def write_workflows(
 def _branch(session: Session, applied: str | None) -> str:
     """Return the branch that existing workflows apply, or the default one; empty without both."""
     git = git_in(session.process.directory)
-    default = workflows.default_branch(git)
+    default = default_branch(git)
     # What existing workflows apply stays, whatever is checked out here.
     branch = applied or default
-    if default not in ("", branch) and not workflows.has_branch(git, branch):
+    if default not in ("", branch) and not has_branch(git, branch):
         text = f"the workflows apply pushes to {branch}, which is no branch here or of origin"
         command = shlex.join(["webhooks", "init", "--github", "--branch", default])
         session.console.message("warning", f"{text}; if it was renamed, run `{command}`")

@@ -1,4 +1,4 @@
-"""Read files from commits, and which files git tracks.
+"""Read files from commits, which files git tracks, and which branches there are.
 
 `Commit` reads everything that a run takes from git: the files of `--base`, policies of the base
 branch, and the configuration of a reconciler. The working tree is not changed, no hooks or filters
@@ -342,6 +342,41 @@ def _declares(commit: Commit, name: str) -> bool:
         declares = re.search(files.DECLARES_WEBHOOKS, raw) is not None
         return declares and b"apiVersion" not in raw
     return False
+
+
+# Branches
+
+
+def has_branch(git: Git, name: str) -> bool:
+    """Return whether a branch exists here or, as far as git knows, in `origin`."""
+    references = (f"refs/heads/{name}", f"refs/remotes/origin/{name}")
+    return any(git(["rev-parse", "--verify", "--quiet", reference]) for reference in references)
+
+
+def has_all_branches(git: Git, head: str) -> bool:
+    """Return whether a clone certainly has all branches of `origin`.
+
+    `head` is the commit of an open pull request.
+    """
+    # After a checkout of one commit, a step may fetch the target branch, but not that of `head`.
+    contained = git(["for-each-ref", f"--contains={head}", "refs/heads", "refs/remotes/origin"])
+    fetched = git(["config", "--get-all", "remote.origin.fetch"]) or b""
+    is_configured = b"+refs/heads/*:refs/remotes/origin/*" in fetched.split()
+    return bool(contained) and is_configured and not is_shallow(git)
+
+
+def default_branch(git: Git) -> str:
+    """Return the branch that is applied; empty if git does not know the default branch."""
+
+    def line(*arguments: str) -> str:
+        return (git(arguments) or b"").decode().strip()
+
+    # Only a clone has this reference; a repository that was never pushed has its own branches.
+    remote = line("symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
+    local = line("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
+    usual = [name for name in ("main", "master", "trunk") if name in local]
+    current = line("symbolic-ref", "--short", "HEAD")
+    return next(filter(None, (remote, *usual, current)), "")
 
 
 # The working tree

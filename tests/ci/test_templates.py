@@ -18,8 +18,6 @@ from reconciler.ci.workflows import (
     RequiredSecrets,
     Setup,
     caller_beside,
-    default_branch,
-    has_all_branches,
     is_edited,
     is_started_by,
     not_triggering,
@@ -30,7 +28,7 @@ from reconciler.ci.workflows import (
 from reconciler.cli.commands import ci
 from reconciler.errors import UsageError
 from reconciler.model import SecretRef
-from reconciler.source.history import git_in
+from reconciler.source.history import default_branch, git_in, has_all_branches
 from tests.ci.actions import filled
 from tests.ci.support import SETUP, plant
 from tests.folders import ROOT, commit, git, write
