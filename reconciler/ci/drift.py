@@ -179,24 +179,36 @@ def _way_to_revert(
 
     `resend` are the requests of the secrets that the plans resend.
     """
-    folder, name = posixpath.split(run.caller)
-    # One with another name may have a job that applies by digest only.
-    if (run.inputs.directory / folder / run.workflow).is_file():
-        name = name if (run.inputs.directory / run.caller).is_file() else run.workflow
-    # A schedule runs on the default branch.
-    branch = run.applied_branch or run.branch
-    applying = replace(run, branch=branch, workflow=run.workflow and name)
-    command = applying.digest_command(plans, resend)
     if not run.workflow or not report.differs:
         return []
+    # A schedule runs on the default branch.
+    branch = run.applied_branch or run.branch
+    applying = replace(run, branch=branch, workflow=_applying_workflow(run))
+    command = applying.digest_command(plans, resend)
     left_out = _left_out(plans, has_command=command is not None)
-    if command is None:
-        if plans.digest:
-            left_out.append(_NO_COMMAND)
-        return left_out
+    if command is not None:
+        effect = _effect(run, plans, report, is_partial=bool(left_out))
+        return [*left_out, f"{effect}:\n\n{code_block(command)}"]
+    if plans.digest:
+        return [*left_out, _NO_COMMAND]
+    return left_out
+
+
+def _applying_workflow(run: Run) -> str:
+    """Return the file name of the workflow that applies a plan by its digest."""
+    folder, name = posixpath.split(run.caller)
+    workflows = run.inputs.directory / folder
+    # One with another name may have a job that applies by digest only.
+    if (workflows / run.workflow).is_file() and not (workflows / name).is_file():
+        return run.workflow
+    return name
+
+
+def _effect(run: Run, plans: RunPlan, report: DriftReport, *, is_partial: bool) -> str:
+    """Return what the command that applies plans by their digest is for."""
     is_drift = not report.unknown and any(report.webhooks)
     what = "To revert all changes" if is_drift else "To apply the files"
-    if left_out:
+    if is_partial:
         what = "To apply the rest"
     if run.environment:
         what += f" in {code(quote(run.environment))}"
@@ -204,7 +216,7 @@ def _way_to_revert(
         what += ", and also apply what is not applied yet"
     if any(plan.blocked for plan in plans.plans):
         what += ", although a guard blocks it"
-    return [*left_out, f"{what}:\n\n{code_block(command)}"]
+    return what
 
 
 def _left_out(plans: RunPlan, *, has_command: bool) -> list[str]:
@@ -242,16 +254,18 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
     since = _failing_since(failing[:_MAX_FAILING], existing)
-    others = [*failing, *result.plan.problems, *(kept for plan in plans for kept in plan.unapplied)]
-    marker = marker._replace(
-        # An apply of this plan closes the issue, if nothing else is left of it.
-        digest=result.plan.digest if len(ways) == 1 and not others else None,
-        failing=tuple(sorted(since.items())),
-    )
+    digest = _closing_digest(result.plan, ways)
+    marker = marker._replace(digest=digest, failing=tuple(sorted(since.items())))
     foot = _failing_text(run, plans, since) + _foot(run, result.drift, ways)
     room = MAX_COMMENT_LENGTH - len(encode(marker)) - len(foot)
     title = run.title(_drift_title(result.drift, result.plan))
     github.issue(title, marker, f"{result.render('markdown', room)}{foot}\n", existing)
+
+
+def _closing_digest(plans: RunPlan, ways: Sequence[str]) -> str | None:
+    """Return the digest of the plan whose apply leaves nothing of the issue; None without one."""
+    has_others = plans.problems or any(plan.failing or plan.unapplied for plan in plans.plans)
+    return plans.digest if len(ways) == 1 and not has_others else None
 
 
 def _foot(run: Run, report: DriftReport, ways: Iterable[str]) -> str:
