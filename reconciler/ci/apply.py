@@ -365,7 +365,7 @@ def _review_findings(run: Run, attempts: Iterable[Attempt]) -> list[Finding]:
         organization, report = attempt.organization, attempt.report
         if not run.by_review or report is None or not report.plan.operations:
             continue
-        changes_files = merge_matcher(run, organization.target.source, changed_by)
+        changes_files = merge_matcher(run, [organization.target.source], changed_by)
         findings += unapproved(organization.reviews, changes_files)
         if run.reviewing == "warn":
             comparison = compare_with_review(

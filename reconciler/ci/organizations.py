@@ -463,13 +463,13 @@ def input_matcher(run: Run, sources: Iterable[Source]) -> Callable[[str], bool]:
 
 
 def merge_matcher(
-    run: Run, source: Source, changed_by: Callable[[str], frozenset[str] | None]
+    run: Run, sources: Iterable[Source], changed_by: Callable[[str], frozenset[str] | None]
 ) -> Callable[[str], bool]:
     """Return a predicate for merge commits that change such files, or of which git knows none.
 
     `changed_by` returns the files that a commit changed, None if they are not known.
     """
-    is_input = input_matcher(run, [source])
+    is_input = input_matcher(run, sources)
 
     def changes_files(commit: str) -> bool:
         changed = changed_by(commit)

@@ -148,12 +148,11 @@ def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
     # A plan does not need these.
     with suppress(GitHubError):
         merged, _ = github.merged_pulls(run.applied_branch or run.branch)
-        is_input = input_matcher(run, sources)
+        changes_files = merge_matcher(run, sources, run.changed_by)
         for pull in merged:
             if github.requests >= _MAX_REQUESTS:
                 return
-            changed = run.changed_by(pull.merge_commit)
-            if changed is None or any(map(is_input, changed)):
+            if changes_files(pull.merge_commit):
                 yield from github.comments(pull.number)
 
 
@@ -559,7 +558,7 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
         # What merged pull requests lack cannot be changed in this group any more.
         queued = known[: len(queue)]
         if plan.operations:
-            changes_files = merge_matcher(run, organization.target.source, changed_by)
+            changes_files = merge_matcher(run, [organization.target.source], changed_by)
             findings += unapproved(queued, changes_files)
         named = partial(_named, organization if len(sources) > 1 else None, queued)
         comparison = compare_with_review(plan, review, allow_value_changes=True)
