@@ -496,13 +496,12 @@ def _without_changed(
     existing = find_posts(posts, marker)
     replaced = marker._replace(code=RESOLVED, subjects=(), operations=())
     changed = [post for post in find_posts(posts, replaced) if post.marker.head == marker.head]
-    shown = None
-    if existing and existing[0].marker.head == marker.head:
-        shown = existing[0].marker.shown_digest
+    last = existing[0].marker if existing else marker
+    shown = last.shown_digest if last.head == marker.head else None
     if marker.digest is None:
         # A plan that failed is about what the comment was about.
-        subjects = marker.subjects or (existing[0].marker.subjects if existing else ())
-        return existing, (marker._replace(earlier=shown, subjects=subjects), text)
+        failed = marker._replace(earlier=shown, subjects=marker.subjects or last.subjects)
+        return existing, (failed, text)
     if shown not in (None, marker.digest):
         changed += existing
         for post in existing:
