@@ -120,10 +120,14 @@ class Marker(NamedTuple):
         """Return the digest of the last plan that the comment showed for its commit."""
         return self.earlier if self.digest is None else self.digest
 
+    @property
+    def setup(self) -> str:
+        """Return what identifies the setup, in any of its environments."""
+        return self.label or f"\n{self.file}"
+
     def is_same_setup(self, other: Marker) -> bool:
         """Return whether both are about the same setup and environment."""
-        mine, theirs = (marker.label or f"\n{marker.file}" for marker in (self, other))
-        return (mine, self.environment) == (theirs, other.environment)
+        return (self.setup, self.environment) == (other.setup, other.environment)
 
 
 class Post(NamedTuple):

@@ -201,7 +201,7 @@ def require_not_set_up(run: Run, posts: Iterable[Post], why: FilesOnly, *, nothi
 def _had_key(run: Run, post: Post) -> bool:
     """Return whether a comment or an issue of this setup is of a run that planned."""
     marker = post.marker
-    is_here = marker._replace(environment="").is_same_setup(run.marker(MarkerKind.PLAN))
+    is_here = marker.setup == run.marker(MarkerKind.PLAN).setup
     is_review = is_here and marker.kind in (MarkerKind.PLAN, MarkerKind.OUTCOME)
     subjects = (*marker.subjects, *(outcome.subject for outcome in marker.outcomes))
     # Only with its key is the id of an organization known.

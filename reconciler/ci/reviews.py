@@ -251,9 +251,8 @@ def _outcomes(pull: Pull, plan: Marker, subject: Subject) -> list[Outcome]:
     """Return the outcomes in an organization, also of its former environments."""
     outcomes: list[Outcome] = []
     for post in pull.comments:
-        # A plan names no environment, and an organization may have moved to another one.
-        is_same = post.marker._replace(environment="").is_same_setup(plan)
-        if post.marker.kind is MarkerKind.OUTCOME and is_same:
+        # Of all environments, because an organization may have moved to another one.
+        if post.marker.kind is MarkerKind.OUTCOME and post.marker.setup == plan.setup:
             known = post.marker.outcomes
             outcomes += [outcome for outcome in known if outcome.subject.is_same(subject)]
     return outcomes

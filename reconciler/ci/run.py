@@ -169,7 +169,7 @@ class Run:
         marker = post.marker
         if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
             return False
-        return marker._replace(environment="").is_same_setup(self.marker(MarkerKind.PLAN))
+        return marker.setup == self.marker(MarkerKind.FAILURE).setup
 
     @property
     def rerun_command(self) -> str | None:
