@@ -95,17 +95,13 @@ class Run:
         """
         if not self.workflow or not plans.digest:
             return None
-        allowed = self.allow_deletes
-        # Only the exact number overrides a guard.
-        if any(plan.blocked for plan in plans.plans):
-            allowed = sum(plan.counted_deletes for plan in plans.plans)
+        allowed = self._deletes_to_allow(plans)
         values = {
             "digest": plans.digest,
             "environment": self.environment,
             "resend-secret": "\n".join(resend),
+            "allow-deletes": "" if allowed is None else str(allowed),
         }
-        if allowed is not None:
-            values["allow-deletes"] = str(allowed)
         words = ["gh", "workflow", "run", self.workflow]
         words += ["--repo", self.repository, "--ref", self.branch]
         for name, value in values.items():
@@ -115,6 +111,12 @@ class Run:
         if self.inputs.redacted(command) != command or len(command.encode()) > _MAX_COMMAND:
             return None
         return command
+
+    def _deletes_to_allow(self, plans: RunPlan) -> int | None:
+        # Only the exact number overrides a guard.
+        if any(plan.blocked for plan in plans.plans):
+            return sum(plan.counted_deletes for plan in plans.plans)
+        return self.allow_deletes
 
     def require_github(self, message: str, otherwise: str) -> GitHub:
         """Return the client of GitHub. Without one, raises UsageError with the message."""
