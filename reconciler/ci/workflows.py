@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
@@ -221,11 +221,14 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     """
     _require_apart(setup)
     values = {**_settings_of(setup), **_derived(setup)}
-    source = files("reconciler.ci") / "templates"
-    return {
-        f"{_FOLDER}/{name}": _filled((source / name).read_text(encoding="utf-8"), values)
-        for name in _FILES
-    }
+    return {f"{_FOLDER}/{name}": _filled(text, values) for name, text in _templates().items()}
+
+
+@cache
+def _templates() -> Mapping[str, str]:
+    """Return the template of each workflow by its file name."""
+    folder = files("reconciler.ci") / "templates"
+    return {name: (folder / name).read_text(encoding="utf-8") for name in _FILES}
 
 
 _SEEN: Final = "every pull request can use its secrets"
@@ -279,9 +282,8 @@ def _derived(setup: Setup) -> dict[str, str]:
 
 def _require_free(secrets: Iterable[str]) -> None:
     """Raise UsageError for a secret whose name the workflows use for something else."""
-    folder = files("reconciler.ci") / "templates"
-    texts = [(folder / name).read_text(encoding="utf-8") for name in _FILES]
-    used = {name for text in texts for name in re.findall(r"^ +([A-Z_]+): ", text, re.MULTILINE)}
+    text = "".join(_templates().values())
+    used = set(re.findall(r"^ +([A-Z_]+): ", text, re.MULTILINE))
     for secret in secrets:
         # GitHub compares names of secrets without case.
         if secret.upper() in used:
