@@ -110,10 +110,8 @@ def test_the_smallest_workflow_applies_and_rotates(fresh: World, tmp_path: Path)
 def test_the_workflow_with_the_action_from_the_plan_to_the_drift(fresh: World) -> None:
     """Each printed command starts it, with inputs that it has, and is applied."""
     # A copy may have any name, and a command must have the same one.
-    text, name = (
-        (ROOT / "examples/github-workflow.yml").read_text("utf-8"),
-        "webhooks-and-drift.yml",
-    )
+    name = "webhooks-and-drift.yml"
+    text = (ROOT / "examples/github-workflow.yml").read_text("utf-8")
     workflow = yaml.safe_load(text)
     jobs, declared = workflow["jobs"], workflow[True]["workflow_dispatch"]["inputs"]
     for job in jobs.values():
