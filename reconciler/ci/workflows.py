@@ -60,6 +60,8 @@ _DEFAULTS: Final = {
     "plan": "cloudtruth-plan",
     "apply": "cloudtruth-production",
 }
+_FOR_PLANS: Final = "which is for plans: every pull request can use its secrets"
+_USE_ANOTHER: Final = "set another one in `github: {environment: NAME}`, with required reviewers"
 _APPLIES: Final = re.compile(r"^ *command: apply$", re.MULTILINE)
 _CHECKSUM: Final = re.compile(r"(no other edits: )([0-9a-f]{12})$", re.MULTILINE)
 _GENERATED: Final = (
@@ -231,17 +233,13 @@ def _templates() -> Mapping[str, str]:
     return {name: (folder / name).read_text(encoding="utf-8") for name in _FILES}
 
 
-_SEEN: Final = "every pull request can use its secrets"
-_ANOTHER: Final = "set another one in `github: {environment: NAME}`, with required reviewers"
-
-
 def _require_apart(setup: Setup) -> None:
     plan = setup.plan_environment
     used = [name.casefold() for name, secrets in setup.environments.items() if secrets]
     if plan.casefold() in used:
         raise UsageError(
-            f"an apply must not use {plan}, which is for plans: {_SEEN}; no workflow was written",
-            hint=_ANOTHER,
+            f"an apply must not use {plan}, {_FOR_PLANS}; no workflow was written",
+            hint=_USE_ANOTHER,
         )
 
 
@@ -419,7 +417,7 @@ def unusable_environments(
         why = f"which {caller} does not list"
         hint = f"create it with required reviewers, and add it {where}"
         if environment.casefold() == plan:
-            why, hint = f"which is for plans: {_SEEN}", _ANOTHER
+            why, hint = _FOR_PLANS, _USE_ANOTHER
         message = f"{', '.join(file_names)} names the environment {environment!r}, {why}"
         unusable.add(error("unknown-environment", message, hint))
     return tuple(unusable)
