@@ -7,7 +7,7 @@ moved webhooks follow all other operations of the run. If it cannot be created, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -40,14 +40,13 @@ _LAST: Final = ("run-ended", "the run ended before the deletes of webhooks that 
 class _Step(NamedTuple):
     """What is applied of an organization at once; `number` is its index in the run.
 
-    `moved` are deletes of webhooks that move, by index in the complete plan, with their `moves`;
-    `pending` are those that a later step applies.
+    `moved` are deletes of webhooks that move, by index in the complete plan; `pending` are those
+    that a later step applies.
     """
 
     number: int
     part: Ready
     moved: Set[int] = frozenset()
-    moves: Sequence[Move] = ()
     pending: Set[int] = frozenset()
 
 
@@ -60,20 +59,9 @@ def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> Run
     steps = _steps(parts)
     if not steps:
         return RunReport(tuple(results), run.digest)
-    is_ended = False
     # One handler for the run: a signal between two organizations must not be forgotten.
     with steps[0].part.connection.stop as stop:
-        for step in steps:
-            before, part = results[step.number], _still(step, parts, results)
-            # After the end, only an organization that nothing is written to is still reported.
-            if before.problem is not None or (is_ended and part.plan.operations):
-                continue
-            if part.plan.operations:
-                part.connection.watcher.applying(before.name, step.number + 1, len(parts))
-            result = _applied_step(step, part, before, stop, options, len(parts))
-            results[step.number] = result
-            is_signal = stop.requested() is not None
-            is_ended = is_ended or is_signal or _ends_run(result, step, options)
+        _apply_steps(steps, parts, results, stop, options)
         stopped = stop.requested()
     # A signal after the last write changes nothing: the run is complete.
     if all(exit_code_of(result) is ExitCode.OK for result in results):
@@ -90,6 +78,29 @@ def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> Run
             for result in run.organizations
         ),
     )
+
+
+def _apply_steps(
+    steps: Iterable[_Step],
+    parts: Sequence[Part],
+    results: list[OrganizationResult[Report]],
+    stop: Stop,
+    options: ApplyOptions,
+) -> None:
+    """Apply the steps one after another; each replaces the result of its organization."""
+    is_ended = False
+    for step in steps:
+        before, step = results[step.number], _still(step, parts, results)
+        operations = step.part.plan.operations
+        # After the end, only an organization that nothing is written to is still reported.
+        if before.problem is not None or (is_ended and operations):
+            continue
+        if operations:
+            step.part.connection.watcher.applying(before.name, step.number + 1, len(parts))
+        result = _applied_step(step, before, stop, options, len(parts))
+        results[step.number] = result
+        is_signal = stop.requested() is not None
+        is_ended = is_ended or is_signal or _ends_run(result, step, options)
 
 
 def as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
@@ -129,13 +140,13 @@ def _ends_run(result: OrganizationResult[Report], step: _Step, options: ApplyOpt
 
 
 def _applied(
-    part: Ready, result: OrganizationResult[Report], stop: Stop, options: ApplyOptions, count: int
+    step: _Step, result: OrganizationResult[Report], stop: Stop, options: ApplyOptions, count: int
 ) -> OrganizationResult[Report]:
-    """Apply one of `count` organizations, and return its report or its problem."""
+    """Apply a step of one of `count` organizations, and return its report or its problem."""
     try:
-        return result._replace(value=_apply_one(part, stop, options))
+        return result._replace(value=_apply_one(step, stop, options))
     except ReconcilerError as problem:
-        return result._replace(problem=with_key_source(problem, part.target))
+        return result._replace(problem=with_key_source(problem, step.part.target))
     except Exception as error:
         if count == 1:
             raise
@@ -144,25 +155,20 @@ def _applied(
 
 
 def _applied_step(
-    step: _Step,
-    part: Ready,
-    before: OrganizationResult[Report],
-    stop: Stop,
-    options: ApplyOptions,
-    count: int,
+    step: _Step, before: OrganizationResult[Report], stop: Stop, options: ApplyOptions, count: int
 ) -> OrganizationResult[Report]:
-    """Apply what is left of a step, and return the result with that of the one before it."""
+    """Apply a step, and return its result together with that of the one before it."""
     if not step.moved or before.value is None:
-        return _applied(part, before, stop, options, count)
+        return _applied(step, before, stop, options, count)
     # The rest is written, so a stale delete is skipped instead of being an error.
     options = options._replace(reviewed=False)
-    result = _applied(part, before._replace(value=None), stop, options, count)
-    return _together(step, before.value, result, part)
+    result = _applied(step, before._replace(value=None), stop, options, count)
+    return _together(step, before.value, result)
 
 
-def _apply_one(part: Ready, stop: Stop, options: ApplyOptions) -> Report:
+def _apply_one(step: _Step, stop: Stop, options: ApplyOptions) -> Report:
     """Apply one organization. Raises the errors of `execute`, and of an unreachable server."""
-    connection = part.connection
+    part, connection = step.part, step.part.connection
     # An organization before this one may have found out that the server is gone.
     unreachable = connection.unreachable()
     if unreachable is not None and part.plan.operations:
@@ -177,11 +183,7 @@ def _apply_one(part: Ready, stop: Stop, options: ApplyOptions) -> Report:
         watcher=connection.watcher,
         reviewed=options.reviewed,
         planned=part.live.webhooks,
-        pending=[
-            part.complete.operations[index]
-            for index, reason in part.skipped.items()
-            if reason == _LAST
-        ],
+        pending=part.complete.select(step.pending).operations,
     )
     report = report._replace(
         outcomes=tuple(_with_key_source(outcome, part.target) for outcome in report.outcomes)
@@ -264,20 +266,16 @@ def without_moves(parts: Sequence[Part]) -> list[Part]:
         if isinstance(part, Ready)
         for create in part.plan.creates
     }
-    moves = _moves_by_source(parts)
+    moves_by_source: defaultdict[int, list[Move]] = defaultdict(list)
+    for move in moves([part.planned for part in parts]):
+        moves_by_source[move.source].append(move)
     result: list[Part] = []
     for index, part in enumerate(parts):
         if isinstance(part, Ready):
-            part = part.without(_not_created(part, moves[index], parts, created))
+            part = part._replace(moves=moves_by_source[index])
+            part = part.without(_not_created(part, parts, created))
         result.append(part)
     return result
-
-
-def _moves_by_source(parts: Sequence[Part]) -> Mapping[int, Sequence[Move]]:
-    by_source: defaultdict[int, list[Move]] = defaultdict(list)
-    for move in moves([part.planned for part in parts]):
-        by_source[move.source].append(move)
-    return by_source
 
 
 def _steps(parts: Sequence[Part]) -> list[_Step]:
@@ -285,24 +283,23 @@ def _steps(parts: Sequence[Part]) -> list[_Step]:
 
     So a webhook is created where it moves to before it is deleted, also if organizations swap some.
     """
-    moves = _moves_by_source(parts)
     steps: list[_Step] = []
     deletes: list[_Step] = []
     for index, part in enumerate(parts):
         if not isinstance(part, Ready):
             continue
-        moved = set(_deletes(part, moves[index]).values()) - part.skipped.keys()
+        moved = set(_deletes(part).values()) - part.skipped.keys()
         if moved:
-            deletes.append(_Step(index, part, moved, moves[index]))
+            deletes.append(_Step(index, part, moved))
             part = part.without(dict.fromkeys(moved, _LAST))
         if part.plan.operations or not moved:
             steps.append(_Step(index, part, pending=moved))
     return [*steps, *deletes]
 
 
-def _deletes(part: Ready, moves: Iterable[Move]) -> dict[str, int]:
+def _deletes(part: Ready) -> dict[str, int]:
     """Return the indexes of deletes in the complete plan, by the id of the webhook that moves."""
-    moved = {move.delete.before.id for move in moves}
+    moved = {move.delete.before.id for move in part.moves}
     return {
         operation.before.id: index
         for index, operation in enumerate(part.complete.operations)
@@ -311,12 +308,12 @@ def _deletes(part: Ready, moves: Iterable[Move]) -> dict[str, int]:
 
 
 def _not_created(
-    part: Ready, moves: Iterable[Move], parts: Sequence[Part], created: Set[tuple[int, str]]
+    part: Ready, parts: Sequence[Part], created: Set[tuple[int, str]]
 ) -> dict[int, tuple[str, str]]:
     """Return why deletes wait; `created` are indexes of organizations and names of webhooks."""
-    deletes = _deletes(part, moves)
+    deletes = _deletes(part)
     reasons: dict[int, tuple[str, str]] = {}
-    for move in moves:
+    for move in part.moves:
         index = deletes[move.delete.before.id]
         if index not in part.skipped and (move.target, move.name) not in created:
             other = parts[move.target].planned
@@ -328,22 +325,25 @@ def _not_created(
 
 def _still(
     step: _Step, parts: Sequence[Part], results: Sequence[OrganizationResult[Report]]
-) -> Ready:
-    """Return what a step still applies after those before it."""
+) -> _Step:
+    """Return a step with what it still applies after those before it."""
     part, moved = step.part, step.moved
     if not moved:
-        return part
-    reasons = _not_created(part, step.moves, parts, set(_created(results)))
+        return step
     report = results[step.number].value
-    for index, outcome in enumerate(report.outcomes if report is not None else ()):
-        if index in part.skipped or index in moved:
-            continue
+    earlier = {
+        index: outcome
+        for index, outcome in enumerate(report.outcomes if report is not None else ())
+        if index not in part.skipped and index not in moved
+    }
+    reasons = _not_created(part, parts, set(_created(results)))
+    undone = [outcome for outcome in earlier.values() if not isinstance(outcome, Applied)]
+    if undone:
         # As in each organization: nothing is deleted if something before it was not applied.
-        if not isinstance(outcome, Applied):
-            why = f"not deleted, because {outcome.operation.name!r} was not applied"
-            reasons = dict.fromkeys(moved, ("after-failure", why)) | reasons
-        reasons[index] = _LAST
-    return part.without(reasons)
+        why = f"not deleted, because {undone[0].operation.name!r} was not applied"
+        reasons = dict.fromkeys(moved, ("after-failure", why)) | reasons
+    # What the step before it attempted is not repeated.
+    return step._replace(part=part.without(reasons | dict.fromkeys(earlier, _LAST)))
 
 
 def _created(results: Iterable[OrganizationResult[Report]]) -> Iterator[tuple[int, str]]:
@@ -356,10 +356,10 @@ def _created(results: Iterable[OrganizationResult[Report]]) -> Iterator[tuple[in
 
 
 def _together(
-    step: _Step, before: Report, result: OrganizationResult[Report], part: Ready
+    step: _Step, before: Report, result: OrganizationResult[Report]
 ) -> OrganizationResult[Report]:
     """Return the result of an organization whose moved webhooks were deleted after the rest."""
-    problem, report = result.problem, result.value
+    part, problem, report = step.part, result.problem, result.value
     if report is None:
         assert problem is not None
         # What was written before must not be lost. Only an internal error may be after a write.

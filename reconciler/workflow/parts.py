@@ -33,7 +33,7 @@ from reconciler.report import NOT_REVIEWED
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Gathered, located
 from reconciler.workflow.planning import committed_hosts
-from reconciler.workflow.run import Planned, Target
+from reconciler.workflow.run import Move, Planned, Target
 
 _ALLOW_DELETES: Final = "--allow-deletes"
 _ORGANIZATION: Final = "--organization"
@@ -69,7 +69,7 @@ class Refused(NamedTuple):
 class Ready(NamedTuple):
     """What an apply does in one organization: `plan` is the part of its `complete` plan to apply.
 
-    `skipped` are the reasons for the other operations.
+    `skipped` are the reasons for the other operations, `moves` those of webhooks that it deletes.
     """
 
     planned: Planned
@@ -79,6 +79,7 @@ class Ready(NamedTuple):
     complete: Plan
     plan: Plan
     skipped: _Reasons = MappingProxyType({})
+    moves: Sequence[Move] = ()
 
     @property
     def target(self) -> Target:
