@@ -187,11 +187,9 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
     commits: dict[str, str] = {}
     newest: dict[str, str] = {}
     overdue: set[str] = set()
-    newest_change = ""
     try:
-        for change in _changes(plan, live, gathered, base):
+        for number, change in enumerate(_changes(plan, live, gathered, base)):
             commit = change.commit
-            newest_change = newest_change or commit
             unexplained, plan = plan, _explained_by(plan, change.earlier_plan, pending)
             explained = _explained(unexplained, plan)
             changed = _changed_webhooks(plan, change.before, change.after)
@@ -199,7 +197,7 @@ def _labeled(plan: Plan, live: Live, gathered: Gathered, base: Base) -> tuple[Pl
             for key in explained:
                 # It is drift only if the newest change of the webhook is applied.
                 commits[key] = commit if newest[key] == commit else f"{commit}^..{newest[key]}"
-            if commit == newest_change and not change.is_late:
+            if number == 0 and not change.is_late:
                 overdue.update(_doubtful(unexplained, change.before))
             else:
                 overdue.update(explained)

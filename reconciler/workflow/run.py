@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeVar
 
 from reconciler.errors import (
@@ -190,26 +191,30 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
     open_patterns = [pattern for pattern in patterns if pattern not in declared]
     if open_patterns:
         targets = _identified(targets, patterns)
-    chosen: list[Target] = []
-    others: list[tuple[str, Set[str]]] = []
-    matched: set[str] = set()
-    for target in targets:
-        matching = _matching(target, patterns, open_patterns)
-        matched |= matching
-        # Without a declared organization, the requirement on the key is checked with the plan.
-        if matching or target.source.files.organization is None:
-            chosen.append(target)
-        else:
-            others += _declarations(target)
-    missing = [pattern for pattern in patterns if pattern not in matched]
+    matches = [_matching(target, patterns, open_patterns) for target in targets]
     # Files that name no organization may belong to any: their key decides later.
-    if missing and None not in declared:
+    if None not in declared:
+        _require_matched(patterns, set().union(*matches), targets)
+    chosen: list[Target] = []
+    others: list[Target] = []
+    for target, matching in zip(targets, matches, strict=True):
+        # Without a declared organization, the requirement on the key is checked with the plan.
+        is_chosen = matching or target.source.files.organization is None
+        (chosen if is_chosen else others).append(target)
+    unselected = tuple(chain.from_iterable(map(_declarations, others)))
+    return tuple(_with_inputs(target, unselected=unselected) for target in chosen)
+
+
+def _require_matched(
+    patterns: Sequence[str], matched: Collection[str], targets: Iterable[Target]
+) -> None:
+    missing = [pattern for pattern in patterns if pattern not in matched]
+    if missing:
         known = ", ".join(target.source.name for target in targets)
         raise UsageError(
             f"--organization {in_quotes(missing[0])} matches no organization of the files",
             hint=f"use a name, an id or a glob of: {known}",
         )
-    return tuple(_with_inputs(target, unselected=tuple(others)) for target in chosen)
 
 
 def _declarations(target: Target) -> Iterable[tuple[str, Set[str]]]:
