@@ -122,9 +122,7 @@ def move(folder: Path, acme: str, globex: str) -> None:
         write(folder, {f"orgs/{organization}.yaml": text})
 
 
-def test_a_webhook_that_moves_is_created_before_it_is_deleted(
-    both: Cloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_webhook_that_moves_is_created_first(both: Cloud, run: Run, tmp_path: Path) -> None:
     """Whichever file comes first, also if both swap one. If it is not created, it stays."""
     move(tmp_path, "Pager", "")
     expect(run("apply -f orgs --yes"), 0, "2 organizations: 2 applied.")
@@ -152,32 +150,36 @@ def test_a_webhook_that_moves_is_created_before_it_is_deleted(
     assert both.names() == ["A", "A", "Circle", "Circle", "Pager"]
     done = run("apply -f orgs --yes")
     expect(done, 0, "creating Pager\nAcme (1 of 2): deleting Circle", "2 organizations: 2 applied.")
+
+
+def test_what_is_written_is_reported_if_the_deletes_of_webhooks_that_moved_fail(
+    both: Cloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a review, a stale one stops its organization before the first write."""
+    move(tmp_path, "Pager", "Circle")
+    expect(run("apply -f orgs --yes"), 0, "2 organizations: 2 applied.")
     move(tmp_path, "Circle", "Pager")
     listing = partial(Rule, method="GET", path="/api/v1/webhooks/*")
-    both.emulator.faults = Script(
-        [listing(fault=delay(0), times=6), listing(fault=status(401), times=7)]
-    )
+    rules = [listing(fault=delay(0), times=6), listing(fault=status(401), times=7)]
+    both.emulator.faults = Script(rules)
     done = run("apply -f orgs --yes --keep-going")
     expect(done, 7, "x Pager   not deleted", "Read back", "2 created, 1 deleted, 1 failed.")
     assert both.names() == ["A", "A", "Circle", "Pager", "Pager"]
     expect(run("apply -f orgs --yes"), 0, "1 deleted")
     move(tmp_path, "Other", "Circle")
     calls = iter([executing.execute, executing.execute, None])
-    monkeypatch.setattr(executing, "execute", lambda *each, **more: next(calls)(*each, **more))
+    monkeypatch.setattr(executing, "execute", lambda *args, **kwargs: next(calls)(*args, **kwargs))
     done = run("apply -f orgs --yes")
     expect(done, 70, "+ Other  created", "x Circle  not deleted  internal error: TypeError")
     monkeypatch.undo()
     expect(run("apply -f orgs --yes"), 0, "1 deleted")
     move(tmp_path, "New", "Other")
     digest = json.loads(run("plan -f orgs --format json").out)["digest"]
-    execute, store = executing.execute, both.emulator.store
+    execute = executing.execute
 
-    def edit_first(*each: Any, **more: Any) -> Report:
-        (row,) = (
-            row for row in store.webhooks(both.emulator.organization) if row["name"] == "Other"
-        )
-        store.save({**row, "event_types": ["value_updated"]})
-        return execute(*each, **more)
+    def edit_first(*args: Any, **kwargs: Any) -> Report:
+        both.emulator.change("Other", event_types=["value_updated"])
+        return execute(*args, **kwargs)
 
     monkeypatch.setattr(executing, "execute", edit_first)
     done = run(f"apply -f orgs --yes --expect-digest {digest}")
