@@ -103,10 +103,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
         # Merging removes it from an overlay, so this file extends nothing.
         if "unprotect" in data:
             yield overlay_only("unprotect", Place(file, ("unprotect",), key=True))
-        key = reference_in(data.get("api_key"), file)
-        refused = key and secrets.key_refusal(key)
-        if refused is not None:
-            yield refused._replace(place=Place(file, ("api_key",)))
+        yield from _key_findings(file, data)
         defaults = usable_defaults(data)
         yield from _settings(Place(file, ("defaults",)), defaults, defaults.get("type"), rules)
         scope = _scope(data)
@@ -124,6 +121,15 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
     yield from _twice(by_name, {file: str(name) for file, name in organizations.items() if name})
     yield from _lookalikes(by_name)
     yield from _renames([entry for entries in by_name.values() for entry in entries])
+
+
+def _key_findings(file: str, data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the error about a file whose API key must not be read from where it says."""
+    key = reference_in(data.get("api_key"), file)
+    if key is not None:
+        refused = secrets.key_refusal(key)
+        if refused is not None:
+            yield refused._replace(place=Place(file, ("api_key",)))
 
 
 def overlay_only(key: str, place: Place) -> Finding:
@@ -188,16 +194,19 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
         yield _slack_token("`name`")._replace(place=place)
     # What is printed in place of a secret was copied.
     elif MASK in name or secrets.PLACEHOLDER.fullmatch(name):
-        placeholder = _placeholder("name", "write the actual value")
-        yield placeholder._replace(severity=Severity.WARNING, place=place)
+        yield _placeholder_in_name("name", "write the actual value", place)
     for old_place, old in entry.previously:
         if MASK in old:
-            placeholder = _placeholder("previously", "write the actual name")
-            yield placeholder._replace(severity=Severity.WARNING, place=old_place)
+            yield _placeholder_in_name("previously", "write the actual name", old_place)
     if not name.strip():
         yield error("empty-name", "the name is empty", "set a name", place)
     elif not (name.isascii() and name.isprintable()) or name != name.strip():  # most names are
         yield from _character_findings(name, place)
+
+
+def _placeholder_in_name(key: str, hint: str, place: Place) -> Finding:
+    """Return the warning about a placeholder in a name, which may be part of the actual one."""
+    return _placeholder(key, hint)._replace(severity=Severity.WARNING, place=place)
 
 
 def _character_findings(name: str, place: Place) -> Iterator[Finding]:
@@ -411,16 +420,20 @@ def pasted_tokens(documents: Iterable[Document]) -> Iterator[Finding]:
     example.
     """
     for document in documents:
-        if secrets.holds_token(document.text):
-            for number, line in enumerate(document.text.split("\n"), 1):
-                token = slack.TOKEN.search(line)
-                if token is not None:
-                    start, end = token.span()
-                    position = Position(document.file, number, start + 1, end - start)
-                    found = _slack_token("this line", "remove it")
-                    is_comment = _COMMENT.search(line, 0, start) is not None
-                    severity = Severity.NOTE if is_comment else Severity.WARNING
-                    yield found._replace(severity=severity, position=position)
+        if not secrets.holds_token(document.text):
+            continue
+        for number, line in enumerate(document.text.split("\n"), 1):
+            token = slack.TOKEN.search(line)
+            if token is None:
+                continue
+            start, end = token.span()
+            severity = Severity.WARNING
+            if _COMMENT.search(line, 0, start) is not None:
+                severity = Severity.NOTE
+            yield _slack_token("this line", "remove it")._replace(
+                severity=severity,
+                position=Position(document.file, number, start + 1, end - start),
+            )
 
 
 def _slack_token(holder: str, fix: str = "use `{env: SLACK_BOT_TOKEN}`") -> Finding:
