@@ -137,16 +137,15 @@ def _findings(
         return []
     from reconciler.source.position import add_positions  # valid files need no positions
 
-    located = add_positions(every, [*pasted, *structural, *checks])
-    pasted, located = located[: len(pasted)], located[len(pasted) :]
+    located = add_positions(every, [*structural, *checks])
     structural, checks = located[: len(structural)], located[len(structural) :]
     # At the same position, a check is more precise than the schema.
     covered = {check.position for check in checks if check.severity is Severity.ERROR} - {None}
     uncovered = (finding for finding in structural if finding.position not in covered)
     # And it names the field of a token.
     named = {str(check.position) for check in checks if check.rule == PASTED}
-    unnamed = (finding for finding in pasted if str(finding.position) not in named)
-    return distinct((*unnamed, *uncovered, *checks))
+    unnamed = [finding for finding in pasted if str(finding.position) not in named]
+    return distinct((*add_positions(every, unnamed), *uncovered, *checks))
 
 
 def _schema_findings(document: Document, accepted: Iterable[Part]) -> list[Finding]:
