@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -316,24 +315,38 @@ def organizations_gone(
     if commit is None:
         return
     matchers = [file_matcher(path, directory) for path in paths]
-    # The text is enough for most files, which are of the same organization.
-    named = {
-        file: frozenset(name.decode(errors="replace") for name in _ORGANIZATION.findall(lines))
+    texts = {
+        file: lines
         for file, lines in matching_lines(["organization"], git, commit).items()
         if file in read_files or any(matches(file) for matches in matchers)
     }
-    by_name: defaultdict[str, list[Document]] = defaultdict(list)
+    before = _organizations_at(commit, texts, now)
+    keys = {name: keys_of(documents) for name, documents in before.items()}
+    for name in no_longer_declared(keys, now):
+        for document in before[name]:
+            yield _left_out(document, name, commit, revision)
+
+
+def _organizations_at(
+    commit: Commit, texts: Mapping[str, bytes], now: Mapping[str | None, Keys]
+) -> dict[str | None, list[Document]]:
+    """Return the organizations of a commit's files, with the files of those that `now` has not.
+
+    `texts` are the lines of the files that may name one.
+    """
+    # The text is enough for most files, which are of the same organization.
+    named = {
+        file: frozenset(name.decode(errors="replace") for name in _ORGANIZATION.findall(lines))
+        for file, lines in texts.items()
+    }
+    organizations: dict[str | None, list[Document]] = {name: [] for name in chain(*named.values())}
     changed = [file for file, names in named.items() if not names or names - now.keys()]
     documents = [parse(source.raw, source.file) for source in _sources_at(commit, changed)]
     for document in _extended(documents, commit.read_file):
         name = document.data.get("organization")
         if isinstance(name, str):
-            by_name[name].append(document)
-    before = dict.fromkeys(chain(*named.values()), Keys())
-    before |= {name: keys_of(earlier) for name, earlier in by_name.items()}
-    for name in no_longer_declared(before, now):
-        for document in by_name[name]:
-            yield _left_out(document, name, commit, revision)
+            organizations.setdefault(name, []).append(document)
+    return organizations
 
 
 def _left_out(document: Document, organization: str, commit: Commit, revision: str) -> Finding:
