@@ -245,12 +245,9 @@ def _refuse_literals(desired: Desired) -> None:
 def _refuse_secrets(tree: Mapping[str, Any], redacted: Callable[[str], str]) -> NoReturn:
     # What is shown repeats the rest, with our own words.
     content = {key: value for key, value in tree.items() if key not in ("options", "text")}
-    places = {place for place, text in _texts(content) if redacted(text) != text}
-    options = {
-        "--" + name.replace("_", "-")
-        for name, text in _texts(tree["options"])
-        if redacted(text) != text
-    }
+    places = _places_of_secrets(content, redacted)
+    named = _places_of_secrets(tree["options"], redacted)
+    options = {f"--{name.replace('_', '-')}" for name in named}
     if not (places or options):
         places = {"the text of the plan"}
     steps = dict.fromkeys(places, "remove it from CloudTruth and the files")
@@ -265,6 +262,10 @@ def _refuse_secrets(tree: Mapping[str, Any], redacted: Callable[[str], str]) -> 
     )
 
 
+def _places_of_secrets(value: Any, redacted: Callable[[str], str]) -> set[str]:
+    return {place for place, text in _texts(value) if redacted(text) != text}
+
+
 def _texts(value: Any, place: str = "", name: str = "") -> Iterator[tuple[str, str]]:
     """Yield each text of a document that a user may have written, after its place."""
     match value:
@@ -277,12 +278,18 @@ def _texts(value: Any, place: str = "", name: str = "") -> Iterator[tuple[str, s
             pass
         case dict():
             name = str(value.get("name") or name)
-            for key, item in value.items():
-                if key == "webhook" and isinstance(item, str):  # its name, which is elsewhere
-                    continue
-                # A change has its field in its path.
-                is_value = key in ("before", "after") and "path" in value
-                yield from _texts(item, value["path"][-1] if is_value else key, name)
+            for key, item in _written(value):
+                yield from _texts(item, key, name)
+
+
+def _written(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the items of an object, the values of a change under the name of their field."""
+    for key, item in tree.items():
+        if key == "webhook" and isinstance(item, str):  # its name, which is elsewhere
+            continue
+        if key in ("before", "after") and "path" in tree:
+            key = tree["path"][-1]
+        yield key, item
 
 
 def _names_files(loaded: Loaded) -> bool:
@@ -295,11 +302,7 @@ def _names_files(loaded: Loaded) -> bool:
 
 def _configuration(loaded: Loaded, plan: Plan | None) -> Iterable[dict[str, Any]]:
     """Yield the configuration of each file, with the line of each webhook and each policy glob."""
-    # What an update sends may be written in a parent, which a saved plan does not contain.
-    shown: dict[tuple[str, str, int], Position | None] = {}
-    if plan is not None:
-        webhooks = [update.after for update in plan.updates]
-        shown = {(hook.file, "webhooks", hook.index): hook.position for hook in webhooks}
+    sent = _sent_lines(plan)
     for document in loaded.documents.values():
         root = {
             key: value
@@ -311,11 +314,22 @@ def _configuration(loaded: Loaded, plan: Plan | None) -> Iterable[dict[str, Any]
             "file": document.file,
             "content": {**root, "webhooks": webhooks},
             "lines": [
-                _line(shown.get((document.file, key, number)) or position, document.file)
+                _line(sent.get((document.file, key, number)) or position, document.file)
                 for key in LISTED
                 for number, position in enumerate(document.positions(key))
             ],
         }
+
+
+def _sent_lines(plan: Plan | None) -> dict[tuple[str, str, int], Position | None]:
+    """Return the lines of what updates send, by the place of the webhook in its file.
+
+    A line may be in a parent, which a saved plan does not contain.
+    """
+    if plan is None:
+        return {}
+    webhooks = [update.after for update in plan.updates]
+    return {(webhook.file, "webhooks", webhook.index): webhook.position for webhook in webhooks}
 
 
 def _line(position: Position, file: str) -> int | dict[str, Any]:
