@@ -144,23 +144,30 @@ def _outside_digest(run: RunPlan, view: View) -> list[str]:
 def _failed(run: RunPlan, view: View) -> list[str]:
     """Return the organizations that could not be planned or probably not applied, by reason."""
     failed: dict[str, list[str]] = {}
-    for result in run.organizations:
-        if result.problem is not None:
-            failed.setdefault(words.problem_title(result.problem), []).append(quote(result.name))
-    # The header of a single one has these.
-    organizations = [] if run.is_single else [plan.organization for plan in run.plans]
-    # Keys that only read are usual for plans, but then those of all organizations.
-    roles = {organization.role for organization in organizations}
-    for organization in organizations:
-        name, role = quote(organization.name), organization.role
-        if organization.maintenance:
-            failed.setdefault("In maintenance", []).append(name)
-        if role and len(roles) > 1 and not organization.has_writing_role:
-            failed.setdefault(f"Key with role {quote(role)}", []).append(name)
+    for reason, name in _obstacles(run):
+        failed.setdefault(reason, []).append(quote(name))
     lines: list[str] = []
     for reason, names in failed.items():
         lines += flow(_listed(names, end="."), view, start=f"{reason}:")
     return lines
+
+
+def _obstacles(run: RunPlan) -> Iterator[tuple[str, str]]:
+    """Yield why an organization could not be planned, or probably not applied, and its name."""
+    for result in run.organizations:
+        if result.problem is not None:
+            yield words.problem_title(result.problem), result.name
+    if run.is_single:  # its header has the others
+        return
+    organizations = [plan.organization for plan in run.plans]
+    # Keys that only read are usual for plans, but then those of all organizations.
+    is_mixed = len({organization.role for organization in organizations}) > 1
+    for organization in organizations:
+        if organization.maintenance:
+            yield "In maintenance", organization.name
+        role = organization.role
+        if role and is_mixed and not organization.has_writing_role:
+            yield f"Key with role {quote(role)}", organization.name
 
 
 def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:
