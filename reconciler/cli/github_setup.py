@@ -19,7 +19,7 @@ from reconciler.findings import Finding, Severity, shorten
 from reconciler.render.quote import quote
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
-from reconciler.source.history import default_branch, folder_in, git_in, has_branch
+from reconciler.source.history import Git, default_branch, folder_in, git_in, has_branch
 from reconciler.source.output import FileKind, check_kind
 from reconciler.source.schemes import is_variable, paths
 from reconciler.source.secrets import references
@@ -156,9 +156,7 @@ def _organizations(
             "`api_key: {env: NAME}` in their files, and run this again"
         )
         session.console.message("warning", text)
-    used = chain.from_iterable(organization.references for organization in organizations)
-    # In a working tree without git nothing is known.
-    ignored = [path for path in sorted(paths(used)) if inputs.git(["check-ignore", "--", path])]
+    ignored = _ignored(organizations, inputs.git)
     if ignored:
         text = f"GitHub's runners do not have {shorten(ignored, 3)}, which git ignores"
         session.console.message("warning", f"{text}: refer to a variable instead")
@@ -173,6 +171,13 @@ def _organizations(
         session.warn(warnings)
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
     return tuple(organizations), tuple(sorted(parents))
+
+
+def _ignored(organizations: Iterable[workflows.RequiredSecrets], git: Git) -> list[str]:
+    """Return the secret files that git ignores, as far as it is known: none without git."""
+    used = chain.from_iterable(organization.references for organization in organizations)
+    # One after the other, because git fails for all if one is outside of the repository.
+    return [path for path in sorted(paths(used)) if git(["check-ignore", "--", path])]
 
 
 def _key_variable(files: OrganizationFiles) -> str:
