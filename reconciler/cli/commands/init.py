@@ -285,12 +285,14 @@ def _require_no_declarations(
 
 def _declaring(files: _Files, live: Live | None) -> Iterator[str]:
     """Yield the other files that declare webhooks, of the `live` organization if it is known."""
-    names = () if live is None else (live.organization.id, live.organization.name)
-    for document in beside([files.target], files.directory):
-        if live is None or document.data.get("organization") in names:
-            yield document.file
+    documents = beside([files.target], files.directory)
     if live is None:
+        yield from (document.file for document in documents)
         return
+    names = (live.organization.id, live.organization.name)
+    for document in documents:
+        if document.data.get("organization") in names:
+            yield document.file
     elsewhere = declared_elsewhere(
         {webhook.name for webhook in live.webhooks},
         [files.target],
