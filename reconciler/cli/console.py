@@ -180,8 +180,9 @@ class Console:
         # Elsewhere the width is fixed, so that a log has the same lines on every machine.
         if color or _terminal(stream):
             width = max(40, self.process.columns(width))
-        view = View(color, width, self.verbosity, connection=self.connection)
-        return view._replace(redacted=self.redacted)
+        return View(
+            color, width, self.verbosity, connection=self.connection, redacted=self.redacted
+        )
 
     @property
     def interactive(self) -> bool:

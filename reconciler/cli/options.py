@@ -99,7 +99,8 @@ class Option(click.Option):
         And a glob with what the output has in place of a secret: copied, it would match others.
         """
         typed = super().type_cast_value(ctx, value)
-        noun, values = _NEVER_EMPTY.get(str(self.metavar)), typed if self.multiple else (typed,)
+        values = typed if self.multiple else (typed,)
+        noun = _NEVER_EMPTY.get(str(self.metavar))
         if noun is not None and "" in values:
             raise click.BadParameter(f"empty {noun}", ctx=ctx, param=self)
         if self.name in _GLOBS and any(MASK in glob for glob in values):
