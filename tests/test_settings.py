@@ -73,12 +73,12 @@ def test_every_variable_of_an_option_is_read(tmp_path: Path) -> None:
     """The help announces it, and the settings take it as their value."""
     (tmp_path / "1").write_text(KEY)
     settled = {"api_key_file", *Settings._fields}
-    options = [each for each in CONNECTION_OPTIONS if each.envvar and each.name in settled]
+    options = [option for option in CONNECTION_OPTIONS if option.envvar and option.name in settled]
     assert options
     for option in options:
         value = "https://1.example.com" if option.name == "server_url" else "1"
-        found = settings(tmp_path, {str(option.envvar): value}, profiles='profiles: {"1": {}}')
-        assert option.envvar in [getattr(each, "source", "") for each in found], option.name
+        read = settings(tmp_path, {str(option.envvar): value}, profiles='profiles: {"1": {}}')
+        assert option.envvar in [getattr(setting, "source", "") for setting in read], option.name
 
 
 def test_defaults(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def health(port: int) -> int:
 def test_the_page_has_every_metric() -> None:
     """Alerts are written with the names on the page."""
     families = Metrics(VirtualClock(), 60.0, 600.0).registry.collect()
-    names = {each.name + ("_total" if each.type == "counter" else "") for each in families}
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     page = (ROOT / "docs" / "reconcile.md").read_text("utf-8")
     assert set(re.findall(r"`(webhooks_[a-z_]+)", page)) == names
 

@@ -93,5 +93,5 @@ MAKERS = {
 )
 def test_a_policy_has_limits(maker: str, of: list[Any], message: str | None) -> None:
     """No policy crashes the engine, which follows levels and references recursively."""
-    found = violations(json.dumps(MAKERS[maker](*of)))
-    assert message in found if message else "p.json" not in found
+    shown = violations(json.dumps(MAKERS[maker](*of)))
+    assert message in shown if message else "p.json" not in shown
