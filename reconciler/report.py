@@ -29,9 +29,6 @@ SUSPENDED: Final = "suspended"
 NOT_CONVERGED: Final = "does-not-converge"
 """The code of an operation whose result is not what was sent."""
 
-DENIED: Final = frozenset({"authentication", "permission-denied"})
-"""The codes of errors about the API key."""
-
 
 class Applied(NamedTuple):
     """The operation was applied. `note` explains how, if not by a confirmed request of this run.
@@ -61,7 +58,7 @@ class Failed(NamedTuple):
     """The operation was not applied, or the server stored other values.
 
     `code` is an error's code, or `does-not-converge` if the stored values differ from those sent;
-    `fields` are then the fields that differ.
+    `fields` are then the fields that differ. `exit_code` is that of the error.
     """
 
     operation: Operation
@@ -69,6 +66,7 @@ class Failed(NamedTuple):
     message: str
     hint: str | None = None
     fields: tuple[FieldMessage, ...] = ()
+    exit_code: ExitCode = ExitCode.FAILED
 
 
 class Skipped(NamedTuple):
@@ -172,13 +170,12 @@ class Report(NamedTuple):
             return ExitCode.PARTIAL
         if self.problem is not None:
             return ExitCode.FAILED
-        failed = (outcome.code for outcome in self.outcomes if isinstance(outcome, Failed))
-        if not DENIED.isdisjoint(failed):
-            return ExitCode.DENIED
         # Nothing was written, and the same command would change nothing: only a review helps.
         if self.needs_review:
             return ExitCode.STALE
-        return ExitCode.FAILED
+        # As if the listing had met the error: another code than 1 says more.
+        failed = [outcome.exit_code for outcome in self.outcomes if isinstance(outcome, Failed)]
+        return max(failed, default=ExitCode.FAILED)
 
 
 class State(StrEnum):

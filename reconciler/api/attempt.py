@@ -106,7 +106,7 @@ class Failure(Enum):
     NOT_SENT = (Action.REPEAT, Action.REPEAT)
     """The request never arrived."""
     THROTTLED = (Action.WAIT, Action.WAIT)
-    """The server rejected the request before processing it: 429."""
+    """The server rejected the request before processing it: over a rate limit."""
     REJECTED = (Action.REPORT, Action.REPORT)
     """The server rejected the request permanently, or did not prove its identity."""
     AMBIGUOUS = (Action.REPEAT, Action.RESOLVE)

@@ -255,7 +255,7 @@ def _error(
     detail, fields = _error_messages(document, redact)
     is_json = document is not None
     kind: type[ApiError]
-    if status == 429:
+    if failure is Failure.THROTTLED:
         return _rate_limited(status, server, detail)
     if status in (401, 403):
         kind, message, hint = _denied(status, server, label, detail or "")

@@ -179,4 +179,4 @@ def failed(operation: Operation, error: ApiError) -> Failed:
     fields = [FieldMessage(path, text) for path, text in error.fields]
     if error.detail:
         fields.insert(0, FieldMessage((), error.detail))
-    return Failed(operation, error.code, message, error.hint, tuple(fields))
+    return Failed(operation, error.code, message, error.hint, tuple(fields), error.exit_code)

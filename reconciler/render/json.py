@@ -123,8 +123,8 @@ def _kept(kept: Kept) -> Tree:
 
 def _outcome(outcome: Outcome) -> Tree:
     summary = operation_summary(outcome.operation)
-    # That it was already made is in its note.
-    omitted = ("operation", "already_made")
+    # That it was already made is in its note, and the exit code follows from the error's code.
+    omitted = ("operation", "already_made", "exit_code")
     shown = {key: plain(value) for key, value in outcome._asdict().items() if key not in omitted}
     # The id of a created webhook is in its outcome only.
     return {

@@ -20,7 +20,6 @@ from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
 from reconciler.render.quote import command_line
 from reconciler.report import (
-    DENIED,
     Applied,
     Failed,
     Outcome,
@@ -207,8 +206,10 @@ def _apply_one(step: _Step, stop: Stop, options: ApplyOptions) -> Report:
 
 def _with_key_source(outcome: Outcome, target: Target) -> Outcome:
     """Add the source of the key to a failure that is about the key."""
+    if not isinstance(outcome, Failed) or outcome.exit_code is not ExitCode.DENIED:
+        return outcome
     source = key_source_of(target)
-    if isinstance(outcome, Failed) and outcome.code in DENIED and source is not None:
+    if source is not None:
         return outcome._replace(message=f"{outcome.message} (key from {source})")
     return outcome
 
@@ -364,7 +365,13 @@ def _together(
         assert problem is not None
         # What was written before must not be lost. Only an internal error may be after a write.
         outcomes = tuple(
-            Failed(operation, problem.code, problem.message, problem.hint)
+            Failed(
+                operation,
+                problem.code,
+                problem.message,
+                problem.hint,
+                exit_code=problem.exit_code,
+            )
             for operation in part.plan.operations
         )
         is_before_writes = not isinstance(problem, InternalError)

@@ -100,12 +100,13 @@ def test_a_failed_delete_does_not_stop_other_deletes() -> None:
         (PermissionDeniedError, "permission-denied", ExitCode.DENIED),
         (RateLimitedError, "rate-limited", ExitCode.FAILED),
         (DeadlineError, "deadline", ExitCode.FAILED),
+        (type("New", (DeadlineError,), {}, exit_code=ExitCode.STALE), "deadline", ExitCode.STALE),
     ],
 )
 def test_an_error_that_will_repeat_ends_the_run(
     error: type[AuthenticationError], code: str, exit_code: ExitCode
 ) -> None:
-    """A rejected key or a long pause is reported once, and the exit code is 4 or 1."""
+    """A rejected key or a long pause is reported once, and the exit code is that of the error."""
     api = memory(row("old", "1"), faults=[Fault(call="create", error=error)])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert outcomes(report) == {
