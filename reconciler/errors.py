@@ -19,17 +19,17 @@ library's exception.
     │  └─ NotReviewedError                6   no planned operation was reviewed
     ├─ NotConfirmedError                  8   not confirmed
     ├─ Interrupted             129, 130, 143  a signal, before anything was written
-    ├─ OutputError                        1   a file could not be written
+    ├─ OutputError                        1   a result could not be written or served
     └─ ApiError                           1   method, path, status, detail, fields
        ├─ AuthenticationError             4   401, or a 403 about credentials
-       ├─ PermissionDeniedError           4   403
-       ├─ NotFoundError                   1   404 with a JSON detail: no such object
+       ├─ PermissionDeniedError           4   403, or a 401 about permissions
+       ├─ NotFoundError                   1   404 or 410 with JSON: no such object
        ├─ ConflictError                   1   409
        ├─ InvalidRequestError             1   400, 422 and other permanent rejections
        ├─ RateLimitedError                1   a rate limit that lasts longer than the deadline
        ├─ ServerError                     1   5xx, no complete response, too many failures
        ├─ ProtocolError                   1   a response that violates the API
-       │  └─ IncompleteListingError       1   inconsistent pages
+       │  └─ IncompleteListingError       1   inconsistent pages, or too many
        ├─ UnreachableError                1   not sent: safe to repeat
        │  └─ DeadlineError                1   the run's time is up
        └─ AmbiguousWriteError             1   may have been processed: read back first
@@ -185,7 +185,7 @@ class NotConfirmedError(ReconcilerError, code="not-confirmed", exit_code=ExitCod
 
 
 class OutputError(ReconcilerError, code="output"):
-    """A result could not be written to its destination."""
+    """A result could not be written to its destination, or metrics have no port."""
 
 
 class ApiError(ReconcilerError, code="api"):
@@ -238,7 +238,7 @@ class PermissionDeniedError(ApiError, code="permission-denied", exit_code=ExitCo
 
 
 class NotFoundError(ApiError, code="not-found"):
-    """The object does not exist (a 404 with the API's JSON; an HTML 404 is a ProtocolError)."""
+    """The object does not exist: a 404 or 410 with JSON (with HTML, it is a ProtocolError)."""
 
 
 class ConflictError(ApiError, code="conflict"):
@@ -262,7 +262,10 @@ class ProtocolError(ApiError, code="protocol"):
 
 
 class IncompleteListingError(ProtocolError, code="incomplete-listing"):
-    """The pages of a listing are inconsistent: twice in the same way, or until the time limit."""
+    """The pages of a listing are inconsistent, or more than 2,000, or have over 200,000 rows.
+
+    They were inconsistent twice in the same way, or until half of the time that was left was over.
+    """
 
 
 class UnreachableError(ApiError, code="unreachable"):

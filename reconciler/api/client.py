@@ -327,7 +327,8 @@ def read_all(
     """Return every row of a list, in the server's order.
 
     `decode` reads one row, `key` returns its id. Raises IncompleteListingError if the listing has
-    the same problem twice, or keeps changing for too long; ApiError for all other errors.
+    the same problem twice, keeps changing for half of the time that is left, or has too many pages
+    or rows; ApiError for all other errors.
     """
     read = partial(_read, transport, path, decode)
     pace = transport.pace

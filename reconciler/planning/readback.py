@@ -172,8 +172,10 @@ def _has_form(field: Field, live: LiveValue) -> bool:
 def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
     """Compare the same secret field of two live webhooks.
 
-    DIFFERENT if both are visible and differ, even if only in the visible part of a mask; UNKNOWN if
-    the visible parts are not conclusive, as for equal masks and encrypted values.
+    ABSENT if neither has text (it is empty, missing or UNKNOWN), SAME if both have the same text,
+    which may be the real value. UNKNOWN for other equal texts, such as masks, and for two encrypted
+    values. DIFFERENT otherwise, so also if only one has text, or only one is masked: callers then
+    take neither for a duplicate of the other, which an apply could delete.
     """
     a, b = nonempty(first), nonempty(other)
     if a is None and b is None:
