@@ -1,8 +1,9 @@
 """Render results as text: every renderer is a function from a value to `str`.
 
-The same value gives the same text. A format is one module with the functions of `Renderer`, loaded
-on first use; formats do not import each other. They share the escaping of untrusted text (`quote`),
-the content of each webhook's row (`rows`) and the wording (`words`). Texts end with a line break.
+The same value gives the same text. A format is a module with the functions of `Renderer`, loaded on
+first use. Live webhooks and checks have `StateRenderer`, in the same module or another one. Formats
+do not import each other. They share the escaping of untrusted text (`quote`), the content of each
+webhook's row (`rows`) and the wording (`words`). Texts end with a line break.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.errors import ReconcilerError
@@ -95,7 +96,7 @@ def paint(text: str, style: str, view: View) -> str:
 
 
 class Renderer(Protocol):
-    """A format. `markdown` has neither live webhooks nor checks."""
+    """A format of findings, errors, plans, reports and drift."""
 
     def render_findings(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         """Render findings, sorted by position, and their number."""
@@ -111,6 +112,10 @@ class Renderer(Protocol):
 
     def render_drift(self, report: DriftReport, view: View = PLAIN) -> str:
         """Render what changed live, how to revert or accept it, and the edits as a diff."""
+
+
+class StateRenderer(Protocol):
+    """A format of live webhooks and checks."""
 
     def render_statuses(
         self, statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN
@@ -128,21 +133,27 @@ class RenderFindings(Protocol):
         """Return the text."""
 
 
-def _load(name: str) -> Renderer:
-    return cast(Renderer, import_module(f"{__name__}.{name}"))
+# What the modules contain is checked by tests; the tables have the types.
+def _load(module: str) -> Any:
+    return import_module(f"{__name__}.{module}")
 
 
-def _load_function(module: str, name: str) -> RenderFindings:
-    return cast(RenderFindings, getattr(_load(module), name))
+def _load_function(module: str, name: str) -> Any:
+    return getattr(_load(module), name)
 
 
-RENDERERS: Final = {name: partial(_load, name) for name in ("text", "json", "markdown")}
+RENDERERS: Final[dict[str, Callable[[], Renderer]]] = {
+    name: partial(_load, name) for name in ("text", "json", "markdown")
+}
 """The formats of plans and reports, each with its loader."""
 
-STATE_RENDERERS: Final = {"text": partial(_load, "text_states"), "json": partial(_load, "json")}
+STATE_RENDERERS: Final[dict[str, Callable[[], StateRenderer]]] = {
+    "text": partial(_load, "text_states"),
+    "json": partial(_load, "json"),
+}
 """The formats of live webhooks and checks."""
 
-FINDINGS_RENDERERS: Final = {
+FINDINGS_RENDERERS: Final[dict[str, Callable[[], RenderFindings]]] = {
     **{name: partial(_load_function, name, "render_findings") for name in RENDERERS},
     "github": partial(_load_function, "markdown", "render_annotations"),
 }
