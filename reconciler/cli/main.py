@@ -18,7 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.console import Console, Process
-from reconciler.cli.options import ADVICE, OTHER_TOOLS, Group, Option, show
+from reconciler.cli.options import ADVICE, OTHER_TOOLS, Group, Option, show_version
 from reconciler.errors import (
     ExitCode,
     InternalError,
@@ -87,7 +87,7 @@ def program() -> Group:
         epilog=_EPILOG,
         options=[
             Option("--version", group="Options", is_flag=True, expose_value=False, is_eager=True,
-                   callback=show, help="Show the version."),
+                   callback=show_version, help="Show the version."),
         ],
     )  # fmt: skip
 

@@ -20,8 +20,6 @@ from reconciler import __version__
 from reconciler.findings import MASK
 from reconciler.ports import DEFAULT_PARALLELISM, MAX_PARALLELISM
 
-# A type for shell completion. Commands report unreadable files themselves.
-_PATH: Final = click.Path(readable=False)
 _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
 """The order of help headings; headings specific to a command come after Files."""
 
@@ -40,12 +38,6 @@ OTHER_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
 _PRINTING: Final = ("show", "schema", "completion", "help", "slack")
 """The commands that share the module `printing`, in which each is a function of its name."""
 
-_NEVER_EMPTY: Final = {"FILE": "file name", "REV|PATH": "revision or path"}
-"""What the values of options with these placeholders are."""
-
-_GLOBS: Final = ("only", "organization")
-"""The options with globs."""
-
 _SINGLE_DASH: Final = re.compile(r"-[a-z][a-z-]+")
 _SHARED_TEXT: Final = """\
 Several commands share these options. Pass them before or after the command's name.
@@ -53,6 +45,41 @@ Several commands share these options. Pass them before or after the command's na
 An option overrides its environment variable; an empty variable is not set. In a variable, write \
 the values of a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, spaces and commas \
 also separate them."""
+
+
+class _File(click.Path):
+    """A file name; an empty one is rejected, because it is usually an unset shell variable."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("empty file name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _revision(value: str) -> str:
+    """Reject an empty revision or path, for the same reason."""
+    if not value:
+        raise click.BadParameter("empty revision or path")
+    return value
+
+
+def _glob(value: str) -> str:
+    """Reject what the output has in place of a secret: copied, it would match other names."""
+    if MASK in value:
+        why = "`***` is printed in place of a secret: write `?` for each of its characters"
+        raise click.BadParameter(why)
+    return value
+
+
+# For shell completion, too. Commands report unreadable files themselves.
+_PATH: Final = click.Path(readable=False)
+_TYPES: Final = {
+    "PATH": _PATH,
+    "FILE": _File(readable=False),
+    "REV|PATH": _revision,
+    "GLOB": _glob,
+}
+"""The types of options with these placeholders."""
 
 
 class Option(click.Option):
@@ -72,8 +99,7 @@ class Option(click.Option):
         common: bool = False,
         **attributes: Any,
     ) -> None:
-        if attributes.get("metavar") in ("FILE", "PATH"):
-            attributes["type"] = _PATH
+        attributes.setdefault("type", _TYPES.get(attributes.get("metavar", "")))
         attributes.setdefault("callback", _record)
         super().__init__(names, envvar=env, show_envvar=True, **attributes)
         self.group = group
@@ -92,21 +118,6 @@ class Option(click.Option):
             return text
         values = [value.strip() for value in re.split(r"[\r\n]+", text)]
         return [value for value in values if value]
-
-    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Reject an empty file name or revision, usually from an unset shell variable.
-
-        And a glob with what the output has in place of a secret: copied, it would match others.
-        """
-        typed = super().type_cast_value(ctx, value)
-        values = typed if self.multiple else (typed,)
-        noun = _NEVER_EMPTY.get(str(self.metavar))
-        if noun is not None and "" in values:
-            raise click.BadParameter(f"empty {noun}", ctx=ctx, param=self)
-        if self.name in _GLOBS and any(MASK in glob for glob in values):
-            why = "`***` is printed in place of a secret: write `?` for each of its characters"
-            raise click.BadParameter(why, ctx=ctx, param=self)
-        return typed
 
 
 class _Command(click.Command):
@@ -253,34 +264,43 @@ def command(
     if connects:
         params += CONNECTION_OPTIONS
     params += _OUTPUT_OPTIONS
-    names = {parameter.name for parameter in params}
 
     def wrap(body: Callable[..., int | None]) -> _Command:
-        @click.pass_context
-        def callback(ctx: click.Context, /, **values: Any) -> int:
-            line = ctx.obj.command_line
-            # Before the command's name, the program accepts all of them.
-            for option in _COMMON:
-                if option.name in line and option.name not in names:
-                    raise click.NoSuchOption(option.opts[-1], ctx=ctx)
-            # Printed if the command fails: a forgotten variable is a common cause.
-            ctx.obj.variables = [
-                f"{option.envvar} ({option.opts[-1]})"
-                for option in params
-                if option.name in ctx.obj.environment_options and option.name not in line
-            ]
-            # Imported here, because help runs no command.
-            from reconciler.cli.session import Session
-
-            session = Session(ctx.obj)
-            session.suggest(SUGGESTED_OPTIONS, line.get("file", ()))
-            return body(session, **values) or 0
-
+        callback = click.pass_context(partial(_run, body))
         return _Command(
             name=None, help=getdoc(body), short_help=summary, params=params, callback=callback
         )
 
     return wrap
+
+
+def _run(body: Callable[..., int | None], ctx: click.Context, /, **values: Any) -> int:
+    """Run the function of a command with its session and the values of its options."""
+    console = ctx.obj
+    _require_known_options(ctx)
+    # Printed if the command fails: a forgotten variable is a common cause.
+    console.variables = [
+        f"{option.envvar} ({option.opts[-1]})"
+        for option in ctx.command.params
+        if option.name in console.environment_options and option.name not in console.command_line
+    ]
+    # Imported here, because help runs no command.
+    from reconciler.cli.session import Session
+
+    session = Session(console)
+    session.suggest(SUGGESTED_OPTIONS, console.command_line.get("file", ()))
+    return body(session, **values) or 0
+
+
+def _require_known_options(ctx: click.Context) -> None:
+    """Raise NoSuchOption for an option before the command's name that the command lacks.
+
+    There, the program accepts all common options.
+    """
+    names = {parameter.name for parameter in ctx.command.params}
+    for option in _COMMON:
+        if option.name in ctx.obj.command_line and option.name not in names:
+            raise click.NoSuchOption(option.opts[-1], ctx=ctx)
 
 
 def _write_options(
@@ -321,13 +341,21 @@ def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
     return value
 
 
-def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Print the version or the help, and exit."""
+def show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print the version, and exit."""
+    if value:
+        _show(ctx, f"webhooks {__version__}")
+
+
+def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print the help, and exit."""
+    if value:
+        _show(ctx, ctx.get_help())
+
+
+def _show(ctx: click.Context, text: str) -> None:
     # Completion parses the line, too, but must not print anything.
-    if value and not ctx.resilient_parsing:
-        text = ctx.get_help()
-        if parameter.name == "version":
-            text = f"webhooks {__version__}"
+    if not ctx.resilient_parsing:
         ctx.obj.result(text, essential=True)
         ctx.exit()
 
@@ -358,6 +386,7 @@ CONNECTION_OPTIONS: Final = (
              help="Use the built-in emulator: no account, no network, no key."),
     _connect("--local-db", metavar="FILE", help="Use the emulator with this database."),
     _connect("--organization", multiple=True, metavar="NAME", env="WEBHOOKS_ORGANIZATION",
+             type=_glob,
              help="Select the files of this organization, by name, id or glob; the key must belong "
                   "to it."),
     _connect("--api-key-file", metavar="FILE", env="WEBHOOKS_API_KEY_FILE", read_elsewhere=True,
@@ -386,7 +415,7 @@ _OUTPUT_OPTIONS: Final = (
     _output("--debug", is_flag=True, help="Print method, path, status and time of each request."),
     _output("--no-color", is_flag=True, env="NO_COLOR", read_elsewhere=True,
             help="Print without colors."),
-    _output("-h", "--help", is_flag=True, is_eager=True, callback=show,
+    _output("-h", "--help", is_flag=True, is_eager=True, callback=_show_help,
             help="Show help and exit."),
 )  # fmt: skip
 """The options of every command."""
