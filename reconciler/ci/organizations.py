@@ -335,7 +335,8 @@ def concerned_by_push(
     Also those with a review that is not settled, or a failure that is not resolved: a push without
     a review may have changed them.
     """
-    if len(sources) == 1 or not run.base_commit:
+    # Of a branch that was rewritten, it is not known what was applied.
+    if len(sources) == 1 or not run.is_contained(run.base_commit):
         return tuple(sources)
     posts = [post for pull in pulls for post in pull.comments]
     if run.github is not None:

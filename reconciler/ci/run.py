@@ -203,6 +203,11 @@ class Run:
         folder = folder_in(self.inputs.git) or "."
         return tuple(posixpath.relpath(name, folder) for name in names)
 
+    def is_contained(self, commit: str) -> bool:
+        """Return whether the checked-out commit is known to contain another one."""
+        is_ancestor = ["merge-base", "--is-ancestor", commit, "HEAD"]
+        return bool(commit) and self.inputs.git(is_ancestor) is not None
+
     def merge_base(self, base: str) -> str | None:
         """Return the commit before the change, None if it is not known."""
         if not base:

@@ -59,7 +59,9 @@ def test_a_job_for_each_environment_that_a_push_concerns(
     path.write_text(text.replace(old, new, 1) if old else new)
     commit(repository)
     assert environments(shell, repository, before) == expected
-    assert set(expected) <= set(environments(shell, repository, "f" * 40))  # an unknown base
+    dropped = git(repository, "commit-tree", "-p", "HEAD", "-m", "x", f"{before}^{{tree}}")
+    for unknown in ("f" * 40, dropped):  # a shallow clone, and a force push
+        assert set(expected) <= set(environments(shell, repository, unknown))
 
 
 def environments(shell: Shell, folder: Path, before: str) -> list[str]:
