@@ -151,7 +151,8 @@ class Console:
         self._secrets: list[Secret] = []
         # From the start, because an error about a path or a profile may show a pasted key.
         self.hide([Secret(process.environ.get("CLOUDTRUTH_API_KEY", "").strip())])
-        self._lost: set[int] = set()
+        # The streams that cannot be written any more, each with whether it still has a reader.
+        self._lost: dict[int, bool] = {}
         self._has_status = False
         self._lock = threading.Lock()
         # Cached, because it is needed for each write and does not change.
@@ -201,13 +202,18 @@ class Console:
         # A secret may contain another one, which must not be replaced first.
         self._secrets = Secret.longest_first([*self._secrets, *long])
 
-    def result(self, text: str, *, essential: bool = False) -> None:
-        """Write a result to standard output.
+    def result(self, text: str, *, essential: bool = False, required: bool = True) -> bool:
+        """Write a result to standard output; return False if it was lost.
 
-        With `--quiet` only an `essential` one: a requested document, or a failure.
+        With `--quiet` only an `essential` one: a requested document, or a failure. The run fails if
+        a `required` one is lost.
         """
+        is_written = True
         if essential or self.verbosity >= 0:
-            self._write_lines(self.process.stdout, text)
+            is_written = self._write_lines(self.process.stdout, text)
+        if required and not is_written:
+            self.failed = True
+        return is_written
 
     def info(self, text: str) -> None:
         """Write a message to standard error, unless the run is quiet."""
@@ -298,37 +304,40 @@ class Console:
             text = secret.redact(text)
         return _TOKENS.sub("***", text)
 
-    def _write_lines(self, stream: TextIO, text: str) -> None:
-        self._write(stream, text.removesuffix("\n") + "\n")
+    def _write_lines(self, stream: TextIO, text: str) -> bool:
+        return self._write(stream, text.removesuffix("\n") + "\n")
 
-    def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
+    def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> bool:
         text = self.redact_and_count(text)
         # Signals and waits are reported from other threads, so lines could be mixed.
         with self._lock:
             if self._has_status or (is_status and text):
                 self._send(self.process.stderr, "\r\x1b[K")  # clears the line
             self._has_status = is_status and text != ""
-            self._send(stream, text)
+            return self._send(stream, text)
 
-    def _send(self, stream: TextIO, text: str) -> None:
+    def _send(self, stream: TextIO, text: str) -> bool:
+        """Write to a stream; return False if the text is lost, although it has a reader."""
         if id(stream) in self._lost:  # reported once
-            return
+            return not self._lost[id(stream)]
         try:
             stream.write(text)
             stream.flush()
+            return True
         except (OSError, ValueError) as problem:
-            self._lost.add(id(stream))
+            has_reader = not isinstance(problem, BrokenPipeError)
+            self._lost[id(stream)] = has_reader
             with suppress(OSError, ValueError):  # discard what is buffered: it would raise at exit
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
-            if stream is self.process.stdout and not isinstance(problem, BrokenPipeError):
-                self.failed = True
+            if stream is self.process.stdout and has_reader:
                 why = "write error"
                 if getattr(problem, "errno", None) == errno.ENOSPC:
                     why = "the disk is full"
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
                 self._send(self.process.stderr, text)
+            return not has_reader
 
 
 def _in_foreground(terminal: TextIO) -> bool:

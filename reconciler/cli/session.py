@@ -287,16 +287,19 @@ class Session:
             view = self.view(self.process.stderr)
             self.console.info(RENDERERS["text"]().render_findings(shown, view))
 
-    def show(self, text: str, *, failed: bool = False, to_stderr: bool = False) -> None:
-        """Print a result. With --quiet only failures and documents are printed.
+    def show(
+        self, text: str, *, failed: bool = False, to_stderr: bool = False, required: bool = True
+    ) -> bool:
+        """Print a result; return False if it was lost. `required` is as for `Console.result`.
 
-        With `to_stderr` it goes to standard error, because standard output has a document.
+        With --quiet only failures and documents are printed. With `to_stderr` it goes to standard
+        error, because standard output has a document.
         """
         if to_stderr:
             self.console.info(text)
-        else:
-            document = self.options.get("format", "text") != "text"
-            self.console.result(text, essential=failed or document)
+            return True
+        document = self.options.get("format", "text") != "text"
+        return self.console.result(text, essential=failed or document, required=required)
 
     def show_checks(self, checklist: Checklist, format: str) -> ExitCode:
         """Print checks; with --strict warnings are failures. Return the exit code."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import (
@@ -31,6 +33,15 @@ from reconciler.source.output import FileKind, check_writable, write_atomically
 from reconciler.source.saved_plan import SavedPlan, is_saved_plan
 
 
+class _Options(NamedTuple):
+    """How to apply; `plan` has the options that determine the plan, by name."""
+
+    plan: Mapping[str, Any]
+    expect_digest: str | None
+    yes: bool
+    keep_going: bool
+
+
 @command(
     paths=True,
     connects=True,
@@ -48,7 +59,15 @@ from reconciler.source.saved_plan import SavedPlan, is_saved_plan
                help="Also write the report as JSON; - is standard output."),
     ),
 )  # fmt: skip
-def run(session: Session, report: str | None, format: str, keep_going: bool, **options: Any) -> int:
+def run(
+    session: Session,
+    report: str | None,
+    format: str,
+    expect_digest: str | None,
+    yes: bool,
+    keep_going: bool,
+    **plan: Any,
+) -> int:
     """PATH is a file or a directory, as for `plan`, or a saved plan. Shows the plan and asks for
     confirmation. Checks files, organization, listing, secrets and guards before the first write.
     Deletes come last (except duplicates), and only if everything else succeeded. If a run is
@@ -73,7 +92,7 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     if report_path is not None:
         check_writable(report_path, over=FileKind.REPORT)
     try:
-        result = _apply(session, report_path, options, keep_going=keep_going)
+        result = _apply(session, report_path, _Options(plan, expect_digest, yes, keep_going))
     except (Exception, *SIGNALS) as problem:
         # A usage error has no report: an older one with that name stays.
         if report is not None and not isinstance(problem, UsageError):
@@ -87,61 +106,77 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
             code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
     show_problems(session, result.organizations)
     _show_report(session, result, format, to_stderr=report == "-")
-    is_left = State.NOT_STARTED in map(state_of, result.organizations)
-    # A command that is shown has the option already. It cannot be used with a digest.
-    is_shown = bool(result.finish_command) and not result.confirmed
-    if is_left and not is_shown and result.stopped is None and options["expect_digest"] is None:
+    # It cannot be used with a digest.
+    if expect_digest is None and _would_keep_going(result):
         note = "--keep-going continues with the next organization if one fails"
         session.console.message("note", note)
     return code
 
 
-def _apply(
-    session: Session, report_path: Path | None, options: dict[str, Any], *, keep_going: bool
-) -> workflow.RunReport:
+def _would_keep_going(result: workflow.RunReport) -> bool:
+    """Return whether --keep-going, of which the report says nothing, would have applied more."""
+    # A command that is shown has the option already.
+    if result.stopped is not None or (result.finish_command and not result.confirmed):
+        return False
+    return State.NOT_STARTED in map(state_of, result.organizations)
+
+
+def _apply(session: Session, report_path: Path | None, options: _Options) -> workflow.RunReport:
     """Load the files or the saved plan, connect, and apply."""
-    expect_digest: str | None = options["expect_digest"]
-    if expect_digest is not None and keep_going:
+    if options.expect_digest is not None and options.keep_going:
         raise UsageError(
             "--keep-going cannot be used with --expect-digest: the digest covers the complete run",
             hint="leave out one of them",
         )
+    targets, digest = _targets(session, report_path, options)
+    progress = Progress(session)
+    with connected_all(session, targets, progress=progress) as connected:
+        return workflow.apply_all(
+            connected,
+            confirm=partial(_confirm, session, progress, connected, options.yes),
+            allow_deletes=options.plan["allow_deletes"],
+            expect_digest=digest,
+            values=options.yes,
+            keep_going=options.keep_going,
+            label=labeled,
+        )
+
+
+def _targets(
+    session: Session, report_path: Path | None, options: _Options
+) -> tuple[list[workflow.Target], str | None]:
+    """Return the organizations of the files or the saved plan, and the digest to be planned."""
     directory = session.process.directory
     saved_plans = [path for path in session.files if is_saved_plan(directory / path)]
     if not saved_plans:
         words = apply_options(session, session.files)
-        targets = load_targets(session, words, options, report_path)
-    else:
-        # Any other file, also a second saved plan, is refused.
-        plan_file = saved_plans[0]
-        saved = _read_saved(session, plan_file, expect_digest)
-        targets = _saved_targets(session, plan_file, saved, report_path)
-        expect_digest = None  # it is that of the file, whose operations may be done already
-    progress = Progress(session)
-    with connected_all(session, targets, progress=progress) as connected:
+        targets = load_targets(session, words, options.plan, report_path)
+        return targets, options.expect_digest
+    # Any other file, also a second saved plan, is refused.
+    plan_file = saved_plans[0]
+    saved = _read_saved(session, plan_file, options.expect_digest)
+    # The digest is that of the file, whose operations may be done already.
+    return _saved_targets(session, plan_file, saved, report_path), None
 
-        def confirm(run_plan: workflow.RunPlan) -> bool:
-            """Show the plan and, without --yes, ask. Raises NotConfirmedError for a no."""
-            values = values_left_out(run_plan.plans)
-            _show_plan(session, progress, run_plan, values, yes=options["yes"])
-            if not options["yes"]:
-                session.confirm(_question(run_plan), note=between("; --yes also sends: ", values))
-                for target in connected:
-                    if target.connection is not None:  # an answer takes none of the run's time
-                        target.connection.restart()
-            changes = sum(len(plan.operations) for plan in run_plan.plans)
-            progress.phase("checking that the plan is still current", total=changes)
-            return True
 
-        return workflow.apply_all(
-            connected,
-            confirm=confirm,
-            allow_deletes=options["allow_deletes"],
-            expect_digest=expect_digest,
-            values=options["yes"],
-            keep_going=keep_going,
-            label=labeled,
-        )
+def _confirm(
+    session: Session,
+    progress: Progress,
+    connected: Sequence[workflow.Target],
+    yes: bool,
+    run_plan: workflow.RunPlan,
+) -> bool:
+    """Show the plan and, without --yes, ask. Raises NotConfirmedError for a no."""
+    values = values_left_out(run_plan.plans)
+    _show_plan(session, progress, run_plan, values, yes=yes)
+    if not yes:
+        session.confirm(_question(run_plan), note=between("; --yes also sends: ", values))
+        for target in connected:
+            if target.connection is not None:  # an answer takes none of the run's time
+                target.connection.restart()
+    changes = sum(len(plan.operations) for plan in run_plan.plans)
+    progress.phase("checking that the plan is still current", total=changes)
+    return True
 
 
 def _show_plan(
@@ -246,15 +281,13 @@ def _show_report(
     session: Session, result: workflow.RunReport, format: str, *, to_stderr: bool
 ) -> None:
     """Print the report. Whatever goes wrong, a summary of the writes is printed."""
-    console = session.console
     text = _rendered(session, result, format, session.view())
-    if text is not None:
-        is_failed = result.exit_code is not ExitCode.OK
-        session.show(text, failed=is_failed, to_stderr=to_stderr)
-    # With `to_stderr` standard output has the report, whose loss is an error.
-    if console.failed and not to_stderr:
-        console.message("error", fallback_summary(result))
-        console.failed = False  # the exit code is that of the apply
+    if text is None:
+        return
+    is_failed = result.exit_code is not ExitCode.OK
+    # The exit code is that of the apply, whether its report is read or not.
+    if not session.show(text, failed=is_failed, to_stderr=to_stderr, required=False):
+        session.console.message("error", fallback_summary(result))
 
 
 def _rendered(session: Session, result: workflow.RunReport, format: str, view: View) -> str | None:
@@ -272,8 +305,7 @@ def _write(session: Session, report_path: Path | None, text: str) -> bool:
     Return False, after an error message, on failure: the apply itself is complete.
     """
     if report_path is None:
-        session.console.result(text, essential=True)
-        return not session.console.failed
+        return session.console.result(text, essential=True)
     try:
         write_atomically(
             report_path, session.console.redact_and_count(text).encode(), over=FileKind.REPORT
