@@ -9,7 +9,8 @@ For each live webhook the first matching row applies:
                                               (for both rows, a name outside the scope of the
                                               entry's file needs `adopt: true`)
     same name as a matched webhook            if equal: duplicates, all but the smallest id are
-                                              deleted; if different: all are kept, and reported;
+                                              deleted; if different or protected: all are kept,
+                                              and reported;
                                               beside one keyed by id, only where a file prunes
     in scope of a file that prunes            deleted, unless protected, or named like an entry with
                                               `state: absent` whose id is not live
@@ -280,7 +281,8 @@ class Match:
         """Pair an entry with its webhook (rows 2 to 5).
 
         If several webhooks with the name are equal, the one with the smallest id stays. If they
-        differ, all of them stay. Webhooks with an unknown type or event stay in any case.
+        differ or are protected, all of them stay. Webhooks with an unknown type or event stay in
+        any case.
         """
         known = [live for live in matching if unknown_type_or_event(live) is None]
         for live in matching:
@@ -289,7 +291,11 @@ class Match:
             return
         # Runs at the same time keep the same one, so that they never delete both.
         keeper, *others = sorted(known, key=lambda live: live.id)
-        if any(compare_live(keeper, other) is Reading.DIFFERENT for other in others):
+        # Of protected webhooks, the smallest id may be that of a copy.
+        is_protected = bool(others) and self._rules.protecting(keeper.name) is not None
+        if is_protected or any(
+            compare_live(keeper, other) is Reading.DIFFERENT for other in others
+        ):
             self._keep_ambiguous(known, webhook)
             return
         if self._refuse_outside(webhook, keeper):
@@ -330,7 +336,7 @@ class Match:
             if self._keep_unknown(live, webhook.position):
                 continue
             keeper = _first_equal(live, pinned)
-            if keeper is None:
+            if keeper is None or self._rules.protecting(live.name) is not None:
                 different.append(live)
             else:
                 self._delete_duplicate(live, webhook, keeper)
@@ -510,6 +516,8 @@ class Match:
         # Without their destinations, even webhooks that look equal may deliver to two places.
         if any(map(hides_destination, webhooks)):
             detail = "or their destinations are hidden"
+        elif self._rules.protecting(entry.name) is not None:
+            detail = "or are protected"
         kept = Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied=True)
         self.kept.append(kept)
 

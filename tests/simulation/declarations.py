@@ -123,6 +123,9 @@ class InitialState:
                 more = [new_id(self.draw) for _ in range(self.draw.choice((1, 1, 2)))]
                 self.live += [{**self.live[-1], "id": each} for each in more]
                 self.expected_ids[webhook.name] = min(first, *more)
+                if name.startswith(PROTECTED):
+                    self.untouchable.update((first, *more))
+                    self.not_applied.add(webhook.name)
 
     def pinned(self) -> None:
         """Add two renames by id."""
