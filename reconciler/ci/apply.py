@@ -110,7 +110,7 @@ def _run(run: Run) -> Ended:
     pulls = _contained_pulls(run, map(subject_of, sources))
     why = why_files_only(run, in_environment)
     if why is not None:
-        require_not_set_up(run, _posts(run, pulls), why, nothing="nothing was applied")
+        require_not_set_up(run, sources, _posts(run, pulls), why, nothing="nothing was applied")
         result = files_only(in_environment, why.finding, status="skipped")
         return Ended(result, None, pulls, organizations=subjects)
     # Without the reviews nothing is approved, so nothing may be written.

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from reconciler.ci import JobResult
 from reconciler.ci.github import Pull, reporting
-from reconciler.ci.marker import MarkerKind, Post, Subject
+from reconciler.ci.marker import Marker, Post, Subject
 from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
@@ -188,24 +188,38 @@ def why_files_only(run: Run, sources: Iterable[Source]) -> FilesOnly | None:
     return FilesOnly(reason, warning("no-api-key", f"{reason}: only the files are checked", hint))
 
 
-def require_not_set_up(run: Run, posts: Iterable[Post], why: FilesOnly, *, nothing: str) -> None:
+def require_not_set_up(
+    run: Run, sources: Iterable[Source], posts: Iterable[Post], why: FilesOnly, *, nothing: str
+) -> None:
     """Raise NoKeyError if keys are missing although comments or issues are of runs that had them.
 
     Before the keys are set, a run only checks the files. Later it needs them. If it has none,
     `nothing` was done.
     """
-    if run.expect_digest or any(_had_key(run, post) for post in posts):
+    is_here = _setup_matcher(run, sources)
+    markers = (post.marker for post in posts)
+    if run.expect_digest or any(is_here(marker) and _had_key(marker) for marker in markers):
         raise NoKeyError(f"{nothing}: {why.reason}", hint=why.finding.hint)
 
 
-def _had_key(run: Run, post: Post) -> bool:
-    """Return whether a comment or an issue of this setup is of a run that planned."""
-    marker = post.marker
-    is_here = marker.setup == run.marker(MarkerKind.PLAN).setup
-    is_review = is_here and marker.kind in (MarkerKind.PLAN, MarkerKind.OUTCOME)
+def _setup_matcher(run: Run, sources: Iterable[Source]) -> Callable[[Marker], bool]:
+    """Return a predicate for markers of this setup, which may have had other paths."""
+    names = _read_files(run, sources)
+
+    def is_here(marker: Marker) -> bool:
+        if run.label or marker.label:
+            return marker.label == run.label
+        paths = [file_matcher(path, run.inputs.directory) for path in marker.file.split(", ")]
+        return run.has_moved(marker) or any(matches(name) for matches in paths for name in names)
+
+    return is_here
+
+
+def _had_key(marker: Marker) -> bool:
+    """Return whether a comment or an issue is of a run that planned."""
     subjects = (*marker.subjects, *(outcome.subject for outcome in marker.outcomes))
     # Only with its key is the id of an organization known.
-    return (is_review or run.is_failure(post)) and any(subject.id for subject in subjects)
+    return any(subject.id for subject in subjects)
 
 
 def files_only(sources: Sequence[Source], *why: Finding, status: str = "validated") -> JobResult:

@@ -121,7 +121,7 @@ def plan(run: Run) -> JobResult:
             # A pull request that gets no secrets never had a plan, and others do not matter to it.
             if run.no_secrets_reason is None:
                 posts = _known_posts(run, sources)
-                require_not_set_up(run, posts, why, nothing="nothing was planned")
+                require_not_set_up(run, sources, posts, why, nothing="nothing was planned")
             return files_only(sources, why.finding)
         if run.merge_queue is not None:
             return _check_merge_group(run, run.merge_queue, sources)
@@ -148,11 +148,13 @@ def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
     # A plan does not need these.
     with suppress(GitHubError):
         merged, _ = github.merged_pulls(run.applied_branch or run.branch)
-        changes_files = merge_matcher(run, sources, run.changed_by)
+        is_input = input_matcher(run, sources)
         for pull in merged:
             if github.requests >= _MAX_REQUESTS:
                 return
-            if changes_files(pull.merge_commit):
+            changed = run.changed_by(pull.merge_commit)
+            # A file that is gone may be one that was moved.
+            if changed is None or any(is_input(name) or run.is_gone(name) for name in changed):
                 yield from github.comments(pull.number)
 
 
@@ -470,7 +472,7 @@ def _comment(
     # Without a comment nothing would be reviewed, which must not go unnoticed.
     message = "there is no GitHub token to comment with"
     github = run.require_github(message, "set comment to false")
-    posts = github.comments(pull.number)
+    posts = _own_comments(run, github.comments(pull.number))
     existing = find_posts(posts, parts[0][0])
     if existing or create or run.commenting == "true":
         # The event is from the start of the job; the merge freezes the plan.
@@ -484,6 +486,19 @@ def _comment(
     return []
 
 
+def _own_comments(run: Run, posts: Sequence[Post]) -> Sequence[Post]:
+    """Return the comments; if no plan is of these files, that of moved files is."""
+    here = run.marker(MarkerKind.PLAN)
+    if find_posts(posts, here):
+        return posts
+    return [
+        post._replace(marker=post.marker._replace(file=here.file))
+        if post.marker.label == here.label and run.has_moved(post.marker)
+        else post
+        for post in posts
+    ]
+
+
 def _without_changed(
     github: GitHub, posts: Sequence[Post], first: tuple[Marker, str]
 ) -> tuple[Sequence[Post], tuple[Marker, str]]:
@@ -494,7 +509,7 @@ def _without_changed(
     """
     marker, text = first
     existing = find_posts(posts, marker)
-    replaced = marker._replace(code=RESOLVED, subjects=(), operations=())
+    replaced = marker._replace(code=RESOLVED, operations=())
     changed = [post for post in find_posts(posts, replaced) if post.marker.head == marker.head]
     last = existing[0].marker if existing else marker
     shown = last.shown_digest if last.head == marker.head else None

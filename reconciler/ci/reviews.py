@@ -17,6 +17,7 @@ from typing import Final
 
 from reconciler.ci.github import GitHub, GitHubError, Pull
 from reconciler.ci.marker import (
+    RESOLVED,
     Marker,
     MarkerKind,
     Outcome,
@@ -34,7 +35,6 @@ from reconciler.planning.resend import Resend
 from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
 from reconciler.report import NOT_REVIEWED
-from reconciler.source.files import has_wildcard
 from reconciler.source.history import is_shallow
 from reconciler.workflow import Source, Target
 from reconciler.workflow.drift import Base, MergedChanges, base_of
@@ -232,8 +232,7 @@ def _plan_marker(run: Run, pull: Pull, subject: Subject) -> Marker:
     if find_posts(pull.comments, here):
         return here
     for marker in _plans_about(pull, subject):
-        exist = any((run.inputs.directory / name).exists() for name in marker.file.split(", "))
-        if not exist and not has_wildcard(marker.file):  # a glob is not looked up
+        if run.has_moved(marker):
             return here._replace(label=marker.label, file=marker.file)
     return here
 
@@ -243,7 +242,8 @@ def _plans_about(pull: Pull, subject: Subject) -> list[Marker]:
     return [
         post.marker
         for post in pull.comments
-        if post.marker.kind is MarkerKind.PLAN and any(map(subject.is_same, post.marker.subjects))
+        if (post.marker.kind, post.marker.code) == (MarkerKind.PLAN, "")
+        and any(map(subject.is_same, post.marker.subjects))
     ]
 
 
@@ -266,7 +266,7 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> MergedReview:
     is_applied = any(outcome.text for outcome in complete)
     review = MergedReview(pull=pull, marker=plan, is_applied=is_applied)
     parts = find_posts(pull.comments, plan)
-    problem = _why_not(pull, parts, subject)
+    problem = _why_not(pull, plan, subject, parts)
     if problem is NotApproved.EDITED and complete:  # an apply by digest settled it
         return review
     if problem is not None:
@@ -308,9 +308,13 @@ def _approving(parts: Iterable[Post]) -> list[Marker]:
     return [part.marker for part in parts if part.marker.digest is not None]
 
 
-def _why_not(pull: Pull, parts: Sequence[Post], subject: Subject) -> NotApproved | None:
+def _why_not(
+    pull: Pull, plan: Marker, subject: Subject, parts: Sequence[Post]
+) -> NotApproved | None:
     """Return why the comments of a plan approve nothing, if they do."""
     if not parts:
+        if find_posts(pull.comments, plan._replace(code=RESOLVED)):  # the newer plan is missing
+            return NotApproved.INCOMPLETE
         is_planned = bool(_plans_about(pull, subject))
         return NotApproved.OTHER_SETUP if is_planned else NotApproved.NO_COMMENT
     # First: an edit may also have changed the number of parts.

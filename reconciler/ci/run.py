@@ -24,7 +24,7 @@ from reconciler.model import frozen
 from reconciler.planning.review import check_digest
 from reconciler.planning.run import RunPlan
 from reconciler.render.quote import prose, quote
-from reconciler.source.files import DEFAULT_FILE, default_path
+from reconciler.source.files import DEFAULT_FILE, default_path, exists
 from reconciler.source.history import Git, folder_in
 from reconciler.source.schemes import github_repository
 from reconciler.workflow import Inputs, Target
@@ -172,6 +172,14 @@ class Run:
         if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
             return False
         return marker.setup == self.marker(MarkerKind.FAILURE).setup
+
+    def has_moved(self, marker: Marker) -> bool:
+        """Return whether the files of a comment do not exist any more, so that they were moved."""
+        return all(map(self.is_gone, marker.file.split(", ")))
+
+    def is_gone(self, path: str) -> bool:
+        """Return whether nothing is at a path in the working directory."""
+        return not exists(path, self.inputs.directory)
 
     @property
     def rerun_command(self) -> str | None:

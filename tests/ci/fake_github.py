@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,6 +91,15 @@ class FakeGitHub:
         self._lock = threading.Lock()
 
     # Actions of a test.
+
+    @contextmanager
+    def failing(self, end: str, instead: Response, method: str = "") -> Iterator[None]:
+        """Respond so to requests whose paths have this end, of a method or of all."""
+        self.fault = lambda sent, path: (
+            instead if path.endswith(end) and method in ("", sent) else None
+        )
+        yield
+        self.fault = lambda sent, path: None
 
     def open(self, number: int, head: str, *, base: str = "main") -> None:
         """Open a pull request, or push another head to it."""

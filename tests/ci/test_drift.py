@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from reconciler.ci.workflows import RequiredSecrets
-from reconciler.emulator.messages import Response
 from reconciler.model import SecretRef
 from tests.ci.fake_github import refusal
 from tests.ci.support import SLACK, World, world
@@ -263,16 +262,11 @@ def test_a_merge_without_webhooks_does_not_hide_pushes_that_wait(tmp_path: Path)
         assert ("Audit" in drift, "Audit" in waiting, "More" in waiting) == (False, True, True)
 
 
-def refuse_reviews(method: str, path: str) -> Response | None:
-    """Respond to a request for pull requests as GitHub does without the permission."""
-    return refusal(403, "Resource not accessible by integration") if path[-6:] == "/pulls" else None
-
-
 def test_without_the_merged_reviews_drift_is_not_known(here: World) -> None:
     """The issue shows the differences, and offers no edit."""
     here.emulator.configure("Audit", channel="by-hand")
-    here.github.fault = refuse_reviews
-    body = open_issue(here)["body"]
+    with here.github.failing("/pulls", refusal(403, "Resource not accessible by integration")):
+        body = open_issue(here)["body"]
     assert "the merged reviews cannot be read" in body
     assert "pull-requests: read" in body
     assert "Differences that may be drift or file changes:" in body
@@ -334,18 +328,16 @@ def test_a_plan_names_pushes_without_a_review(here: World) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("lacks", ["permission", "history"])
-def test_a_plan_that_cannot_know_does_not_say_drift(here: World, lacks: str) -> None:
+@pytest.mark.parametrize("forbidden", ["/pulls", "nothing, but the history lacks"])
+def test_a_plan_that_cannot_know_does_not_say_drift(here: World, forbidden: str) -> None:
     """Neither without a permission nor in a shallow checkout; a warning has the reason."""
     here.merged(2, *LIVE, Audit="reviewed")
-    if lacks == "permission":
-        here.github.fault = refuse_reviews
-    else:
+    if forbidden != "/pulls":
         start = here.git("rev-list", "--max-parents=0", "HEAD")
         (here.work / ".git/shallow").write_text(f"{start}\n")
-    assert plan_labels(here, *LIVE, "More", Audit="reviewed") == {
-        "Audit": "possibly waiting", "More": "this change"
-    }  # fmt: skip
+    with here.github.failing(forbidden, refusal(403, "Resource not accessible by integration")):
+        found = plan_labels(here, *LIVE, "More", Audit="reviewed")
+    assert found == {"Audit": "possibly waiting", "More": "this change"}
     (body,) = here.github.bodies(3)
     assert "drift" not in body.partition("<details>")[0]
     assert "a merged change may not be applied yet" in body

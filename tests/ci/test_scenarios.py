@@ -204,12 +204,14 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
         ("deleted", "it has no plan comment"),
         ("forged", "it has no plan comment"),
         ("label", "its plan is for other files or another label"),
+        ("replaced", "its last plan failed or was not completed"),
     ],
 )
 def test_a_changed_review_approves_nothing(here: World, edit: str, why: str) -> None:
     """The comment was edited after the merge, damaged, deleted, or written by another user.
 
-    Or the plan was made before files were added, which changes the label by default.
+    Or the plan was made before files were added, which changes the label by default. Or only the
+    old comment of a changed plan could be written.
     """
     here.propose(1, "Audit", "Deploys", plan=False)
     here.pull(1, WEBHOOKS_LABEL="x" if edit == "label" else "")
@@ -220,6 +222,11 @@ def test_a_changed_review_approves_nothing(here: World, edit: str, why: str) -> 
         here.github.comments.remove(comment)
     if edit == "forged":
         here.github.comments[0] = {**comment, "user": {"login": "eve"}}
+    if edit == "replaced":
+        here.emulator.configure("Audit", channel="by-hand")
+        with here.github.failing("/comments", FAULTS["500"], "POST"):
+            assert here.pull().code == 1
+        assert here.pull(CLOUDTRUTH_API_KEY="").outputs["failure-reason"] == "no-api-key"
     here.squash(1)
     if edit == "later":
         here.github.edit(comment, comment["body"] + "one more line")
@@ -281,11 +288,8 @@ def test_a_run_without_a_key_resolves_nothing(fresh: World) -> None:
     assert len(fresh.github.bodies(1)) == 2
     fresh.secrets.clear()
     fresh.declare("Other")
-    fresh.github.fault = lambda method, path: (
-        refusal(403, "no") if path.endswith("/pulls") else None
-    )
-    assert fresh.pull().outputs["result"] == "validated"
-    fresh.github.fault = lambda method, path: None
+    with fresh.github.failing("/pulls", FAULTS["403"]):
+        assert fresh.pull().outputs["result"] == "validated"
     fresh.squash(1)
     assert fresh.push().outputs["result"] == "skipped"
 
@@ -855,9 +859,6 @@ def test_each_rotation_has_its_comment_without_issues(read_back_world: World) ->
     here = read_back_world
     here.declare("Audit", "Other", version=1)
     here.apply_main()
-    here.github.fault = lambda method, path: (
-        refusal(410, "off") if path.partition("?")[0].endswith("/issues") else None
-    )
     here.merged(1, "Audit", "Other", version=1)
     here.push()
     text = (here.work / here.file).read_text()
@@ -866,7 +867,8 @@ def test_each_rotation_has_its_comment_without_issues(read_back_world: World) ->
         entry = f'name: "{name}", event_types: [value_created], configuration: {{'
         text = text.replace(entry, f"{entry}token: {{env: SLACK_BOT_TOKEN, version: 2}}, ")
         here.put({here.file: text})
-        here.push(before=before)
+        with here.github.failing("/issues", refusal(410, "off")):
+            here.push(before=before)
     assert sum("resend-secret=" in text for text in here.github.bodies(1)) == 2
 
 
@@ -1106,15 +1108,11 @@ def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, pa
         here.github.login = BOT if fault == "403" else "our-app[bot]"
     here.merged(1, "Audit", "Deploys")
     before = here.writes()
-    here.github.fault = lambda method, requested: (
-        FAULTS[fault]
-        if (method == "GET" or path == "/graphql") and requested.endswith(path)
-        else None
-    )
+    with here.github.failing(path, FAULTS[fault], "POST" if path == "/graphql" else "GET"):
+        done = here.push()
     if (fault, path) == ("403", "/graphql"):
-        assert here.push().outputs["result"] == "applied"
+        assert done.outputs["result"] == "applied"
         return
-    done = here.push()
     assert (done.code, done.outputs["failure-reason"]) == (1, "github"), done.stdout
     assert here.writes() == before
     if path == "...main":
@@ -1123,20 +1121,16 @@ def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, pa
         assert len(here.github.bodies(1)) == 1
     else:  # without the pull request or its comments the report is an issue
         assert here.github.issues[0]["title"].endswith("apply failed (github)")
-    here.github.fault = lambda method, requested: None
     assert here.push().code == 0
 
 
 def test_a_failed_comment_does_not_undo_an_apply(here: World) -> None:
     """The log shows GitHub's error, and nothing is sent twice."""
     here.merged(1, "Audit", "Deploys")
-    here.github.fault = lambda method, path: (
-        FAULTS["403"] if method == "POST" and "/issues/" in path else None
-    )
-    done = here.push()
+    with here.github.failing("/comments", FAULTS["403"], "POST"):
+        done = here.push()
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert "could not post the outcome on the pull request" in done.stdout
-    here.github.fault = lambda method, path: None
     before = here.writes()
     assert here.push().outputs["result"] == "converged"
     assert here.writes() == before
@@ -1172,12 +1166,8 @@ def test_a_failure_without_a_comment_is_reported_elsewhere(here: World) -> None:
     assert "::warning title=not-reported::" in done.stdout
     assert "pull-requests: write" in done.stdout
     here.github.read_only = False
-    here.github.fault = lambda method, path: (
-        refusal(403, "Unable to create comment because issue is locked.")
-        if method == "POST" and path.endswith("/issues/1/comments")
-        else None
-    )
-    assert here.push().code == 6
+    with here.github.failing("/issues/1/comments", refusal(403, "issue is locked."), "POST"):
+        assert here.push().code == 6
     (issue,) = here.github.issues
     assert here.follow(issue["body"]).code == 0
 
@@ -1257,19 +1247,29 @@ def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> Non
     assert here.queue_up(1).code == 0
 
 
-def test_a_plan_without_its_key_fails_once_it_had_one(here: World) -> None:
-    """It replaces the plan of an earlier commit; a merge queue accepts no change without a plan."""
+@pytest.mark.parametrize("paths", ["./webhooks.yaml", "webhooks.yaml\nsecond.yaml", "second.yaml"])
+def test_a_plan_without_its_key_fails_once_it_had_one(here: World, paths: str) -> None:
+    """It replaces the plan of an earlier commit; a merge queue accepts no change without a plan.
+
+    The paths of the setup may have changed since: one is added, or the file was moved.
+    """
+    here.put({"second.yaml": "webhooks: []\n"})
     here.environments["cloudtruth-plan"] = secrets = dict(here.secrets)
     here.propose(1, "Audit", "Deploys")
     here.put({"webhooks.yaml": "webhooks: {}\n"})
     assert here.pull().code == 3
     secrets.clear()
     here.declare("Audit", "Other")
+    if paths == "second.yaml":
+        here.git("mv", "-f", "webhooks.yaml", paths)
+        here.commit()
+    here.file = paths
     assert here.pull().outputs["failure-reason"] == "no-api-key"
     (comment,) = here.github.bodies(1)
     assert "Deploys" not in comment
     assert "Merging applies nothing" in comment
     here.squash(1)
+    assert here.push(CLOUDTRUTH_API_KEY="").code == 4
     assert here.propose(2, "Audit").code == 4
     assert here.queue_up(2).code == 4
 
