@@ -201,6 +201,7 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
         # Without a declared organization, the requirement on the key is checked with the plan.
         is_chosen = matching or target.source.files.organization is None
         (chosen if is_chosen else others).append(target)
+    _require_no_changes(others)
     unselected = tuple(chain.from_iterable(map(_declarations, others)))
     return tuple(_with_inputs(target, unselected=unselected) for target in chosen)
 
@@ -214,6 +215,21 @@ def _require_matched(
         raise UsageError(
             f"--organization {in_quotes(missing[0])} matches no organization of the files",
             hint=f"use a name, an id or a glob of: {known}",
+        )
+
+
+def _require_no_changes(unselected: Iterable[Target]) -> None:
+    """Raise UsageError if a saved plan changes organizations that are not selected.
+
+    Of a webhook that moves, only the delete could be selected.
+    """
+    changed = [target for target in unselected if target.review and target.review.digest]
+    if changed:
+        names = shorten([in_quotes(target.source.name) for target in changed], 5)
+        raise UsageError(
+            f"--organization leaves out {names}, which the saved plan changes",
+            hint="apply it without --organization and WEBHOOKS_ORGANIZATION, or save a plan of the "
+            "selected organizations with `webhooks plan --organization NAME --out FILE`",
         )
 
 
