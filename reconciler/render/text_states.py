@@ -74,7 +74,7 @@ def _status(status: LiveStatus, view: View) -> str:
         count += f", {len(status.failing)} failing"
     end = message_lines(f"{count}.", _drift(status), view)
     if status.plan is not None:
-        limits = words.not_compared(status.plan, names=view.verbosity > 0)
+        limits = words.not_compared(status.plan, view)
         end = paragraphs([f"{limit}." for limit in limits], view) + end
     # A failed delivery needs someone at once; drift may wait.
     shown = sorted(view.selected(status.webhooks), key=lambda webhook: not webhook.is_failing)

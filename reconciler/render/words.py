@@ -155,74 +155,94 @@ def remaining_counts(plan: Plan, view: View, shown: _Quoting = quote) -> list[st
     """Return one line per group with counts: kept, unmanaged, and not compared webhooks.
 
     Declarations that are not applied are not counted, because each has a row. With `verbosity`,
-    kept and unmanaged webhooks have rows, too, so only fields that are not compared are returned,
-    with names. `shown` quotes names.
+    kept and unmanaged webhooks have rows, too, so only fields that are not compared are returned.
+    `shown` quotes names.
     """
-    lines = []
-    if view.verbosity <= 0:
-        names: dict[Reason, list[str]] = {}
-        for webhook in plan.kept:
-            if not webhook.unapplied:
-                names.setdefault(webhook.reason, []).append(shown(webhook.name))
+    limits = not_compared(plan, view, shown)
+    if view.verbosity > 0:
+        return limits
+    return [*_without_rows(plan, shown), *limits]
+
+
+def _without_rows(plan: Plan, shown: _Quoting) -> Iterator[str]:
+    """Yield a line with the kept webhooks by reason, and one with the unmanaged ones."""
+    names: dict[Reason, list[str]] = {}
+    for webhook in plan.kept:
+        if not webhook.unapplied:
+            names.setdefault(webhook.reason, []).append(shown(webhook.name))
+    if names:
         kept = (
             f"{len(listed)} ({REASONS[reason]}: {shorten(listed, 5)})"
             for reason, listed in names.items()
         )
-        # They may be many, and are of no concern to the files.
-        unmanaged = Counter(webhook.reason for webhook in plan.unmanaged).items()
-        counted = (f"{number} ({REASONS[reason]})" for reason, number in unmanaged)
-        for title, text in (("Kept", ", ".join(kept)), ("Unmanaged", ", ".join(counted))):
-            if text:
-                lines.append(f"{title}: {text}")
-    return lines + not_compared(plan, names=view.verbosity > 0, shown=shown)
+        yield f"Kept: {', '.join(kept)}"
+    # They may be many, and are of no concern to the files.
+    numbers = Counter(webhook.reason for webhook in plan.unmanaged)
+    if numbers:
+        counted = (f"{number} ({REASONS[reason]})" for reason, number in numbers.items())
+        yield f"Unmanaged: {', '.join(counted)}"
 
 
 _HIDDEN: Final = "Cannot be read back"
+_NOT_SET: Final = "Not compared, value not set here"
+_NOT_EQUAL: Final = "Not equal, but possibly encrypted"
 
 
-def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[str]:
-    """Return one line for each reason why a plan cannot compare fields, with their number by field.
+def not_compared(plan: Plan, view: View, shown: _Quoting = quote) -> list[str]:
+    """Return one line for each reason why a plan cannot compare fields.
 
-    With `names`, the line lists the webhooks and references.
+    It has the number of webhooks by field, with `verbosity` their names and the references.
     """
+    if view.verbosity > 0:
+        return list(_uncompared_names(plan, shown))
+    return list(_uncompared_counts(plan, shown))
 
-    def reference(use: SecretUse) -> str:
-        live = "" if use.is_resolved else f", live {shown(use.destination)}"
-        return f" ({shown(str(use.reference))}{live})" if names else ""
 
-    uses_by_title = {
-        _HIDDEN: [(field, "", webhook) for webhook, field in plan.unreadable],
-        "Not compared, value not set here": [
-            (use.field, reference(use), use.webhook) for use in plan.not_compared
-        ],
-        "Not equal, but possibly encrypted": [
-            (use.field, reference(use), use.webhook) for use in plan.not_equal
-        ],
+def _uncompared_counts(plan: Plan, shown: _Quoting) -> Iterator[str]:
+    fields_by_title = {
+        _HIDDEN: [field for _, field in plan.unreadable],
+        _NOT_SET: [use.field for use in plan.not_compared],
+        _NOT_EQUAL: [use.field for use in plan.not_equal],
     }
-    lines = []
-    for title, uses in uses_by_title.items():
+    for title, fields in fields_by_title.items():
+        if fields:
+            numbers = Counter(fields).items()
+            counted = [
+                f"{shown(field)} of {plural(number, 'webhook')}" for field, number in numbers
+            ]
+            yield f"{title}: {', '.join(counted)}"
+
+
+def _uncompared_names(plan: Plan, shown: _Quoting) -> Iterator[str]:
+    if plan.unreadable:
+        fields = _by_field(((field, "", webhook) for webhook, field in plan.unreadable), shown)
+        way = "after a rotation, increment `version`, or pass --resend-secret"
+        yield f"{_HIDDEN}: {fields}; {way}"
+    for title, uses in ((_NOT_SET, plan.not_compared), (_NOT_EQUAL, plan.not_equal)):
         if uses:
-            text = f"{title}: {_by_field(uses, names=names, shown=shown)}"
-            if names and title == _HIDDEN:
-                text += "; after a rotation, increment `version`, or pass --resend-secret"
-            lines.append(text)
-    return lines
+            fields = _by_field(
+                ((use.field, _reference(use, shown), use.webhook) for use in uses), shown
+            )
+            yield f"{title}: {fields}"
 
 
-def _by_field(uses: Iterable[tuple[str, str, str]], *, names: bool, shown: _Quoting) -> str:
-    """Return fields with the names or the number of their webhooks.
+def _reference(use: SecretUse, shown: _Quoting) -> str:
+    live = "" if use.is_resolved else f", live {shown(use.destination)}"
+    return f" ({shown(str(use.reference))}{live})"
+
+
+def _by_field(uses: Iterable[tuple[str, str, str]], shown: _Quoting) -> str:
+    """Return fields with the names of their webhooks.
 
     Each use has the field, the reference to show, and the webhook.
     """
     webhooks_by_field: dict[tuple[str, str], list[str]] = {}
     for field, reference, webhook in uses:
-        webhooks_by_field.setdefault((field, reference), []).append(webhook)
-    listed = []
-    for (field, reference), webhooks in webhooks_by_field.items():
-        who = ", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook")
-        listed.append(f"{shown(field)} of {who}{reference}")
-    separator = "; " if names else ", "
-    return separator.join(listed)
+        webhooks_by_field.setdefault((field, reference), []).append(shown(webhook))
+    return "; ".join(
+        f"{shown(field)} of {', '.join(webhooks)}{reference}"
+        for (field, reference), webhooks in webhooks_by_field.items()
+    )
 
 
 _DRIFT_OR_ROTATED: Final = "drift-or-rotated-here"
@@ -239,11 +259,10 @@ _LABELS: Final = {
 
 def reminders(plan: Plan, view: View, shown: _Quoting = quote) -> Iterator[str]:
     """Yield what a user may have to do about a plan, in one line each; `shown` quotes names."""
-    absent = set(map(str, view.missing))
 
     def unset(references: Iterable[SecretRef]) -> list[str]:
-        texts = dict.fromkeys(map(str, references))
-        return [shown(text) for text in texts if text in absent]
+        distinct = dict.fromkeys(references)
+        return [shown(str(reference)) for reference in distinct if reference in view.missing]
 
     missing = unset(use.reference for use in plan.secrets)
     if missing:
