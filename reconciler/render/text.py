@@ -129,10 +129,10 @@ def _outside_digest(run: RunPlan, view: View) -> list[str]:
     outside: list[str] = []
     for reason, line in words.outside_digest(run.plans):
         # A saved plan has the hosts that it shows.
-        if reason == words.HOST and view.plan_file is not None:
+        if reason is words.Outside.HOST and view.plan_file is not None:
             continue
         way = ""
-        if reason == words.CHANGED and view.apply_options is not None:
+        if reason is words.Outside.VALUE and view.apply_options is not None:
             way = " Only --yes, or an apply without a digest or plan file, sends these."
             command = words.apply_command(view, "--yes")
             if view.plan_file is not None and command:

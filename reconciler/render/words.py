@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from enum import Enum
 from typing import Final, TypeAlias
 
 from reconciler.errors import BlockedError, ReconcilerError
@@ -288,10 +289,20 @@ def attribution(operation: Operation) -> str:
     return operation.attribution or ""
 
 
-_MOVED: Final = "a secret would go to another scheme or host: increment `version`, plan with --base"
-HOST: Final = "the host of a URL that no commit shows"
-CHANGED: Final = "only a secret's value differs"
-"""Why no digest covers an operation, or a part of it."""
+class Outside(Enum):
+    """Why no digest covers an operation, or a part of it."""
+
+    MOVED = "moved"
+    HOST = "host"
+    VALUE = "value"
+
+
+_OUTSIDE: Final = {
+    Outside.MOVED: "a secret would go to another scheme or host: increment `version`, plan with "
+    "--base",
+    Outside.HOST: "the host of a URL that no commit shows",
+    Outside.VALUE: "only a secret's value differs",
+}
 
 
 def values_left_out(plans: Sequence[Plan]) -> str:
@@ -305,9 +316,9 @@ def values_left_out(plans: Sequence[Plan]) -> str:
     return _with_organizations(webhooks, len(plans), quote)
 
 
-def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[tuple[str, str]]:
+def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[tuple[Outside, str]]:
     """Yield each reason why no digest covers operations, with a line that has it."""
-    groups = {reason: defaultdict[str, list[str]](list) for reason in (_MOVED, HOST, CHANGED)}
+    groups = {reason: defaultdict[str, list[str]](list) for reason in Outside}
     for plan in plans:
         uncommitted = {
             (use.live_id, use.field) for use in plan.secrets if "://" not in use.destination
@@ -320,18 +331,18 @@ def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[t
     for reason, webhooks in groups.items():
         if webhooks:
             names = _with_organizations(webhooks, len(plans), shown)
-            yield reason, f"Not in the digest ({reason}): {names}"
+            yield reason, f"Not in the digest ({_OUTSIDE[reason]}): {names}"
 
 
 def _why_outside(
     operation: Operation, digests: Sequence[object], uncommitted: Set[tuple[str | None, str]]
-) -> str | None:
+) -> Outside | None:
     if moves(operation):
-        return _MOVED
+        return Outside.MOVED
     if not digests or split_values(operation) is not None:
-        return CHANGED
+        return Outside.VALUE
     if any((id_, field) in uncommitted for id_, field, _ in sent_urls(operation)):
-        return HOST
+        return Outside.HOST
     return None
 
 
