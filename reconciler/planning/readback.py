@@ -82,10 +82,10 @@ class Evidence(NamedTuple):
 
     def reads(self, kind: str, field: Field, live: LiveValue) -> bool:
         """Return whether a live secret is the real value."""
-        if not isinstance(live, Secret) or not plausible(live):
+        visibility = _visibility(field, live)
+        if visibility is _Visibility.HIDDEN:
             return False
-        complete = field.secret_pattern is not None and live.matches(field.secret_pattern)
-        return complete or (kind, field.name) in self.readable
+        return visibility is _Visibility.COMPLETE or (kind, field.name) in self.readable
 
 
 class Reading(Enum):
@@ -98,6 +98,28 @@ class Reading(Enum):
     NOT_EQUAL = "not-equal"  # shown, but another value or encrypted: there is no evidence which
     MALFORMED = "malformed"  # a secret that is visible, but not a valid value; it is not sent
     UNAVAILABLE = "unavailable"  # shown, but the declared value is not available
+
+
+class _Visibility(Enum):
+    """What a server shows of a secret."""
+
+    COMPLETE = "complete"  # a value that matches the pattern of its field
+    TEXT = "text"  # of a field without a pattern: the real value, or encrypted in an unknown form
+    MALFORMED = "malformed"  # text that a user stored instead of the secret by mistake
+    UNCLEAR = "unclear"  # other text that does not match the pattern, probably encrypted
+    HIDDEN = "hidden"  # not set, masked or encrypted
+
+
+def _visibility(field: Field, live: LiveValue) -> _Visibility:
+    if not isinstance(live, Secret) or not plausible(live):
+        return _Visibility.HIDDEN
+    if field.secret_pattern is None:
+        return _Visibility.TEXT
+    if live.matches(field.secret_pattern):
+        return _Visibility.COMPLETE
+    if live.matches(_STORED_BY_MISTAKE):
+        return _Visibility.MALFORMED
+    return _Visibility.UNCLEAR
 
 
 def plausible(value: LiveValue) -> bool:
@@ -130,7 +152,7 @@ def is_hidden(field: Field, live: LiveValue) -> bool:
     declared secrets nor on other webhooks, which an apply changes.
     """
     if field.secret:
-        return not (_has_form(field, live) or is_malformed(field, live))
+        return _visibility(field, live) in (_Visibility.UNCLEAR, _Visibility.HIDDEN)
     if isinstance(live, Unknown):
         return True
     if not field.may_be_hidden:
@@ -153,20 +175,8 @@ def hides_destination(webhook: LiveWebhook) -> bool:
 
 
 def is_malformed(field: Field, live: LiveValue) -> bool:
-    """Return whether `live` is visible text that a user stored instead of the secret by mistake.
-
-    Masked and encrypted values never match.
-    """
-    if not isinstance(live, Secret) or not plausible(live) or _has_form(field, live):
-        return False
-    return live.matches(_STORED_BY_MISTAKE)
-
-
-def _has_form(field: Field, live: LiveValue) -> bool:
-    """Return whether a secret may be real and has the form of its field, if that has one."""
-    if not isinstance(live, Secret) or not plausible(live):
-        return False
-    return field.secret_pattern is None or live.matches(field.secret_pattern)
+    """Return whether `live` is visible text that a user stored instead of the secret by mistake."""
+    return _visibility(field, live) is _Visibility.MALFORMED
 
 
 def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
@@ -185,8 +195,9 @@ def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
     if a != b:
         encrypted = is_encrypted(a) and is_encrypted(b)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
-    # Different values may have the same mask.
-    return Reading.SAME if _has_form(field, a) else Reading.UNKNOWN
+    if _visibility(field, a) in (_Visibility.COMPLETE, _Visibility.TEXT):
+        return Reading.SAME
+    return Reading.UNKNOWN  # different values may have the same mask
 
 
 def is_encrypted(value: Secret) -> bool:
@@ -242,22 +253,20 @@ def secret_reading(
         return _without_value(kind, field, live, evidence)
     if field.is_url and _shows_other_host(live, wanted):
         return Reading.DIFFERENT
-    if not plausible(live):
-        return Reading.UNKNOWN
     if evidence.reads(kind, field, live):
         return Reading.DIFFERENT
-    # Without a pattern, ciphertext of an unknown form looks like any other value.
-    return Reading.NOT_EQUAL if field.secret_pattern is None else Reading.UNKNOWN
+    if _visibility(field, live) is _Visibility.TEXT:
+        return Reading.NOT_EQUAL
+    return Reading.UNKNOWN
 
 
 def _without_value(kind: str, field: Field, live: Secret, evidence: Evidence) -> Reading:
     """Return whether a secret that is not available here could be compared where it is."""
-    if plausible(live):
-        # Without a pattern, any text may be the real value.
-        can_compare = field.secret_pattern is None or evidence.reads(kind, field, live)
-    else:
+    visibility = _visibility(field, live)
+    can_compare = visibility is _Visibility.TEXT or evidence.reads(kind, field, live)
+    if visibility is _Visibility.HIDDEN and field.is_url:
         # Of a masked URL, the host.
-        can_compare = field.is_url and _shown_origin(live) is not None
+        can_compare = _shown_origin(live) is not None
     return Reading.UNAVAILABLE if can_compare else Reading.UNKNOWN
 
 
