@@ -34,7 +34,13 @@ from reconciler.planning.plan import (
     SecretChange,
     Update,
 )
-from reconciler.planning.readback import Reading, destination, gather_evidence, is_unset, snapshot
+from reconciler.planning.readback import (
+    Reading,
+    gather_evidence,
+    is_unset,
+    live_destination,
+    snapshot,
+)
 
 
 class OperationState(Enum):
@@ -263,7 +269,7 @@ def _done(live: LiveWebhook) -> CheckResult:
 
 def _changed(operation: Update | Delete, live: LiveWebhook) -> CheckResult:
     """Return that a webhook was changed since the plan; a new destination is named."""
-    where = destination(live)
+    where = live_destination(live)
     reason = "it was changed since the plan"
     if where != operation.before.destination:
         reason += f": it is now {where}"

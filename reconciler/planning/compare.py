@@ -30,7 +30,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import (
     Evidence,
     Reading,
-    destination,
+    declared_destination,
     hides_destination,
     is_hidden,
     is_malformed,
@@ -221,7 +221,7 @@ def _secret_change(
         path=("configuration", field.name),
         after=declared if isinstance(declared, SecretRef) else str(declared),
         cause=cause,
-        destination=destination(webhook, secrets),
+        destination=declared_destination(webhook, secrets),
         # A hidden value of another type is removed in any case, not replaced unseen.
         hidden=not retyped and is_hidden(field, live_value),
     )

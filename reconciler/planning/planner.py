@@ -40,8 +40,9 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import (
     Evidence,
     Reading,
-    destination,
+    declared_destination,
     gather_evidence,
+    live_destination,
     plausible,
     snapshot,
 )
@@ -389,7 +390,7 @@ def _unsent_secrets(
         if names:  # few webhooks have any, and a destination takes time
             for use in _secret_uses(pair.webhook, pair.live.id, names, hosts):
                 # A URL that is not known here delivers to the live host.
-                where = use.destination if use.is_resolved else destination(pair.live)
+                where = use.destination if use.is_resolved else live_destination(pair.live)
                 yield use._replace(destination=where)
 
 
@@ -397,7 +398,7 @@ def _secret_uses(
     webhook: Webhook, id_: str | None, fields: Iterable[str], hosts: SecretValues
 ) -> Iterator[SecretUse]:
     """Yield the secret references of the given fields; `hosts` are those that the commit shows."""
-    where = destination(webhook, hosts)
+    where = declared_destination(webhook, hosts)
     address = KINDS[webhook.type].destination_field
     for name in fields:
         value = webhook.configuration[name]

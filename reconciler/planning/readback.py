@@ -14,7 +14,7 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
@@ -22,7 +22,6 @@ from reconciler.model import (
     LiveValue,
     LiveWebhook,
     Secret,
-    SecretRef,
     SecretValues,
     Unknown,
     Value,
@@ -321,32 +320,34 @@ def _shown_secrets(live: Iterable[LiveWebhook]) -> frozenset[str]:
     return frozenset(names)
 
 
-def destination(
-    webhook: Webhook | LiveWebhook, secrets: SecretValues = MappingProxyType({})
-) -> str:
+def declared_destination(webhook: Webhook, secrets: SecretValues = MappingProxyType({})) -> str:
     """Return the destination of a webhook: `slack #channel`, or its type with a scheme and host.
 
-    It is only the type if the server does not show the rest, and the reference of a URL whose value
-    is not available.
+    It is the reference of a URL whose value is not available.
     """
-    kind, configuration = KINDS.get(webhook.type), webhook.configuration
-    if kind is None or isinstance(configuration, Unknown):
+    address = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
+    value = webhook.configuration[address.name]
+    secret = declared_secret(value, secrets)
+    text = str(value)
+    if not address.secret:
+        text = address.display(text)
+    elif secret is not None:
+        text = secret.shown_url()
+    return f"{webhook.type} {text}"
+
+
+def live_destination(webhook: LiveWebhook) -> str:
+    """Return the destination of a live webhook in the same form, only its type if it is hidden."""
+    kind = KINDS.get(webhook.type)
+    if kind is None:
         return webhook.type
     address = FIELDS[kind.type][kind.destination_field]
-    value: Any = configuration.get(address.name)
-    if isinstance(value, SecretRef):
-        value = secrets.get(value, value)
+    value = webhook.value(address.name)
     if isinstance(value, Secret):
-        text = value.shown_url()  # a masked URL may show its host
-    elif isinstance(webhook, LiveWebhook) and is_hidden(address, value):
+        return f"{kind.type} {value.shown_url()}"  # a masked URL may show its host
+    if is_hidden(address, value):
         return kind.type
-    elif isinstance(value, SecretRef):
-        text = str(value)
-    elif address.secret:
-        text = Secret(str(value)).shown_url()
-    else:
-        text = address.display(str(value))
-    return f"{kind.type} {text}"
+    return f"{kind.type} {address.display(str(value))}"
 
 
 def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) -> Snapshot:
@@ -356,14 +357,17 @@ def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) ->
     """
     last_run = last_error = None
     if isinstance(webhook, LiveWebhook):
+        where = live_destination(webhook)
         last_run, last_error = webhook.last_run, webhook.last_error
+    else:
+        where = declared_destination(webhook)
     return Snapshot(
         id=webhook.id or "",
         name=webhook.name,
         type=webhook.type,
         event_types=webhook.event_types,
         configuration=_shown_fields(webhook, declared),
-        destination=destination(webhook),
+        destination=where,
         last_run=last_run,
         last_error=last_error,
     )

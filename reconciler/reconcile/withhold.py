@@ -32,7 +32,12 @@ from reconciler.planning.plan import (
     Update,
     ValueChange,
 )
-from reconciler.planning.readback import Evidence, destination, hides_destination
+from reconciler.planning.readback import (
+    Evidence,
+    declared_destination,
+    hides_destination,
+    live_destination,
+)
 from reconciler.render.quote import quote
 from reconciler.report import NOT_CONVERGED, SUSPENDED, Applied, Failed, Report
 from reconciler.workflow.inputs import Gathered
@@ -253,11 +258,11 @@ def _is_alike(webhook: Webhook, live: LiveWebhook, secrets: SecretValues) -> boo
 
     A masked URL shows only its host. Otherwise the complete values decide.
     """
-    shown = destination(live)
+    shown = live_destination(live)
     # Without a destination there is nothing to compare: a hidden one withholds no create.
     if webhook.type != live.type or shown in (live.type, ""):
         return False
-    if shown != destination(webhook, secrets):
+    if shown != declared_destination(webhook, secrets):
         return False
     # Two webhooks of a channel are usual, with other events or another username.
     for change in compare(webhook, live, Evidence(secrets)).fields:

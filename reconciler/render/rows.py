@@ -31,7 +31,7 @@ from reconciler.planning.plan import (
     ValueChange,
     live_id,
 )
-from reconciler.planning.readback import destination
+from reconciler.planning.readback import declared_destination
 from reconciler.planning.resend import resends
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
@@ -217,7 +217,7 @@ def _settings(create: Create, known: _Destinations) -> Iterator[str]:
         value = webhook.configuration.get(field.name, field.default)
         is_destination = field.name == kind.destination_field
         # A resolved URL is shown with its host in place of the reference.
-        if is_destination and _destination(create, known) == destination(webhook):
+        if is_destination and _destination(create, known) == declared_destination(webhook):
             continue
         if value == field.default or (field.secret and field.required and not is_destination):
             continue
@@ -376,7 +376,7 @@ def _matched_row(webhook: Webhook) -> Row:
     return Row(
         sign="=",
         name=quote(webhook.name),
-        what=quote(destination(webhook)),
+        what=quote(declared_destination(webhook)),
         details=events(webhook.event_types),
         place=position_text(webhook.position),
     )
@@ -386,7 +386,7 @@ def _destination(operation: Create | Update, known: _Destinations) -> str:
     """Return a destination; prefer the host that the plan resolved for a URL from a secret."""
     webhook = operation.after
     key = (live_id(operation), webhook.name, KINDS[webhook.type].destination_field)
-    return known.get(key) or destination(webhook)
+    return known.get(key) or declared_destination(webhook)
 
 
 def _last_run(webhook: Snapshot) -> str:

@@ -14,9 +14,10 @@ from reconciler.planning.plan import FieldRemoved, SecretChange, ValueChange
 from reconciler.planning.readback import (
     Evidence,
     Reading,
-    destination,
+    declared_destination,
     gather_evidence,
     is_hidden,
+    live_destination,
     plausible,
     snapshot,
 )
@@ -211,18 +212,17 @@ def test_a_destination_does_not_show_the_url() -> None:
     """A referenced URL is shown as its reference until the value is available."""
     hidden = generic(url=HOOK)
 
-    assert destination(hidden) == "generic env HOOK"
-    assert destination(hidden, {HOOK: Secret("https://u:p@h.example.com/x?y=z")}) == (
-        "generic https://h.example.com/***"
-    )
-    assert destination(hidden, {HOOK: Secret("nonsense")}) == "generic ***"
+    assert declared_destination(hidden) == "generic env HOOK"
+    available = {HOOK: Secret("https://u:p@h.example.com/x?y=z")}
+    assert declared_destination(hidden, available) == "generic https://h.example.com/***"
+    assert declared_destination(hidden, {HOOK: Secret("nonsense")}) == "generic ***"
 
 
 @pytest.mark.parametrize(("value", "text"), TABLES["channels"])
 def test_a_channel_has_its_usual_form(value: Any, text: str) -> None:
     """A name has a `#`, also one that a user wrote wrongly; an id or a user has none."""
-    assert destination(slack(channel=value)) == f"slack {text}"
-    assert destination(live_slack(channel=value)) == f"slack {text}"
+    assert declared_destination(slack(channel=value)) == f"slack {text}"
+    assert live_destination(live_slack(channel=value)) == f"slack {text}"
 
 
 def test_only_webhooks_of_the_declared_type_are_evidence() -> None:

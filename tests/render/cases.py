@@ -9,7 +9,7 @@ from reconciler.kinds import EVENT_TYPES
 from reconciler.model import Organization, SecretRef, Webhook
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import Counts, Create, Delete, Operation, Plan, SecretUse, Snapshot
-from reconciler.planning.readback import destination, snapshot
+from reconciler.planning.readback import declared_destination, snapshot
 from reconciler.planning.review import digests, plan_digest
 from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, RENDERERS, View
@@ -52,7 +52,7 @@ def plan(
         digests=parts,
         secrets=tuple(
             SecretUse(reference=ref, webhook=each.name, field=field,
-                      destination=destination(each.after))
+                      destination=declared_destination(each.after))
             for each in operations
             if not isinstance(each, Delete) and "configuration" in each.sent_fields
             for field, ref in sorted(each.after.configuration.items())

@@ -11,7 +11,7 @@ from pathlib import Path
 from reconciler.errors import ExitCode, NotReviewedError, ReconcilerError
 from reconciler.planning.plan import Create, Delete, FieldRemoved, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.readback import destination
+from reconciler.planning.readback import declared_destination
 from reconciler.planning.review import Review, approve_all
 from reconciler.planning.run import RunPlan
 from reconciler.report import Failed, Report
@@ -114,12 +114,12 @@ class Program:
             # A repeated resend finds the host and the removals of the first one done already.
             if isinstance(operation, Create) or is_unseen(operation):
                 continue
-            where, removed = _seen(operation)
-            reviewed_where, reviewed_removals = self._reviewed.get(
-                operation.before.id, (where, removed)
-            )
+            where, removed = seen = _seen(operation)
+            reviewed_where, reviewed_removals = self._reviewed.get(operation.before.id, seen)
             # A user may have made a part of the plan, and only a visible secret is left.
-            if isinstance(operation, Update) and where == destination(operation.after, secrets()):
+            if isinstance(operation, Update) and where == declared_destination(
+                operation.after, secrets()
+            ):
                 reviewed_where = where
             if where != reviewed_where or not removed <= reviewed_removals:
                 raise Violation(f"{operation.name} has another destination than in the review")

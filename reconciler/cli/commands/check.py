@@ -20,7 +20,7 @@ from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import plural
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
-from reconciler.planning.readback import destination
+from reconciler.planning.readback import live_destination
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import quote
 from reconciler.report import Checklist, Section, fail, unknown
@@ -236,7 +236,7 @@ def _announcement(live: Live, scratch: Scratch) -> str:
     for webhook in live.webhooks:
         count = received(webhook)
         if count:
-            where = quote(destination(webhook))
+            where = quote(live_destination(webhook))
             lines.append(f"  {quote(webhook.name)}  {where}  {plural(count, 'message')}")
             total += count
     project, organization = quote(scratch.project.name), quote(live.organization.name)
