@@ -250,7 +250,7 @@ class InvalidRequestError(ApiError, code="invalid-request"):
 
 
 class RateLimitedError(ApiError, code="rate-limited"):
-    """The server requests a longer pause than the deadline allows."""
+    """The server limits the rate of requests, and requests a longer pause than the run allows."""
 
 
 class ServerError(ApiError, code="server-error"):

@@ -186,6 +186,7 @@ class Transport:
         cap: int = _MAX_BYTES,
         secret_values: Sequence[str] = (),
         is_query: bool = False,
+        patience: float = math.inf,
     ) -> Reply:
         """Send a request and return its reply.
 
@@ -193,7 +194,7 @@ class Transport:
         `expect` is the only status that means success (None: any 2xx), `accept` checks the
         document, `cap` limits the response in bytes. `secret_values` are those of the object, kept
         out of errors that quote the server, however short. `is_query` is for a read that is not a
-        GET.
+        GET. `patience` is the time in seconds after which a 429 is final, less than the deadline.
 
         Raises ApiError; AmbiguousWriteError for a write that may have been processed.
         """
@@ -210,6 +211,7 @@ class Transport:
             cap=cap,
             redact=partial(self.redactor.redact, values=secret_values),
             writes=method != "GET" and not is_query,
+            patience=patience,
         )
         try:
             return self._with_retries(call)
@@ -229,6 +231,7 @@ class Transport:
                 hint="run again when the server responds reliably",
             )
         sends = failures = throttled = 0
+        throttled_for = 0.0
         earlier: FailedAttempt | None = None
         while True:
             self._wait_for_pause(earlier, sends)
@@ -243,8 +246,10 @@ class Transport:
             action = outcome.failure.action(writes=call.writes)
             # A pause that the server asks for is not a failure: it costs no retry.
             if action is Action.WAIT:
-                delay: float | None = self.pace.delay(throttled, outcome.retry_after)
+                pause = self.pace.delay(throttled, outcome.retry_after)
                 throttled += 1
+                throttled_for += pause
+                delay = pause if throttled_for <= call.patience else None
             else:
                 delay = self._delay_to_repeat(call, outcome, action, failures, sent)
                 failures += 1
@@ -370,7 +375,7 @@ class Transport:
         """Wait while workers are paused; if time is up, raise the failure of `earlier` sends."""
         pause = self.pace.wait_for_pause()
         if pause is not None and self.pace.status is not None:
-            raise self._too_long(pause, self.pace.status, sends)
+            raise self._too_long(RateLimitedError, pause, self.pace.status, sends)
         if pause is not None or self.pace.left() <= 0:
             # The earlier failure explains more than the time that ran out because of it.
             if earlier is not None:
@@ -410,17 +415,19 @@ class Transport:
         pause, left = failed.retry_after or 0.0, self.pace.left()
         if action is Action.REPEAT and pause >= left:
             if pause:
-                return self._too_long(pause, error.status, sends)
+                return self._too_long(kind, pause, error.status, sends)
             if hint != MORE_TIME_HINT:
                 message, hint = f"{message}; no time was left to send it again", MORE_TIME_HINT
         return kind(
             message, status=error.status, detail=error.detail, fields=error.fields, hint=hint
         )
 
-    def _too_long(self, pause: float, status: int | None, sends: int) -> RateLimitedError:
+    def _too_long(
+        self, kind: type[ApiError], pause: float, status: int | None, sends: int
+    ) -> ApiError:
         # The response to an earlier request asked to wait. It may leave open how long.
         sent = f" ({plural(sends, 'attempt')})" if sends else ": this request was not sent"
-        return RateLimitedError(
+        return kind(
             f"HTTP {status}: {self.origin.address} asks to wait; the next attempt would be in "
             f"{pause:.0f} s, but the run has only {max(0.0, self.pace.left()):.0f} s left{sent}",
             status=status,

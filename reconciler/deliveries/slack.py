@@ -29,6 +29,7 @@ from reconciler.report import Check, Status, fail, ok, unknown, warn
 
 _MAX_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
+_PATIENCE: Final = 60.0
 _BOT_TOKEN: Final = re.compile(r"xoxb-.*", re.DOTALL)
 _WORD: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,79}")
 _INVITE: Final = "type /invite @BOT in the channel, with the bot's name from above"
@@ -119,7 +120,7 @@ def look_up(token: Secret, connect: Callable[[Secret], Transport] | None) -> App
 
 
 def _call(transport: Transport, verb: str, method: str, **arguments: str | int) -> Reply:
-    """Call a method of Slack's Web API. Waits for the pause that Slack requests.
+    """Call a method of Slack's Web API. Waits up to a minute for the pauses that Slack requests.
 
     Raises ApiError if there is no usable response or if it has an error; for a POST,
     AmbiguousWriteError if it may have been processed.
@@ -133,6 +134,8 @@ def _call(transport: Transport, verb: str, method: str, **arguments: str | int) 
         expect=200,
         accept=lambda document: isinstance(document, dict) and isinstance(document.get("ok"), bool),
         cap=MAX_LISTING_BYTES,
+        # One limited token must not delay the result of the others until the deadline.
+        patience=_PATIENCE,
     )
     if reply.data["ok"]:
         return reply

@@ -150,12 +150,14 @@ def test_send_posts_one_message_for_each_webhook() -> None:
 
 
 def test_a_rate_limit_is_respected() -> None:
-    """After a 429 the request is sent again after Slack's pause; a message is posted once."""
+    """After a 429 the request is sent again after Slack's pause, for a minute; a message is posted
+    once."""
     slack, clock = FakeSlack(throttle=2), VirtualClock()
     result = check_slack(slack, clock=clock, send=True)
     assert (statuses(result)["slack"], len(slack.posted)) == ("ok", 1)
-    assert slack.methods().count("auth.test") == 3
-    assert sum(clock.slept) >= 6
+    assert (slack.methods().count("auth.test"), sum(clock.slept) >= 6) == (3, True)
+    limited = row(check_slack(FakeSlack(throttle=99), clock=clock), "slack")
+    assert (limited.fix, sum(clock.slept) < 70) == ("run again later", True)
 
 
 def test_a_message_that_may_have_been_posted_is_unknown() -> None:
