@@ -213,7 +213,7 @@ class _Reconciler:
     def _left_out(self) -> dict[str, float]:
         """Return the organizations that are left out, with the seconds until their next round.
 
-        An organization whose server is away does not delay the others.
+        An organization whose server is away delays the others only in rounds that try it.
         """
         now, every = self._clock.monotonic(), self._schedule.every or 1.0
         return {
@@ -382,7 +382,8 @@ class _Bases:
     def _move_ref(self, organization: Organization, commit: Commit) -> None:
         if commit.git(["update-ref", _ref(organization.id), commit.id]) is not None:
             self._refs[organization.id] = commit.id
-        else:
+        # If git-sync has removed the worktree since, the next round moves it from the new one.
+        elif commit_of(commit.id, commit.git) is not None:
             self._note(_NO_REF, organization)
 
     def new_notes(self) -> tuple[str, ...]:

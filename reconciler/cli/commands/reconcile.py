@@ -43,7 +43,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
         Option("--every", group="Reconcile", metavar="TIME",
                help="Repeat at this interval, for example 5m; at least 10s."),
         Option("--apply", group="Reconcile", is_flag=True,
-               help="Apply each time; without it, only report the difference."),
+               help="Apply each time; without it, only report the difference. Needs --every."),
         Option("--no-prune", group="Reconcile", is_flag=True,
                help="Do not delete undeclared webhooks."),
         Option("--metrics-address", group="Reconcile", metavar="[HOST:]PORT",
