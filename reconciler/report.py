@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from reconciler.errors import BlockedError, ExitCode, InternalError
+from reconciler.errors import BlockedError, ExitCode
 from reconciler.findings import Position, plural
 from reconciler.planning.plan import Operation, Plan
 from reconciler.planning.run import OrganizationResult, values
@@ -80,11 +80,13 @@ class Skipped(NamedTuple):
 class Unconfirmed(NamedTuple):
     """The run could not determine whether the operation was applied; the next run checks.
 
-    If the server shows nothing of it, as of a hidden secret, no run can check.
+    If the server shows nothing of it, as of a hidden secret, no run can check. `exit_code` is
+    another one after an internal error.
     """
 
     operation: Operation
     message: str
+    exit_code: ExitCode = ExitCode.PARTIAL
 
 
 Outcome: TypeAlias = Applied | Failed | Skipped | Unconfirmed
@@ -163,10 +165,12 @@ class Report(NamedTuple):
             return self.stopped
         if self.complete and not self.plan.unapplied:
             return ExitCode.OK
-        if InternalError.code in self._remaining_codes:
+        undone = (outcome for outcome in self.outcomes if isinstance(outcome, Failed | Unconfirmed))
+        codes = {outcome.exit_code for outcome in undone}
+        if ExitCode.BUG in codes:
             return ExitCode.BUG
-        # An unconfirmed operation has no code, and may have been written.
-        if self.writes or "" in self._remaining_codes:
+        # An unconfirmed operation may have been written.
+        if self.writes or ExitCode.PARTIAL in codes:
             return ExitCode.PARTIAL
         if self.problem is not None:
             return ExitCode.FAILED
@@ -174,8 +178,7 @@ class Report(NamedTuple):
         if self.needs_review:
             return ExitCode.STALE
         # As if the listing had met the error: another code than 1 says more.
-        failed = [outcome.exit_code for outcome in self.outcomes if isinstance(outcome, Failed)]
-        return max(failed, default=ExitCode.FAILED)
+        return max(codes, default=ExitCode.FAILED)
 
 
 class State(StrEnum):

@@ -22,7 +22,6 @@ from reconciler.errors import (
     BlockedError,
     ConfigurationError,
     ExitCode,
-    InternalError,
     ReconcilerError,
 )
 from reconciler.model import Desired, Live, Organization, Webhook
@@ -281,8 +280,7 @@ class _Reconciler:
 def _with_plan(organization: OrganizationResult[Any], plan: Plan | None) -> OrganizationResult[Any]:
     """Return the result of an organization; with its plan if nothing of that was written."""
     problem = organization.problem
-    # After an internal error, it is not known what was written.
-    if plan is None or problem is None or isinstance(problem, InternalError):
+    if plan is None or problem is None:
         return organization
     # The guards have judged it again, without what is withheld.
     blocked = problem.findings if isinstance(problem, BlockedError) else plan.blocked

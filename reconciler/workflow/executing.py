@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import ExitCode, InternalError, ReconcilerError
 from reconciler.execute.execute import execute
+from reconciler.execute.ledger import unconfirmed
 from reconciler.findings import Place
 from reconciler.planning.plan import Create, Delete, OperationDigest
 from reconciler.planning.review import values_sent
@@ -149,8 +150,26 @@ def _applied(
     except Exception as error:
         if count == 1:
             raise
-        # The report of the organizations that were written must not be lost.
-        return result._replace(problem=InternalError.of(error))
+        bug = InternalError.of(error)
+        if not step.part.plan.operations:
+            return result._replace(problem=bug)
+        # What was written, also in other organizations, must be reported.
+        return result._replace(value=_unknown(step.part, bug))
+
+
+def _unknown(part: Ready, bug: InternalError) -> Report:
+    """Return the report after an internal error: each operation may have been applied."""
+    outcomes = [
+        unconfirmed(operation, bug.message)._replace(exit_code=bug.exit_code)
+        for operation in part.plan.operations
+    ]
+    report = Report(
+        part.plan,
+        tuple(outcomes),
+        writes=len(outcomes),
+        problem=f"{bug.message}; {bug.hint}",
+    )
+    return _completed(report, part)
 
 
 def _applied_step(
@@ -363,7 +382,7 @@ def _together(
     part, problem, report = step.part, result.problem, result.value
     if report is None:
         assert problem is not None
-        # What was written before must not be lost. Only an internal error may be after a write.
+        # What was written before must not be lost; of this step, nothing was.
         outcomes = tuple(
             Failed(
                 operation,
@@ -374,8 +393,7 @@ def _together(
             )
             for operation in part.plan.operations
         )
-        is_before_writes = not isinstance(problem, InternalError)
-        report = _completed(Report(part.plan, outcomes, verified=is_before_writes), part)
+        report = _completed(Report(part.plan, outcomes, verified=True), part)
     return result._replace(
         problem=None,
         value=before._replace(
