@@ -6,7 +6,7 @@ settle -> record
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Final, NamedTuple
@@ -101,11 +101,7 @@ def settle(
     is_complete = by_digest and 0 < len(report.applied) == len(report.outcomes)
     settled: list[MergedReview] = []
     for review in reviews:
-        known = dict(review.settled)
-        for operation in review.pending:
-            applied = _was_applied(review, operation, effects)
-            if applied is not None:
-                known[operation.digest] = applied
+        known = {**review.settled, **dict(_settled_now(review, effects))}
         problem = review.problem
         # What an edited comment had approved is not known, but a complete plan includes it.
         if is_complete and problem is NotApproved.EDITED:
@@ -154,26 +150,28 @@ def _sent(operation: Operation) -> Mapping[_WebhookField, Value | None]:
     return {(webhook_key(operation), name): value for name, value in fields}
 
 
-def _was_applied(
-    review: MergedReview, operation: OperationDigest, effects: _Effects
-) -> bool | None:
-    """Return whether a settled operation was applied, None if it is pending."""
-    digest = operation.digest
-    if digest in effects.applied:
-        return effects.applied[digest]
-    if digest in review.replaced:
-        return False
-    resend = review.resends.get(digest)
-    if resend is None:
-        # While the webhook still differs, the reviewed operation was not applied.
-        webhook = operation.id, operation.name
-        if effects.differs(*webhook):
-            return None
-        return effects.written(*webhook)
-    if resend.value is not None and effects.sent.get((resend.id, resend.field)) == resend.value:
-        return True
-    # The files may no longer declare it: then nothing is left to send.
-    return None if _declared(resend, effects.desired) == resend.value else False
+def _settled_now(review: MergedReview, effects: _Effects) -> Iterator[tuple[str, bool]]:
+    """Yield the digests of pending operations that are now settled, each with whether applied."""
+    for operation in review.pending:
+        digest, webhook = operation.digest, (operation.id, operation.name)
+        resend = review.resends.get(digest)
+        if digest in effects.applied:
+            yield digest, effects.applied[digest]
+        elif digest in review.replaced:
+            yield digest, False
+        elif resend is None:
+            # While the webhook still differs, the reviewed operation was not applied.
+            if not effects.differs(*webhook):
+                yield digest, effects.written(*webhook)
+        elif _was_sent(resend, effects):
+            yield digest, True
+        # The files may no longer declare it: then nothing is left to send.
+        elif _declared(resend, effects.desired) != resend.value:
+            yield digest, False
+
+
+def _was_sent(resend: Resend, effects: _Effects) -> bool:
+    return resend.value is not None and effects.sent.get((resend.id, resend.field)) == resend.value
 
 
 def _declared(resend: Resend, desired: Desired) -> Value | None:
@@ -197,20 +195,17 @@ def record(
     github = run.github
     if github is None or not attempts:
         return
-    pending: set[Subject] = set()
+    # All organizations share the room of a comment.
+    room = _MAX_RECORDED // len(attempts)
     # All of them have a review for each of the same pull requests. The oldest first: a later
     # comment says that the earlier reviews are settled.
-    for index in reversed(range(len(attempts[0].reviews))):
-        outcomes = [_outcome(run, attempt, index, pending, len(attempts)) for attempt in attempts]
-        changed = [
-            attempt.reviews[index]
-            for attempt, outcome in zip(attempts, outcomes, strict=True)
-            if outcome.text
-        ]
-        pending |= {outcome.subject for outcome in outcomes if not outcome.complete}
+    of_organizations = [_outcomes(run, attempt, room) for attempt in attempts]
+    for of_pull in zip(*of_organizations, strict=True):
+        changed = [review for review, outcome in of_pull if outcome.text]
         if changed:
             # One of them is as good as another: they are of the same pull request and setup.
             setup = changed[-1].marker._replace(digest=digest)
+            outcomes = [outcome for _, outcome in of_pull]
             _post(run, github, changed[-1].pull, setup, [*outcomes, *map(Outcome, unread)])
 
 
@@ -227,28 +222,31 @@ def _post(run: Run, github: GitHub, pull: Pull, setup: Marker, outcomes: Sequenc
     github.comment(pull.number, marker, text, existing)
 
 
-def _outcome(
-    run: Run, attempt: Attempt, index: int, pending: Collection[Subject], count: int
-) -> Outcome:
-    """Return what became of a review, with a text if it changed.
+def _outcomes(run: Run, attempt: Attempt, room: int) -> Iterator[tuple[MergedReview, Outcome]]:
+    """Yield the reviews of an organization, oldest first, each with what became of it.
 
-    `pending` are the organizations with earlier reviews that are pending, `count` is the number of
-    organizations in the comment.
+    `room` is the number of settled operations that a comment keeps of a pending review.
     """
-    subject = attempt.organization.subject
-    old, new = attempt.organization.reviews[index], attempt.reviews[index]
-    outcome = Outcome(subject, complete=not new.pending, earlier_settled=subject not in pending)
-    if new.pending:
-        # The resends first: no plan shows whether they were sent. All organizations share the room.
-        settled = sorted(new.settled.items(), key=lambda pair: pair[0] not in new.resends)
-        outcome = outcome._replace(settled=tuple(settled[: _MAX_RECORDED // count]))
-    if old == new:
-        return outcome
+    subject, earlier_settled = attempt.organization.subject, True
+    for old, new in reversed([*zip(attempt.organization.reviews, attempt.reviews, strict=True)]):
+        outcome = Outcome(subject, complete=not new.pending, earlier_settled=earlier_settled)
+        if new.pending:
+            # The resends first: no plan shows whether they were sent.
+            settled = sorted(new.settled.items(), key=lambda pair: pair[0] not in new.resends)
+            outcome = outcome._replace(settled=tuple(settled[:room]))
+            earlier_settled = False
+        if old != new:
+            outcome = outcome._replace(text=_text_of_change(run, attempt, old, new))
+        yield new, outcome
+
+
+def _text_of_change(run: Run, attempt: Attempt, old: MergedReview, new: MergedReview) -> str:
+    """Return what became of a review that a run changed."""
     by_digest = run.expect_digest is not None and bool(attempt.applied)
     text = _outcome_text(new, run.link, by_digest=by_digest)
     for note, names in _unsent(old, new, attempt.applied).items():
         text += f" Not sent to {shorten(names, 3)}: {code(prose(note))}."
-    return outcome._replace(text=text)
+    return text
 
 
 def _unsent(
