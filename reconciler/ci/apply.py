@@ -16,7 +16,7 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from reconciler.ci import JobResult
+from reconciler.ci import NO_PLANS, JobResult
 from reconciler.ci.failures import Ended, can_continue, conclude, explained, next_step, rerun
 from reconciler.ci.github import GitHubError, Pull, reporting
 from reconciler.ci.marker import MarkerKind, Post, ShownOperation, Subject
@@ -384,14 +384,16 @@ def _ended(
     findings: Sequence[Finding],
 ) -> Ended:
     """Return what was applied, and how to continue with the rest."""
-    step, offered = next_step(run, connected, attempts)
+    step, left = next_step(run, connected, attempts)
     plans = _plans([(attempt.result, attempt.report) for attempt in attempts])
-    attempts = [attempt._replace(result=explained(attempt)) for attempt in attempts]
+    attempts = [attempt._replace(result=explained(attempt, left)) for attempt in attempts]
     report = report._replace(organizations=tuple(attempt.result for attempt in attempts))
     failed = [attempt for attempt in attempts if exit_code_of(attempt.result) is not ExitCode.OK]
     # Only other files, or a live edit, help a declaration that cannot be applied.
     if failed and not any(can_continue(attempt.result) for attempt in failed):
         step = None
+    # An apply by digest refuses all of them before the repair, and has another plan after.
+    offered = NO_PLANS if left.problems else left
     return Ended(
         _result(report, plans, offered, findings),
         step,

@@ -116,7 +116,7 @@ def rerun(run: Run) -> Step | None:
 def next_step(
     run: Run, connected: Sequence[Target], attempts: Sequence[Attempt]
 ) -> tuple[Step | None, RunPlan]:
-    """Return how to continue after a run, and the plans if these are applied by their digest.
+    """Return how to continue after a run, and the plans of what is left if a digest applies them.
 
     A digest covers all organizations of the environment, and its command names each pending resend:
     the run's, those of rotated secrets, and those that were not sent. If one of them cannot be
@@ -130,9 +130,7 @@ def next_step(
         targets = [target._replace(options=options) for target in identify(connected)]
         plans = RunPlan(tuple(planned.result for planned in plan_all(targets, reviewed=True)))
         if plans.problems:
-            # An apply by digest refuses all of them before the repair, and has another plan after.
-            _require_repair(attempts, plans)
-            return rerun(run), NO_PLANS
+            return rerun(run), plans
         command = run.digest_command(plans, requests)
         if command is None:
             return None, NO_PLANS
@@ -171,22 +169,8 @@ def _pending_requests(run: Run, attempts: Iterable[Attempt], *, is_single: bool)
     return tuple(sorted(requests))
 
 
-def _require_repair(attempts: Iterable[Attempt], plans: RunPlan) -> None:
-    """Say in the hints that a digest needs the organizations that cannot be planned."""
-    broken = [
-        f"{quote(result.name)} ({result.problem.message})"
-        for result in plans.organizations
-        if result.problem is not None
-    ]
-    for attempt in attempts:
-        problem = attempt.result.problem
-        if problem is not None and _needs_digest(attempt):
-            names = shorten(broken, 3)
-            problem.hint = f"first repair {names}: a digest is of all organizations"
-
-
-def explained(attempt: Attempt) -> OrganizationResult[Report]:
-    """Return the result; it fails if reviewed operations were applied, and others are left."""
+def explained(attempt: Attempt, left: RunPlan) -> OrganizationResult[Report]:
+    """Return the result; it fails if reviewed operations were applied, and others are `left`."""
     refusal, report, rotated = attempt.result.problem, attempt.result.value, attempt.rotated
     reasons: list[tuple[str, str]] = []
     if isinstance(refusal, NotReviewedError) and rotated:
@@ -194,28 +178,45 @@ def explained(attempt: Attempt) -> OrganizationResult[Report]:
         # The others ask for what the push did.
         reasons += [(name, reason) for name, reason in refusal.reasons if name not in rotated]
     if report is None or not (rotated or report.needs_review):
-        return _with_unsent(attempt)
+        return _refused(attempt, left)
     problem = _review_problem(report, rotated, reasons)
     # The same codes as for an apply of a saved plan (docs/guarantees.md).
-    written = ExitCode.STALE
-    if report.writes:
-        written = ExitCode.PARTIAL
-    problem.exit_code = report.exit_code or written
+    if report.exit_code is not ExitCode.OK:
+        problem.exit_code = report.exit_code
+    elif report.writes:
+        problem.exit_code = ExitCode.PARTIAL
     result = attempt.result._replace(problem=problem)
     if refusal is None:
         return result._replace(value=_without_request(report, rotated))
     return result
 
 
-def _with_unsent(attempt: Attempt) -> OrganizationResult[Report]:
-    """Return the result of a refusal; its hint names secrets that a new pull request lacks."""
+def _refused(attempt: Attempt, left: RunPlan) -> OrganizationResult[Report]:
+    """Return the result of a refusal, whose hint says more.
+
+    It names organizations that cannot be planned, if only a digest continues, and secrets that a
+    new pull request lacks.
+    """
     problem = attempt.result.problem
-    if problem is None or not attempt.rotated:
+    if problem is None:
         return attempt.result
-    names = shorten([quote(name) for name in attempt.rotated], 3)
-    unsent = f"a new pull request sends the secret of {names} only if it increments its `version`"
-    hint = f"{problem.hint}; {unsent}" if problem.hint else unsent
-    return attempt.result._replace(problem=problem.with_hint(hint))
+    hint = problem.hint
+    if left.problems and _needs_digest(attempt):
+        broken = [
+            f"{quote(result.name)} ({result.problem.message})"
+            for result in left.organizations
+            if result.problem is not None
+        ]
+        hint = f"first repair {shorten(broken, 3)}: a digest is of all organizations"
+    if attempt.rotated:
+        names = shorten([quote(name) for name in attempt.rotated], 3)
+        unsent = (
+            f"a new pull request sends the secret of {names} only if it increments its `version`"
+        )
+        hint = f"{hint}; {unsent}" if hint else unsent
+    if hint is not None:
+        problem = problem.with_hint(hint)
+    return attempt.result._replace(problem=problem)
 
 
 def _without_request(report: Report, rotated: Collection[str]) -> Report:
