@@ -13,6 +13,7 @@ from reconciler.findings import Position
 from reconciler.model import Live, Organization
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
+    Attribution,
     DeliveryState,
     Kept,
     Plan,
@@ -188,25 +189,53 @@ class Drifted(NamedTuple):
     """The comment of the edit."""
 
 
+class Difference(NamedTuple):
+    """An operation that is no drift, or that may be none."""
+
+    operation: int
+    """Its index in the plan."""
+    state: Attribution | None
+    """Whether it is waiting. Without a previous configuration it is None."""
+    commit: str = ""
+    """The commit that may have introduced it, if it is possibly waiting."""
+    is_overdue: bool = False
+    """Whether it may just as well be drift. If its review is merged, whether its webhook has waited
+    for more than a day, since its first merge that was not applied."""
+
+
 class OrganizationDrift(NamedTuple):
-    """The drift of an organization; numbers are indexes of `plan.operations`."""
+    """The drift of an organization."""
 
     plan: Plan
     drifted: tuple[Drifted, ...] = ()
     unapplied: tuple[Kept, ...] = ()
     """Declarations that cannot be applied because of a live webhook."""
-    not_applied: tuple[int, ...] = ()
-    """Operations that only the files of this run plan."""
-    waiting: tuple[int, ...] = ()
-    """Those that one of `commits` each may have introduced, so that it may not be applied yet."""
-    commits: tuple[str, ...] = ()
-    overdue: int = 0
-    """The number of those in `waiting` that may just as well be drift, and of those in `merged`
-    whose webhook has waited for more than a day, since its first merge that was not applied."""
-    merged: tuple[int, ...] = ()
-    """Those about webhooks with a merged review that is not applied yet."""
+    differences: tuple[Difference, ...] = ()
     not_equal: tuple[SecretUse, ...] = ()
     """Secrets that are shown, but that may be encrypted."""
+
+    @property
+    def not_applied(self) -> list[Difference]:
+        """Return those that only the files of this run plan."""
+        return self._in_state(None, Attribution.THIS_CHANGE)
+
+    @property
+    def waiting(self) -> list[Difference]:
+        """Return those that a commit may have introduced, so that it may not be applied yet."""
+        return self._in_state(Attribution.POSSIBLY_WAITING)
+
+    @property
+    def merged(self) -> list[Difference]:
+        """Return those about webhooks with a merged review that is not applied yet."""
+        return self._in_state(Attribution.WAITING)
+
+    @property
+    def overdue(self) -> int:
+        """Return the number of those that should have been applied, or that may be drift."""
+        return sum(difference.is_overdue for difference in self.differences)
+
+    def _in_state(self, *states: Attribution | None) -> list[Difference]:
+        return [difference for difference in self.differences if difference.state in states]
 
 
 class FileDiff(NamedTuple):
@@ -256,7 +285,7 @@ class DriftReport(NamedTuple):
         """Return whether file changes are known that may not be applied yet."""
         if self.unknown:
             return False
-        return any(drift.merged or drift.waiting or drift.not_applied for drift in self.drifts)
+        return any(drift.differences for drift in self.drifts)
 
     @property
     def needs_attention(self) -> bool:

@@ -126,7 +126,7 @@ class StateRenderer(Protocol):
         """Render each check, and the fix for a failed one."""
 
 
-class RenderFindings(Protocol):
+class _RenderFindings(Protocol):
     """A function that renders findings, sorted by position, and their number."""
 
     def __call__(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
@@ -153,7 +153,7 @@ STATE_RENDERERS: Final[dict[str, Callable[[], StateRenderer]]] = {
 }
 """The formats of live webhooks and checks."""
 
-FINDINGS_RENDERERS: Final[dict[str, Callable[[], RenderFindings]]] = {
+FINDINGS_RENDERERS: Final[dict[str, Callable[[], _RenderFindings]]] = {
     **{name: partial(_load_function, name, "render_findings") for name in RENDERERS},
     "github": partial(_load_function, "markdown", "render_annotations"),
 }

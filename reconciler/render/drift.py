@@ -71,38 +71,42 @@ class Block(NamedTuple):
     note: str
 
 
+class _Occurrence(NamedTuple):
+    """A webhook that drifted in one organization, with the row of each operation."""
+
+    organization: _Organization
+    webhook: Drifted
+    rows: list[Row]
+    note: str
+
+
 def drift_blocks(report: DriftReport, view: View) -> list[Block]:
     """Return the webhooks that drifted."""
-    groups: dict[tuple[Hashable, str], list[tuple[_Organization, Drifted, list[Row]]]] = {}
+    groups: dict[Hashable, list[_Occurrence]] = {}
     for organization, drift, entries in _drifts(report):
         for webhook in drift.drifted:
             shown = [entries[index] for index in webhook.operations]
             changes = tuple(entry.change for entry in shown)
             is_accepted = report.is_accepted(webhook)
             note = rename_note(drift.plan, webhook, is_accepted=is_accepted)
-            group = (changes, webhook.refusal, webhook.commit, bool(webhook.files))
-            rows = [entry.row for entry in shown]
-            groups.setdefault((group, note), []).append((organization, webhook, rows))
-    return [_block(report, members, note, view) for (_, note), members in groups.items()]
+            alike = (changes, webhook.refusal, webhook.commit, bool(webhook.files), note)
+            occurrence = _Occurrence(organization, webhook, [entry.row for entry in shown], note)
+            groups.setdefault(alike, []).append(occurrence)
+    return [_block(report, occurrences, view) for occurrences in groups.values()]
 
 
-def _block(
-    report: DriftReport,
-    members: Sequence[tuple[_Organization, Drifted, list[Row]]],
-    note: str,
-    view: View,
-) -> Block:
-    organizations = [organization for organization, _, _ in members]
+def _block(report: DriftReport, occurrences: Sequence[_Occurrence], view: View) -> Block:
+    organizations = [occurrence.organization for occurrence in occurrences]
     names = [quote(organization.name) for organization in organizations]
     if report.is_single:
         names = []
-    webhook = members[0][1]
-    ways = drift_commands(report, organizations, webhook, view)
+    first = occurrences[0]
+    ways = drift_commands(report, organizations, first.webhook, view)
     if report.reverted_together:
         ways = ways._replace(revert="")
-    rows = zip(*(shown for _, _, shown in members), strict=True)
+    rows = zip(*(occurrence.rows for occurrence in occurrences), strict=True)
     common = tuple(map(common_row, rows))
-    return Block(tuple(names), common, ways, prose(note))
+    return Block(tuple(names), common, ways, prose(first.note))
 
 
 def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
@@ -182,13 +186,22 @@ def drift_commands(
     files = _file_options(report, organizations)
     allowed = _allowed_deletes(operations, len(organizations))
     revert = apply_command(view, *files, *only, *allowed)
-    base = report.base
+    accept = ""
+    # No file has a value, whatever the base.
+    if not only_values_differ(operations[0]):
+        base = report.base
+        if webhook.commit:
+            base = ("--base", webhook.commit.rpartition("..")[2])
+        accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
+    if not accept:
+        refusal = "no command can show a name, or a secret in it: rename it first"
+        return _Ways(revert, refusal=webhook.refusal or refusal)
     if webhook.commit:
-        base = ("--base", webhook.commit.rpartition("..")[2])
-    accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
-    if only_values_differ(operations[0]):
-        accept = ""  # whatever the base
-    return _ways(webhook, revert, accept)
+        reason = f"commit {webhook.commit} also changed this webhook and may not be applied yet"
+        return _Ways(revert, accept, condition=reason)
+    if webhook.refusal:
+        return _Ways(revert, refusal=webhook.refusal)
+    return _Ways(revert, accept)
 
 
 def _allowed_deletes(operations: Iterable[Operation], count: int) -> list[str]:
@@ -196,17 +209,6 @@ def _allowed_deletes(operations: Iterable[Operation], count: int) -> list[str]:
     # Of the few webhooks that --only selects, the guards allow no delete.
     deletes = count * sum(isinstance(operation, Delete) for operation in operations)
     return ["--allow-deletes", str(deletes)] if deletes else []
-
-
-def _ways(webhook: Drifted, revert: str, accept: str) -> _Ways:
-    """Return the commands, without the second one if the change cannot be accepted."""
-    if webhook.commit and accept:
-        reason = f"commit {webhook.commit} also changed this webhook and may not be applied yet"
-        return _Ways(revert, accept, condition=reason)
-    refusal = webhook.refusal
-    if not refusal and not accept:
-        refusal = "no command can show a name, or a secret in it: rename it first"
-    return _Ways(revert, "" if refusal else accept, refusal)
 
 
 def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -> list[str]:
@@ -223,19 +225,23 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
 
     Each has a title, and the command that the title introduces, if there is one.
     """
-    kept_title = "Drift to resolve by hand:"
-    merged_title = "Waiting to be applied, from merged pull requests:"
-    title = "File changes that are not applied yet:"
-    if report.unknown:
-        title = "Differences that may be drift or file changes:"
-    entries: dict[str, list[RunRow]] = {kept_title: [], title: [], merged_title: []}
+    unapplied: list[RunRow] = []
+    not_applied: list[RunRow] = []
+    reviewed: list[RunRow] = []
     drifts = list(_drifts(report))
     for organization, drift, changes in drifts:
         names = (quote(organization.name),)
-        entries[kept_title] += (RunRow(names, kept_row(kept)) for kept in drift.unapplied)
-        entries[title] += (changes[index] for index in drift.not_applied)
-        entries[merged_title] += (changes[index] for index in drift.merged)
-    for title, rows in entries.items():
+        unapplied += (RunRow(names, kept_row(kept)) for kept in drift.unapplied)
+        not_applied += (changes[difference.operation] for difference in drift.not_applied)
+        reviewed += (changes[difference.operation] for difference in drift.merged)
+    not_applied_title = "File changes that are not applied yet:"
+    if report.unknown:
+        not_applied_title = "Differences that may be drift or file changes:"
+    for title, rows in (
+        ("Drift to resolve by hand:", unapplied),
+        (not_applied_title, not_applied),
+        ("Waiting to be applied, from merged pull requests:", reviewed),
+    ):
         if rows:
             yield title, "", merged(rows, report.is_single)
     yield from _not_equal(report, view)
@@ -250,11 +256,11 @@ def _waiting(
     """Yield the changes of each commit that may not be applied yet, as `drift_others` does."""
     waiting: dict[str, tuple[list[_Organization], list[RunRow]]] = {}
     for organization, drift, changes in drifts:
-        for index, commit in zip(drift.waiting, drift.commits, strict=True):
-            organizations, rows = waiting.setdefault(commit, ([], []))
+        for difference in drift.waiting:
+            organizations, rows = waiting.setdefault(difference.commit, ([], []))
             if organization not in organizations:
                 organizations.append(organization)
-            rows.append(changes[index])
+            rows.append(changes[difference.operation])
     for commit, (organizations, rows) in waiting.items():
         title = f"Possibly not applied yet (changed by commit {commit})"
         # With the change in the base, what remains is drift. It is no base for the other files.

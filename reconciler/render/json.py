@@ -246,8 +246,8 @@ def _organization_drift(
         **shown,
         "drifted": list(map(drifted, drift.drifted)),
         "unapplied": list(map(_kept, drift.unapplied)),
-        "not_applied": [operations[index] for index in drift.not_applied],
-        "waiting": [operations[index] for index in (*drift.waiting, *drift.merged)],
+        "not_applied": [operations[change.operation] for change in drift.not_applied],
+        "waiting": [operations[change.operation] for change in (*drift.waiting, *drift.merged)],
         "not_equal": plain(drift.not_equal),
     }
 

@@ -9,7 +9,6 @@ not be applied yet explains it: the webhook was changed live. Everything else is
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -38,7 +37,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import mentions, only_values_differ
-from reconciler.planning.run import LiveStatus, OrganizationDrift, live_status
+from reconciler.planning.run import Difference, LiveStatus, OrganizationDrift, live_status
 from reconciler.source.history import Change, Git, NoBaseError, commit_of, tracked
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
@@ -368,27 +367,27 @@ def classified(organization: Planned, base: Base, globs: Globs) -> OrganizationD
     if organization.plan is None:
         return None
     plan = _with_known_labels(organization.plan, base)
-    indexes: defaultdict[Attribution | None, list[int]] = defaultdict(list)
-    for index, operation in enumerate(plan.operations):
-        if any(map(globs.match, names_of(operation))):
-            indexes[operation.attribution].append(index)
-    # Without a previous configuration, nothing has a label.
-    not_applied = indexes[None] + indexes[Attribution.THIS_CHANGE]
-    waiting = indexes[Attribution.POSSIBLY_WAITING]
-    keys = [webhook_key(plan.operations[index]) for index in waiting]
-    merged = indexes[Attribution.WAITING]
-    is_late = mentions(base.merged.late)
-    late = sum(_is_about(plan.operations[index], plan.renamed, is_late) for index in merged)
     return OrganizationDrift(
         plan,
         unapplied=_unapplied(plan, base, globs),
-        not_applied=tuple(not_applied),
-        waiting=tuple(waiting),
-        commits=tuple(base.commits[key] for key in keys),
-        overdue=sum(key in base.overdue for key in keys) + late,
-        merged=tuple(merged),
+        differences=tuple(_differences(plan, base, globs)),
         not_equal=tuple(use for use in plan.not_equal if globs.match(use.webhook)),
     )
+
+
+def _differences(plan: Plan, base: Base, globs: Globs) -> Iterator[Difference]:
+    """Yield the operations that are not known to be drift, with the commits that `base` knows."""
+    is_late = mentions(base.merged.late)
+    for index, operation in enumerate(plan.operations):
+        if is_drift(operation) or not any(map(globs.match, names_of(operation))):
+            continue
+        state, commit, is_overdue = operation.attribution, "", False
+        if state is Attribution.WAITING:
+            is_overdue = _is_about(operation, plan.renamed, is_late)
+        if state is Attribution.POSSIBLY_WAITING:
+            key = webhook_key(operation)
+            commit, is_overdue = base.commits[key], key in base.overdue
+        yield Difference(index, state, commit, is_overdue)
 
 
 def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 from reconciler.kinds import EVENT_TYPES, expand
 from reconciler.model import Live, LiveWebhook, Secret
-from reconciler.planning.plan import OperationDigest
+from reconciler.planning.plan import Attribution, OperationDigest
 from reconciler.planning.planner import PlanOptions
 from reconciler.source.writer import ChangeItems, Item, edit_file, scalar
 from reconciler.source.yaml import parse
@@ -148,7 +148,8 @@ def test_accepting_makes_the_files_declare_the_live_webhooks(data: st.DataObject
         base = Base(organization.target.options.previous)
         (drift,) = find_drift([organization], [base], accept=True).drifts
         assert {webhook.refusal for webhook in drift.drifted} <= {""}, drift
-        assert [drift.plan.operations[index].name for index in drift.not_applied] == ["a of mine"]
+        changes = [drift.plan.operations[change.operation] for change in drift.not_applied]
+        assert [change.name for change in changes] == ["a of mine"]
         left = planned(inputs, listing, earlier_files).plan
         assert left is not None
         assert [operation.name for operation in left.operations] == ["a of mine"]
@@ -170,4 +171,4 @@ def test_a_rename_that_waits_is_overdue_a_day_after_its_merge(tmp_path: Path) ->
     merged = [OperationDigest("", "id-1", "a")]
     base = Base(organization.target.options.previous, merged=MergedChanges(merged, late=merged))
     (drift,) = find_drift([organization], [base]).drifts
-    assert (drift.merged, drift.overdue) == ((0,), 1)
+    assert (drift.merged, drift.overdue) == ([(0, Attribution.WAITING, "", True)], 1)
