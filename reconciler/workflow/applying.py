@@ -14,7 +14,6 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, check_digest
 from reconciler.planning.run import RunPlan
-from reconciler.render.quote import command_line, without_option
 from reconciler.report import Report, RunReport
 from reconciler.source.history import NoBaseError
 from reconciler.workflow.connection import Connection
@@ -128,12 +127,9 @@ def _not_started(run: RunPlan, target: Target, options: ApplyOptions) -> RunRepo
     # A digest covers all organizations, and what a review covers is not what this command applies.
     if options.reviewed:
         return report._replace(plan_command=plan_command(target, organizations=others))
-    inputs = target.checked.inputs
-    if inputs.apply_options is None:
-        return report
-    words = ["webhooks", "apply", *inputs.apply_options, "--keep-going"]
     # The allowed number stays: deletes of an organization that lacks a secret count there, too.
-    return report._replace(finish_command=command_line(words, inputs.redacted))
+    command = target.checked.inputs.command("apply", "--keep-going")
+    return report._replace(finish_command=command)
 
 
 def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> None:
@@ -198,10 +194,8 @@ def _with_its_base(expected: str, planned: Sequence[Planned]) -> str | None:
         )
     if base is None:
         return None
-    inputs = target.checked.inputs
-    options = without_option("--base", inputs.apply_options or ())
-    words = ["webhooks", "apply", *options, "--base", base, "--expect-digest", expected]
-    command = command_line(words, inputs.redacted)
+    words = ("--base", base, "--expect-digest", expected)
+    command = target.checked.inputs.command("apply", *words, without=["--base"])
     if not command:
         return f"if it was not sent yet, add --base {base}"
     return f"if it was not sent yet, run: {command}"

@@ -19,7 +19,6 @@ from reconciler.planning.plan import Create, Delete, OperationDigest
 from reconciler.planning.review import values_sent
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
-from reconciler.render.quote import command_line
 from reconciler.report import (
     Applied,
     Failed,
@@ -117,10 +116,9 @@ def as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
 def _finish_command(target: Target, options: ApplyOptions) -> str:
     """Return the command that applies what is left; empty if the same one does or none is shown."""
     inputs = target.checked.inputs
-    words = inputs.apply_options or ()
     # After a commit, --base HEAD is another revision, and what is left of a rotation is not sent.
-    if "--base" in words and not options.reviewed:
-        return command_line(["webhooks", "apply", *words], inputs.redacted)
+    if "--base" in (inputs.apply_options or ()) and not options.reviewed:
+        return inputs.command("apply")
     return ""
 
 

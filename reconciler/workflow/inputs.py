@@ -31,6 +31,7 @@ from reconciler.findings import (
 )
 from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
+from reconciler.render.quote import command_line, without_option
 from reconciler.source import files, secrets
 from reconciler.source.document import Document
 from reconciler.source.history import Commit, Git, NoBaseError, folder_in, no_git
@@ -90,6 +91,18 @@ class Inputs(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Inputs({self.paths!r})"  # the environment may have secrets
+
+    def command(self, name: str, *words: str, without: Iterable[str] = ()) -> str:
+        """Return a suggested command with the options of this run and more `words`.
+
+        It lacks the options `without`. Empty if none is suggested, or if it cannot be shown.
+        """
+        if self.apply_options is None:
+            return ""
+        options = list(self.apply_options)
+        for option in without:
+            options = without_option(option, options)
+        return command_line(["webhooks", name, *options, *words], self.redacted)
 
     def read_policy(self, path: str) -> bytes:
         """Return a policy. Raises NotReadableError."""

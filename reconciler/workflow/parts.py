@@ -26,7 +26,7 @@ from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.plan import Create, Kept, Operation, Plan, Update
 from reconciler.planning.review import Review, approve_all, compare_with_review, values_apart
 from reconciler.planning.run import OrganizationResult
-from reconciler.render.quote import command_line, prose, without_option
+from reconciler.render.quote import command_line, prose
 from reconciler.render.rows import one_line
 from reconciler.render.words import values_left_out
 from reconciler.report import NOT_REVIEWED
@@ -133,18 +133,15 @@ def plan_command(target: Target, deletes: int = 0, organizations: Sequence[str] 
     shown.
     """
     inputs = target.checked.inputs
-    options = inputs.apply_options
-    if options is None:
-        return ""
     # The number of this run may be that of another plan, which would block the shown one.
-    words = without_option(_ALLOW_DELETES, options)
-    if deletes and len(words) < len(options):
+    without, words = [_ALLOW_DELETES], []
+    if deletes and _ALLOW_DELETES in (inputs.apply_options or ()):
         words += [_ALLOW_DELETES, str(deletes)]
     if organizations:
         # Those of this run may be globs, which also match the others.
-        words = without_option(_ORGANIZATION, words)
+        without.append(_ORGANIZATION)
         words += [word for name in organizations for word in (_ORGANIZATION, name)]
-    return command_line(["webhooks", "plan", *words], inputs.redacted)
+    return inputs.command("plan", *words, without=without)
 
 
 def _prepared(planned: Planned, withhold: Withhold, options: ApplyOptions) -> Part:

@@ -14,8 +14,6 @@ from reconciler.findings import Finding, note, shorten
 from reconciler.model import Desired, Secret, SecretRef, Webhook
 from reconciler.planning.plan import Plan
 from reconciler.planning.resend import Resends
-from reconciler.render import View
-from reconciler.render.words import apply_command
 from reconciler.source import files, secrets
 from reconciler.source.history import (
     Change,
@@ -250,8 +248,9 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
             hidden = any((webhook.id, field) in not_shown for webhook, field in changed)
             why = "CloudTruth does not show" if hidden else "without the value, it is not known"
             reason = f"{why} whether it was already sent, so this note stays {until}"
-            view = View(apply_options=inputs.apply_options, redacted=inputs.redacted)
-            return [_not_sent(f"{who} {what}", changed, options, reason, view)]
+            # The first word is the option that the others repeat, or its value.
+            command = inputs.command("apply", *options, without=options[:1])
+            return [_not_sent(f"{who} {what}", changed, command, reason)]
     return []
 
 
@@ -287,15 +286,13 @@ def _declared_change(changed: Sequence[tuple[Webhook, str]]) -> str:
 def _not_sent(
     what: str,
     changed: Sequence[tuple[Webhook, str]],
-    options: Sequence[str],
+    command: str,
     reason: str,
-    view: View,
 ) -> Finding:
     """Return the note about fields that are changed, and the `reason` that it stays."""
     distinct = {(webhook.file, webhook.index): repr(webhook.name) for webhook, _ in changed}
     names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
     message = f"{what} for {names}, but this plan does not send the secret; {reason}"
-    command = apply_command(view, *options)
     hint = "if it was sent, ignore this"
     if command:
         hint = f"if it was not sent yet, run: {command}"
