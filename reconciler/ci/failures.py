@@ -48,7 +48,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import requests_for, resends
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.markdown import code_block
-from reconciler.render.quote import quote
+from reconciler.render.quote import quote, repeated
 from reconciler.report import Applied, Outcome, Report, Skipped
 from reconciler.workflow import Target, plan_all
 from reconciler.workflow.run import identify
@@ -297,10 +297,10 @@ def _after_check(run: Run, ended: Ended) -> Ended:
 
 def _validate_command(run: Run) -> str:
     """Return the command that checks the files with the settings of the workflow."""
-    options = [("--allow-secret", reference) for reference in run.inputs.allow_secrets]
-    options += [("--policy", path) for path in run.inputs.policies]
-    options += [("-f", path) for path in run.paths]
-    return shlex.join(["webhooks", "validate", "--strict", *chain.from_iterable(options)])
+    options = repeated("--allow-secret", run.inputs.allow_secrets)
+    options += repeated("--policy", run.inputs.policies)
+    options += repeated("-f", run.paths)
+    return shlex.join(["webhooks", "validate", "--strict", *options])
 
 
 def _with_hints(result: JobResult, step: Step, command: str) -> JobResult:

@@ -34,7 +34,7 @@ from reconciler.errors import ConfigurationError, NoKeyError, UsageError
 from reconciler.findings import Finding, note, plural, warning
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
-from reconciler.render.quote import quote
+from reconciler.render.quote import quote, repeated
 from reconciler.source.files import file_matcher, is_glob, similar_path
 from reconciler.source.history import Commit, NoBaseError, has_all_branches, has_branch
 from reconciler.source.lint import Rules
@@ -97,9 +97,7 @@ def _renamed(run: Run) -> str | None:
             names[index] = similar_path(directory / path, directory) or path
     if names == [*run.paths]:
         return None
-    command = shlex.join(
-        ["webhooks", "init", "--github", *(word for name in names for word in ("-f", name))]
-    )
+    command = shlex.join(["webhooks", "init", "--github", *repeated("-f", names)])
     return f"if it was renamed, run `{command}`, and merge the workflows"
 
 

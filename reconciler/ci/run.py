@@ -23,7 +23,7 @@ from reconciler.findings import in_quotes
 from reconciler.model import frozen
 from reconciler.planning.review import check_digest
 from reconciler.planning.run import RunPlan
-from reconciler.render.quote import prose, quote
+from reconciler.render.quote import prose, quote, repeated
 from reconciler.source.files import DEFAULT_FILE, default_path, exists
 from reconciler.source.history import Git, folder_in
 from reconciler.source.schemes import github_repository
@@ -203,7 +203,7 @@ class Run:
         """Return the options that name the files in commands; the default needs none."""
         if self.inputs.paths == (DEFAULT_FILE,):
             return ()
-        return tuple(word for path in self.inputs.paths for word in ("-f", path))
+        return tuple(repeated("-f", self.inputs.paths))
 
     def relative(self, names: Iterable[str]) -> tuple[str, ...]:
         """Make paths under the repository root relative to the working directory."""

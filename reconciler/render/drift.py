@@ -20,7 +20,7 @@ from reconciler.planning.run import (
 )
 from reconciler.render import View
 from reconciler.render.combined import RunRow, common_row, merged, plan_changes
-from reconciler.render.quote import prose, quote
+from reconciler.render.quote import prose, quote, repeated
 from reconciler.render.rows import (
     FieldLine,
     Row,
@@ -182,7 +182,7 @@ def drift_commands(
     if is_live or _may_be_original(operations):
         return _Ways(refusal=webhook.refusal)
     # A name may contain the characters of globs.
-    only = [word for operation in operations for word in ("--only", escape(operation.name))]
+    only = repeated("--only", (escape(operation.name) for operation in operations))
     files = _file_options(report, organizations)
     allowed = _allowed_deletes(operations, len(organizations))
     revert = apply_command(view, *files, *only, *allowed)
@@ -217,7 +217,7 @@ def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -
     if len(organizations) == len(report.organizations):
         return []
     paths = chain.from_iterable(organization.files for organization in organizations)
-    return [word for path in paths for word in ("-f", path)]
+    return repeated("-f", paths)
 
 
 def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
@@ -286,7 +286,7 @@ def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list
             rows.append(RunRow((quote(organization.name),), row))
     if not rows:
         return
-    options = [word for request in _offered(report) for word in ("--resend-secret", request)]
+    options = repeated("--resend-secret", _offered(report))
     title, command = "Not equal, but possibly stored encrypted", ""
     if view.apply_options is not None and options:
         command = apply_command(view, *options)
@@ -412,7 +412,7 @@ def _accept_all(report: DriftReport, view: View) -> str:
         return ""
     # Elsewhere, what this run refuses may be accepted.
     limited = sorted(names) if refused else []
-    only = chain.from_iterable(("--only", escape(name)) for name in limited)
+    only = repeated("--only", map(escape, limited))
     # What drifts in other organizations, or in those that failed, was not shown.
     edited = [
         organization

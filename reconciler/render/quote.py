@@ -69,6 +69,11 @@ def command_line(words: Iterable[str], redacted: Callable[[str], str] = str) -> 
     return line if redacted(prose(line)) == line else ""
 
 
+def repeated(option: str, values: Iterable[str]) -> list[str]:
+    """Return the words of a command line with this option before each value."""
+    return [word for value in values for word in (option, value)]
+
+
 def without_option(name: str, options: Iterable[str]) -> list[str]:
     """Return the words of a command line without this option, and without the values after it."""
     words = iter(options)

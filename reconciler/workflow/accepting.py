@@ -33,7 +33,7 @@ from reconciler.planning.run import (
     OrganizationDrift,
     OrganizationResult,
 )
-from reconciler.render.quote import command_line
+from reconciler.render.quote import command_line, repeated
 from reconciler.source import files, output
 from reconciler.source.accept import Proposal, propose
 from reconciler.source.document import Document
@@ -220,10 +220,9 @@ def _reason(candidate: _Candidate, refusal: _Refusal, inputs: Inputs, base: Sequ
 
 def _accept_command(candidate: _Candidate, inputs: Inputs, base: Sequence[str]) -> str:
     """Return the command that accepts a change, empty if it cannot show the name."""
-    file_options = chain.from_iterable(("-f", path) for path in inputs.paths)
+    words = ["webhooks", "drift", "--accept", *repeated("-f", inputs.paths), *base]
     # A name may contain the characters of globs.
-    only = chain.from_iterable(("--only", escape(change.name)) for change in candidate.operations)
-    words = ["webhooks", "drift", "--accept", *file_options, *base, *only]
+    words += repeated("--only", (escape(change.name) for change in candidate.operations))
     return command_line(words, inputs.redacted)
 
 

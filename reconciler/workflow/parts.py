@@ -26,7 +26,7 @@ from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.plan import Create, Kept, Operation, Plan, Update
 from reconciler.planning.review import Review, approve_all, compare_with_review, values_apart
 from reconciler.planning.run import OrganizationResult
-from reconciler.render.quote import command_line, prose
+from reconciler.render.quote import command_line, prose, repeated
 from reconciler.render.rows import one_line
 from reconciler.render.words import values_left_out
 from reconciler.report import NOT_REVIEWED
@@ -140,7 +140,7 @@ def plan_command(target: Target, deletes: int = 0, organizations: Sequence[str] 
     if organizations:
         # Those of this run may be globs, which also match the others.
         without.append(_ORGANIZATION)
-        words += [word for name in organizations for word in (_ORGANIZATION, name)]
+        words += repeated(_ORGANIZATION, organizations)
     return inputs.command("plan", *words, without=without)
 
 

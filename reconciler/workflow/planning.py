@@ -40,7 +40,7 @@ from reconciler.planning.review import Review
 from reconciler.planning.run import RunPlan
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
-from reconciler.render.quote import command_line, without_option
+from reconciler.render.quote import command_line, repeated, without_option
 from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import default_path
@@ -259,8 +259,8 @@ def _command_with(
         options += ["--organization", organization.name]
     others = [other.file for other in elsewhere if other.state is FileState.NOT_READ]
     names = [*(inputs.paths or (default_path(inputs.directory),)), *others]
-    file_options = [word for name in names for word in ("-f", name)]
-    return command_line(["webhooks", "plan", *file_options, *options], inputs.redacted)
+    words = ["webhooks", "plan", *repeated("-f", names), *options]
+    return command_line(words, inputs.redacted)
 
 
 def _removed(other: DeclaredElsewhere) -> Finding:

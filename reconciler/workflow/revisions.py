@@ -14,6 +14,7 @@ from reconciler.findings import Finding, note, shorten
 from reconciler.model import Desired, Secret, SecretRef, Webhook
 from reconciler.planning.plan import Plan
 from reconciler.planning.resend import Resends
+from reconciler.render.quote import repeated
 from reconciler.source import files, secrets
 from reconciler.source.history import (
     Change,
@@ -263,7 +264,7 @@ def _changed_since(
     if contents:
         values = [webhook.configuration[field] for webhook, field in contents]
         names = sorted({value.name for value in values if isinstance(value, SecretRef)})
-        options = [word for name in names for word in ("--resend-secret", name)]
+        options = repeated("--resend-secret", names)
         return contents, f"the content of {', '.join(names)}", options
     changed: list[tuple[Webhook, str]] = []
     with suppress(ConfigurationError):  # not in git, or not valid there

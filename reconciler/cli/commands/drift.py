@@ -13,7 +13,7 @@ from reconciler.errors import ExitCode
 from reconciler.findings import shorten
 from reconciler.planning.run import DriftReport
 from reconciler.render import RENDERERS
-from reconciler.render.quote import prose, quote
+from reconciler.render.quote import prose, quote, repeated
 from reconciler.source.secrets import references
 from reconciler.workflow.accepting import find_drift
 from reconciler.workflow.drift import Base, base_of
@@ -98,7 +98,7 @@ def _find(
         bases_of_run,
         only=only,
         named=session.files,
-        base=tuple(word for name in base for word in ("--base", name)),
+        base=tuple(repeated("--base", base)),
         accept=accept,
     )
 
