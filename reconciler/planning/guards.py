@@ -124,11 +124,6 @@ def _too_many_together(plans: Sequence[Plan], option: str, later_deletes: int) -
     yield error("too-many-deletes", f"{message}, more than {limit}", hint)
 
 
-def _either(option: str, edit: str) -> str:
-    """Return the ways to permit deletes."""
-    return f"{option}, or {edit}" if option else edit
-
-
 def _guard(plan: Plan, option: str) -> Iterator[Finding]:
     """Yield a finding for each guard that blocks the plan."""
     deletes, in_scope = plan.counted_deletes, plan.counts.in_scope
@@ -169,8 +164,10 @@ def _too_many_deletes(plan: Plan, option: str) -> Iterator[Finding]:
         limit = f"more than half of the {plan.counts.in_scope} in scope"
     else:
         return
-    hint = f"if this is intended, {_either(option, 'set limits.max_deletes in the file')}"
-    yield error("too-many-deletes", f"{message}, {limit}", hint)
+    way = "set limits.max_deletes in the file"
+    if option:
+        way = f"{option}, or {way}"
+    yield error("too-many-deletes", f"{message}, {limit}", f"if this is intended, {way}")
 
 
 def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
