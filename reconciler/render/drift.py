@@ -288,7 +288,7 @@ def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list
         return
     options = repeated("--resend-secret", _offered(report))
     title, command = "Not equal, but possibly stored encrypted", ""
-    if view.apply_options is not None and options:
+    if options:
         command = apply_command(view, *options)
     if command:
         title += "; this command sends the values"
@@ -408,7 +408,7 @@ def _accept_all(report: DriftReport, view: View) -> str:
     names = _names(report, edited=True)
     refused = _names(report, edited=False)
     # Of several organizations, another one may have refused a webhook of the same name.
-    if view.apply_options is None or waits or refused & names:
+    if waits or refused & names:
         return ""
     # Elsewhere, what this run refuses may be accepted.
     limited = sorted(names) if refused else []

@@ -325,7 +325,7 @@ def _digest(run: RunPlan, view: View, *, covers_all: bool) -> list[str]:
     lines = [f"Digest {quote(run.digest)}"]
     # An organization that is blocked or failed stops an apply of all.
     is_stopped = run.totals.blocked or run.totals.failed
-    if view.shows_digest and not is_stopped and view.apply_options is not None:
+    if view.shows_digest and not is_stopped:
         command = words.apply_command(view)
         if view.plan_file is None:
             command = words.apply_command(view, "--expect-digest", run.digest)

@@ -421,26 +421,28 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
         # Text with escaped characters, or without a secret, cannot be copied.
         if view.redacted(prose(shown)) == shown:
             yield purpose, text
-    if view.apply_options is not None:
-        # --allow-deletes takes the number of all deletes of a run.
-        number = plan.counted_deletes if total is None else total
-        purpose = "override the guards once"
-        if number:
-            purpose = f"allow {plural(number, 'delete')} once"
-        command = apply_command(view, "--allow-deletes", str(number))
-        if command:
-            yield purpose, command
+    # --allow-deletes takes the number of all deletes of a run.
+    number = plan.counted_deletes if total is None else total
+    purpose = "override the guards once"
+    if number:
+        purpose = f"allow {plural(number, 'delete')} once"
+    command = apply_command(view, "--allow-deletes", str(number))
+    if command:
+        yield purpose, command
 
 
 def apply_command(view: View, *option: str, command: str = "apply") -> str:
     """Return the command that applies the shown plan; `option` replaces the view's values of it.
 
-    Empty if a command cannot show a name or path. Another `command` has the same options.
+    Empty if the view has no options for commands, or none can show a name or path. Another
+    `command` has the same options.
     """
+    if view.apply_options is None:
+        return ""
     words = ["webhooks", command]
     if view.plan_file is not None:
         words.append(view.plan_file)
-    options = list(view.apply_options or ())
+    options = list(view.apply_options)
     if option:
         options = without_option(option[0], options)
     return command_line([*words, *options, *option], view.redacted)
