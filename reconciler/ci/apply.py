@@ -17,10 +17,19 @@ from itertools import chain
 from typing import Final
 
 from reconciler.ci import NO_PLANS, JobResult
-from reconciler.ci.failures import Ended, can_continue, conclude, explained, next_step, rerun
+from reconciler.ci.failures import (
+    Ended,
+    all_in,
+    can_continue,
+    conclude,
+    explained,
+    next_step,
+    rerun,
+)
 from reconciler.ci.github import GitHubError, Pull, reporting
 from reconciler.ci.marker import MarkerKind, Post, ShownOperation, Subject
 from reconciler.ci.organizations import (
+    Unresolved,
     check,
     concerned_by_push,
     files_only,
@@ -28,6 +37,7 @@ from reconciler.ci.organizations import (
     merge_matcher,
     of_environment,
     require_not_set_up,
+    unresolved,
     why_files_only,
 )
 from reconciler.ci.outcomes import Attempt, Reviewed, record, settle
@@ -119,7 +129,9 @@ def _run(run: Run) -> Ended:
     with _optional(run):
         _require_tip(run, sources)
     # Only reviews and failures record what an earlier push left.
-    concerned = concerned_by_push(run, sources, pulls) if run.by_review else sources
+    failures = unresolved(run, pulls)
+    concerned = concerned_by_push(run, sources, pulls, failures) if run.by_review else sources
+    run = _with_earlier_pushes(run, failures, subjects)
     paths = {source.files.paths for source in concerned}
     # Also of other environments, so that no later run searches all earlier pull requests for them.
     unread = [subject_of(source) for source in sources if source.files.paths not in paths]
@@ -136,6 +148,22 @@ def _run(run: Run) -> Ended:
         _require_planned(run, report, pulls)
         ended = _concluded(run, connected, organizations, report, pulls, unread)
         return ended._replace(organizations=subjects)
+
+
+def _with_earlier_pushes(run: Run, failures: Unresolved, subjects: Sequence[Subject]) -> Run:
+    """Return the run with the base of the first push of which no run knew which secrets to send.
+
+    No later plan shows what was not sent. `subjects` are the organizations of the run.
+    """
+    heads = {
+        post.marker.head
+        for post in failures.posts
+        if post.marker.environment == run.environment or all_in(post, subjects)
+    }
+    if run.expect_digest or not any(heads):
+        return run
+    base = run.merge_base(*filter(None, {run.base_commit, *heads}))
+    return replace(run, base_commit=base or run.base_commit)
 
 
 def _optional(run: Run) -> suppress:
@@ -399,10 +427,20 @@ def _ended(
         step,
         pulls,
         pending=_newest_pending(pulls, attempts),
+        since=_known_since(run, attempts, report),
         subjects=tuple(attempt.organization.subject for attempt in failed),
         sent=_sent(attempts),
         rotated=[_named(attempt, name) for attempt in attempts for name in attempt.rotated],
     )
+
+
+def _known_since(run: Run, attempts: Iterable[Attempt], report: RunReport) -> str:
+    """Return the commit since which each changed secret was sent or is reported, empty if none."""
+    if run.expect_digest or any(attempt.report is None for attempt in attempts):
+        return ""
+    # Without a review no later run knows what this one has sent.
+    is_known = run.requires_review or report.exit_code is ExitCode.OK
+    return run.base_commit if is_known else ""
 
 
 def _result(

@@ -95,7 +95,8 @@ class Ended(NamedTuple):
 
     `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
     operation. `organizations` are those of the environment, `subjects` those that failed. `sent`
-    are the webhooks that got another secret, `rotated` those that did not for lack of a review.
+    are the webhooks that got another secret, `rotated` those that did not for lack of a review:
+    all whose secrets changed after the commit `since`, if it is not empty.
     """
 
     result: JobResult
@@ -106,6 +107,7 @@ class Ended(NamedTuple):
     subjects: tuple[Subject, ...] = ()
     sent: Collection[ShownOperation] = ()
     rotated: Collection[ShownOperation] = ()
+    since: str = ""
 
 
 def rerun(run: Run) -> Step | None:
@@ -362,8 +364,10 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
         return _reverts(run, post, ended)
     if not run.is_failure(post):
         return False
-    if post.marker.environment != run.environment and not _all_in(post, ended.organizations):
+    if post.marker.environment != run.environment and not all_in(post, ended.organizations):
         return False
+    if post.marker.head:
+        return run.is_contained(ended.since, post.marker.head)
     if post.marker.code != UnreviewedRotationError.code:
         return True
     # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
@@ -386,7 +390,7 @@ def _all_sent(unsent: Iterable[ShownOperation], sent: Collection[ShownOperation]
     )
 
 
-def _all_in(post: Post, organizations: Sequence[Subject]) -> bool:
+def all_in(post: Post, organizations: Sequence[Subject]) -> bool:
     """Return whether the organizations of a failure are known, and all among these."""
     failed = post.marker.subjects
     return bool(failed) and all(any(map(subject.is_same, organizations)) for subject in failed)
@@ -399,30 +403,35 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     """
     warnings: list[Finding] = []
     reason = ended.result.reason
-    if ended.rotated:
+    # Without `since`, the next run begins with this commit, and reports each rotation again.
+    head = "" if ended.since else run.merge_base(run.base_commit) or ""
+    rotated = () if head else tuple(ended.rotated)
+    if rotated:
         reason = UnreviewedRotationError.code
     marker = run.marker(MarkerKind.FAILURE)._replace(
-        code=reason, subjects=ended.subjects, operations=tuple(ended.rotated)
+        code=reason, subjects=ended.subjects, operations=rotated, head=head
     )
     # Of hundreds of webhooks, which do not fit, no run resolves the failure: users close the issue.
     if len(encode(marker)) > MAX_COMMENT_LENGTH // 2:
         marker = marker._replace(operations=())
     text = _failure_text(run, ended, marker)
-    # A run with a report lists whatever is left, so an earlier reason and its command are outdated.
-    if ended.result.report is not None:
-        replaced = f"Replaced: {run.link} failed for another reason, `{reason}`."
-        kept = (reason, UnreviewedRotationError.code)
-        warnings += _resolve_failures(run, github, ended, replaced, kept=kept)
     places = [
         ("could not comment on the pull request", _comment),
         ("could not open or update the failure issue", _open_issue),
     ]
-    for problem, write in reversed(places) if ended.rotated else places:
+    for problem, write in reversed(places) if rotated else places:
         # The deadline of the run may be what failed.
         github.extend_deadline(_REPORT_SECONDS)
         with reporting(warnings, problem):
             if write(run, github, ended, marker, text):
                 break
+    else:  # what is only in the log must not replace a report
+        return warnings
+    # A run with a report lists whatever is left, so an earlier reason and its command are outdated.
+    if ended.result.report is not None:
+        replaced = f"Replaced: {run.link} failed for another reason, `{reason}`."
+        kept = (reason, UnreviewedRotationError.code)
+        warnings += _resolve_failures(run, github, ended, replaced, kept=kept)
     return warnings
 
 
@@ -434,15 +443,25 @@ def _comment(run: Run, github: GitHub, ended: Ended, marker: Marker, text: str) 
     pull = ended.pending or next(iter(ended.pulls), None) or _newest_merged(run, github)
     if pull is None:
         return False
-    github.comment(pull.number, marker, text, _to_update(pull.comments, marker))
+    existing = _to_update(pull.comments, marker)
+    github.comment(pull.number, _with_head(run, ended, marker, existing), text, existing)
     return True
 
 
 def _open_issue(run: Run, github: GitHub, ended: Ended, marker: Marker, text: str) -> bool:
     """Open an issue, or update that with the same code."""
     title = run.title(f"apply failed ({marker.code})")
-    github.issue(title, marker, text, _to_update(github.open_issues(), marker))
+    existing = _to_update(github.open_issues(), marker)
+    github.issue(title, _with_head(run, ended, marker, existing), text, existing)
     return True
+
+
+def _with_head(run: Run, ended: Ended, marker: Marker, existing: Sequence[Post]) -> Marker:
+    """Return the marker, with the older head of the post that it replaces, if that is not known."""
+    for post in existing[:1]:
+        if post.marker.head and not run.is_contained(ended.since, post.marker.head):
+            return marker._replace(head=post.marker.head)
+    return marker
 
 
 def _to_update(posts: Sequence[Post], marker: Marker) -> list[Post]:

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from reconciler.ci import JobResult
-from reconciler.ci.github import Pull, reporting
+from reconciler.ci.github import GitHubError, Pull, reporting
 from reconciler.ci.marker import Marker, Post, Subject
 from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import Run
@@ -330,7 +330,7 @@ def _concerned_environments(run: Run) -> list[str]:
         sources = load_all(run.inputs._replace(policies=()))
         subjects = map(subject_of, sources)
         pulls = () if run.github is None else contained_pulls(run, run.branch, subjects)
-        concerned = concerned_by_push(run, sources, pulls)
+        concerned = concerned_by_push(run, sources, pulls, unresolved(run, pulls))
         names = [
             listed[_environment_of(source, run.environments).casefold()] for source in concerned
         ]
@@ -339,8 +339,28 @@ def _concerned_environments(run: Run) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+class Unresolved(NamedTuple):
+    """The failures of earlier runs that are not resolved, in comments and issues.
+
+    Not `complete` if the issues could not be read, also because they are disabled.
+    """
+
+    posts: Sequence[Post]
+    complete: bool = True
+
+
+def unresolved(run: Run, pulls: Iterable[Pull]) -> Unresolved:
+    """Return the failures of earlier runs; `pulls` are merged, with their comments."""
+    failures = [post for pull in pulls for post in pull.comments if run.is_failure(post)]
+    try:
+        issues = run.github.open_issues() if run.github is not None else ()
+    except GitHubError:
+        return Unresolved(failures, complete=False)
+    return Unresolved([*failures, *filter(run.is_failure, issues)])
+
+
 def concerned_by_push(
-    run: Run, sources: Sequence[Source], pulls: Sequence[Pull]
+    run: Run, sources: Sequence[Source], pulls: Sequence[Pull], failures: Unresolved
 ) -> tuple[Source, ...]:
     """Return the organizations that a push concerns; `pulls` are merged, with their comments.
 
@@ -348,22 +368,18 @@ def concerned_by_push(
     a review may have changed them.
     """
     # Of a branch that was rewritten, it is not known what was applied.
-    if len(sources) == 1 or not run.is_contained(run.base_commit):
+    is_known = failures.complete and run.is_contained(run.base_commit)
+    if len(sources) == 1 or not is_known:
         return tuple(sources)
-    posts = [post for pull in pulls for post in pull.comments]
-    if run.github is not None:
-        posts += run.github.open_issues()
-    failed: list[Subject] = []
-    for post in posts:
-        if run.is_failure(post):
-            failed += post.marker.subjects
+    failed = [subject for post in failures.posts for subject in post.marker.subjects]
+    heads = filter(None, (post.marker.head for post in failures.posts))
 
     def is_waiting(subject: Subject) -> bool:
         reviews = read_reviews(run, pulls, subject)
         return any(review.pending for review in reviews) or any(map(subject.is_same, failed))
 
     # The oldest pull request is the last one that was settled: later pushes may have had no run.
-    bases = [run.base_commit, *(pull.merge_commit for pull in pulls[-1:])]
+    bases = [run.base_commit, *heads, *(pull.merge_commit for pull in pulls[-1:])]
     return _concerned(run, sources, bases, is_waiting)
 
 

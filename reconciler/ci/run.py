@@ -211,16 +211,16 @@ class Run:
         folder = folder_in(self.inputs.git) or "."
         return tuple(posixpath.relpath(name, folder) for name in names)
 
-    def is_contained(self, commit: str) -> bool:
-        """Return whether the checked-out commit is known to contain another one."""
-        is_ancestor = ["merge-base", "--is-ancestor", commit, "HEAD"]
+    def is_contained(self, commit: str, tip: str = "HEAD") -> bool:
+        """Return whether a commit, here the checked-out one, is known to contain another one."""
+        is_ancestor = ["merge-base", "--is-ancestor", commit, tip]
         return bool(commit) and self.inputs.git(is_ancestor) is not None
 
-    def merge_base(self, base: str) -> str | None:
-        """Return the commit before the change, None if it is not known."""
-        if not base:
+    def merge_base(self, *bases: str) -> str | None:
+        """Return the commit before the changes since all `bases`, None if it is not known."""
+        if not all(bases):
             return None
-        commit = self.inputs.git(["merge-base", base, "HEAD"])
+        commit = self.inputs.git(["merge-base", "--octopus", *bases, "HEAD"])
         if commit is None:
             return None
         return commit.decode("ascii").strip()

@@ -21,7 +21,7 @@ from reconciler.ci.workflows import CALLER, workflows
 from reconciler.emulator.messages import bytes_response, json_value
 from reconciler.errors import ExitCode, Terminated
 from tests.ci.fake_github import BOT, refusal
-from tests.ci.support import PUSH, SLACK, World, only, plant, world
+from tests.ci.support import PUSH, SLACK, Done, World, only, plant, world
 from tests.emulated.faults import Rule, Script, drop, status, with_fault
 
 # Which files and which reviews count.
@@ -818,14 +818,29 @@ def test_a_newer_change_of_the_webhook_keeps_the_rotation_of_its_url(
 
 
 @pytest.mark.parametrize("read_back_world", ["mask", "omitted", "plain"], indirect=True)
-@pytest.mark.parametrize("others", [[], ["Deploys"]], ids=["alone", "with a create"])
-def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others: list[str]) -> None:
-    """The push fails, and its command sends the secret, which no later plan would approve."""
+@pytest.mark.parametrize(
+    ("others", "fails"), [([], ""), (["Deploys"], ""), ([], "/pulls"), ([], "CloudTruth")]
+)
+def test_a_rotation_without_a_review_is_not_lost(
+    read_back_world: World, others: list[str], fails: str
+) -> None:
+    """The push fails, and its command sends the secret, which no later plan would approve.
+
+    If GitHub or CloudTruth failed, the run of the next push fails so.
+    """
     here = read_back_world
     before = here.git("rev-parse", "main")
     here.github.merge(1, before)  # later runs need not read its comments
     here.declare("Audit", *others, version=2)
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+    if fails:
+        here.emulator.faults = Script([Rule(fault=status(401), times=None)])
+        with here.github.failing(fails, FAULTS["500"]):
+            for _ in range(2):
+                assert here.push(before=before).code in (1, 4)
+                here.put({"readme.md": before})
+                before = here.git("rev-parse", "main")
+        here.emulator.faults = Script()
     rejected = here.push(before=before)
     reason = "rotation-not-reviewed"
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, reason)
@@ -833,7 +848,9 @@ def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others:
     assert f"Plan: {shown[0]} to create, {shown[1]} to update" in rejected.stdout
     assert rejected.outputs["digest"] in rejected.stdout
     assert here.token("Audit") == SLACK
-    (issue,) = here.github.issues
+    *earlier, issue = here.github.issues
+    assert {each["state"] for each in earlier} <= {"closed"}
+    assert "left nothing to apply" not in "".join(here.github.bodies(1))
     assert reason in issue["title"]
     assert issue["body"].count(f"### Failed: `{reason}`") == 1
     # To increment the version is what the push did.
@@ -853,6 +870,15 @@ def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others:
     assert issue["state"] == "closed"
 
 
+def push_rotation(here: World, name: str) -> Done:
+    """Push version 2 of the token of one webhook without a review."""
+    before, text = here.git("rev-parse", "main"), (here.work / here.file).read_text()
+    entry = f'name: "{name}", event_types: [value_created], configuration: {{'
+    token = "token: {env: SLACK_BOT_TOKEN, version: 2}, "
+    here.put({here.file: text.replace(entry, entry + token)})
+    return here.push(before=before)
+
+
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_each_rotation_has_its_comment_without_issues(read_back_world: World) -> None:
     """The command for other webhooks replaces no earlier one."""
@@ -861,14 +887,9 @@ def test_each_rotation_has_its_comment_without_issues(read_back_world: World) ->
     here.apply_main()
     here.merged(1, "Audit", "Other", version=1)
     here.push()
-    text = (here.work / here.file).read_text()
     for name in ("Audit", "Other"):
-        before = here.git("rev-parse", "main")
-        entry = f'name: "{name}", event_types: [value_created], configuration: {{'
-        text = text.replace(entry, f"{entry}token: {{env: SLACK_BOT_TOKEN, version: 2}}, ")
-        here.put({here.file: text})
         with here.github.failing("/issues", refusal(410, "off")):
-            here.push(before=before)
+            push_rotation(here, name)
     assert sum("resend-secret=" in text for text in here.github.bodies(1)) == 2
 
 
@@ -878,14 +899,8 @@ def test_each_rotation_without_a_review_has_its_command(read_back_world: World) 
     here = read_back_world
     here.declare("Audit", "Other", version=1)
     here.apply_main()
-    text = (here.work / here.file).read_text()
     for name in ("Audit", "Other"):
-        before = here.git("rev-parse", "main")
-        entry = re.search(f'name: "{name}".*configuration: {{', text)
-        assert entry is not None
-        text = text.replace(entry[0], entry[0] + "token: {env: SLACK_BOT_TOKEN, version: 2}, ")
-        here.put({here.file: text})
-        assert here.push(before=before).outputs["failure-reason"] == "rotation-not-reviewed"
+        assert push_rotation(here, name).outputs["failure-reason"] == "rotation-not-reviewed"
     first, second = here.github.issues
     assert here.follow(second["body"]).code == 0
     assert (first["state"], second["state"]) == ("open", "closed")
@@ -1013,22 +1028,13 @@ def test_a_later_failure_replaces_an_earlier_one(here: World) -> None:
     ("text", "exit_code", "code", "expected"),
     [
         ("organization: Other\nwebhooks: []\n", 4, "wrong-organization", "gh run rerun"),
-        (
-            "webhooks: []\nwebhooks: []\n",
-            3,
-            "invalid-configuration",
-            r"yaml:2(?s:.*)validate --strict",
-        ),
+        ("webhooks: []\n" * 2, 3, "invalid-configuration", r"yaml:2(?s:.*)validate --strict"),
         # A re-run has the workflow of its commit, but the files of the tip.
-        (
-            "webhooks: [{name: A, type: slack, event_types: [value_created],\n"
-            "configuration: {token: {env: NEW}, channel: a}}]\n",
-            3,
-            "invalid-configuration",
-            r"start a new run, if the workflow(?s:.*)yaml:2",
-        ),
+        ("webhooks: [{name: A, type: slack, event_types: [value_created],\n"
+         "configuration: {token: {env: NEW}, channel: a}}]\n",
+         3, "invalid-configuration", r"start a new run, if the workflow(?s:.*)yaml:2"),
     ],
-)
+)  # fmt: skip
 def test_files_that_cannot_be_applied_are_reported(
     here: World, text: str, exit_code: int, code: str, expected: str
 ) -> None:
