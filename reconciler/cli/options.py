@@ -50,7 +50,7 @@ also separate them."""
 class _File(click.Path):
     """A file name; an empty one is rejected, because it is usually an unset shell variable."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if value == "":
             self.fail("empty file name", param, ctx)
         return super().convert(value, param, ctx)

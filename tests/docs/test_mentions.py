@@ -61,17 +61,13 @@ def test_a_file_exists() -> None:
 
 def test_links_have_targets() -> None:
     """Every internal link has an existing file, and an existing heading if it has an anchor."""
-    broken = []
     for page in PAGES:
         text = page.read_text("utf-8") if page.exists() else ""
-        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.S)):
-            if re.match(r"[a-z]+:", target):
-                continue
-            name, _, anchor = target.partition("#")
+        text = re.sub(r"```.*?```", "", text, flags=re.S)
+        for name, anchor in re.findall(r"\]\((?![a-z]+:)([^)\s#]*)#?([^)\s]*)\)", text):
             path = (page.parent / name) if name else page
-            if not path.exists() or (anchor and anchor not in headings(path)):
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
-    assert broken == []
+            assert path.exists(), f"{page}: {name}"
+            assert not anchor or anchor in headings(path), f"{page}: {name}#{anchor}"
 
 
 def test_decisions_are_numbered() -> None:
@@ -103,13 +99,14 @@ def test_a_guarantee_has_its_test() -> None:
 
 
 def test_the_tables_are_complete() -> None:
-    """The page of commands and the README list exit codes, the GitHub page inputs and outputs."""
+    """The help, the page of commands and the README list exit codes, that of GitHub its inputs."""
     readme = (ROOT / "README.md").read_text("utf-8").partition("`apply` exits with ")[2]
     of_apply = readme.partition(" [")[0].replace("1 to 6", "1 2 3 4 5 6")
-    codes = cells("docs/commands.md", "| code | meaning |")
+    page = cells("docs/commands.md", "| code | meaning |")
     without_bugs = [code for code in ExitCode if code < ExitCode.BUG]
-    for text, known in ((codes, [*ExitCode]), (of_apply, without_bugs)):
-        assert sorted(map(int, re.findall(r"\d+", text))) == sorted(known)
+    everywhere = {page: [*ExitCode], str(program().epilog): [*ExitCode], of_apply: without_bugs}
+    for text, codes in everywhere.items():
+        assert sorted(map(int, re.findall(r"\d+", text))) == sorted(codes), text
     action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
     for kind in ("input", "output"):
         named = re.findall(r"`([a-z-]+)`", cells("docs/github.md", f"| {kind} |"))
