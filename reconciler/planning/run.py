@@ -190,7 +190,7 @@ class Drifted(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """An operation that is no drift, or that may be none."""
+    """An operation that is not drift, or that may not be."""
 
     operation: int
     """Its index in the plan."""
