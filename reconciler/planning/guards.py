@@ -16,6 +16,8 @@ from reconciler.model import Desired, FileScope, Pattern
 from reconciler.planning.names import MAX_GLOB
 from reconciler.planning.plan import FileState, Plan, Reason
 
+ELSEWHERE: Final = frozenset(("declared-elsewhere", "file-gone"))
+"""The rules about files that were not read and declare webhooks to delete."""
 _ALLOW_DELETES_DIFFERS: Final = "allow-deletes-differs"
 """The rule of `--allow-deletes` with another number than the plan has."""
 _MAX_DELETES: Final = 5
@@ -191,6 +193,17 @@ def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
             message += f"{plural(len(names), 'webhook')} that this plan deletes"
             hint = f"`git status` shows the reason; {override_hint}"
             yield error("declared-elsewhere", message, hint)
+        elif other.state is FileState.OTHER_REPOSITORY:
+            message = (
+                f"the files are in the repository {other.file}, where another one may declare "
+            )
+            message += f"{plural(len(names), 'webhook')} that this plan deletes"
+            hint = f"run the command in {other.file}; {override_hint}"
+            yield error("declared-elsewhere", message, hint)
+        elif other.state is FileState.SAVED:
+            message = "the plan was saved although another file declares webhooks that it deletes, "
+            message += "or may declare them"
+            yield error("declared-elsewhere", message, f"plan again; {override_hint}")
         else:
             message = f"{other.file} is gone from the working tree without a commit; it {declares}"
             hint = f"restore it: `{_restore([other.file])}`; {override_hint}"
@@ -255,7 +268,7 @@ def _file_edits(plan: Plan) -> Iterator[tuple[str, str, Plan]]:
     declared = {
         name
         for other in plan.elsewhere
-        if other.file and other.state is not FileState.NOT_SELECTED
+        if other.state in (FileState.NOT_READ, FileState.GONE, FileState.REMOVED)
         for name in other.names
     }
     without = _without(plan, declared)

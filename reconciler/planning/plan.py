@@ -416,12 +416,15 @@ class FileState(StrEnum):
     GONE = "gone"  # not in the working tree, although no commit removed it
     REMOVED = "removed"  # by a commit
     NOT_SEARCHED = "not searched"  # git cannot read the repository, so any file may declare them
+    OTHER_REPOSITORY = "other repository"  # git reads that of the working directory, not this one
+    SAVED = "saved"  # a file had one of these states when the plan was saved
 
 
 class DeclaredElsewhere(NamedTuple):
     """A file that was not read and declares webhooks which a plan deletes.
 
-    `commit` is the one that removed the file. `file` is empty if none was searched.
+    `commit` is the one that removed the file. `file` is the folder of another repository, and empty
+    if no file is known.
     """
 
     file: str

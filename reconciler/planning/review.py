@@ -258,7 +258,8 @@ class Review(NamedTuple):
     `resends` are the secrets that the reviewed plan resends. They are always planned again, because
     no listing shows whether they were sent. `replaced` are the fields that the plan
     shows to be sent along, as (id, field): with a new value of a secret, no digest covers them.
-    `urls` are those of `sent_urls`; a review that is only a digest has none.
+    `urls` are those of `sent_urls`; a review that is only a digest has none. `elsewhere` means that
+    a guard blocked the plan because of files that were not read.
     """
 
     origin: str
@@ -267,6 +268,7 @@ class Review(NamedTuple):
     resends: tuple[Resend, ...] = ()
     replaced: frozenset[tuple[str, str]] = frozenset()
     urls: frozenset[tuple[str, str, str]] = frozenset()
+    elsewhere: bool = False
 
     @property
     def digest(self) -> str:

@@ -59,6 +59,7 @@ _SECOND: Final = (
 _GONE: Final = "{file} declares it, which is gone: restore it to keep the webhook"
 _ELSEWHERE: Final = {
     FileState.NOT_SEARCHED: "git cannot read this repository, so a file may declare it",
+    FileState.OTHER_REPOSITORY: "a file in {file} may declare it: run the command there",
     FileState.NOT_READ: "{file} declares it, which was not read: add it with -f",
     FileState.NOT_SELECTED: "{file} declares it: set the same `organization` there",
 }

@@ -32,8 +32,10 @@ from reconciler.source.files import (
     file_matcher,
     files_below,
     files_in,
+    other_repository,
     read,
     read_regular,
+    repository_of,
 )
 from reconciler.source.history import (
     Commit,
@@ -126,8 +128,8 @@ def declared_elsewhere(
         candidates += [_Candidate(document, FileState.GONE) for document in _at(now, gone, owner)]
         candidates += _removed(search, now, {*names, *lines}, base)
     declared: list[DeclaredElsewhere] = []
-    if now is None and _is_refused(directory, git):
-        declared.append(DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED))
+    if commit is None:
+        declared += _not_searched(deleted, names, directory, git)
     for document, state, removed_by in candidates:
         webhooks = search.declared(document)
         if webhooks:
@@ -202,11 +204,21 @@ def _sources_at(commit: Commit, names: Iterable[str]) -> Iterator[SourceFile]:
             yield commit.read_file(name)
 
 
-def _is_refused(directory: Path, git: Git) -> bool:
-    """Return whether git cannot read the repository here, for example that of another user."""
-    here = directory.absolute()
-    is_repository = any((folder / ".git").exists() for folder in (here, *here.parents))
-    return is_repository and git is not no_git and git(["rev-parse", "--git-dir"]) is None
+def _not_searched(
+    deleted: Iterable[str], names: Iterable[str], directory: Path, git: Git
+) -> Iterator[DeclaredElsewhere]:
+    """Yield the repository of the files, in which any may declare the webhooks, if it is not read.
+
+    The working directory is in another one, or git cannot read it, for example that of another
+    user.
+    """
+    if git is no_git:
+        return
+    other = other_repository(names, directory)
+    if other:
+        yield DeclaredElsewhere(other, tuple(sorted(deleted)), FileState.OTHER_REPOSITORY)
+    elif repository_of(directory) is not None and git(["rev-parse", "--git-dir"]) is None:
+        yield DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED)
 
 
 class _Search:

@@ -103,9 +103,8 @@ def check_real_path(name: str, directory: Path) -> None:
     and CI know. Raises NotReadableError.
     """
     here = Path(os.path.realpath(directory))
-    roots = filter(_is_repository, (here, *here.parents))
     # Without a repository, any file may be extended, but not through a link either.
-    root = next(roots, Path(here.anchor))
+    root = repository_of(here) or Path(here.anchor)
     written = Path(os.path.normpath(here / name))
     if not written.is_relative_to(root):  # possibly an absolute path with a link before the root
         written = Path(os.path.normpath(here / os.path.relpath(name, directory)))
@@ -123,9 +122,32 @@ def check_real_path(name: str, directory: Path) -> None:
         raise NotReadableError(f"is in the submodule or repository {shown}", hint)
 
 
+def repository_of(path: str | Path) -> Path | None:
+    """Return the top folder of the repository around a path, behind links; None without one."""
+    real = Path(os.path.realpath(path))
+    return next(filter(_is_repository, (real, *real.parents)), None)
+
+
+def other_repository(names: Iterable[str], directory: Path) -> str:
+    """Return the name of a repository with files that `directory` is not in, empty if none is.
+
+    Git, which runs in `directory`, does not know these files.
+    """
+    try:
+        here = repository_of(directory)
+        folders = {os.path.dirname(os.path.realpath(directory / name)) for name in names}
+    except FileNotFoundError:  # the working directory was deleted
+        return ""
+    for repository in map(repository_of, sorted(folders)):
+        # A file outside of all repositories has no history.
+        if repository is not None and repository != here:
+            return display_name(repository, directory=directory)
+    return ""
+
+
 def _is_repository(folder: Path) -> bool:
     # `.git` is a file in a worktree and in a submodule.
-    return (folder / ".git").exists()
+    return os.path.exists(folder / ".git")
 
 
 def _refuse_links(steps: Iterable[Path], here: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Finding, Position, error
 from reconciler.model import Desired
-from reconciler.planning.guards import guard_all
+from reconciler.planning.guards import ELSEWHERE, guard_all
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import read_resend
@@ -206,6 +206,7 @@ def _review(tree: Mapping[str, Any], file: str) -> Review:
         resends=tuple(map(read_resend, tree["resends"])),
         replaced=frozenset(replaced),
         urls=frozenset(urls),
+        elsewhere=any(finding["rule"] in ELSEWHERE for finding in tree["blocked"]),
     )
     if review.digest != tree["digest"]:
         _refuse_edited(file)

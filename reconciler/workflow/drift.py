@@ -86,6 +86,9 @@ class Base(NamedTuple):
 
 def base_of(checked: Checked) -> Base:
     """Return the configuration of the last commit."""
+    repository = checked.other_repository
+    if repository:
+        return Base(unknown=f"the files are in the repository {repository}; run the command there")
     head = commit_of("HEAD", checked.inputs.git)
     if head is None:
         return Base(unknown="no commit found here (see `git log`)")
@@ -95,7 +98,7 @@ def base_of(checked: Checked) -> Base:
         return Base(unknown=f"the last commit cannot be used: {problem.message}")
     if not last.desired.policy.scopes:
         names = ", ".join(checked.loaded.documents)
-        return Base(unknown=f"commit {head} does not have {names}")
+        return Base(unknown=f"commit {head} does not have {names}, or only as links")
     return Base(last.desired, tuple(last.loaded.parents), revision=head)
 
 

@@ -139,6 +139,14 @@ class Checked(NamedTuple):
         """Return the files of other organizations of the run."""
         return self.inputs.run_files - self.loaded.documents.keys()
 
+    @property
+    def other_repository(self) -> str:
+        """Return the repository of the files if git reads another one, else an empty text."""
+        if self.inputs.commit is not None or self.inputs.git is no_git:
+            return ""
+        names = (*self.loaded.documents, *self.loaded.parents)
+        return files.other_repository(names, self.inputs.directory)
+
 
 class Gathered(NamedTuple):
     """Files without errors, and the available secrets that they refer to.

@@ -90,7 +90,7 @@ def plan_of_live(
         _check_policies(checked, organization)
     webhooks = _with_pinned(checked.desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
-    plan = _with_other_files(plan_listed(gathered, live, options), gathered, options)
+    plan = _with_other_files(plan_listed(gathered, live, options), gathered, options, review)
     # Without overlays, all values are in the file that the webhook's position shows.
     if checked.loaded.parents:
         plan = _with_positions(plan, checked.loaded)
@@ -186,7 +186,9 @@ def _check_policies(checked: Checked, organization: Organization) -> None:
         raise ConfigurationError(message, findings=findings)
 
 
-def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> Plan:
+def _with_other_files(
+    plan: Plan, gathered: Gathered, options: PlanOptions, review: Review | None
+) -> Plan:
     """Add the files that declare webhooks which the plan deletes as undeclared.
 
     Only such a plan looks at other files and previous revisions.
@@ -217,6 +219,11 @@ def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> P
         other._replace(state=FileState.NOT_SELECTED) if other.file in inputs.run_files else other
         for other in elsewhere
     )
+    is_found = any(other.state is not FileState.REMOVED for other in elsewhere)
+    # A saved plan may be applied where none of its files is.
+    if review is not None and review.elsewhere and not is_found:
+        names = tuple(sorted(plan.undeclared))
+        elsewhere = (*elsewhere, DeclaredElsewhere("", names, FileState.SAVED))
     removed = [_removed(other) for other in elsewhere if other.state is FileState.REMOVED]
     plan = plan._replace(
         notes=(*plan.notes, *removed),

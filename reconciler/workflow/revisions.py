@@ -55,6 +55,12 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         if sources.findings:
             raise _no_base("--base", sources.findings[0].message)
         return _declared(parse_files(sources), f"--base {named[0]}", checked).desired
+    repository = checked.other_repository
+    if repository:
+        raise _no_base(
+            f"--base {named[0]}",
+            f"the files are in the repository {repository}; run the command there",
+        )
     commit = commit_at(named[0], inputs.directory, inputs.git)
     if commit is None:
         raise _no_base(
@@ -238,6 +244,13 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     inputs = gathered.checked.inputs
     if inputs.apply_options is None or not may_be_unsent(gathered, plan):
         return []
+    repository = gathered.checked.other_repository
+    if repository:
+        message = (
+            "git does not show which secrets were changed and not sent, because the files are "
+        )
+        hint = f"run the command in {repository}"
+        return [note(NOT_SENT, f"{message}in the repository {repository}", hint)]
     not_shown = plan.fields_not_shown
     # Uncommitted edits first: they include what the last commit changed.
     for revision, who, until in _REVISIONS:
