@@ -155,7 +155,9 @@ def _settled_now(review: MergedReview, effects: _Effects) -> Iterator[tuple[str,
     for operation in review.pending:
         digest, webhook = operation.digest, (operation.id, operation.name)
         resend = review.resends.get(digest)
-        if digest in effects.applied:
+        # What a resend sends along has the same digest for another version.
+        is_sent = resend is None or effects.sent.get((resend.id, resend.field)) == resend.value
+        if is_sent and digest in effects.applied:
             yield digest, effects.applied[digest]
         elif digest in review.replaced:
             yield digest, False
@@ -163,15 +165,11 @@ def _settled_now(review: MergedReview, effects: _Effects) -> Iterator[tuple[str,
             # While the webhook still differs, the reviewed operation was not applied.
             if not effects.differs(*webhook):
                 yield digest, effects.written(*webhook)
-        elif _was_sent(resend, effects):
+        elif is_sent and resend.value is not None:
             yield digest, True
         # The files may no longer declare it: then nothing is left to send.
         elif _declared(resend, effects.desired) != resend.value:
             yield digest, False
-
-
-def _was_sent(resend: Resend, effects: _Effects) -> bool:
-    return resend.value is not None and effects.sent.get((resend.id, resend.field)) == resend.value
 
 
 def _declared(resend: Resend, desired: Desired) -> Value | None:

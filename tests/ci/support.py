@@ -222,10 +222,10 @@ class World:
         self.github.merge(number, commit, base=into)
         return commit
 
-    def merged(self, number: int, *names: str, **changes: Any) -> None:
-        """Open a pull request as `propose` does, and squash it."""
+    def merged(self, number: int, *names: str, **changes: Any) -> str:
+        """Open a pull request as `propose` does, and squash it; return the commit."""
         self.propose(number, *names, **changes)
-        self.squash(number)
+        return self.squash(number)
 
     def push(self, *, at: str = "", before: str = "", **environ: str) -> Done:
         """Run the apply workflow after a push to main, on the tip of main or on the commit `at`.
