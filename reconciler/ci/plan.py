@@ -166,8 +166,8 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
     base = run.merge_base(run.base_commit)
     removed = _removed(run, sources)
     targets, unknown = _targets(run, concerned_by_change(run, sources, pull), base)
-    change = _Change(pull, _planned(run, sources, targets), removed)
-    change, unclear = _told_apart(run, change, base or "")
+    planned, unclear = _planned(run, sources, targets, base)
+    change = _Change(pull, planned, removed)
     plans = guarded(run, change.planned)
     findings = [*removed, *unknown, *unclear]
     changed = run.changed_since(run.base_commit)
@@ -189,16 +189,41 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
 def _plan_all(run: Run, sources: Sequence[Source]) -> JobResult:
     """Plan all organizations: only a pull request has a base to compare with."""
     options = PlanOptions(resend=run.resend)
-    planned = _planned(run, sources, [Target(source, options=options) for source in sources])
+    planned, _ = _planned(run, sources, [Target(source, options=options) for source in sources])
     return JobResult(plan=guarded(run, planned), file_options=run.file_options)
 
 
-def _planned(run: Run, sources: Sequence[Source], targets: Sequence[Target]) -> Sequence[Planned]:
-    """Plan the targets, which may be some of the organizations."""
+def _planned(
+    run: Run, sources: Sequence[Source], targets: Sequence[Target], base: str | None = None
+) -> tuple[Sequence[Planned], list[Finding]]:
+    """Plan the targets, which may be some of the organizations, compared with the commit `base`.
+
+    What merged reviews left is part of the plans and no drift; if it is not known, add a warning.
+    Merged pull requests are read as far back as the requests that a comment leaves allow.
+    """
     with run.connect(targets) as connected:
-        planned = plan_all(identify(connected), allow_deletes=run.allow_deletes)
+        targets = identify(connected)
+        known = [Base() for _ in targets]
+        if base is not None:
+            # Before the plans, because no listing shows which secrets wait to be sent.
+            known = bases(run, targets, at=base, requests=_MAX_REQUESTS - _FIXED_REQUESTS)
+        targets = tuple(
+            target._replace(options=target.options._replace(reviewed=earlier.merged.resends))
+            for target, earlier in zip(targets, known, strict=True)
+        )
+        planned = plan_all(targets, allow_deletes=run.allow_deletes)
     require_single(sources, planned)
-    return planned
+    problems: dict[str, None] = {}
+    labeled: list[Planned] = []
+    for organization, earlier in zip(planned, known, strict=True):
+        has_drift = organization.plan is not None and may_be_drift(organization.plan)
+        organization, earlier = compared(organization, earlier)
+        labeled.append(organization)
+        # Without drift, it does not matter that older pull requests were not read.
+        if earlier.unknown and (has_drift or earlier.desired is None):
+            problems[earlier.unknown] = None
+    what = "the plan does not separate drift from merged changes that wait"
+    return labeled, [warning("no-base", f"{what}: {problem}") for problem in problems]
 
 
 def _targets(
@@ -224,34 +249,6 @@ def _previous(source: Source, base: str | None) -> tuple[Desired | None, str]:
         return previous_at(base, source.checked).desired, ""
     except ConfigurationError:
         return None, "the files of the base commit are not valid"
-
-
-def _told_apart(run: Run, change: _Change, base: str) -> tuple[_Change, list[Finding]]:
-    """Return the plans in which what may wait to be applied is not drift; else add a warning.
-
-    `base` is the commit that they were compared with.
-    Merged pull requests are read only for organizations with a difference that their base has, too,
-    and as far back as the requests that the comments leave allow.
-    """
-    targets = [
-        organization.target
-        for organization in change.planned
-        if organization.plan is not None and may_be_drift(organization.plan)
-    ]
-    if not targets:
-        return change, []
-    comments = len(_parts_of(run, change._replace(removed=()), guarded(run, change.planned)))
-    requests = _MAX_REQUESTS - _FIXED_REQUESTS - comments
-    known = bases(run, targets, at=base, requests=requests)
-    by_paths = {target.paths: base for target, base in zip(targets, known, strict=True)}
-    labeled = [
-        compared(organization, by_paths.get(organization.target.paths, Base()))
-        for organization in change.planned
-    ]
-    what = "the plan does not separate drift from merged changes that wait"
-    problems = dict.fromkeys(base.unknown for _, base in labeled if base.unknown)
-    unclear = [warning("no-base", f"{what}: {problem}") for problem in problems]
-    return change._replace(planned=[organization for organization, _ in labeled]), unclear
 
 
 def _subject(planned: Planned) -> Subject:

@@ -80,16 +80,7 @@ def attribution_of(
         earlier_operation = earlier.get(renamed[operation.name].id)
     match operation, earlier_operation:
         case Update(), Update():
-            now, then = dict(_differences(operation)), dict(_differences(earlier_operation))
-            # The new value is that of the earlier version, too, so its difference proves nothing.
-            for change in operation.fields:
-                if isinstance(change, SecretChange) and change.cause is SecretCause.VERSION_CHANGED:
-                    then.pop(change.path, None)
-            if now.keys().isdisjoint(then):
-                return Attribution.THIS_CHANGE
-            if now.items() <= then.items():
-                return Attribution.DRIFT
-            return Attribution.PARTLY_DRIFT
+            return _attribution_of_update(operation, earlier_operation)
         case Create(after=declared), Create(after=earlier_declared):
             # A former name changes nothing that is created.
             if replace(declared, previously=earlier_declared.previously) == earlier_declared:
@@ -101,6 +92,25 @@ def attribution_of(
         case Delete(), Delete():
             return Attribution.DRIFT
     return Attribution.THIS_CHANGE  # a webhook that was added live is now declared
+
+
+def _attribution_of_update(operation: Update, earlier: Update) -> Attribution:
+    """Return why a webhook differs that an earlier configuration updates, too."""
+    now, then = dict(_differences(operation)), dict(_differences(earlier))
+    # Without a difference, both send only what a merged review resends.
+    resent = now.keys() & {change.path for change in operation.fields if change.not_shown}
+    waiting = [path for path in resent if path in then and now[path] == then[path]]
+    for path in waiting:
+        del now[path], then[path]
+    # The new value is that of the earlier version, too, so its difference proves nothing.
+    for change in operation.fields:
+        if isinstance(change, SecretChange) and change.cause is SecretCause.VERSION_CHANGED:
+            then.pop(change.path, None)
+    if waiting and now.items() <= then.items():
+        return Attribution.WAITING
+    if now.keys().isdisjoint(then):
+        return Attribution.THIS_CHANGE
+    return Attribution.DRIFT if now.items() <= then.items() else Attribution.PARTLY_DRIFT
 
 
 def _differences(update: Update) -> Iterator[tuple[tuple[str, ...], Value | None]]:

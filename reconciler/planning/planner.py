@@ -360,9 +360,7 @@ def _earlier_plan(live: Live, secrets: SecretValues, options: PlanOptions) -> Pl
     # Values in the files of that revision are as they were, others as they are now.
     earlier = {**secrets, **previous.literals, **previous.committed}
     with suppress(ConfigurationError):
-        return plan(
-            previous, live, earlier, options._replace(previous=None, resend=(), reviewed=())
-        )
+        return plan(previous, live, earlier, options._replace(previous=None, resend=()))
     return Plan(live.origin, live.organization)
 
 

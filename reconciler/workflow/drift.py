@@ -35,7 +35,7 @@ from reconciler.planning.plan import (
     webhook_key,
 )
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Resend, resends
+from reconciler.planning.resend import Resend
 from reconciler.planning.review import mentions, only_values_differ
 from reconciler.planning.run import Difference, LiveStatus, OrganizationDrift, live_status
 from reconciler.source.history import Change, Git, NoBaseError, commit_of, tracked
@@ -108,7 +108,7 @@ def compared(organization: Planned, base: Base) -> tuple[Planned, Base]:
     if plan is None or live is None or gathered is None:
         return organization, base
     plan, base = _labeled(plan, live, gathered, base)
-    return organization._replace(plan=_with_resends(plan, base.merged.resends)), base
+    return organization._replace(plan=plan), base
 
 
 def _earlier(checked: Checked, base: Base) -> Iterator[tuple[str, Desired, bool]]:
@@ -310,18 +310,6 @@ def _with_reviews(plan: Plan, pending: Collection[OperationDigest]) -> Plan:
         return Attribution.WAITING
 
     return _relabeled(plan, label)
-
-
-def _with_resends(plan: Plan, pending: Iterable[Resend]) -> Plan:
-    """Return the plan in which what merged reviews resend waits."""
-    waiting = {(resend.id, resend.field, resend.value) for resend in pending}
-    operations: list[Operation] = []
-    for operation in plan.operations:
-        resent = {(resend.id, resend.field, resend.value) for resend in resends([operation])}
-        if not waiting.isdisjoint(resent):
-            operation = replace(operation, attribution=Attribution.WAITING)
-        operations.append(operation)
-    return plan._replace(operations=tuple(operations))
 
 
 def _relabeled(plan: Plan, label: Callable[[Operation], Attribution | None]) -> Plan:

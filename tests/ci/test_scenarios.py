@@ -80,10 +80,16 @@ def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
 def test_reviews_are_read_back_to_an_outcome_before_which_none_is_pending(
     read_back_world: World,
 ) -> None:
-    """A secret whose resend failed is sent by a later run, although a newer review is settled."""
+    """A secret whose resend failed is sent by a later run, although a newer review is settled.
+
+    The newer plan lacks it, with a warning: the older reviews could not be read.
+    """
     here, old = read_back_world, read_back_world.git("rev-parse", "main")
     merge_rotation(here)
-    here.merged(2, "Audit", "Deploys", version=2)
+    with here.github.failing("/pulls", FAULTS["403"]):
+        done = here.propose(2, "Audit", "Deploys", version=2)
+    assert "the merged reviews cannot be read" in done.stdout
+    here.squash(2)
     here.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
     assert here.push().code == 7
     assert "**Applied** by" in here.github.bodies(2)[-1]
@@ -593,9 +599,9 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
 # Secrets.
 
 
-def merge_rotation(here: World, **channels: str) -> None:
+def merge_rotation(here: World, *others: str, **channels: str) -> None:
     """Merge a pull request that raises the token's version, and set the new token."""
-    here.merged(1, "Audit", version=2, **channels)
+    here.merged(1, "Audit", *others, version=2, **channels)
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
 
 
@@ -636,9 +642,7 @@ def test_a_rotation_without_a_new_value_is_not_called_applied(read_back_world: W
     assert f"Before the merge, set the new value: run `{step}`." in here.github.bodies(1)[0]
     done = here.push()
     assert done.outputs["result"] == "converged"  # nothing was written
-    here.topic(2)
-    here.declare("Audit", version=1)
-    here.pull(2)
+    here.propose(2, "Audit", version=1)
     assert "the merge, put the old value back (a lower version" in here.github.bodies(2)[0]
     outcome = here.github.bodies(1)[1]
     assert "**Applied**" not in outcome
@@ -672,10 +676,7 @@ def test_each_secret_has_its_own_step_before_the_merge(here: World) -> None:
 def test_a_change_and_a_resend_are_one_operation(read_back_world: World) -> None:
     """The outcome counts what the plan showed: one update."""
     here = read_back_world
-    here.declare("Audit", version=1)
-    here.apply_main()
-    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-    here.merged(1, "Audit", version=2, Audit="elsewhere")
+    merge_rotation(here, Audit="elsewhere")
     assert here.push().code == 0
     assert "1 of 1 reviewed operation applied" in here.github.bodies(1)[-1]
 
@@ -738,9 +739,7 @@ def test_a_rotation_of_many_webhooks_is_always_reported(
 
 def test_a_comment_about_a_failure_is_resolved_by_the_command_that_it_shows(here: World) -> None:
     """Nobody has to look elsewhere; the next failure is a new comment, which notifies."""
-    here.propose(1, "Audit", "Deploys")
-    here.github.comments.clear()
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys", plan=False)
     assert here.push().code == 6
     (failure,) = here.github.bodies(1)
     assert here.follow(failure).code == 0
@@ -777,9 +776,9 @@ def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) 
     here = read_back_world
     here.declare("Audit", "Deploys", version=1)
     here.apply_main()
-    here.merged(1, "Audit", "Deploys", version=2)
-    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-    here.merged(2, "Audit", "Deploys", version=2, Audit="elsewhere")
+    here.propose(2, "Audit", "Deploys", version=1, Audit="elsewhere")
+    merge_rotation(here, "Deploys")
+    here.squash(2)
     stale = here.push()
     assert (stale.code, here.token("Audit")) == (6, SLACK)
     assert here.follow(stale.stdout).code == 0
@@ -960,10 +959,7 @@ def test_a_reviewed_change_does_not_carry_another_value_of_a_secret(here: World)
 
 def test_a_reviewed_configuration_names_the_other_secret_it_carried(here: World) -> None:
     """CloudTruth replaces a configuration as a whole, with the environment's other token."""
-    here.topic(1)
-    here.declare("Audit", Audit="alerts")
-    here.pull(1)
-    here.squash(1)
+    here.merged(1, "Audit", Audit="alerts")
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     done = here.push()
     sent = "also sent: token from env SLACK_BOT_TOKEN, which differed from the live one"
@@ -1199,9 +1195,7 @@ def test_a_merge_without_a_plan_is_named_unless_a_newer_plan_has_operations(
     here: World, has_operations: bool, code: int
 ) -> None:
     """Such a plan includes what earlier merges left, here nothing after an apply by hand."""
-    here.propose(1, "Audit", "Deploys")
-    here.github.comments.clear()
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys", plan=False)
     here.apply_main()
     here.topic(2)
     if has_operations:
@@ -1228,11 +1222,21 @@ def test_the_limit_of_merged_pull_requests_is_named() -> None:
 # The merge queue.
 
 
-def test_a_merge_group_includes_merges_not_applied_yet(here: World) -> None:
-    """Pull request 1 is merged and its run still waits; 2 is in the queue."""
-    here.merged(1, "Audit", Audit="one")
-    here.propose(2, "Audit", Audit="two")
-    assert here.queue_up(2).code == 0
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_a_merge_group_includes_merges_not_applied_yet(read_back_world: World) -> None:
+    """Pull request 1 is merged and its run still waits; 2 is in the queue.
+
+    A rotation of 1, which live does not show, is in the plan of 2, and both are applied at once.
+    """
+    here = read_back_world
+    merge_rotation(here, Audit="one")
+    for channel in ("two", "general"):
+        here.propose(2, "Audit", version=2, Audit=channel)
+        assert here.queue_up(2).code == 0
+    assert "a secret is resent (waiting to be applied)" in here.github.bodies(2)[0]
+    here.squash(2)
+    assert here.push().outputs["result"] == "applied"
+    assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
 
 
 def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> None:
@@ -1242,8 +1246,8 @@ def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> Non
     here.pull(3)
     assert "has no approved plan" not in here.queue_up(3).stdout
     here.emulator.configure("Audit", channel="by-hand")
-    here.propose(1, "Audit", "Deploys")
-    here.github.comments.clear()
+    here.propose(1, "Audit", "Deploys", plan=False)
+    here.github.open(1, here.git("rev-parse", "HEAD"))
     rejected = here.queue_up(1)
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
     assert "1 operation of this group has no approved plan: Deploys" in rejected.stdout

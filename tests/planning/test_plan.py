@@ -154,7 +154,7 @@ SET, UNSET = {"name": "A", "username": "u"}, {"name": "A"}
     [
         *rows(Path(__file__).with_name("attributions.yaml")),
         ("slack", [UNSET], [UNSET], [{"name": "A", "token": "*****"}], {"reviewed": (RESEND,)},
-         ["A this-change"]),
+         ["A waiting-to-be-applied"]),
         # A field was added live; another one is removed by the files, too.
         ("generic", [SET], [UNSET], [{**SET, "verify": False}],
          {"committed_hosts": {HOOK: "https://a.example.com"}}, ["A partly-drift"]),
@@ -182,7 +182,7 @@ def test_drift_is_distinguished_from_this_change(
                   for each in result.operations if each.name != "X"]  # fmt: skip
         assert labels == [line for line in lines if not line.startswith("X")]
     status = live_status(live(*existing), result)
-    waiting = sum(line.endswith("this-change") for line in lines)
+    waiting = sum(line.endswith(("this-change", "applied")) for line in lines)
     assert (status.not_applied, sum(status.drift.values())) == (waiting, len(lines) - waiting)
 
 
