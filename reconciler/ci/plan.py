@@ -97,10 +97,18 @@ _CHANGED: Final = (
     "were given for that one: review this plan again.\n\n"
 )
 _AGAIN: Final = (
-    "once those before it are merged, run `gh pr update-branch NUMBER`, or push to its branch; "
-    "if it is from a fork, ask a maintainer to push the branch to this repository"
+    "re-run the plan check of that pull request; once those before it in the queue are merged, run "
+    "`gh pr update-branch {number}` instead, or push to its branch; if it is from a fork, ask a "
+    "maintainer to push the branch to this repository"
 )
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
+
+
+class _Unapproved(NamedTuple):
+    """A queued operation without an approved plan, and its pull request, None if not known."""
+
+    text: str
+    pull: int | None
 
 
 class _Change(NamedTuple):
@@ -546,8 +554,8 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
     """
     github = run.require_github(*NO_TOKEN)
     queue = _queued(run, github, branch)
-    stale: list[str] = []
-    missing: list[str] = []
+    stale: list[_Unapproved] = []
+    missing: list[_Unapproved] = []
     base = run.merge_base(run.base_commit)
     chosen, findings = _targets(run, concerned_by_change(run, sources), base)
     with run.connect(chosen) as connected:
@@ -589,7 +597,7 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
 
 def _named(
     organization: Planned | None, reviews: Sequence[MergedReview], operation: Operation | Kept
-) -> str:
+) -> _Unapproved:
     """Return the organization, if it is given, the webhook, and the pull request that changes it.
 
     `reviews` are those of the queued pull requests, newest first.
@@ -597,27 +605,42 @@ def _named(
     text = quote(operation.name)
     if organization is not None:
         text = f"{quote(organization.result.name)}: {text}"
-    for review in reviews:
-        if operation.name in {shown.name for shown in review.operations}:
-            return f"{text} (pull request {review.pull.number})"
+    changing = [
+        review
+        for review in reviews
+        if operation.name in {shown.name for shown in review.operations}
+    ]
     # Most without a plan change no webhook: of several, any could be the one.
     unplanned = [review for review in reviews if review.problem]
-    if len(unplanned) == 1:
-        return f"{text} (pull request {unplanned[0].pull.number})"
-    return text
+    if not changing and len(unplanned) == 1:
+        changing = unplanned
+    if not changing:
+        return _Unapproved(text, None)
+    number = changing[0].pull.number
+    return _Unapproved(f"{text} (pull request {number})", number)
 
 
 def _group_problem(
-    run: Run, stale: Sequence[str], missing: Sequence[str]
+    run: Run, stale: Sequence[_Unapproved], missing: Sequence[_Unapproved]
 ) -> StalePlanError | NotReviewedError | None:
     """Return why a group is not merged; `missing` are its operations without an approved plan."""
     if stale:
         message = f"the plan for {plural(len(stale), 'webhook')} differs from the reviewed plan"
-        return StalePlanError(f"{message}: {', '.join(stale[:5])}", hint=_AGAIN)
+        return StalePlanError(f"{message}: {_listed(stale)}", hint=_again(stale))
     if missing and run.requires_review:
         message = f"{plural(len(missing), 'operation')} of this group has no approved plan"
-        return NotReviewedError(f"{message}: {', '.join(missing[:5])}", hint=_AGAIN)
+        return NotReviewedError(f"{message}: {_listed(missing)}", hint=_again(missing))
     return None
+
+
+def _listed(operations: Sequence[_Unapproved]) -> str:
+    return ", ".join(operation.text for operation in operations[:5])
+
+
+def _again(operations: Iterable[_Unapproved]) -> str:
+    """Return how the first known pull request gets a plan that can be approved."""
+    numbers = [operation.pull for operation in operations if operation.pull is not None]
+    return _AGAIN.format(number=numbers[0] if numbers else "NUMBER")
 
 
 def _is_declared(operation: Operation) -> bool:
