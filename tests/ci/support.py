@@ -179,8 +179,10 @@ class World:
 
     # Actions of GitHub.
 
-    def apply_main(self) -> None:
-        """Apply what main declares."""
+    def apply_main(self, *names: str, **declared: Any) -> None:
+        """Apply what main declares, or is made to declare."""
+        if names:
+            self.declare(*names, **declared)
         done = self.push(WEBHOOKS_REVIEWED_PLAN="ignore")
         assert done.code == 0, done.stderr + done.stdout
 

@@ -88,8 +88,7 @@ def test_a_rotation_that_is_not_sent_waits_like_a_change(
 ) -> None:
     """Live shows no difference: on "No drift." someone would revoke the old token."""
     with world(tmp_path, read_back="mask") as here:
-        here.declare("Audit", "Deploys", version=9)
-        here.apply_main()
+        here.apply_main("Audit", "Deploys", version=9)
         here.github.time -= timedelta(days=days)
         here.merged(1, "Audit", "Deploys", version=10)
         here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
@@ -119,8 +118,7 @@ def test_a_rotation_that_is_not_sent_waits_like_a_change(
 def test_the_issue_lists_what_its_command_leaves_out(tmp_path: Path, channel: str) -> None:
     """No digest covers the value of a secret: only a new `version` replaces the live one."""
     with world(tmp_path, read_back="plain") as here:
-        here.declare("Audit", "Deploys")
-        here.apply_main()
+        here.apply_main("Audit", "Deploys")
         here.emulator.configure("Audit", token=f"{SLACK}-by-hand")
         here.emulator.configure("Deploys", channel=channel)
         body = open_issue(here, SLACK_BOT_TOKEN=SLACK)["body"]
@@ -140,8 +138,7 @@ def test_the_issue_lists_what_its_command_leaves_out(tmp_path: Path, channel: st
 def test_the_issue_has_the_command_that_adds_a_webhook_with_a_new_secret(tmp_path: Path) -> None:
     """The workflows allow the secrets of the files only, so no edit is proved there."""
     with world(tmp_path) as here:
-        here.declare("Audit", head="scope: ['*']")
-        here.apply_main()
+        here.apply_main("Audit", head="scope: ['*']")
         record = here.emulator.webhook("Audit")
         record["type"] = "generic"
         record["configuration"] = {"url": "https://hooks.example.com/x?sig=0123456789abcdef01"}
@@ -156,8 +153,7 @@ def test_the_issue_has_the_command_that_adds_a_webhook_with_a_new_secret(tmp_pat
 def test_the_command_beside_the_diff_accepts_only_what_the_diff_has(tmp_path: Path) -> None:
     """A terminal, which has no list of secrets, could accept also what this job refuses."""
     with world(tmp_path) as here:
-        here.declare("Audit", head="scope: ['*']")
-        here.apply_main()
+        here.apply_main("Audit", head="scope: ['*']")
         id_ = here.emulator.store.new_id()
         url = {"url": "https://hooks.example.com/x?sig=0123456789abcdef01"}
         added = {"id": id_, "name": "By hand", "url": f"/{id_}/"}

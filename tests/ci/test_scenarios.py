@@ -609,8 +609,7 @@ def merge_rotation(here: World, *others: str, **channels: str) -> None:
 def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """Like `here`, for each form in which a secret may read back."""
     with world(tmp_path, read_back=request.param) as made:
-        made.declare("Audit", version=1)
-        made.apply_main()
+        made.apply_main("Audit", version=1)
         yield made
 
 
@@ -653,8 +652,7 @@ def test_a_rotation_without_a_new_value_is_not_called_applied(read_back_world: W
 
 def test_each_secret_has_its_own_step_before_the_merge(here: World) -> None:
     """Only a variable whose version is lowered gets its old value back."""
-    here.declare("Audit", "Deploys", "Other")
-    here.apply_main()
+    here.apply_main("Audit", "Deploys", "Other")
     text = (here.work / "webhooks.yaml").read_text()
     for audit, other in ((1, 2), (2, 1)):
         tokens = (f"SLACK_BOT_TOKEN, version: {audit}", "SLACK_BOT_TOKEN, version: 3")
@@ -700,8 +698,7 @@ def test_a_command_names_a_webhook_that_a_runner_would_execute(
 ) -> None:
     """The log contains no command for the runner, and the shell reads the name from it."""
     here = read_back_world
-    here.declare("Audit", name, version=1)
-    here.apply_main()
+    here.apply_main("Audit", name, version=1)
     old = here.git("rev-parse", "main")
     here.declare("Audit", name, version=2)
     done = here.push(before=old)
@@ -720,8 +717,7 @@ def test_a_rotation_of_many_webhooks_is_always_reported(
     monkeypatch.setattr("reconciler.planning.resend._MAX_NAMES", most_names)
     here = read_back_world
     names = ["Audit", *(f"{number} {'x' * 240}" for number in range(150))]
-    here.declare(*names, version=1)
-    here.apply_main()
+    here.apply_main(*names, version=1)
     here.github.time -= timedelta(days=2)
     here.merged(1, *names, version=2)
     here.github.time += timedelta(days=2)
@@ -774,8 +770,7 @@ def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) 
     The log has it on one line, with the names of both webhooks, and both reviews are then applied.
     """
     here = read_back_world
-    here.declare("Audit", "Deploys", version=1)
-    here.apply_main()
+    here.apply_main("Audit", "Deploys", version=1)
     here.propose(2, "Audit", "Deploys", version=1, Audit="elsewhere")
     merge_rotation(here, "Deploys")
     here.squash(2)
@@ -884,8 +879,7 @@ def push_rotation(here: World, name: str) -> Done:
 def test_each_rotation_has_its_comment_without_issues(read_back_world: World) -> None:
     """The command for other webhooks replaces no earlier one."""
     here = read_back_world
-    here.declare("Audit", "Other", version=1)
-    here.apply_main()
+    here.apply_main("Audit", "Other", version=1)
     here.merged(1, "Audit", "Other", version=1)
     here.push()
     for name in ("Audit", "Other"):
@@ -898,8 +892,7 @@ def test_each_rotation_has_its_comment_without_issues(read_back_world: World) ->
 def test_each_rotation_without_a_review_has_its_command(read_back_world: World) -> None:
     """A run closes only the issue of the secrets that it sent. A stale review hides no rotation."""
     here = read_back_world
-    here.declare("Audit", "Other", version=1)
-    here.apply_main()
+    here.apply_main("Audit", "Other", version=1)
     for name in ("Audit", "Other"):
         assert push_rotation(here, name).outputs["failure-reason"] == "rotation-not-reviewed"
     first, second = here.github.issues
