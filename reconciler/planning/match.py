@@ -32,7 +32,7 @@ from reconciler.findings import Finding, Position, Related, Severity, error, not
 from reconciler.kinds import EVENT_TYPES, KINDS
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Policy, Webhook
 from reconciler.planning.compare import compare, compare_live
-from reconciler.planning.names import Globs, lookalike_key
+from reconciler.planning.names import PREVIOUSLY_UNUSED, Globs, lookalike_key
 from reconciler.planning.plan import Delete, Kept, Reason
 from reconciler.planning.readback import Reading, hides_destination, snapshot
 
@@ -267,7 +267,7 @@ class Match:
             for name in dict.fromkeys(webhook.name for webhook in former):
                 message = f"{entry.name!r} already exists, so `previously: {name}` has no effect"
                 hint = "remove `previously`"
-                self.findings.append(note("previously-unused", message, hint, entry.position))
+                self.findings.append(note(PREVIOUSLY_UNUSED, message, hint, entry.position))
         self._pair_known(entry, named or former)
 
     def _matching(self, entry: Webhook | Absent) -> tuple[list[LiveWebhook], list[LiveWebhook]]:

@@ -164,6 +164,13 @@ def refuse_unmatched(warnings: Sequence[Finding]) -> None:
         raise UsageError("; ".join(finding.message for finding in warnings), hint=warnings[0].hint)
 
 
+PREVIOUSLY_UNUSED: Final = "previously-unused"
+"""The rule of former names that rename nothing."""
+_UNUSED_PATTERN: Final = "unused-pattern"
+UNUSED: Final = frozenset({PREVIOUSLY_UNUSED, _UNUSED_PATTERN})
+"""The rules of what one organization does not use of its files, which others may share."""
+
+
 def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Finding]:
     """Note each pattern of `protect` and `ignore` that matches none of `names`.
 
@@ -178,7 +185,7 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     for key, pattern in listed:
         if pattern.glob not in used and pattern.glob not in names:
             message = f"`{key}` lists {pattern.glob!r}, which matches no declared or live webhook"
-            yield note("unused-pattern", message, hint, pattern.position)
+            yield note(_UNUSED_PATTERN, message, hint, pattern.position)
 
 
 _LATIN: Final = str.maketrans(

@@ -24,10 +24,18 @@ from reconciler.errors import (
     RunConfigurationError,
     UsageError,
 )
-from reconciler.findings import in_quotes, masked, note, shorten, sort_key
+from reconciler.findings import (
+    Finding,
+    Position,
+    in_quotes,
+    masked,
+    note,
+    shorten,
+    sort_key,
+)
 from reconciler.model import Live, Organization, Secret, Webhook
 from reconciler.planning.guards import guard_all, max_later_deletes
-from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, refuse_unmatched
+from reconciler.planning.names import ONLY_MATCHES_NOTHING, UNUSED, Globs, refuse_unmatched
 from reconciler.planning.plan import Delete, Plan, Reason
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import not_selected, requestable
@@ -320,7 +328,8 @@ def plan_all(
             part._replace(plan=plan)
             for part, plan in zip(planned, _with_matching_globs(plans), strict=True)
         ]
-    return judged(_with_waiting(_with_owners(planned)), allow_deletes)
+    planned = _with_waiting(_with_owners(_with_shared_lines(planned)))
+    return judged(planned, allow_deletes)
 
 
 def _as_planned(
@@ -344,6 +353,48 @@ def _with_owners(planned: Sequence[Planned]) -> list[Planned]:
             part = part._replace(plan=with_owner(part.plan, part.gathered, listings))
         result.append(part)
     return result
+
+
+def _with_shared_lines(planned: Sequence[Planned]) -> list[Planned]:
+    """Return the organizations, without advice to remove what another one uses of a shared file."""
+    notes = chain.from_iterable(part.plan.notes for part in planned if part.plan is not None)
+    unused = {note.position for note in notes if note.rule in UNUSED}
+    used = set(chain.from_iterable(_used_lines(part, unused) for part in planned if unused))
+    result = []
+    for part in planned:
+        if part.plan is not None and unused:
+            parents = part.target.checked.loaded.parents
+            kept = (
+                _if_shared(note, parents)
+                for note in part.plan.notes
+                if note.rule not in UNUSED or note.position not in used
+            )
+            part = part._replace(plan=part.plan._replace(notes=tuple(kept)))
+        result.append(part)
+    return result
+
+
+def _used_lines(part: Planned, lines: Set[Position | None]) -> Iterator[Position | None]:
+    """Yield those of `lines` whose pattern or former name an organization uses."""
+    if part.plan is None or part.live is None:
+        return
+    desired = part.target.checked.desired
+    patterns = (*desired.policy.protect, *desired.policy.ignore)
+    shared = [pattern for pattern in patterns if pattern.position in lines]
+    names = desired.names.union(webhook.name for webhook in part.live.webhooks)
+    used = Globs(pattern.glob for pattern in shared).used_by(names)
+    yield from (pattern.position for pattern in shared if pattern.glob in used)
+    for update in part.plan.updates:
+        if update.before.name != update.after.name:
+            yield update.after.position
+
+
+def _if_shared(finding: Finding, parents: Collection[str]) -> Finding:
+    """Return a finding whose advice also fits organizations that this run did not plan."""
+    position = finding.position
+    if finding.rule not in UNUSED or position is None or position.file not in parents:
+        return finding
+    return finding._replace(hint=f"if no other organization uses it: {finding.hint}")
 
 
 def _with_waiting(planned: Sequence[Planned]) -> list[Planned]:
