@@ -153,10 +153,12 @@ def _too_many_deletes(plan: Plan, option: str) -> Iterator[Finding]:
     """Yield a finding if the deletes exceed the limit in the files, else the built-in limits."""
     deletes, max_deletes = plan.counted_deletes, plan.counts.max_deletes
     message = f"{plural(deletes, 'webhook')} would be deleted"
+    # Where no command has the option, nothing else shows the number.
+    edit = f"set `limits: {{max_deletes: {deletes}}}` in the file"
     if max_deletes is not None:
         if deletes > max_deletes:
             limit = f"limits.max_deletes is {max_deletes}"
-            hint = f"if this is intended, {option or 'raise limits.max_deletes'}"
+            hint = f"if this is intended, {option or edit}"
             yield error("too-many-deletes", f"{message}; {limit}", hint)
         return
     if deletes > _MAX_DELETES:
@@ -166,10 +168,9 @@ def _too_many_deletes(plan: Plan, option: str) -> Iterator[Finding]:
         limit = f"more than half of the {plan.counts.in_scope} in scope"
     else:
         return
-    way = "set limits.max_deletes in the file"
     if option:
-        way = f"{option}, or {way}"
-    yield error("too-many-deletes", f"{message}, {limit}", f"if this is intended, {way}")
+        edit = f"{option}, or set limits.max_deletes in the file"
+    yield error("too-many-deletes", f"{message}, {limit}", f"if this is intended, {edit}")
 
 
 def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:

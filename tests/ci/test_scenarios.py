@@ -581,8 +581,8 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
         "`prune: false`",
         'ignore: ["hook-0", ',
         "webhooks export -f ./webhooks.yaml --only hook-0 ",
-        "limits: {max_deletes: 8}",
-        "if this is intended, set limits.max_deletes in the file",
+        "if this is intended, set `limits: {max_deletes: 8}` in the file",
+        "`limits: {max_deletes: 8}`\n",
     ):
         assert edit in comment
     assert not any(option in comment for option in ("--allow-deletes", "--organization"))

@@ -53,8 +53,8 @@ def test_a_guard_blocks_a_plan(
 @pytest.mark.parametrize(
     ("numbers", "edit"),
     [
-        ({}, "set limits.max_deletes in the file"),
-        ({"max_deletes": 5}, "raise limits.max_deletes"),
+        ({}, "set `limits: {max_deletes: 6}` in the file"),
+        ({"max_deletes": 5}, "set `limits: {max_deletes: 6}` in the file"),
         ({"max_deletes": 9, "any_declared": False}, "declare the webhooks `state: absent`"),
     ],
 )
