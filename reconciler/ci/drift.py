@@ -5,6 +5,7 @@ check cannot run.
 from __future__ import annotations
 
 import posixpath
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from reconciler.ci.organizations import (
 )
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import Run
+from reconciler.ci.workflows import CALLER, workflow_text
 from reconciler.errors import NoKeyError, ReconcilerError
 from reconciler.findings import Finding, plural, shorten, warning
 from reconciler.planning.plan import Plan, Snapshot
@@ -44,6 +46,9 @@ _MAX_FAILING: Final = 50
 """The maximum number of webhooks in the issue whose deliveries fail."""
 _MAX_LEFT_OUT: Final = 20
 """The maximum number of secrets in the issue that no command sends."""
+
+_DIGEST: Final = re.compile(r"(?<![\w-])digest:")
+"""The input of a workflow that applies a plan by its digest."""
 
 _NO_COMMAND: Final = (
     "The command that applies the files would be too long for GitHub, or show a secret: open a "
@@ -197,10 +202,10 @@ def _way_to_revert(
 def _applying_workflow(run: Run) -> str:
     """Return the file name of the workflow that applies a plan by its digest."""
     folder, name = posixpath.split(run.caller)
-    workflows = run.inputs.directory / folder
-    # One with another name may have a job that applies by digest only.
-    if (workflows / run.workflow).is_file() and not (workflows / name).is_file():
-        return run.workflow
+    for known in (name, run.workflow, posixpath.basename(CALLER)):
+        # GitHub refuses an input that a workflow does not have.
+        if _DIGEST.search(workflow_text(run.inputs.directory / folder / known)):
+            return known
     return name
 
 

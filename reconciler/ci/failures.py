@@ -57,6 +57,12 @@ _REPORT_SECONDS: Final = 60.0
 """Seconds to report a failure after the run's deadline."""
 
 
+_NOT_COMPARED: Final = (
+    " If the push of the run that did not start rotated a secret without an approved plan, re-run "
+    "that one: this run has not compared the secrets of earlier pushes."
+)
+
+
 class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
     """A reference or version was changed without an approved plan; the secret was not sent."""
 
@@ -341,11 +347,15 @@ def _resolve_failures(
     def is_resolved(post: Post) -> bool:
         return post.marker.code not in kept and _is_resolved(run, post, ended)
 
-    with reporting(warnings, "could not close an issue"):
+    failed = "could not close an issue"
+    if ended.sent:  # nothing else would close it
+        failed += ", so close by hand one about a secret that this run sent"
+    with reporting(warnings, failed):
         issues = github.open_issues()
         not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]
         resolved = [issue for issue in issues if is_resolved(issue)]
-        github.close_issues([*resolved, *not_run], text)
+        github.close_issues(resolved, text)
+        github.close_issues(not_run, text + _NOT_COMPARED)
     with reporting(warnings, "could not edit a comment"):
         for post in chain.from_iterable(pull.comments for pull in ended.pulls):
             if is_resolved(post):

@@ -154,7 +154,8 @@ class Run:
     def title(self, text: str) -> str:
         """Return the title of an issue."""
         about = self.environment or self.label
-        return f"CloudTruth webhooks{f' ({about})' if about else ''}: {text}"
+        title = f"CloudTruth webhooks{f' ({about})' if about else ''}: {text}"
+        return title[:256]  # GitHub refuses a longer one
 
     def is_not_run(self, issue: Post, command: str) -> bool:
         """Return whether an issue reports that a job of this workflow reported no result."""

@@ -88,3 +88,4 @@ def test_a_command_names_the_server_of_the_repository(server: str) -> None:
     host = "git.example.com/" if "example" in server else ""
     run = read_run({}, environ, {}, **REACH)
     assert run.rerun_command == f"gh run rerun 7 --repo {host}{REPOSITORY}"
+    assert len(run.title("x" * 300)) == 256
