@@ -75,6 +75,12 @@ class Kind:
     """For editors: the name of a webhook."""
 
     @cached_property
+    def destination(self) -> Field:
+        """The field with the destination."""
+        (destination,) = (field for field in self.fields if field.name == self.destination_field)
+        return destination
+
+    @cached_property
     def secret_fields(self) -> frozenset[str]:
         """The names of the secret fields."""
         return frozenset(field.name for field in self.fields if field.secret)

@@ -167,10 +167,8 @@ def is_hidden(field: Field, live: LiveValue) -> bool:
 
 def hides_destination(webhook: LiveWebhook) -> bool:
     """Return whether the server hides where a webhook delivers to, or its type is not known."""
-    if webhook.type not in KINDS:
-        return True
-    field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
-    return is_hidden(field, webhook.value(field.name))
+    kind = KINDS.get(webhook.type)
+    return kind is None or is_hidden(kind.destination, webhook.value(kind.destination_field))
 
 
 def is_malformed(field: Field, live: LiveValue) -> bool:
@@ -325,7 +323,7 @@ def declared_destination(webhook: Webhook, secrets: SecretValues = MappingProxyT
 
     It is the reference of a URL whose value is not available.
     """
-    address = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
+    address = KINDS[webhook.type].destination
     value = webhook.configuration[address.name]
     secret = declared_secret(value, secrets)
     text = str(value)
@@ -341,13 +339,12 @@ def live_destination(webhook: LiveWebhook) -> str:
     kind = KINDS.get(webhook.type)
     if kind is None:
         return webhook.type
-    address = FIELDS[kind.type][kind.destination_field]
-    value = webhook.value(address.name)
+    value = webhook.value(kind.destination_field)
     if isinstance(value, Secret):
         return f"{kind.type} {value.shown_url()}"  # a masked URL may show its host
-    if is_hidden(address, value):
+    if is_hidden(kind.destination, value):
         return kind.type
-    return f"{kind.type} {address.display(str(value))}"
+    return f"{kind.type} {kind.destination.display(str(value))}"
 
 
 def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) -> Snapshot:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence, Set
 from typing import Final, NamedTuple, TypeAlias
 
-from reconciler.kinds import FIELDS, KINDS
+from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
     Live,
@@ -268,7 +268,7 @@ def _is_alike(webhook: Webhook, live: LiveWebhook, secrets: SecretValues) -> boo
     for change in compare(webhook, live, Evidence(secrets)).fields:
         if isinstance(change, ValueChange | SetChange) and change.path != ("name",):
             return False
-    field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
+    field = KINDS[webhook.type].destination
     declared = declared_secret(webhook.configuration[field.name], secrets)
     if not field.secret or declared is None or hides_destination(live):
         return True

@@ -36,6 +36,10 @@ from reconciler.render.words import (
 )
 
 _Organization: TypeAlias = OrganizationResult[OrganizationDrift]
+_Compared: TypeAlias = tuple[_Organization, OrganizationDrift, list[RunRow]]
+"""An organization that was planned, with a row for each operation."""
+_Section: TypeAlias = tuple[str, str, list[RunRow]]
+"""A title, the command that it introduces, if there is one, and rows."""
 
 
 class _Ways(NamedTuple):
@@ -150,10 +154,8 @@ def _may_be_original(operations: Iterable[Operation]) -> bool:
     return any(isinstance(operation, Delete) and operation.may_differ for operation in operations)
 
 
-def _drifts(
-    report: DriftReport,
-) -> Iterator[tuple[_Organization, OrganizationDrift, list[RunRow]]]:
-    """Yield each organization that was planned, with a row for each operation.
+def _drifts(report: DriftReport) -> Iterator[_Compared]:
+    """Yield each organization that was planned.
 
     The rows have no label, because they are in a section of their kind.
     """
@@ -220,11 +222,8 @@ def _file_options(report: DriftReport, organizations: Sequence[_Organization]) -
     return repeated("-f", paths)
 
 
-def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
-    """Yield the differences that are not drift, or that may be none.
-
-    Each has a title, and the command that the title introduces, if there is one.
-    """
+def drift_others(report: DriftReport, view: View) -> Iterator[_Section]:
+    """Yield the differences that are not drift, or that may be none."""
     unapplied: list[RunRow] = []
     not_applied: list[RunRow] = []
     reviewed: list[RunRow] = []
@@ -248,12 +247,8 @@ def drift_others(report: DriftReport, view: View) -> Iterator[tuple[str, str, li
     yield from _waiting(report, drifts, view)
 
 
-def _waiting(
-    report: DriftReport,
-    drifts: Iterable[tuple[_Organization, OrganizationDrift, list[RunRow]]],
-    view: View,
-) -> Iterator[tuple[str, str, list[RunRow]]]:
-    """Yield the changes of each commit that may not be applied yet, as `drift_others` does."""
+def _waiting(report: DriftReport, drifts: Iterable[_Compared], view: View) -> Iterator[_Section]:
+    """Yield the changes of each commit that may not be applied yet."""
     waiting: dict[str, tuple[list[_Organization], list[RunRow]]] = {}
     for organization, drift, changes in drifts:
         for difference in drift.waiting:
@@ -271,7 +266,7 @@ def _waiting(
         yield f"{title}:", command, merged(rows, report.is_single)
 
 
-def _not_equal(report: DriftReport, view: View) -> Iterator[tuple[str, str, list[RunRow]]]:
+def _not_equal(report: DriftReport, view: View) -> Iterator[_Section]:
     """Yield the secrets that may be encrypted, with the command that sends them."""
     rows: list[RunRow] = []
     for organization in report.organizations:

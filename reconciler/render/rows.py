@@ -145,7 +145,7 @@ def written_url(operation: Operation) -> str | None:
     if isinstance(operation, Delete):
         return None
     webhook = operation.after
-    field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
+    field = KINDS[webhook.type].destination
     value = webhook.configuration.get(field.name)
     is_set = isinstance(operation, Create) or any(
         change.path[-1] == field.name for change in operation.fields

@@ -172,16 +172,16 @@ def _without_rows(plan: Plan, shown: _Quoting) -> Iterator[str]:
         if not webhook.unapplied:
             names.setdefault(webhook.reason, []).append(shown(webhook.name))
     if names:
-        kept = (
-            f"{len(listed)} ({REASONS[reason]}: {shorten(listed, 5)})"
+        kept = numbers(
+            (len(listed), f"({REASONS[reason]}: {shorten(listed, 5)})")
             for reason, listed in names.items()
         )
-        yield f"Kept: {', '.join(kept)}"
+        yield f"Kept: {kept}"
     # They may be many, and are of no concern to the files.
-    numbers = Counter(webhook.reason for webhook in plan.unmanaged)
-    if numbers:
-        counted = (f"{number} ({REASONS[reason]})" for reason, number in numbers.items())
-        yield f"Unmanaged: {', '.join(counted)}"
+    unmanaged = Counter(webhook.reason for webhook in plan.unmanaged)
+    if unmanaged:
+        counted = numbers((unmanaged[reason], f"({REASONS[reason]})") for reason in unmanaged)
+        yield f"Unmanaged: {counted}"
 
 
 _HIDDEN: Final = "Cannot be read back"
@@ -207,9 +207,9 @@ def _uncompared_counts(plan: Plan, shown: _Quoting) -> Iterator[str]:
     }
     for title, fields in fields_by_title.items():
         if fields:
-            numbers = Counter(fields).items()
             counted = [
-                f"{shown(field)} of {plural(number, 'webhook')}" for field, number in numbers
+                f"{shown(field)} of {plural(number, 'webhook')}"
+                for field, number in Counter(fields).items()
             ]
             yield f"{title}: {', '.join(counted)}"
 
