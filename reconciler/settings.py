@@ -41,7 +41,8 @@ class Setting(NamedTuple, Generic[_T]):
 
 _SET_KEY: Final = (
     "set CLOUDTRUTH_API_KEY, or pass --api-key-file or --profile (a CloudTruth CLI profile); "
-    "several organizations need `api_key` in the file of each; --local needs no key"
+    "several organizations need `api_key` in the file of each, which `export` and `init` do not "
+    "read; --local needs no key"
 )
 _SET_IN_RUN: Final = (
     "`cloudtruth run` removes CLOUDTRUTH_API_KEY and CLOUDTRUTH_SERVER_URL: use "

@@ -121,6 +121,7 @@ OF_CLOUDTRUTH: Final = "CLOUDTRUTH_* variables"
 """The forbidden variables that may hold an API key."""
 
 
+@lru_cache(maxsize=4096)
 def forbidden_variable(name: str) -> str | None:
     """Return the forbidden variables that a name belongs to, None if it may be sent."""
     for prefix in _FORBIDDEN_VARIABLES:

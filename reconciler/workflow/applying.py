@@ -124,12 +124,29 @@ def _not_started(run: RunPlan, target: Target, options: ApplyOptions) -> RunRepo
     report = RunReport(tuple(as_reports(run)), run.digest)
     if not others:
         return report
+    if target.plan_file is not None:
+        return report._replace(finish_command=_with_saved_plan(target, options))
     # A digest covers all organizations, and what a review covers is not what this command applies.
     if options.reviewed:
         return report._replace(plan_command=plan_command(target, organizations=others))
     # The allowed number stays: deletes of an organization that lacks a secret count there, too.
     command = target.checked.inputs.command("apply", "--keep-going")
     return report._replace(finish_command=command)
+
+
+def _with_saved_plan(target: Target, options: ApplyOptions) -> str:
+    """Return the command that applies the other organizations of a saved plan."""
+    assert target.plan_file is not None
+    inputs = target.checked.inputs
+    # The plan has the other options.
+    words = tuple(word for word in inputs.apply_options or () if word != "--no-prune")
+    of_plan = ("-f", "--organization", "--only", "--base", "--resend-secret")
+    allowed = (
+        () if options.allow_deletes is None else ("--allow-deletes", str(options.allow_deletes))
+    )
+    return inputs._replace(apply_options=words).command(
+        "apply", *allowed, target.plan_file, "--keep-going", without=of_plan
+    )
 
 
 def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> None:
