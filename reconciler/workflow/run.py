@@ -9,6 +9,7 @@ and the others are still planned.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
@@ -48,6 +49,8 @@ from reconciler.workflow.planning import plan_of_live, read_live, with_owner
 
 _T = TypeVar("_T")
 
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+"""The id of an organization."""
 _CONCURRENT: Final = 8
 """The number of organizations that are read at once."""
 
@@ -198,7 +201,7 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
     # What the files do not name may be the name behind an id, or a glob.
     open_patterns = [pattern for pattern in patterns if pattern not in declared]
     if open_patterns:
-        targets = _identified(targets, patterns)
+        targets = _identified(targets, patterns, open_patterns)
     matches = [_matching(target, patterns, open_patterns) for target in targets]
     # Files that name no organization may belong to any: their key decides later.
     if None not in declared:
@@ -259,9 +262,16 @@ def _accepts_any(targets: Sequence[Target]) -> bool:
     )
 
 
-def _identified(targets: Sequence[Target], patterns: Sequence[str]) -> list[Target]:
+def _identified(
+    targets: Sequence[Target], patterns: Sequence[str], open_patterns: Iterable[str]
+) -> list[Target]:
     """Return the targets with the organizations of the keys, unless the files decide."""
     unknown = [target for target in targets if not _matching(target, patterns, patterns)]
+    if all(any(_matching(target, (), [glob]) for target in targets) for glob in open_patterns):
+        # Globs over names: the key of an organization whose name is written need not be asked.
+        unknown = [
+            target for target in unknown if _ID.match(target.source.files.organization or "")
+        ]
     known = {
         target.paths: organization
         for target, organization in zip(unknown, _organizations_of(unknown), strict=True)

@@ -207,9 +207,7 @@ def test_a_missing_variable_of_a_shared_file_is_printed_once(run: Run, tmp_path:
     assert done.err.count("the variable NONE is not set") == 1
 
 
-def test_a_rejected_write_names_the_variable_of_the_key(
-    both: Cloud, run: Run, tmp_path: Path
-) -> None:
+def test_a_rejected_write_names_the_variable_of_the_key(both: Cloud, run: Run) -> None:
     """Each organization has another one."""
     both.emulator.faults = Script([Rule(fault=status(403), method="POST", times=None)])
     done = run("apply -f orgs --yes --keep-going")
@@ -242,7 +240,7 @@ def expect_report(done: Done, folder: Path, code: int, states: dict[str, str]) -
 
 
 def test_a_server_that_cannot_be_reached_is_found_out_once(run: Run, tmp_path: Path) -> None:
-    """One organization tries it four times; for the others no request is sent."""
+    """One organization tries it four times; for the others, or unselected ones, none is sent."""
     more = dict.fromkeys(("INITECH_KEY", "HOOLI_KEY"), "some-example-key")
     files(
         tmp_path, **{name: f"api_key: {{env: {name.upper()}_KEY}}" for name in ("Initech", "Hooli")}
@@ -251,3 +249,5 @@ def test_a_server_that_cannot_be_reached_is_found_out_once(run: Run, tmp_path: P
     expect(done, 1, "Failed (unreachable): Acme, Globex, Hooli, Initech.")
     assert done.err.count("GET /api/v1/organizations/ no response") == 4
     assert done.err.count("no request was sent for this organization") == 1
+    done = run("plan orgs --organization Ac* --debug", **more)
+    assert done.err.count("GET /api/v1/organizations/") == 1
