@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, error, note, plural, warning
@@ -107,6 +108,7 @@ class Resends:
         self._previous_by_name = {webhook.name: webhook for webhook in named_last}
         self._previous_by_id = {webhook.id: webhook for webhook in named_last if webhook.id}
         self._pinned = {webhook.id for webhook in desired.webhooks if webhook.id}
+        self._rotated = self._rotations()
 
     def causes(self, webhook: Webhook, id_: str, name: str) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference.
@@ -277,10 +279,40 @@ class Resends:
         # Otherwise no review could approve another host of a webhook that was added live.
         elif self._is_compared and _has_versioned_destination(webhook, name):
             return SecretCause.VERSION_CHANGED
+        # It was renamed or added live, or was ignored: what it has is not the new value.
+        elif isinstance(new, SecretRef) and new in self._rotated:
+            return self._rotated[new]
         # A resend in a review applies while the files still declare the same.
         if resend is not None and resend.value == new:
             return resend.cause
         return None
+
+    def _rotations(self) -> Mapping[SecretRef, SecretCause]:
+        """Return the references with which the files replace those of before, and how they differ.
+
+        One that the files had before, or that of a webhook which had none, replaces nothing.
+        """
+        earlier_references = [webhook.references for webhook in self._earlier.webhooks]
+        before = {reference for _, reference in chain.from_iterable(earlier_references)}
+        rotated: dict[SecretRef, SecretCause] = {}
+        if not before:
+            return rotated  # most plans
+        unversioned = {reference.unversioned for reference in before}
+        for webhook in self._desired.webhooks:
+            earlier = self._previous_by_name.get(webhook.name)
+            replaced: Set[str] = frozenset()
+            if earlier is not None and earlier.type == webhook.type:
+                replaced = dict(earlier.references).keys()
+            for field, reference in webhook.references:
+                if reference in before or reference.is_literal:
+                    continue
+                if reference.unversioned in unversioned:
+                    # One without a version was possibly written for another webhook.
+                    if reference.version is not None:
+                        rotated[reference] = SecretCause.VERSION_CHANGED
+                elif field in replaced:
+                    rotated[reference] = SecretCause.REFERENCE_CHANGED
+        return rotated
 
     def _changed(self, old: Value | None, new: Value) -> SecretCause | None:
         """Return how a declared value differs from the previous one, None if it does not."""
