@@ -172,10 +172,11 @@ class Run:
         marker = post.marker
         if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
             return False
-        return marker.setup == self.marker(MarkerKind.FAILURE).setup
+        is_moved = marker.label == self.label and self.has_moved(marker)
+        return is_moved or marker.setup == self.marker(MarkerKind.FAILURE).setup
 
     def has_moved(self, marker: Marker) -> bool:
-        """Return whether the files of a comment do not exist any more, so that they were moved."""
+        """Return whether files of a comment or issue are gone, because they were moved."""
         return all(map(self.is_gone, marker.file.split(", ")))
 
     def is_gone(self, path: str) -> bool:

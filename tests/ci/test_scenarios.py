@@ -823,7 +823,7 @@ def test_a_rotation_without_a_review_is_not_lost(
 ) -> None:
     """The push fails, and its command sends the secret, which no later plan would approve.
 
-    If GitHub or CloudTruth failed, the run of the next push fails so.
+    If GitHub or CloudTruth failed, the run of the next push fails so, also if it moves the file.
     """
     here = read_back_world
     before = here.git("rev-parse", "main")
@@ -837,6 +837,9 @@ def test_a_rotation_without_a_review_is_not_lost(
                 assert here.push(before=before).code in (1, 4)
                 before = here.put({"readme.md": before})
         here.emulator.faults = Script()
+        here.git("mv", here.file, "hooks.yaml")
+        here.commit()
+        here.file = "hooks.yaml"
     rejected = here.push(before=before)
     reason = "rotation-not-reviewed"
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, reason)
