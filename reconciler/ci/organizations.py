@@ -58,6 +58,7 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
     With `writing`, a missing list of allowed secrets is an error, too. Warnings from planning
     depend on the live webhooks, not on the reviewed change, and do not fail the run.
     """
+    _require_head(run)
     # A job that passes is not read, so warnings are errors here.
     inputs = run.inputs._replace(strict=True)
     if (run.pull is not None or run.merge_queue is not None) and inputs.policies:
@@ -80,6 +81,19 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
     if len(sources) == 1:  # with several, a wrong secret is the problem of its organization
         gather(sources[0].checked, writing=writing)
     return sources
+
+
+def _require_head(run: Run) -> None:
+    """Raise UsageError if another commit than that of the pull request is checked out."""
+    commit = run.inputs.git(["cat-file", "commit", "HEAD"])
+    if run.pull is None or commit is None or run.is_contained(run.pull.head):
+        return
+    # A shallow clone of its merge has only the names of the parents.
+    if run.pull.head not in commit.decode(errors="replace").partition("\n\n")[0]:
+        raise UsageError(
+            "this checkout does not contain the commits of the pull request; nothing was checked",
+            hint="run on `pull_request`, not `pull_request_target`, and check out without `ref`",
+        )
 
 
 def _for_planning(source: Source, policy_base: str | None) -> Source:

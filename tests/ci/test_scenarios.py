@@ -422,7 +422,10 @@ def test_a_pull_request_cannot_relax_its_own_policy(here: World) -> None:
 
 
 def test_another_target_brings_no_policy_of_the_former_one(here: World) -> None:
-    """GitHub then still checks out a merge into the former target, which may have no policy."""
+    """GitHub then still checks out a merge into the former target, which may have no policy.
+
+    The former target alone, without the commits of the pull request, has no plan.
+    """
     here.put({"policy.json": '{"properties": {"webhooks": {"maxItems": 1}}}'})
     here.propose(1, "Audit", "Deploys")
     event = here.opened(1)
@@ -431,6 +434,9 @@ def test_another_target_brings_no_policy_of_the_former_one(here: World) -> None:
     here.git("merge", "-q", "--no-ff", "-m", "merge", "topic-1")
     done = only(here.run_here("plan", "pull_request", event, {}, WEBHOOKS_POLICY="policy.json"))
     assert (done.code, "webhooks" in done.stdout) == (3, True)
+    here.git("checkout", "-q", "former~1")  # as on `pull_request_target`
+    done = only(here.run_here("plan", "pull_request", event, {}))
+    assert (done.code, "does not contain the commits of the" in done.stdout) == (64, True)
 
 
 def test_a_file_declares_the_key_of_its_organization(here: World) -> None:
@@ -1086,8 +1092,7 @@ def test_a_shallow_checkout_is_reported_with_its_fix(here: World) -> None:
     """Without the history the merged pull requests are unknown."""
     here.merged(1, "Audit", "Deploys")
     (here.work / ".git" / "shallow").write_text(here.git("rev-parse", "HEAD") + "\n")
-    done = here.push()
-    assert done.code == 64
+    assert here.push().code == 64
     assert "fetch-depth: 0" in here.github.bodies(1)[-1]
 
 
@@ -1311,8 +1316,7 @@ def test_a_stopped_drift_check_opens_no_issue(here: World, monkeypatch: pytest.M
         raise Terminated(ExitCode.SIGTERM)
 
     monkeypatch.setattr("reconciler.ci.drift.plan_all", stop)
-    assert here.drift().code == 143
-    assert here.github.issues == []
+    assert (here.drift().code, here.github.issues) == (143, [])
 
 
 def test_a_drift_check_without_a_key_passes_and_opens_the_issue(here: World) -> None:
@@ -1326,8 +1330,7 @@ def test_a_drift_check_without_a_key_passes_and_opens_the_issue(here: World) -> 
 def test_an_inapplicable_declaration_is_drift(here: World) -> None:
     """The plan is empty, and yet a declaration is not applied."""
     here.emulator.change("Audit", type="carrier-pigeon")
-    done = here.drift()
-    assert done.outputs["result"] == "drift"
+    assert here.drift().outputs["result"] == "drift"
     (issue,) = here.github.issues
     assert issue["title"].endswith(": 1 declaration not applied")
     assert "`Audit`" in issue["body"]
