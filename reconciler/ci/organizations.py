@@ -31,7 +31,7 @@ from reconciler.ci.workflows import (
     workflow_text,
 )
 from reconciler.errors import ConfigurationError, NoKeyError, UsageError
-from reconciler.findings import Finding, note, plural, warning
+from reconciler.findings import Finding, note, plural, shorten, warning
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
 from reconciler.render.quote import quote, repeated
@@ -195,8 +195,8 @@ def why_files_only(run: Run, sources: Iterable[Source]) -> FilesOnly | None:
     names = list(dict.fromkeys(name for name in missing if name is not None))
     if not names or None in missing:
         return None
-    hint = how_to_set(names[0], run.inputs.environ)
-    reason = f"{' and '.join(names)} is not set"
+    hint = shorten([how_to_set(name, run.inputs.environ) for name in names], 5)
+    reason = f"{shorten(names, 5)} {'is' if len(names) == 1 else 'are'} not set"
     return FilesOnly(reason, warning("no-api-key", f"{reason}: only the files are checked", hint))
 
 

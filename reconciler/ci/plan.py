@@ -75,6 +75,7 @@ from reconciler.render import View
 from reconciler.render.combined import Members
 from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import prose, quote
+from reconciler.report import NOT_REVIEWED
 from reconciler.source.elsewhere import no_longer_declared
 from reconciler.source.schemes import how_to_set, is_variable
 from reconciler.workflow import Planned, Source, Target, plan_all
@@ -185,13 +186,13 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
     is_input = input_matcher(run, sources)
     is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
     result = JobResult(plan=shown, findings=findings, file_options=run.file_options)
-    parts = _parts_of(run, change, shown)
+    parts, unshown = _parts_of(run, change, shown)
     create = bool(removed) or _is_shown(shown, is_touched)
     try:
         notes = _comment(run, pull, parts, create=create)
     except ReconcilerError as problem:
         return replace(result, problem=problem)
-    return replace(result, findings=[*findings, *notes])
+    return replace(result, findings=[*findings, *unshown, *notes])
 
 
 def _plan_all(run: Run, sources: Sequence[Source]) -> JobResult:
@@ -309,8 +310,10 @@ def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
     return findings
 
 
-def _parts_of(run: Run, change: _Change, plans: RunPlan) -> list[tuple[Marker, str]]:
-    """Return the comments for the plans, each with its operations."""
+def _parts_of(
+    run: Run, change: _Change, plans: RunPlan
+) -> tuple[list[tuple[Marker, str]], list[Finding]]:
+    """Return the comments for the plans with their operations, and a warning if any do not fit."""
     subjects = tuple(map(_subject, change.planned))
     # Measured with the largest numbers, so that no marker is longer than expected.
     marker = run.marker(MarkerKind.PLAN)._replace(
@@ -339,7 +342,7 @@ def _parts_of(run: Run, change: _Change, plans: RunPlan) -> list[tuple[Marker, s
     if not plans.organizations:
         title = "" if change.removed else ": no changes"
         text = f"{name}### CloudTruth webhooks{title}\n\n{foot}\n"
-        return [(marker_for(())._replace(part=1, total=1), text)]
+        return [(marker_for(())._replace(part=1, total=1), text)], []
     pages = paged_run(
         plans,
         limit=MAX_COMMENT_LENGTH - empty_size - len(name),
@@ -348,10 +351,17 @@ def _parts_of(run: Run, change: _Change, plans: RunPlan) -> list[tuple[Marker, s
         foot=foot,
         connection=run.file_options,
     )
-    return [
+    parts = [
         (marker_for(members)._replace(part=number, total=len(pages)), name + text)
         for number, (text, members) in enumerate(pages, start=1)
     ]
+    count = sum(len(plan.operations) for plan in plans.plans)
+    left = count - sum(len(members) for _, members in pages)
+    if not left:
+        return parts, []
+    share = f"{left} of {plural(count, 'operation')}"
+    message = f"{share} did not fit into the comments: merging does not apply them"
+    return parts, [warning(NOT_REVIEWED, message, "split the pull request")]
 
 
 def _setup_name(run: Run) -> str:

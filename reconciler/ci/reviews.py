@@ -54,8 +54,8 @@ class NotApproved(StrEnum):
     """Why a merged pull request approves nothing in an organization, as shown to the user."""
 
     NO_COMMENT = (
-        "it has no plan comment from this workflow; if its plan had no changes, these are live "
-        "changes since then"
+        "it has no plan comment from this workflow; it may be from a fork; if its plan had no "
+        "changes, these are live changes since then"
     )
     OTHER_SETUP = (
         "its plan is for other files or another label; if files were added or renamed, open pull "

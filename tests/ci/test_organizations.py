@@ -427,7 +427,7 @@ def test_a_file_moves_with_a_change(three: Organizations) -> None:
 
 
 def test_a_fork_is_checked_without_keys(three: Organizations) -> None:
-    """Nothing is read or commented; after the merge the digest applies it."""
+    """Nothing is read or commented; after the merge the digest applies it. Then keys are needed."""
     here = three.world
     here.emulator.log.clear()
     done = three.propose(1, alerts(), home="eve/hooks")
@@ -437,6 +437,10 @@ def test_a_fork_is_checked_without_keys(three: Organizations) -> None:
     for failure in three.comments(1, MarkerKind.FAILURE):
         assert here.follow(failure).outputs["result"] == "applied"
     assert set(map(tuple, three.channels().values())) == {("alerts",)}
+    here.environments["cloudtruth-plan"].clear()
+    unset = three.propose(2, three.channel("pages", "dev")).stdout
+    assert "DEV_KEY, PRODUCTION_KEY, STAGING_KEY are not set" in unset
+    assert "gh secret set STAGING_KEY" in unset
 
 
 def test_two_pull_requests_in_the_merge_queue(three: Organizations) -> None:

@@ -83,8 +83,7 @@ def test_unwritable_github_files_are_an_error(
 def test_when_a_plan_without_changes_is_posted(fresh: World, mode: str, comments: int) -> None:
     """The setting decides: a comment for every plan, only for changes, or never."""
     fresh.apply_main()
-    done = fresh.pull(WEBHOOKS_COMMENT=mode)
-    assert done.outputs["result"] == "no-changes"
+    assert fresh.pull(WEBHOOKS_COMMENT=mode).outputs["result"] == "no-changes"
     assert len(fresh.github.comments) == comments
 
 
