@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -63,7 +63,7 @@ class Inputs(NamedTuple):
     `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
     Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
     of `key_references`. `run_files` are the names of all files of the run, also those of other
-    organizations, and `unselected` the names that files of unselected organizations declare.
+    organizations, and `unselected` are the files of those that the run does not select.
     """
 
     directory: Path
@@ -87,7 +87,7 @@ class Inputs(NamedTuple):
     api_keys: tuple[Secret, ...] = ()
     key_references: frozenset[SecretRef] = frozenset()
     run_files: frozenset[str] = frozenset()
-    unselected: tuple[tuple[str, Set[str]], ...] = ()
+    unselected: tuple[Checked, ...] = ()
 
     def __repr__(self) -> str:
         return f"Inputs({self.paths!r})"  # the environment may have secrets

@@ -234,25 +234,43 @@ def _with_other_files(
 
 
 def _may_move(plan: Plan, checked: Checked) -> Iterator[Finding]:
-    """Yield warnings about webhooks that may move to organizations that are not selected.
+    """Yield a warning about webhooks that may move to organizations that are not selected.
 
     Whether these have them is not known, so nothing waits for them.
     """
-    parents = checked.loaded.parents.values()
-    # What the organization excludes of a shared file does not move.
-    inherited = {entry.name for parent in parents for entry in parent.written}
     deleted = {delete.name for delete in plan.deletes if delete.reason is not Reason.DUPLICATE}
+    # What the organization excludes of a shared file does not move.
+    deleted -= _inherited(checked)
+    if not deleted:
+        return
     blocking = {other.file for other in plan.elsewhere}
-    for file, declared in checked.inputs.unselected:
-        names = (deleted & declared) - inherited
-        if names and file not in blocking:
-            shown = shorten([in_quotes(name) for name in sorted(names)], 5)
-            yield warning(
-                "declared-elsewhere",
-                f"{file}, of an organization that is not selected, declares {shown}, which this "
-                "plan deletes",
-                "if this is a move, plan both organizations together: the create is then first",
-            )
+    undeclared = plan.undeclared
+    names: set[str] = set()
+    files: set[str] = set()
+    for other in checked.inputs.unselected:
+        shared = _inherited(other)
+        for webhook in other.desired.webhooks:
+            declared = {webhook.name, *webhook.previously} & deleted
+            # An organization that is removed declares absent what the others still inherit.
+            if webhook.name in shared:
+                declared &= undeclared
+            if declared and webhook.file not in blocking:
+                names |= declared
+                files.add(webhook.file)
+    if names:
+        shown = shorten([in_quotes(name) for name in sorted(names)], 5)
+        yield warning(
+            "declared-elsewhere",
+            f"this plan deletes {shown}, declared in files of organizations that are not selected: "
+            f"{shorten(sorted(files), 3)}",
+            "if this is a move, plan the organizations together: the create is then first",
+        )
+
+
+def _inherited(checked: Checked) -> set[str | None]:
+    """Return the names that the parents of the files declare."""
+    parents = checked.loaded.parents.values()
+    return {entry.name for parent in parents for entry in parent.written}
 
 
 def _command_with(

@@ -213,7 +213,7 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
         is_chosen = matching or target.source.files.organization is None
         (chosen if is_chosen else others).append(target)
     _require_no_changes(others)
-    unselected = tuple(chain.from_iterable(map(_declarations, others)))
+    unselected = tuple(target.checked for target in others)
     return tuple(_with_inputs(target, unselected=unselected) for target in chosen)
 
 
@@ -242,14 +242,6 @@ def _require_no_changes(unselected: Iterable[Target]) -> None:
             hint="apply it without --organization and WEBHOOKS_ORGANIZATION, or save a plan of the "
             "selected organizations with `webhooks plan --organization NAME --out FILE`",
         )
-
-
-def _declarations(target: Target) -> Iterable[tuple[str, Set[str]]]:
-    """Return the files of an organization, with the names of webhooks that they declare."""
-    names: defaultdict[str, set[str]] = defaultdict(set)
-    for webhook in target.checked.desired.webhooks:
-        names[webhook.file].update((webhook.name, *webhook.previously))
-    return names.items()
 
 
 def _accepts_any(targets: Sequence[Target]) -> bool:
