@@ -131,7 +131,8 @@ def conclusion(run: RunReport, view: View = PLAIN) -> list[str]:
     # A run of several shows for each organization only what is not as declared.
     if run.is_single:
         (report,) = run.reports
-        return [_verification(report), *_exit(run.exit_code, _meaning(report, finish))]
+        meaning = _meaning(report, finish, finishes=bool(run.base))
+        return [_verification(report), *_exit(run.exit_code, meaning)]
     # Whoever applies by digest expects changes.
     if _needs_plan(run) and run.exit_code is ExitCode.OK and not run.digest:
         return [_NOTHING_EXPECTED]
@@ -146,6 +147,8 @@ def _finish(run: RunReport, view: View) -> str:
         return _SHOWN if is_job else _PLAN_AGAIN
     if is_job:
         return "re-run the job to finish"
+    if run.base:
+        return f"run the same command with `--base {run.base}` to finish"
     return _FINISH if run.finish_command else f"{RUN_AGAIN} to finish"
 
 
@@ -184,10 +187,13 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     if run.stopped is not None:
         return _STOPPED if run.is_complete else f"stopped by a signal; {finish}"
     command = next_command(run)
-    if command and not run.confirmed:
+    is_left = State.NOT_STARTED in map(state_of, run.organizations)
+    if is_left and not run.confirmed:
+        if not command:
+            return "nothing was written"
         step = "plan them" if run.plan_command else "run this command"
         return f"nothing was written; to apply the other organizations now, {step}"
-    if run.exit_code is not ExitCode.PARTIAL and not command:
+    if run.exit_code is not ExitCode.PARTIAL and not (command or run.base):
         return ""
     left = [result for result in run.organizations if exit_code_of(result) is not ExitCode.OK]
     if all(result.value is not None and result.value.needs_review for result in left):
@@ -272,10 +278,15 @@ def _read_back(hidden: int) -> str:
     return f"{text}."
 
 
-def _meaning(report: Report, finish: str) -> str:
-    """Return the meaning of an exit code other than 0, and the next step: how to `finish`."""
+def _meaning(report: Report, finish: str, *, finishes: bool) -> str:
+    """Return the meaning of an exit code other than 0, and the next step: how to `finish`.
+
+    If only that `finishes`, it is the last step of each incomplete apply.
+    """
     meaning, can_finish = _cause(report)
     if not can_finish:
+        if finishes and not report.complete:
+            meaning += f"; then {finish}"
         return meaning
     names = _for_a_user(report)
     if names:

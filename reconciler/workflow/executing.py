@@ -66,12 +66,14 @@ def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> Run
     if all(exit_code_of(result) is ExitCode.OK for result in results):
         stopped = None
     target = steps[0].part.target
+    finish_command, base = _to_finish(target, options)
     return RunReport(
         tuple(results),
         run.digest,
         stopped,
         plan_command=plan_command(target),
-        finish_command=_finish_command(target, options),
+        finish_command=finish_command,
+        base=base,
         confirmed=tuple(
             0 if result.value is None else len(result.value.operations)
             for result in run.organizations
@@ -113,13 +115,18 @@ def as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
         yield OrganizationResult(result.name, result.files, report, result.problem)
 
 
-def _finish_command(target: Target, options: ApplyOptions) -> str:
-    """Return the command that applies what is left; empty if the same one does or none is shown."""
+def _to_finish(target: Target, options: ApplyOptions) -> tuple[str, str]:
+    """Return the command that applies what is left, or only its base if it cannot be shown.
+
+    Both are empty if the same command does.
+    """
     inputs = target.checked.inputs
+    words = inputs.apply_options or ()
+    if "--base" not in words or options.reviewed:
+        return "", ""
     # After a commit, --base HEAD is another revision, and what is left of a rotation is not sent.
-    if "--base" in (inputs.apply_options or ()) and not options.reviewed:
-        return inputs.command("apply")
-    return ""
+    command = inputs.command("apply")
+    return command, "" if command else words[words.index("--base") + 1]
 
 
 def _ends_run(result: OrganizationResult[Report], step: _Step, options: ApplyOptions) -> bool:
