@@ -38,6 +38,7 @@ _HINT: Final = "save a plan with `webhooks plan --out FILE`"
 
 _NAMED: Final = ("file", "organization", "base")
 """The options whose values are only for suggested commands."""
+_GLOBS: Final = ("only", "organization")
 _KIND: Final = re.compile(rb'"kind"\s*:\s*"plan"')
 _SCHEMA: Final = "plan.schema.json"
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
@@ -246,13 +247,18 @@ def _refuse_literals(desired: Desired) -> None:
 def _refuse_secrets(tree: Mapping[str, Any], redacted: Callable[[str], str]) -> NoReturn:
     # What is shown repeats the rest, with our own words.
     content = {key: value for key, value in tree.items() if key not in ("options", "text")}
+    options = dict(tree["options"])
+    content["folder"] = options.pop("folder")
     places = _places_of_secrets(content, redacted)
-    named = _places_of_secrets(tree["options"], redacted)
-    options = {f"--{name.replace('_', '-')}" for name in named}
-    if not (places or options):
+    named = _places_of_secrets(options, redacted)
+    if not (places or named):
         places = {"the text of the plan"}
     steps = dict.fromkeys(places, "remove it from CloudTruth and the files")
-    steps |= dict.fromkeys(options, "in a glob, write `?` for each of its characters")
+    for name in named:
+        step = "leave it out"
+        if name in _GLOBS:
+            step = "in a glob, write `?` for each of its characters"
+        steps[f"--{name.replace('_', '-')}"] = step
     otherwise = "or apply without a saved plan"
     findings = [
         error("literal-in-plan", f"{place} contains a secret", f"{step}, {otherwise}")
