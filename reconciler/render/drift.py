@@ -20,7 +20,7 @@ from reconciler.planning.run import (
 )
 from reconciler.render import View
 from reconciler.render.combined import RunRow, common_row, merged, plan_changes
-from reconciler.render.quote import prose, quote, repeated
+from reconciler.render.quote import prose, quote, repeated, visible
 from reconciler.render.rows import (
     FieldLine,
     Row,
@@ -377,10 +377,12 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
         files = ", ".join(quote(diff.file) for diff in report.diffs)
         return f"Edited to accept {editable}: {files}.", ""
     command = _accept_all(report, view)
-    shown = shown_diffs(report, view)
+    with_secrets = len(shown_diffs(report, view)) < len(report.diffs)
+    shown = printed_diffs(report, view)
     hidden = [quote(diff.file) for diff in report.diffs if diff not in shown]
     if hidden:
-        text = f"The diff of {', '.join(hidden)} is not shown, because it contains a secret."
+        what = "a secret" if with_secrets else "invisible characters"
+        text = f"The diff of {', '.join(hidden)} is not shown, because it contains {what}."
         return (f"{text} To accept {editable}, run:" if command else text), command
     way = f"To accept {editable}, run `git apply` on this diff"
     if not command:
@@ -394,6 +396,22 @@ def shown_diffs(report: DriftReport, view: View) -> tuple[FileDiff, ...]:
     Without the secret, a diff would declare another webhook, or not apply.
     """
     return tuple(diff for diff in report.diffs if view.redacted(diff.diff) == diff.diff)
+
+
+def printed_diffs(report: DriftReport, view: View) -> tuple[FileDiff, ...]:
+    """Return the diffs without a secret that can be printed: with an escape, none would apply."""
+    return tuple(
+        diff
+        for diff in shown_diffs(report, view)
+        if all(patch_line(line, view) == line for line in diff.diff.split("\n"))
+    )
+
+
+def patch_line(line: str, view: View) -> str:
+    """Return a line of a diff, escaped but for its tabs and a CR at its end."""
+    escape = visible if view.is_posted else prose
+    text = line.removesuffix("\r")
+    return "\t".join(map(escape, text.split("\t"))) + line[len(text) :]
 
 
 def _accept_all(report: DriftReport, view: View) -> str:

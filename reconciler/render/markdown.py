@@ -32,9 +32,10 @@ from reconciler.render.drift import (
     drift_blocks,
     drift_conclusion,
     drift_others,
-    shown_diffs,
+    patch_line,
+    printed_diffs,
 )
-from reconciler.render.quote import prose, quote, visible
+from reconciler.render.quote import prose, quote
 from reconciler.render.rows import VERBS, FieldLine, Row, position_text
 from reconciler.report import RunReport
 
@@ -131,10 +132,9 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     details = []
     # Accepted edits are in the files already, where git shows them.
     if not report.accepted:
-        diffs = shown_diffs(report, view)
+        diffs = printed_diffs(report, view)
         lines = [line for diff in diffs for line in diff.diff.split("\n")[:-1]]
-        # A patch with an escape would not apply.
-        details = list(map(visible if view.is_posted else prose, lines))
+        details = [patch_line(line, view) for line in lines]
     return _fit(
         view,
         head=[f"### {title}"],

@@ -27,7 +27,8 @@ from reconciler.render.drift import (
     drift_blocks,
     drift_conclusion,
     drift_others,
-    shown_diffs,
+    patch_line,
+    printed_diffs,
 )
 from reconciler.render.layout import (
     columns,
@@ -214,7 +215,7 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     texts, command = drift_conclusion(report, view)
     parts.append(paragraphs(texts, view) + _command(command))
     if not report.accepted:
-        parts += [_diff(diff.diff, view) for diff in shown_diffs(report, view)]
+        parts += [_diff(diff.diff, view) for diff in printed_diffs(report, view)]
     return joined(*parts)
 
 
@@ -244,10 +245,7 @@ def _diff(diff: str, view: View) -> list[str]:
     lines = []
     # Not `splitlines`, which also splits at other characters within a line.
     for line in diff.removesuffix("\n").split("\n"):
-        text = prose(line.removesuffix("\r"))
-        if line.endswith("\r"):
-            text += "\r"
-        lines.append(paint(text, line[:1], view))
+        lines.append(paint(patch_line(line, view), line[:1], view))
     return lines
 
 
