@@ -193,8 +193,10 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
     if secrets.holds_token(name):
         yield _slack_token("`name`")._replace(place=place)
     # What is printed in place of a secret was copied.
-    elif MASK in name or secrets.PLACEHOLDER.fullmatch(name):
+    elif MASK in name:
         yield _placeholder_in_name("name", "write the actual value", place)
+    elif name.strip("*") and secrets.PLACEHOLDER.fullmatch(name):
+        yield _placeholder_in_name("name", f"write the actual value{_renaming(name)}", place)
     for old_place, old in entry.previously:
         if MASK in old:
             yield _placeholder_in_name("previously", "write the actual name", old_place)
@@ -202,6 +204,16 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
         yield error("empty-name", "the name is empty", "set a name", place)
     elif not (name.isascii() and name.isprintable()) or name != name.strip():  # most names are
         yield from _character_findings(name, place)
+
+
+def _renaming(name: str) -> str:
+    """Return how to correct the name of a live webhook, which follows a hint.
+
+    Otherwise the corrected entry would replace the webhook, and lose its hidden secrets.
+    """
+    if LOOKS_SECRET.search(name) is not None:
+        return ""
+    return f"; if the webhook is live, add {names.previously(name)} to rename it"
 
 
 def _placeholder_in_name(key: str, hint: str, place: Place) -> Finding:
@@ -220,10 +232,7 @@ def _character_findings(name: str, place: Place) -> Iterator[Finding]:
             place,
         )
         return
-    # Otherwise the corrected entry would replace the webhook, and lose its hidden secrets.
-    keep = ""
-    if LOOKS_SECRET.search(name) is None:
-        keep = f"; if the webhook is live, add {names.previously(name)} to rename it"
+    keep = _renaming(name)
     if name != name.strip():
         yield warning(
             "spaces-around-name",
