@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, has_errors, in_quotes, note, warning
@@ -83,6 +84,13 @@ class Owner(NamedTuple):
             return not keys.isdisjoint(self.keys)
         return self.declared is None
 
+    def others(self, files: Mapping[str, str | None]) -> Iterator[str]:
+        """Yield the files that name another organization; reading them for each takes long."""
+        # Without an organization, the overlays of others show which files are only layers.
+        if self.declared is not None:
+            same = {None, self.declared, *self.names}
+            yield from (file for file, organization in files.items() if organization not in same)
+
 
 def keys_of(documents: Collection[Document]) -> Keys:
     """Return the references and profiles of the API keys in files."""
@@ -104,24 +112,27 @@ def declared_elsewhere(
     git: Git,
     base: str | None,
     commit: Commit | None = None,
+    run_files: Mapping[str, str | None] = MappingProxyType({}),
 ) -> tuple[DeclaredElsewhere, ...]:
     """Return the files that declare `deleted` webhooks, or did in a previous revision.
 
     `documents` are the files that were read, `commit` is the one that they were read from, None for
-    the working tree. The previous revision is `base`, else the one before.
+    the working tree. The previous revision is `base`, else the one before. `run_files` are all
+    files of the run, with the organizations that they name.
     """
     search = _Search(deleted, owner, directory, git)
     names = frozenset(documents) - {STDIN_NAME}
+    others = frozenset(owner.others(run_files))
     now = commit or commit_at("HEAD", directory, git)
     lines = {} if now is None else search.lines(now)
     committed = search.names(lines)
     gone: frozenset[str] = frozenset()
     if commit is None:
         gone = frozenset(name for name in committed if not os.path.lexists(directory / name))
-        others = _not_read(search, committed - gone, names, now)
+        not_read = _not_read(search, committed - gone - others, names, others, now)
     else:
-        others = _at(commit, committed - names, owner)
-    candidates = [_Candidate(document, FileState.NOT_READ) for document in others]
+        not_read = _at(commit, committed - names - others, owner)
+    candidates = [_Candidate(document, FileState.NOT_READ) for document in not_read]
     # Git has no history of standard input.
     if now is not None and STDIN_NAME not in documents:
         # No commit removed these files, so no review has seen the removal: the plan is blocked.
@@ -146,17 +157,22 @@ class _Candidate(NamedTuple):
 
 
 def _not_read(
-    search: _Search, committed: Collection[str], names: Collection[str], now: Commit | None
+    search: _Search,
+    committed: Collection[str],
+    names: Collection[str],
+    others: Set[str],
+    now: Commit | None,
 ) -> tuple[Document, ...]:
     """Return the files of the working tree that may declare webhooks, as they would be applied.
 
     One that is invalid, or what they extend and is gone, is that of the commit `now`, if it has
-    one. `committed` are those of its files that may declare them, and `names` were read.
+    one. `committed` are those of its files that may declare them, `names` were read, and `others`
+    are of other organizations.
     """
-    others = search.names(search.lines(None)).union(
+    found = search.names(search.lines(None)).union(
         committed, _names_beside(names, search.directory)
     )
-    in_tree = _in_tree(others, names, search.directory)
+    in_tree = _in_tree(found - others, names, search.directory)
 
     def read_parent(name: str) -> SourceFile:
         try:
@@ -432,15 +448,20 @@ def _names_beside(
     """
     searched = {PurePath(name).parent for name in names}.union(map(PurePath, folders))
     around = {folder.parent for folder in searched if folder.name == DEFAULT_FILES[2]}
-    paths: set[Path] = set()
+    paths: set[str] = set()
     for name in searched | around:
         folder = directory / name
-        paths |= {folder / file for file in files_in(folder)}
+        paths |= _displayed(folder, files_in(folder), directory)
         inner = folder / DEFAULT_FILES[2]
         # Another repository may be cloned there. Its folder may not be readable.
         if not os.path.lexists(inner / ".git"):
-            paths |= {inner / file for file in files_below(inner)}
-    return frozenset(display_name(path, directory=directory) for path in paths)
+            paths |= _displayed(inner, files_below(inner), directory)
+    return frozenset(paths)
+
+
+def _displayed(folder: Path, files: Iterable[PurePath | str], directory: Path) -> set[str]:
+    shown = PurePath(display_name(folder, directory=directory))
+    return {(shown / file).as_posix() for file in files}
 
 
 # Reading them

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from reconciler.errors import (
@@ -62,8 +63,9 @@ class Inputs(NamedTuple):
     read at the commit `policy_base` if it has them, so that a pull request cannot relax its checks.
     `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
     Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
-    of `key_references`. `run_files` are the names of all files of the run, also those of other
-    organizations, and `unselected` are the files of those that the run does not select.
+    of `key_references`. `run_files` are the names of all files of the run, each with the
+    organization that it names, and `unselected` are the files of those that the run does not
+    select.
     """
 
     directory: Path
@@ -86,7 +88,7 @@ class Inputs(NamedTuple):
     apply_options: tuple[str, ...] | None = None
     api_keys: tuple[Secret, ...] = ()
     key_references: frozenset[SecretRef] = frozenset()
-    run_files: frozenset[str] = frozenset()
+    run_files: Mapping[str, str | None] = MappingProxyType({})
     unselected: tuple[Checked, ...] = ()
 
     def __repr__(self) -> str:
@@ -137,7 +139,7 @@ class Checked(NamedTuple):
     @property
     def other_files(self) -> frozenset[str]:
         """Return the files of other organizations of the run."""
-        return self.inputs.run_files - self.loaded.documents.keys()
+        return frozenset(self.inputs.run_files.keys() - self.loaded.documents.keys())
 
     @property
     def other_repository(self) -> str:
@@ -374,7 +376,9 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     shared = {} if inputs.selected else _shared_keys(groups)
     run_inputs = inputs._replace(
         key_references=frozenset(filter(None, keys.values())),
-        run_files=frozenset(document.file for document in parsed.documents),
+        run_files={
+            document.file: name for name, documents in groups.items() for document in documents
+        },
     )
     # Paths also name files that are gone, so they are kept where git knows these.
     keeps_paths = len(groups) == 1 or _has_history(inputs)

@@ -212,6 +212,7 @@ def _with_other_files(
         git=inputs.git,
         base=options.base,
         commit=inputs.commit,
+        run_files=inputs.run_files,
     )
     # Of a file that the run has read, but as another organization's, the command to read it differs
     # in nothing.
