@@ -73,8 +73,12 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     # A program that reads the states needs no rules for combinations of keys.
     states = [state_of(result) for result in run.organizations]
     organizations: list[Tree] = []
-    for state, result in zip(states, run.organizations, strict=True):
+    confirmed = run.confirmed or [0] * len(states)
+    for state, result, changes in zip(states, run.organizations, confirmed, strict=True):
         tree = failed_tree(result) if result.value is None else _report(result.value)
+        # What the text counts as failed or not started.
+        if result.value is None and changes:
+            tree["changes"] = changes
         organizations.append({"files": list(result.files), "state": str(state), **tree})
     return _document(
         "report",
