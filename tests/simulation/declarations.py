@@ -114,9 +114,8 @@ class InitialState:
             if was < 0.35:
                 continue
             if old and was < 0.7:
-                self.expected_ids[webhook.name] = self.add(
-                    webhook, name=f"old-{n}", other=self.chance(0.5)
-                )
+                first = self.add(webhook, name=f"old-{n}", other=self.chance(0.5))
+                self.expected_ids[webhook.name] = first
                 continue
             self.expected_ids[webhook.name] = first = self.add(webhook, other=self.chance(0.5))
             if self.chance(0.25):
