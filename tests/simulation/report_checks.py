@@ -41,7 +41,7 @@ from tests.simulation.case import (
     hides_destination,
     stored_name,
 )
-from tests.simulation.declarations import CANARY, Row, secrets, value_of
+from tests.simulation.declarations import CANARY, PROTECTED, Row, secrets, value_of
 from tests.simulation.faults import ConsoleUser, hidden_fields
 from tests.simulation.invariants import Invariants, Process, Violation
 
@@ -258,12 +258,13 @@ class ReportChecks:
     def _check_store(self, team: Team, plan: Plan) -> None:
         """Check the store: one webhook per declaration, with the values that were sent."""
         created = {each.name for each in plan.creates}
-        # Duplicates differ if teams conflict. If several webhooks may match a missing id, or the
-        # server hides where they deliver to, they are kept and reported.
+        # Duplicates differ if teams conflict. If several webhooks may match a missing id, are
+        # protected, or the server hides where they deliver to, they are kept and reported.
         differing = {
             each.name
             for each in plan.kept
-            if self._case.conflicting or (each.unapplied and each.name in team.shared)
+            if self._case.conflicting
+            or (each.unapplied and (each.name in team.shared or PROTECTED in each.name))
         } | {each.name for each in plan.unapplied if self._hides_destination(each.webhooks[0].type)}
         rows = self._invariants.rows()
         for webhook in team.desired.webhooks:
