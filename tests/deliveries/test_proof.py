@@ -229,8 +229,7 @@ def verdicts(proof: Server) -> dict[str, str]:
 )
 def test_each_way_to_deliver(hook: dict[str, Any], choices: dict[str, Any], expected: str) -> None:
     """The verdict follows from the server's fields before and after, whatever its times say."""
-    proof = Server(hook, **choices)
-    assert verdicts(proof) == {"Pager": expected}
+    assert verdicts(Server(hook, **choices)) == {"Pager": expected}
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(0.0, 4), (50.0, 30)])

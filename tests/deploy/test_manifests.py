@@ -69,8 +69,7 @@ def unit(path: Path) -> Iterator[tuple[str, str]]:
 
 def unit_command() -> list[str]:
     """Return the command of the reconciler's unit."""
-    settings = dict(unit(DEPLOY / "systemd" / "webhooks-reconcile.service"))
-    return shlex.split(settings["ExecStart"])
+    return shlex.split(dict(unit(DEPLOY / "systemd" / "webhooks-reconcile.service"))["ExecStart"])
 
 
 EXAMPLE = [operation["value"] for operation in patches()]

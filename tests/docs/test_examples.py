@@ -33,8 +33,7 @@ def test_the_page_lists_the_public_names() -> None:
     section = PAGE.partition("## Public names")[2]
     named = re.findall(r"^- `(\w+)`:", section, flags=re.M)
     assert sorted(named) == sorted(reconciler.workflow.__all__)
-    imported = re.findall(r"from (reconciler[\w.]*) import", PAGE)
-    assert set(imported) == {"reconciler.workflow"}
+    assert set(re.findall(r"from (reconciler[\w.]*) import", PAGE)) == {"reconciler.workflow"}
 
 
 def test_the_example_plans_two_organizations(cloud: MakeCloud) -> None:

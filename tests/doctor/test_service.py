@@ -36,8 +36,7 @@ def check(
 ) -> tuple[Check, ...]:
     api = client(adapter, clock, key)
     declared, *selected = guards
-    checks = check_server(api, has_key=key is not None, declared=declared, selected=selected)
-    return tuple(checks)
+    return tuple(check_server(api, has_key=key is not None, declared=declared, selected=selected))
 
 
 def check_with(

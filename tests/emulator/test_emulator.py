@@ -83,8 +83,7 @@ def start() -> Callable[..., Api]:
     """Start an emulator with the choices given by name."""
 
     def start(*, store: Store | None = None, **choices: Any) -> Api:
-        clock = VirtualClock().monotonic
-        return Api(Emulator(store, behavior=Variant(**choices), clock=clock))
+        return Api(Emulator(store, behavior=Variant(**choices), clock=VirtualClock().monotonic))
 
     return start
 

@@ -92,8 +92,7 @@ def test_an_operation_that_was_already_done_has_its_id_and_a_note(
     unlisted = Fault(call="list", nth=3 if fault.call == "create" else 2, error=ServerError)
     for faults in ([fault], [fault, unlisted]):
         outcome = outcome_of(memory(*live, faults=faults), *hooks)
-        already_made = fault is GONE
-        assert outcome == Applied(outcome.operation, id=id, note=note, already_made=already_made)
+        assert outcome == Applied(outcome.operation, id=id, note=note, already_made=fault is GONE)
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,7 @@ def test_names_are_relative_to_the_working_directory(tmp_path: Path) -> None:
     """Any path has a short name with forward slashes."""
     make(tmp_path, ("work/conf/a.yaml", "outside.yaml"))
     paths = (str(tmp_path / "work/conf/a.yaml"), "../outside.yaml")
-    found = names(read_in(tmp_path / "work", *paths))
-    assert found == ["conf/a.yaml", "../outside.yaml"]
+    assert names(read_in(tmp_path / "work", *paths)) == ["conf/a.yaml", "../outside.yaml"]
 
 
 def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:

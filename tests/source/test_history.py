@@ -128,8 +128,7 @@ def test_only_files_in_git_are_tracked(repository: Repository) -> None:
     absolute = str(folder / "a.txt")
     names = ["a.txt", absolute, "sub/../sub/b.txt", "link", "new.txt", "*.txt"]
     git = git_in(folder)
-    found = tracked(names, directory=folder, git=git)
-    assert found == {"a.txt", absolute, "sub/../sub/b.txt"}
+    assert tracked(names, directory=folder, git=git) == {"a.txt", absolute, "sub/../sub/b.txt"}
     assert tracked([*names[2:], "../x"], directory=folder, git=git) == {"sub/../sub/b.txt"}
     assert tracked(["b.txt"], directory=folder / "sub", git=git_in(folder / "sub")) == {"b.txt"}
     assert tracked(names, directory=folder, git=lambda words: None) == frozenset()
