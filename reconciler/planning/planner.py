@@ -250,6 +250,7 @@ def _notes(
     yield from unequal_secrets(pairs, not_equal, options.resend_command)
     yield from equal_resends(pairs, pairing.secrets)
     yield from older_versions(desired, pairs, sent)
+    yield from resends.not_declared_before(pairs, sent, options.resend_command)
 
 
 def _counts(desired: Desired, live: Live, table: Match) -> Counts:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, error, note, plural, warning
@@ -108,7 +107,6 @@ class Resends:
         self._previous_by_name = {webhook.name: webhook for webhook in named_last}
         self._previous_by_id = {webhook.id: webhook for webhook in named_last if webhook.id}
         self._pinned = {webhook.id for webhook in desired.webhooks if webhook.id}
-        self._rotated = self._rotations()
 
     def causes(self, webhook: Webhook, id_: str, name: str) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference.
@@ -240,6 +238,48 @@ class Resends:
             hint = f"{what} is only sent if it differs from the live one"
             yield note(_UNKNOWN, message, hint if name in with_url else None)
 
+    def not_declared_before(
+        self,
+        pairs: Iterable[Comparison],
+        sent: Iterable[SecretUse],
+        resend_command: Callable[[str], str],
+    ) -> Iterator[Finding]:
+        """Yield a note for each rotated reference of webhooks that were not declared before.
+
+        They may have the old value, if they were renamed or added live, or ignored; or the new one,
+        if an earlier run created them. So nothing is sent to them without a request.
+        """
+        rotated = self._rotated()
+        if not rotated:
+            return  # most plans
+        sent_fields = {(use.live_id, use.field) for use in sent}
+        users_by_reference: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
+        for webhook, live, _, unread in pairs:
+            if self._before(webhook, live.id, live.name) is not None:
+                continue
+            for field, reference in webhook.references:
+                is_sent = (live.id, field) in sent_fields
+                if reference in rotated and field in unread and not is_sent:
+                    users_by_reference[reference].append(webhook)
+        for reference, users in users_by_reference.items():
+            names = _named(webhook.name for webhook in users)
+            message = f"the base does not declare {names}, so {reference} is not resent there"
+            message += ", where the old value may be live"
+            hint = _way_to_send(reference, resend_command)
+            yield note("version-not-sent", message, hint, users[0].position)
+
+    def _rotated(self) -> Set[SecretRef]:
+        """Return the new references with which declarations replace others."""
+        known = {ref for webhook in self._earlier.webhooks for _, ref in webhook.references}
+        rotated: set[SecretRef] = set()
+        for webhook in self._desired.webhooks if known else ():
+            before = self._previous_by_name.get(webhook.name)
+            if before is None or before.type != webhook.type:
+                continue
+            replaced = dict(before.references).keys()
+            rotated.update(ref for field, ref in webhook.references if field in replaced)
+        return {ref for ref in rotated - known if not ref.is_literal}
+
     def _dropped(self, webhook: Webhook, live: LiveWebhook) -> Set[str]:
         """Return the fields that are no longer declared; none if the type of the webhook changes.
 
@@ -279,40 +319,10 @@ class Resends:
         # Otherwise no review could approve another host of a webhook that was added live.
         elif self._is_compared and _has_versioned_destination(webhook, name):
             return SecretCause.VERSION_CHANGED
-        # It was renamed or added live, or was ignored: what it has is not the new value.
-        elif isinstance(new, SecretRef) and new in self._rotated:
-            return self._rotated[new]
         # A resend in a review applies while the files still declare the same.
         if resend is not None and resend.value == new:
             return resend.cause
         return None
-
-    def _rotations(self) -> Mapping[SecretRef, SecretCause]:
-        """Return the references with which the files replace those of before, and how they differ.
-
-        One that the files had before, or that of a webhook which had none, replaces nothing.
-        """
-        earlier_references = [webhook.references for webhook in self._earlier.webhooks]
-        before = {reference for _, reference in chain.from_iterable(earlier_references)}
-        rotated: dict[SecretRef, SecretCause] = {}
-        if not before:
-            return rotated  # most plans
-        unversioned = {reference.unversioned for reference in before}
-        for webhook in self._desired.webhooks:
-            earlier = self._previous_by_name.get(webhook.name)
-            replaced: Set[str] = frozenset()
-            if earlier is not None and earlier.type == webhook.type:
-                replaced = dict(earlier.references).keys()
-            for field, reference in webhook.references:
-                if reference in before or reference.is_literal:
-                    continue
-                if reference.unversioned in unversioned:
-                    # One without a version was possibly written for another webhook.
-                    if reference.version is not None:
-                        rotated[reference] = SecretCause.VERSION_CHANGED
-                elif field in replaced:
-                    rotated[reference] = SecretCause.REFERENCE_CHANGED
-        return rotated
 
     def _changed(self, old: Value | None, new: Value) -> SecretCause | None:
         """Return how a declared value differs from the previous one, None if it does not."""
@@ -453,16 +463,20 @@ def unequal_secrets(
         return  # most plans
     positions = {pair.live.id: pair.webhook.position for pair in pairs}
     for (reference, _), users in by_reference(uses).items():
-        way = "increment the `version` of its reference to send the value"
-        command = resend_command(reference.argument)
-        if command:
-            way = f"`{command}` sends the value"
+        way = _way_to_send(reference, resend_command)
         yield warning(
             "secret-not-equal",
             unequal_message(users),
             f"{way}; if the warning stays, it is stored encrypted",
             positions[users[0].live_id or ""],
         )
+
+
+def _way_to_send(reference: SecretRef, resend_command: Callable[[str], str]) -> str:
+    command = resend_command(reference.argument)
+    if command:
+        return f"`{command}` sends the value"
+    return "increment the `version` of its reference to send the value"
 
 
 def by_reference(uses: Iterable[SecretUse]) -> dict[tuple[SecretRef, str], list[SecretUse]]:
