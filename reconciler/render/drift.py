@@ -381,7 +381,7 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
     shown = printed_diffs(report, view)
     hidden = [quote(diff.file) for diff in report.diffs if diff not in shown]
     if hidden:
-        what = "a secret" if with_secrets else "invisible characters"
+        what = "a secret" if with_secrets else "characters that are not printed"
         text = f"The diff of {', '.join(hidden)} is not shown, because it contains {what}."
         return (f"{text} To accept {editable}, run:" if command else text), command
     way = f"To accept {editable}, run `git apply` on this diff"
