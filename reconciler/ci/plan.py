@@ -77,6 +77,7 @@ from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import prose, quote
 from reconciler.report import NOT_REVIEWED
 from reconciler.source.elsewhere import no_longer_declared
+from reconciler.source.history import tracked
 from reconciler.source.schemes import how_to_set, is_variable
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
@@ -162,9 +163,13 @@ def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
             if github.requests >= _MAX_REQUESTS:
                 return
             changed = run.changed_by(pull.merge_commit)
-            # A file that is gone may be one that was moved.
-            if changed is None or any(is_input(name) or run.is_gone(name) for name in changed):
+            if changed is None or any(map(is_input, changed)) or _are_gone(run, changed):
                 yield from github.comments(pull.number)
+
+
+def _are_gone(run: Run, names: frozenset[str]) -> bool:
+    """Return whether any of these files is gone, which may be one that was moved."""
+    return tracked(names, directory=run.inputs.directory, git=run.inputs.git) != names
 
 
 def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:

@@ -13,6 +13,8 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
@@ -24,8 +26,8 @@ from reconciler.model import frozen
 from reconciler.planning.review import check_digest
 from reconciler.planning.run import RunPlan
 from reconciler.render.quote import prose, quote, repeated
-from reconciler.source.files import DEFAULT_FILE, default_path, exists
-from reconciler.source.history import Git, folder_in
+from reconciler.source.files import DEFAULT_FILE, default_path
+from reconciler.source.history import Git, folder_in, were_moved
 from reconciler.source.schemes import github_repository
 from reconciler.workflow import Inputs, Target
 from reconciler.workflow.inputs import OrganizationFiles
@@ -176,12 +178,11 @@ class Run:
         return is_moved or marker.setup == self.marker(MarkerKind.FAILURE).setup
 
     def has_moved(self, marker: Marker) -> bool:
-        """Return whether files of a comment or issue are gone, because they were moved."""
-        return all(map(self.is_gone, marker.file.split(", ")))
+        """Return whether the files of a comment or issue are gone, moved to those of this setup.
 
-    def is_gone(self, path: str) -> bool:
-        """Return whether nothing is at a path in the working directory."""
-        return not exists(path, self.inputs.directory)
+        Another setup without a label may have removed or moved its own.
+        """
+        return _were_moved(marker.file, self.paths, self.inputs.directory, self.inputs.git)
 
     @property
     def rerun_command(self) -> str | None:
@@ -254,6 +255,13 @@ class Run:
         if kind in (MarkerKind.OUTCOME, MarkerKind.FAILURE):
             return marker._replace(environment=self.environment)
         return marker
+
+
+@lru_cache(maxsize=1024)
+def _were_moved(file: str, paths: tuple[str, ...], directory: Path, git: Git) -> bool:
+    # Each pull request and organization asks for the same files, and a run has one commit.
+    names = file.split(", ")
+    return names != [*paths] and were_moved(names, paths, directory, git)
 
 
 def _on_one_line(word: str) -> str:

@@ -344,13 +344,6 @@ def is_glob(named: str, directory: Path) -> bool:
     return has_wildcard(named) and not os.path.lexists(directory / named)
 
 
-def exists(named: str, directory: Path) -> bool:
-    """Return whether there is a file or folder at a path, or one that a glob matches."""
-    if is_glob(named, directory):
-        return bool(_glob_matches(named, directory))
-    return os.path.lexists(directory / named)
-
-
 def has_wildcard(path: str) -> bool:
     """Return whether a path may be a glob, if no file has this name."""
     return _WILDCARD.search(path) is not None

@@ -302,9 +302,33 @@ def is_shallow(git: Git) -> bool:
 
 def removal(revision: str, name: str, now: Commit) -> str | None:
     """Return the commit from `revision` to `now` that removed a file, abbreviated, if any."""
-    span = ["--end-of-options", f"{revision}..{now.id}", "--", f":(literal){name}"]
-    output = now.git([*_LAST, "--format=%h", "--diff-filter=D", *span])
-    return _commit(output)
+    return _removal(f"{revision}..{now.id}", f":(literal){name}", now.git)
+
+
+def _removal(span: str, spec: str, git: Git) -> str | None:
+    """Return the last commit of a span that removed a file of a pathspec, abbreviated, if any."""
+    options = ["--format=%h", "--diff-filter=D", "--end-of-options", span]
+    return _commit(git([*_LAST, *options, "--", spec]))
+
+
+def were_moved(names: Iterable[str], paths: Sequence[str], directory: Path, git: Git) -> bool:
+    """Return whether git has no files at paths any more, and `paths` include what one became.
+
+    The disk is not asked: a sparse checkout lacks the files of others.
+    """
+    specs = {
+        name: f":({'glob' if files.has_wildcard(name) else 'literal'}){name}" for name in names
+    }
+    if git(["ls-files", "--", *specs.values()]) != b"":
+        return False
+    for name, spec in specs.items():
+        removed_by = _removal("HEAD", spec, git)
+        if removed_by is not None:
+            before = Commit(f"{removed_by}^", directory, git)
+            matches = files.file_matcher(name, directory)
+            if any(map(matches, renames(before, paths, Commit("HEAD", directory, git)))):
+                return True
+    return False
 
 
 def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping[str, str]:

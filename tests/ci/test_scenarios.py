@@ -547,18 +547,17 @@ def test_one_workflow_of_two_commands_has_an_issue_for_each(here: World) -> None
 
 
 def test_a_guard_removed_in_a_renamed_file_gets_a_comment(here: World) -> None:
-    """The renamed file is recognized by its content."""
+    """The renamed file is recognized by its content; another setup leaves its comment."""
     here.declare("Audit", head="protect: [Audit]")
-    here.topic(1)
+    here.propose(1, "Audit", "Deploys")
     here.git("mv", "webhooks.yaml", "hooks.yaml")
-    text = (here.work / "hooks.yaml").read_text()
-    here.put({"hooks.yaml": text.replace("protect: [Audit]\n", "")})
-    here.file = "hooks.yaml"
-    assert here.pull(1).code == 0
-    (comment,) = here.github.bodies(1)
+    here.put({"other.yaml": "scope: [Other]\nwebhooks: []\n"})
+    for here.file in ("other.yaml", "hooks.yaml"):
+        assert here.pull(WEBHOOKS_COMMENT="true").code == 0
+    comment, _ = here.github.bodies(1)
     assert "**policy relaxed**" in comment
     here.squash(1)
-    assert here.push().outputs["result"] == "converged"
+    assert here.push().outputs["result"] == "applied"
 
 
 @pytest.mark.parametrize("new", [None, "hooks.yaml"])
@@ -1263,7 +1262,7 @@ def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> Non
     assert here.queue_up(1).code == 0
 
 
-@pytest.mark.parametrize("paths", ["./webhooks.yaml", "webhooks.yaml\nsecond.yaml", "second.yaml"])
+@pytest.mark.parametrize("paths", ["./webhooks.yaml", "webhooks.yaml\nsecond.yaml", "moved.yaml"])
 def test_a_plan_without_its_key_fails_once_it_had_one(here: World, paths: str) -> None:
     """It replaces the plan of an earlier commit; a merge queue accepts no change without a plan.
 
@@ -1276,8 +1275,8 @@ def test_a_plan_without_its_key_fails_once_it_had_one(here: World, paths: str) -
     assert here.pull().code == 3
     secrets.clear()
     here.declare("Audit", "Other")
-    if paths == "second.yaml":
-        here.git("mv", "-f", "webhooks.yaml", paths)
+    if paths == "moved.yaml":
+        here.git("mv", "webhooks.yaml", paths)
         here.commit()
     here.file = paths
     assert here.pull().outputs["failure-reason"] == "no-api-key"
