@@ -147,7 +147,7 @@ def _run(run: Run) -> Ended:
         report = _apply_reviewed(run, organizations)
         _require_planned(run, report, pulls)
         ended = _concluded(run, connected, organizations, report, pulls, unread)
-        return ended._replace(organizations=subjects)
+        return ended._replace(organizations=subjects, base=run.base_commit)
 
 
 def _with_earlier_pushes(run: Run, failures: Unresolved, subjects: Sequence[Subject]) -> Run:
@@ -160,9 +160,11 @@ def _with_earlier_pushes(run: Run, failures: Unresolved, subjects: Sequence[Subj
         for post in failures.posts
         if post.marker.environment == run.environment or all_in(post, subjects)
     }
-    if run.expect_digest or not any(heads):
+    # Others are of another branch, or of before a force push.
+    heads = set(filter(run.is_contained, heads))
+    if run.expect_digest or not heads:
         return run
-    base = run.merge_base(*filter(None, {run.base_commit, *heads}))
+    base = run.merge_base(*filter(run.merge_base, {run.base_commit, *heads}))
     return replace(run, base_commit=base or run.base_commit)
 
 

@@ -102,7 +102,8 @@ class Ended(NamedTuple):
     `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
     operation. `organizations` are those of the environment, `subjects` those that failed. `sent`
     are the webhooks that got another secret, `rotated` those that did not for lack of a review:
-    all whose secrets changed after the commit `since`, if it is not empty.
+    all whose secrets changed after the commit `since`, if it is not empty. `base` is the commit
+    with which the run compared.
     """
 
     result: JobResult
@@ -114,6 +115,7 @@ class Ended(NamedTuple):
     sent: Collection[ShownOperation] = ()
     rotated: Collection[ShownOperation] = ()
     since: str = ""
+    base: str = ""
 
 
 def rerun(run: Run) -> Step | None:
@@ -340,12 +342,13 @@ def _resolve_failures(
 ) -> list[Finding]:
     """Close the issues of resolved failures, and replace the text of comments about them.
 
-    Those with the codes `kept` stay.
+    Those with the codes `kept` stay, except an issue about what this run now knows.
     """
     warnings: list[Finding] = []
 
     def is_resolved(post: Post) -> bool:
-        return post.marker.code not in kept and _is_resolved(run, post, ended)
+        is_kept = post.marker.code in kept and not (post.title and post.marker.head)
+        return not is_kept and _is_resolved(run, post, ended)
 
     failed = "could not close an issue"
     if ended.sent:  # nothing else would close it
@@ -376,8 +379,11 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
         return False
     if post.marker.environment != run.environment and not all_in(post, ended.organizations):
         return False
-    if post.marker.head:
-        return run.is_contained(ended.since, post.marker.head)
+    head = post.marker.head
+    if head:
+        # After a force push, no clone has it. Of another branch, its own run resolves it.
+        is_gone = bool(ended.since) and run.merge_base(head) is None
+        return is_gone or run.is_contained(ended.since, head)
     if post.marker.code != UnreviewedRotationError.code:
         return True
     # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
@@ -409,12 +415,13 @@ def all_in(post: Post, organizations: Sequence[Subject]) -> bool:
 def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     """Comment on a merged pull request; without one, or if that fails, open an issue.
 
-    A rotation is an issue: runs after the next merge read no comments of this one.
+    A rotation, also an unknown one, is an issue: runs after the next merge read no comments of
+    this one.
     """
     warnings: list[Finding] = []
     reason = ended.result.reason
     # Without `since`, the next run begins with this commit, and reports each rotation again.
-    head = "" if ended.since else run.merge_base(run.base_commit) or ""
+    head = "" if ended.since else run.merge_base(ended.base or run.base_commit) or ""
     rotated = () if head else tuple(ended.rotated)
     if rotated:
         reason = UnreviewedRotationError.code
@@ -429,7 +436,7 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
         ("could not comment on the pull request", _comment),
         ("could not open or update the failure issue", _open_issue),
     ]
-    for problem, write in reversed(places) if rotated else places:
+    for problem, write in reversed(places) if rotated or head else places:
         # The deadline of the run may be what failed.
         github.extend_deadline(_REPORT_SECONDS)
         with reporting(warnings, problem):
@@ -469,8 +476,9 @@ def _open_issue(run: Run, github: GitHub, ended: Ended, marker: Marker, text: st
 def _with_head(run: Run, ended: Ended, marker: Marker, existing: Sequence[Post]) -> Marker:
     """Return the marker, with the older head of the post that it replaces, if that is not known."""
     for post in existing[:1]:
-        if post.marker.head and not run.is_contained(ended.since, post.marker.head):
-            return marker._replace(head=post.marker.head)
+        head = post.marker.head
+        if run.is_contained(head) and not run.is_contained(ended.since, head):
+            return marker._replace(head=head)
     return marker
 
 
