@@ -86,13 +86,17 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
 def _require_head(run: Run) -> None:
     """Raise UsageError if another commit than that of the pull request is checked out."""
     commit = run.inputs.git(["cat-file", "commit", "HEAD"])
-    if run.pull is None or commit is None or run.is_contained(run.pull.head):
+    # Once it is merged, GitHub checks out its target, and its plan does not change any more.
+    if run.pull is None or run.pull.merged_at or commit is None:
+        return
+    if run.is_contained(run.pull.head):
         return
     # A shallow clone of its merge has only the names of the parents.
     if run.pull.head not in commit.decode(errors="replace").partition("\n\n")[0]:
         raise UsageError(
             "this checkout does not contain the commits of the pull request; nothing was checked",
-            hint="run on `pull_request`, not `pull_request_target`, and check out without `ref`",
+            hint="run on `pull_request`, not `pull_request_target`, and check out with "
+            "fetch-depth: 0 and without `ref`",
         )
 
 

@@ -208,6 +208,7 @@ class World:
         return {
             "pull_request": {
                 "number": number,
+                "merged_at": self.github.pulls[number]["merged_at"],
                 "head": {"sha": head, "repo": {"full_name": home or self.github.repository}},
                 "base": {"ref": branch, "sha": base or self.git("rev-parse", branch)},
                 "user": {"login": "ann"},

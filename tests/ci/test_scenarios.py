@@ -189,9 +189,11 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
     here.squash(1)
     here.topic(1)
     here.declare("Audit", "Deploys", "Evil")
-    rerun = here.pull(1)
-    assert rerun.code == 0
-    assert "review-frozen" in rerun.stdout
+    event = here.opened(1)
+    for branch in ("topic-1", "main"):  # GitHub checks out the target after the title is edited
+        here.git("checkout", "-q", branch)
+        rerun = only(here.run_here("plan", "pull_request", event, {}))
+        assert (rerun.code, "review-frozen" in rerun.stdout) == (0, True)
     assert here.github.bodies(1) == [review]
 
 
