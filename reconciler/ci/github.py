@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import count, islice
+from math import inf
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -111,6 +112,16 @@ class GitHub:
         )
         self._send = partial(self._transport.request, cap=MAX_LISTING_BYTES)
         self.requests = 0
+        self._patience = inf
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Wait for no rate limit while the block reads what the run can do without."""
+        self._patience = 0.0
+        try:
+            yield
+        finally:
+            self._patience = inf
 
     def extend_deadline(self, seconds: float) -> None:
         """Allow requests for `seconds` from now, even after the deadline."""
@@ -310,7 +321,9 @@ class GitHub:
         """
         self.requests += 1
         try:
-            return self._send(method, self._repository + path, params=query, json=body).data
+            return self._send(
+                method, self._repository + path, params=query, json=body, patience=self._patience
+            ).data
         except ApiError as failed:
             raise _failure(failed, need) from failed
 

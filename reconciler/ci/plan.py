@@ -180,16 +180,16 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
     base = run.merge_base(run.base_commit)
     removed = _removed(run, sources)
     targets, unknown = _targets(run, concerned_by_change(run, sources, pull), base)
-    planned, unclear = _planned(run, sources, targets, base)
-    change = _Change(pull, planned, removed)
-    plans = guarded(run, change.planned)
-    findings = [*removed, *unknown, *unclear]
     changed = run.changed_since(run.base_commit)
-    shown = _with_policies(run, plans, changed)
     # Merging a workflow starts the apply, too.
     workflows = (CALLED, run.caller)
     is_input = input_matcher(run, sources)
     is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
+    planned, unclear = _planned(run, sources, targets, base, is_touched=is_touched)
+    change = _Change(pull, planned, removed)
+    plans = guarded(run, change.planned)
+    findings = [*removed, *unknown, *unclear]
+    shown = _with_policies(run, plans, changed)
     result = JobResult(plan=shown, findings=findings, file_options=run.file_options)
     parts, unshown = _parts_of(run, change, shown)
     create = bool(removed) or _is_shown(shown, is_touched)
@@ -208,29 +208,38 @@ def _plan_all(run: Run, sources: Sequence[Source]) -> JobResult:
 
 
 def _planned(
-    run: Run, sources: Sequence[Source], targets: Sequence[Target], base: str | None = None
+    run: Run,
+    sources: Sequence[Source],
+    targets: Sequence[Target],
+    base: str | None = None,
+    *,
+    is_touched: bool = False,
 ) -> tuple[Sequence[Planned], list[Finding]]:
     """Plan the targets, which may be some of the organizations, compared with the commit `base`.
 
     What merged reviews left is part of the plans and no drift; if it is not known, add a warning.
-    Merged pull requests are read as far back as the requests that a comment leaves allow.
+    Merged pull requests are read as far back as the requests that a comment leaves allow, and only
+    if the change `is_touched`, as in `_is_shown`, or what the base plans, too, looks like drift.
     """
     with run.connect(targets) as connected:
         targets = identify(connected)
         known = [Base() for _ in targets]
-        if base is not None:
-            # Before the plans, because no listing shows which secrets wait to be sent.
-            known = bases(run, targets, at=base, requests=_MAX_REQUESTS - _FIXED_REQUESTS)
-        targets = tuple(
-            target._replace(options=target.options._replace(reviewed=earlier.merged.resends))
-            for target, earlier in zip(targets, known, strict=True)
-        )
-        planned = plan_all(targets, allow_deletes=run.allow_deletes)
+        planned: Sequence[Planned] = ()
+        if base is None or not is_touched:
+            planned = plan_all(targets, allow_deletes=run.allow_deletes)
+        if base is not None and (is_touched or any(map(_has_drift, planned))):
+            # Before these plans, because no listing shows which secrets wait to be sent.
+            known = _merged_before(run, targets, base)
+            targets = tuple(
+                target._replace(options=target.options._replace(reviewed=earlier.merged.resends))
+                for target, earlier in zip(targets, known, strict=True)
+            )
+            planned = plan_all(targets, allow_deletes=run.allow_deletes)
     require_single(sources, planned)
     problems: dict[str, None] = {}
     labeled: list[Planned] = []
     for organization, earlier in zip(planned, known, strict=True):
-        has_drift = organization.plan is not None and may_be_drift(organization.plan)
+        has_drift = _has_drift(organization)
         organization, earlier = compared(organization, earlier)
         labeled.append(organization)
         # Without drift, it does not matter that older pull requests were not read.
@@ -238,6 +247,20 @@ def _planned(
             problems[earlier.unknown] = None
     what = "the plan does not separate drift from merged changes that wait"
     return labeled, [warning("no-base", f"{what}: {problem}") for problem in problems]
+
+
+def _merged_before(run: Run, targets: Sequence[Target], base: str) -> list[Base]:
+    """Return the bases with what merged reviews left, which a plan can do without."""
+    requests = _MAX_REQUESTS - _FIXED_REQUESTS
+    if run.github is None:
+        return bases(run, targets, at=base, requests=requests)
+    with run.github.impatient():
+        return bases(run, targets, at=base, requests=requests)
+
+
+def _has_drift(organization: Planned) -> bool:
+    """Return whether what an organization's base plans, too, looks like drift."""
+    return organization.plan is not None and may_be_drift(organization.plan)
 
 
 def _targets(
