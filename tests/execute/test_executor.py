@@ -118,7 +118,8 @@ def test_an_error_that_will_repeat_ends_the_run(
     # In a run of several, the same command alone does not finish this one.
     failure = report.outcomes[0]._replace(hint="use another key")
     other = RunReport.of(report._replace(writes=1, outcomes=(failure, *report.outcomes[1:])))
-    several = RunReport((*other.organizations, OrganizationResult("Globex")))
+    results = (*other.organizations, OrganizationResult("Globex"))
+    several = RunReport(results, confirmed=(3, 0))
     assert ("resolve the problem of Acme" in conclusion(several)[-1]) is (code != "rate-limited")
 
 
