@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -110,6 +110,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.body = ""
+
+    def impatient(self) -> AbstractContextManager[None]:
+        """Return a context without an effect: no request waits."""
+        return nullcontext()
 
     def merged_pulls(self, branch: str) -> tuple[tuple[Pull, ...], str]:
         """Return no pull requests."""
