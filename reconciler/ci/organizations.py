@@ -85,11 +85,11 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
 
 def _require_head(run: Run) -> None:
     """Raise UsageError if another commit than that of the pull request is checked out."""
-    commit = run.inputs.git(["cat-file", "commit", "HEAD"])
     # Once it is merged, GitHub checks out its target, and its plan does not change any more.
-    if run.pull is None or run.pull.merged_at or commit is None:
+    if run.pull is None or run.pull.merged_at or run.is_contained(run.pull.head):
         return
-    if run.is_contained(run.pull.head):
+    commit = run.inputs.git(["cat-file", "commit", "HEAD"])
+    if commit is None:
         return
     # A shallow clone of its merge has only the names of the parents.
     if run.pull.head not in commit.decode(errors="replace").partition("\n\n")[0]:
