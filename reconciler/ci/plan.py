@@ -143,10 +143,7 @@ def plan(run: Run) -> JobResult:
 
 
 def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
-    """Yield the comments on the pull requests of the run, then on merged ones that change files.
-
-    Of these, it reads only the newest, as far as they can be read.
-    """
+    """Yield the comments on the pull requests of the run, then on merged ones, if it reads any."""
     github = run.github
     if github is None or run.commenting == "false":
         return
@@ -155,16 +152,20 @@ def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
     if run.merge_queue is not None:
         for pull in _queued(run, github, run.merge_queue):
             yield from pull.comments
-    # A plan does not need these.
-    with suppress(GitHubError):
-        merged, _ = github.merged_pulls(run.applied_branch or run.branch)
-        is_input = input_matcher(run, sources)
-        for pull in merged:
-            if github.requests >= _MAX_REQUESTS:
-                return
-            changed = run.changed_by(pull.merge_commit)
-            if changed is None or any(map(is_input, changed)) or _are_gone(run, changed):
-                yield from github.comments(pull.number)
+    with suppress(GitHubError):  # a plan does not need these
+        yield from _merged_posts(run, github, sources)
+
+
+def _merged_posts(run: Run, github: GitHub, sources: Iterable[Source]) -> Iterator[Post]:
+    """Yield the comments on the newest merged pull requests that change files of the run."""
+    merged, _ = github.merged_pulls(run.applied_branch or run.branch)
+    is_input = input_matcher(run, sources)
+    for pull in merged:
+        if github.requests >= _MAX_REQUESTS:
+            return
+        changed = run.changed_by(pull.merge_commit)
+        if changed is None or any(map(is_input, changed)) or _are_gone(run, changed):
+            yield from github.comments(pull.number)
 
 
 def _are_gone(run: Run, names: frozenset[str]) -> bool:
@@ -185,7 +186,10 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
     workflows = (CALLED, run.caller)
     is_input = input_matcher(run, sources)
     is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
-    planned, unclear = _planned(run, sources, targets, base, is_touched=is_touched)
+    with run.connect(targets) as connected:
+        planned, known = _planned_since(run, identify(connected), base, is_touched=is_touched)
+    require_single(sources, planned)
+    planned, unclear = _told_apart(planned, known)
     change = _Change(pull, planned, removed)
     plans = guarded(run, change.planned)
     findings = [*removed, *unknown, *unclear]
@@ -203,39 +207,39 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
 def _plan_all(run: Run, sources: Sequence[Source]) -> JobResult:
     """Plan all organizations: only a pull request has a base to compare with."""
     options = PlanOptions(resend=run.resend)
-    planned, _ = _planned(run, sources, [Target(source, options=options) for source in sources])
+    with run.connect([Target(source, options=options) for source in sources]) as connected:
+        planned = plan_all(identify(connected), allow_deletes=run.allow_deletes)
+    require_single(sources, planned)
     return JobResult(plan=guarded(run, planned), file_options=run.file_options)
 
 
-def _planned(
-    run: Run,
-    sources: Sequence[Source],
-    targets: Sequence[Target],
-    base: str | None = None,
-    *,
-    is_touched: bool = False,
-) -> tuple[Sequence[Planned], list[Finding]]:
-    """Plan the targets, which may be some of the organizations, compared with the commit `base`.
+def _planned_since(
+    run: Run, targets: Sequence[Target], base: str | None, *, is_touched: bool
+) -> tuple[Sequence[Planned], Sequence[Base]]:
+    """Return the plans with what merged reviews left, and the bases that have it.
 
-    What merged reviews left is part of the plans and no drift; if it is not known, add a warning.
     Merged pull requests are read as far back as the requests that a comment leaves allow, and only
-    if the change `is_touched`, as in `_is_shown`, or what the base plans, too, looks like drift.
+    if the change `is_touched`, as in `_is_shown`, or what the commit `base` plans, too, looks like
+    drift.
     """
-    with run.connect(targets) as connected:
-        targets = identify(connected)
-        known = [Base() for _ in targets]
-        planned: Sequence[Planned] = ()
-        if base is None or not is_touched:
-            planned = plan_all(targets, allow_deletes=run.allow_deletes)
-        if base is not None and (is_touched or any(map(_has_drift, planned))):
-            # Before these plans, because no listing shows which secrets wait to be sent.
-            known = _merged_before(run, targets, base)
-            targets = tuple(
-                target._replace(options=target.options._replace(reviewed=earlier.merged.resends))
-                for target, earlier in zip(targets, known, strict=True)
-            )
-            planned = plan_all(targets, allow_deletes=run.allow_deletes)
-    require_single(sources, planned)
+    planned: Sequence[Planned] = ()
+    if base is None or not is_touched:
+        planned = plan_all(targets, allow_deletes=run.allow_deletes)
+    if base is None or not (is_touched or any(map(_has_drift, planned))):
+        return planned, [Base() for _ in targets]
+    # Before these plans, because no listing shows which secrets wait to be sent.
+    known = _merged_before(run, targets, base)
+    targets = [
+        target._replace(options=target.options._replace(reviewed=earlier.merged.resends))
+        for target, earlier in zip(targets, known, strict=True)
+    ]
+    return plan_all(targets, allow_deletes=run.allow_deletes), known
+
+
+def _told_apart(
+    planned: Iterable[Planned], known: Iterable[Base]
+) -> tuple[list[Planned], list[Finding]]:
+    """Return the plans in which what waits to be applied is no drift; else add a warning."""
     problems: dict[str, None] = {}
     labeled: list[Planned] = []
     for organization, earlier in zip(planned, known, strict=True):
