@@ -19,10 +19,10 @@ from typing import Final
 from reconciler.ci import NO_PLANS, JobResult
 from reconciler.ci.failures import (
     Ended,
-    all_in,
     can_continue,
     conclude,
     explained,
+    is_of_environment,
     next_step,
     rerun,
 )
@@ -155,11 +155,7 @@ def _with_earlier_pushes(run: Run, failures: Unresolved, subjects: Sequence[Subj
 
     No later plan shows what was not sent. `subjects` are the organizations of the run.
     """
-    heads = {
-        post.marker.head
-        for post in failures.posts
-        if post.marker.environment == run.environment or all_in(post, subjects)
-    }
+    heads = {post.marker.head for post in failures.posts if is_of_environment(run, post, subjects)}
     # Others are of another branch, or of before a force push.
     heads = set(filter(run.is_contained, heads))
     if run.expect_digest or not heads:

@@ -369,15 +369,12 @@ def _resolve_failures(
 
 
 def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
-    """Return whether this run resolves or replaces what a comment or issue reports.
-
-    Also one of another environment, if all of its failed organizations have moved to this one.
-    """
+    """Return whether this run resolves or replaces what a comment or issue reports."""
     if post.marker.kind is MarkerKind.DRIFT:
         return _reverts(run, post, ended)
     if not run.is_failure(post):
         return False
-    if post.marker.environment != run.environment and not all_in(post, ended.organizations):
+    if not is_of_environment(run, post, ended.organizations):
         return False
     head = post.marker.head
     if head:
@@ -406,10 +403,14 @@ def _all_sent(unsent: Iterable[ShownOperation], sent: Collection[ShownOperation]
     )
 
 
-def all_in(post: Post, organizations: Sequence[Subject]) -> bool:
-    """Return whether the organizations of a failure are known, and all among these."""
+def is_of_environment(run: Run, post: Post, organizations: Sequence[Subject]) -> bool:
+    """Return whether a failure is of the environment of a run, which has these organizations.
+
+    Also one of another environment, if its organizations are known, and all have moved to this one.
+    """
     failed = post.marker.subjects
-    return bool(failed) and all(any(map(subject.is_same, organizations)) for subject in failed)
+    has_moved = bool(failed) and all(any(map(subject.is_same, organizations)) for subject in failed)
+    return has_moved or post.marker.environment == run.environment
 
 
 def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
