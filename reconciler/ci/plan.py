@@ -239,7 +239,7 @@ def _planned_since(
 def _told_apart(
     planned: Iterable[Planned], known: Iterable[Base]
 ) -> tuple[list[Planned], list[Finding]]:
-    """Return the plans in which what waits to be applied is no drift; else add a warning."""
+    """Return the plans with what waits to be applied not counted as drift; else add a warning."""
     problems: dict[str, None] = {}
     labeled: list[Planned] = []
     for organization, earlier in zip(planned, known, strict=True):
