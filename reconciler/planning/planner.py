@@ -134,8 +134,9 @@ def plan(
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     sent = tuple(_sent_secrets(operations, hosts))
-    not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, sent, hosts))
-    notes = [*findings, *_notes(pairing, operations, renamed, sent, not_equal)]
+    sent_fields = {(use.live_id, use.field) for use in sent}
+    not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, sent_fields, hosts))
+    notes = [*findings, *_notes(pairing, operations, renamed, sent_fields, not_equal)]
     unblocked = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -148,7 +149,7 @@ def plan(
         notes=tuple(sorted(notes, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
-        not_compared=tuple(_unsent_secrets(pairs, Reading.UNAVAILABLE, sent, hosts)),
+        not_compared=tuple(_unsent_secrets(pairs, Reading.UNAVAILABLE, sent_fields, hosts)),
         not_equal=not_equal,
         offered=_offered(not_equal, options),
         secrets=sent,
@@ -232,7 +233,7 @@ def _notes(
     pairing: _Pairing,
     operations: Sequence[Operation],
     renamed: Mapping[str, Snapshot],
-    sent: Sequence[SecretUse],
+    sent_fields: Set[tuple[str | None, str]],
     not_equal: Sequence[SecretUse],
 ) -> Iterator[Finding]:
     """Yield what a reader should know besides the operations."""
@@ -249,8 +250,8 @@ def _notes(
     yield from malformed_secrets(pairs, options.resend_command)
     yield from unequal_secrets(pairs, not_equal, options.resend_command)
     yield from equal_resends(pairs, pairing.secrets)
-    yield from older_versions(desired, pairs, sent)
-    yield from resends.not_declared_before(pairs, sent, options.resend_command)
+    yield from older_versions(desired, pairs, sent_fields)
+    yield from resends.not_declared_before(pairs, sent_fields, options.resend_command)
 
 
 def _counts(desired: Desired, live: Live, table: Match) -> Counts:
@@ -376,10 +377,12 @@ def _sent_secrets(operations: Iterable[Operation], hosts: SecretValues) -> Itera
 
 
 def _unsent_secrets(
-    pairs: Iterable[Comparison], reading: Reading, sent: Iterable[SecretUse], hosts: SecretValues
+    pairs: Iterable[Comparison],
+    reading: Reading,
+    sent_fields: Set[tuple[str | None, str]],
+    hosts: SecretValues,
 ) -> Iterator[SecretUse]:
     """Yield the secrets with a reading that no operation sends."""
-    sent_fields = {(use.live_id, use.field) for use in sent}
     for pair in pairs:
         names = [
             name

@@ -241,7 +241,7 @@ class Resends:
     def not_declared_before(
         self,
         pairs: Iterable[Comparison],
-        sent: Iterable[SecretUse],
+        sent_fields: Set[tuple[str | None, str]],
         resend_command: Callable[[str], str],
     ) -> Iterator[Finding]:
         """Yield a note for each rotated reference of webhooks that were not declared before.
@@ -252,15 +252,10 @@ class Resends:
         rotated = self._rotated()
         if not rotated:
             return  # most plans
-        sent_fields = {(use.live_id, use.field) for use in sent}
         users_by_reference: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
-        for webhook, live, _, unread in pairs:
-            if self._before(webhook, live.id, live.name) is not None:
-                continue
-            for field, reference in webhook.references:
-                is_sent = (live.id, field) in sent_fields
-                if reference in rotated and field in unread and not is_sent:
-                    users_by_reference[reference].append(webhook)
+        for webhook, live, reference in _unsent_references(pairs, sent_fields):
+            if reference in rotated and self._before(webhook, live.id, live.name) is None:
+                users_by_reference[reference].append(webhook)
         for reference, users in users_by_reference.items():
             names = _named(webhook.name for webhook in users)
             message = f"the base does not declare {names}, so {reference} is not resent there"
@@ -535,7 +530,7 @@ def equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterato
 
 
 def older_versions(
-    desired: Desired, pairs: Iterable[Comparison], sent: Iterable[SecretUse]
+    desired: Desired, pairs: Iterable[Comparison], sent_fields: Set[tuple[str | None, str]]
 ) -> Iterator[Finding]:
     """Yield a note for each reference that webhooks have with different versions.
 
@@ -545,20 +540,27 @@ def older_versions(
     newest = _newest_versions(desired)
     if not newest:
         return  # most plans
-    sent_fields = {(use.live_id, use.field) for use in sent}
     users_by_newest: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
-    for webhook, live, _, unread in pairs:
-        for name, reference in webhook.references:
-            latest = newest.get(reference.unversioned, reference)
-            is_sent = (live.id, name) in sent_fields
-            if reference != latest and name in unread and not is_sent:
-                users_by_newest[latest].append(webhook)
+    for webhook, _, reference in _unsent_references(pairs, sent_fields):
+        latest = newest.get(reference.unversioned, reference)
+        if reference != latest:
+            users_by_newest[latest].append(webhook)
     for latest, users in users_by_newest.items():
         names = _named(webhook.name for webhook in users)
         where = f"not in {names}: it is not resent there"
         message = f"{latest.unversioned} has version {latest.version}, but {where}"
         hint = f"to send the new value there, too, set `version: {latest.version}`"
         yield note("older-version", message, hint, users[0].position)
+
+
+def _unsent_references(
+    pairs: Iterable[Comparison], sent_fields: Set[tuple[str | None, str]]
+) -> Iterator[tuple[Webhook, LiveWebhook, SecretRef]]:
+    """Yield the references whose live value is not known to be theirs, and that nothing sends."""
+    for webhook, live, _, unread in pairs:
+        for field, reference in webhook.references:
+            if field in unread and (live.id, field) not in sent_fields:
+                yield webhook, live, reference
 
 
 def _newest_versions(desired: Desired) -> dict[SecretRef, SecretRef]:
