@@ -291,11 +291,7 @@ class Match:
             return
         # Runs at the same time keep the same one, so that they never delete both.
         keeper, *others = sorted(known, key=lambda live: live.id)
-        # Of protected webhooks, the smallest id may be that of a copy.
-        is_protected = bool(others) and self._rules.protecting(keeper.name) is not None
-        if is_protected or any(
-            compare_live(keeper, other) is Reading.DIFFERENT for other in others
-        ):
+        if any(self._original(other, [keeper]) is None for other in others):
             self._keep_ambiguous(known, webhook)
             return
         if self._refuse_outside(webhook, keeper):
@@ -335,8 +331,8 @@ class Match:
         for live in others:
             if self._keep_unknown(live, webhook.position):
                 continue
-            keeper = _first_equal(live, pinned)
-            if keeper is None or self._rules.protecting(live.name) is not None:
+            keeper = self._original(live, pinned)
+            if keeper is None:
                 different.append(live)
             else:
                 self._delete_duplicate(live, webhook, keeper)
@@ -497,6 +493,18 @@ class Match:
         """Return the ids of the webhooks that are refused for a reason."""
         return {kept.webhooks[0].id for kept in self.kept if kept.reason is reason}
 
+    def _original(self, live: LiveWebhook, candidates: Iterable[LiveWebhook]) -> LiveWebhook | None:
+        """Return the first webhook of which `live` is a duplicate, as far as the server shows it.
+
+        A protected webhook is none: it may be the one that was copied.
+        """
+        if self._rules.protecting(live.name) is not None:
+            return None
+        for candidate in candidates:
+            if compare_live(candidate, live) is not Reading.DIFFERENT:
+                return candidate
+        return None
+
     def _delete_duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
         """Add the delete of a duplicate of the `keeper`, which stays."""
         self.deletes.append(
@@ -649,14 +657,6 @@ def _matched_by(pattern: Pattern | None) -> tuple[Related, ...]:
 def _first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
     """Return the first pattern that matches `name`, to show where it was written."""
     return next((pattern for pattern in patterns if Globs((pattern.glob,)).match(name)), None)
-
-
-def _first_equal(live: LiveWebhook, candidates: Iterable[LiveWebhook]) -> LiveWebhook | None:
-    """Return the first webhook of which `live` is a duplicate, as far as the server shows it."""
-    for candidate in candidates:
-        if compare_live(candidate, live) is not Reading.DIFFERENT:
-            return candidate
-    return None
 
 
 def _former_names(entry: Webhook | Absent) -> tuple[str, ...]:
