@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.findings import Finding, error, plural, warning
 from reconciler.model import Desired, FileScope, Pattern
 from reconciler.planning.names import MAX_GLOB
-from reconciler.planning.plan import FileState, Plan, Reason
+from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, Reason
 
 ELSEWHERE: Final = frozenset(("declared-elsewhere", "file-gone"))
 """The rules about files that were not read and declare webhooks to delete."""
@@ -176,39 +176,34 @@ def _too_many_deletes(plan: Plan, option: str) -> Iterator[Finding]:
 def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
     """Yield a finding for each file that was not read and declares webhooks to delete."""
     for other in plan.elsewhere:
-        names = plan.undeclared.intersection(other.names)
+        count = len(plan.undeclared.intersection(other.names))
         # The commit that removed a file was reviewed: the plan only notes it.
-        if not names or other.state is FileState.REMOVED:
-            continue
-        declares = f"declares {plural(len(names), 'webhook')} that this plan deletes"
-        if other.state is FileState.NOT_READ:
-            message = f"{other.file} was not read, and {declares}"
-            hint = f"{_reading_too(plan)}; {override_hint}"
-            yield error("declared-elsewhere", message, hint)
-        elif other.state is FileState.NOT_SELECTED:
-            message = f"{other.file} names this organization otherwise, and {declares}"
-            hint = f"set the same `organization` in all its files; {override_hint}"
-            yield error("declared-elsewhere", message, hint)
-        elif other.state is FileState.NOT_SEARCHED:
-            message = "git cannot read this repository: another file may declare "
-            message += f"{plural(len(names), 'webhook')} that this plan deletes"
-            hint = f"`git status` shows the reason; {override_hint}"
-            yield error("declared-elsewhere", message, hint)
-        elif other.state is FileState.OTHER_REPOSITORY:
-            message = (
-                f"the files are in the repository {other.file}, where another one may declare "
-            )
-            message += f"{plural(len(names), 'webhook')} that this plan deletes"
-            hint = f"run the command in {other.file}; {override_hint}"
-            yield error("declared-elsewhere", message, hint)
-        elif other.state is FileState.SAVED:
+        if count and other.state is not FileState.REMOVED:
+            rule = "file-gone" if other.state is FileState.GONE else "declared-elsewhere"
+            message, step = _not_read(plan, other, count)
+            yield error(rule, message, f"{step}; {override_hint}")
+
+
+def _not_read(plan: Plan, other: DeclaredElsewhere, count: int) -> tuple[str, str]:
+    """Return why a file that declares `count` deleted webhooks was not read, and what to do."""
+    deleted = f"{plural(count, 'webhook')} that this plan deletes"
+    match other.state:
+        case FileState.NOT_READ:
+            return f"{other.file} was not read, and declares {deleted}", _reading_too(plan)
+        case FileState.NOT_SELECTED:
+            message = f"{other.file} names this organization otherwise, and declares {deleted}"
+            return message, "set the same `organization` in all its files"
+        case FileState.NOT_SEARCHED:
+            message = f"git cannot read this repository: another file may declare {deleted}"
+            return message, "`git status` shows the reason"
+        case FileState.OTHER_REPOSITORY:
+            message = f"the files are in the repository {other.file}, where another one may declare"
+            return f"{message} {deleted}", f"run the command in {other.file}"
+        case FileState.SAVED:
             message = "the plan was saved although another file declares webhooks that it deletes, "
-            message += "or may declare them"
-            yield error("declared-elsewhere", message, f"plan again; {override_hint}")
-        else:
-            message = f"{other.file} is gone from the working tree without a commit; it {declares}"
-            hint = f"restore it: `{_restore([other.file])}`; {override_hint}"
-            yield error("file-gone", message, hint)
+            return f"{message}or may declare them", "plan again"
+    message = f"{other.file} is gone from the working tree without a commit; it declares {deleted}"
+    return message, f"restore it: `{_restore([other.file])}`"
 
 
 def edits(plan: Plan, connection: Sequence[str]) -> Iterator[tuple[str, str]]:
