@@ -244,21 +244,16 @@ def _may_move(plan: Plan, checked: Checked) -> Iterator[Finding]:
     deleted -= _inherited(checked)
     if not deleted:
         return
+    undeclared = deleted & plan.undeclared
     blocking = {other.file for other in plan.elsewhere}
-    undeclared = plan.undeclared
-    names: set[str] = set()
-    files: set[str] = set()
-    for other in checked.inputs.unselected:
-        shared = _inherited(other)
-        for webhook in other.desired.webhooks:
-            declared = {webhook.name, *webhook.previously} & deleted
-            # An organization that is removed declares absent what the others still inherit.
-            if webhook.name in shared:
-                declared &= undeclared
-            if declared and webhook.file not in blocking:
-                names |= declared
-                files.add(webhook.file)
-    if names:
+    declarations = [
+        (name, file)
+        for other in checked.inputs.unselected
+        for name, file in _declarations(other, deleted, undeclared)
+        if file not in blocking
+    ]
+    if declarations:
+        names, files = map(set, zip(*declarations, strict=True))
         shown = shorten([in_quotes(name) for name in sorted(names)], 5)
         yield warning(
             "declared-elsewhere",
@@ -266,6 +261,18 @@ def _may_move(plan: Plan, checked: Checked) -> Iterator[Finding]:
             f"{shorten(sorted(files), 3)}",
             "if this is a move, plan the organizations together: the create is then first",
         )
+
+
+def _declarations(
+    checked: Checked, deleted: set[str], undeclared: set[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield which of the names of `deleted` webhooks the files declare, each with its file."""
+    shared = _inherited(checked)
+    for webhook in checked.desired.webhooks:
+        # An organization that is removed declares absent what the others still inherit.
+        names = undeclared if webhook.name in shared else deleted
+        for name in names.intersection((webhook.name, *webhook.previously)):
+            yield name, webhook.file
 
 
 def _inherited(checked: Checked) -> set[str | None]:
