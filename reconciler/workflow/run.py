@@ -255,11 +255,12 @@ def _accepts_any(targets: Sequence[Target]) -> bool:
 
 
 def _identified(
-    targets: Sequence[Target], patterns: Sequence[str], open_patterns: Iterable[str]
+    targets: Sequence[Target], patterns: Sequence[str], open_patterns: Sequence[str]
 ) -> list[Target]:
     """Return the targets with the organizations of the keys, unless the files decide."""
     unknown = [target for target in targets if not _matching(target, patterns, patterns)]
-    if all(any(_matching(target, (), [glob]) for target in targets) for glob in open_patterns):
+    matched = set[str]().union(*(_matching(target, (), open_patterns) for target in targets))
+    if matched.issuperset(open_patterns):
         # Globs over names: the key of an organization whose name is written need not be asked.
         unknown = [
             target for target in unknown if _ID.match(target.source.files.organization or "")
@@ -360,18 +361,16 @@ def _with_owners(planned: Sequence[Planned]) -> list[Planned]:
 def _with_shared_lines(planned: Sequence[Planned]) -> list[Planned]:
     """Return the organizations, without advice to remove what another one uses of a shared file."""
     notes = chain.from_iterable(part.plan.notes for part in planned if part.plan is not None)
-    unused = {note.position for note in notes if note.rule in UNUSED}
-    used = set(chain.from_iterable(_used_lines(part, unused) for part in planned if unused))
+    unused = {finding.position for finding in notes if finding.rule in UNUSED}
+    if not unused:
+        return list(planned)  # most runs
+    used = set(chain.from_iterable(_used_lines(part, unused) for part in planned))
     result = []
     for part in planned:
-        if part.plan is not None and unused:
+        if part.plan is not None:
             parents = part.target.checked.loaded.parents
-            kept = (
-                _if_shared(note, parents)
-                for note in part.plan.notes
-                if note.rule not in UNUSED or note.position not in used
-            )
-            part = part._replace(plan=part.plan._replace(notes=tuple(kept)))
+            kept = tuple(_shared_advice(part.plan.notes, used, parents))
+            part = part._replace(plan=part.plan._replace(notes=kept))
         result.append(part)
     return result
 
@@ -391,12 +390,19 @@ def _used_lines(part: Planned, lines: Set[Position | None]) -> Iterator[Position
             yield update.after.position
 
 
-def _if_shared(finding: Finding, parents: Collection[str]) -> Finding:
-    """Return a finding whose advice also fits organizations that this run did not plan."""
-    position = finding.position
-    if finding.rule not in UNUSED or position is None or position.file not in parents:
-        return finding
-    return finding._replace(hint=f"if no other organization uses it: {finding.hint}")
+def _shared_advice(
+    notes: Iterable[Finding], used: Set[Position | None], parents: Collection[str]
+) -> Iterator[Finding]:
+    """Yield the notes of an organization, without those about lines that another one uses."""
+    for finding in notes:
+        position = finding.position
+        if finding.rule in UNUSED and position is not None:
+            if position in used:
+                continue
+            # This run may not have planned all that share the file.
+            if position.file in parents:
+                finding = finding._replace(hint=f"if no other organization uses it: {finding.hint}")
+        yield finding
 
 
 def _with_waiting(planned: Sequence[Planned]) -> list[Planned]:
