@@ -140,7 +140,7 @@ def declared_elsewhere(
         candidates += _removed(search, now, {*names, *lines}, base)
     declared: list[DeclaredElsewhere] = []
     if commit is None:
-        declared += _not_searched(deleted, names, directory, git)
+        declared += _not_searched(deleted, names, directory, git, now)
     for document, state, removed_by in candidates:
         webhooks = search.declared(document)
         if webhooks:
@@ -221,19 +221,25 @@ def _sources_at(commit: Commit, names: Iterable[str]) -> Iterator[SourceFile]:
 
 
 def _not_searched(
-    deleted: Iterable[str], names: Iterable[str], directory: Path, git: Git
+    deleted: Iterable[str],
+    names: Iterable[str],
+    directory: Path,
+    git: Git,
+    now: Commit | None,
 ) -> Iterator[DeclaredElsewhere]:
     """Yield the repository of the files, in which any may declare the webhooks, if it is not read.
 
     The working directory is in another one, or git cannot read it, for example that of another
-    user.
+    user. It can if it has found the commit `now`.
     """
     if git is no_git:
         return
     other = other_repository(names, directory)
     if other:
         yield DeclaredElsewhere(other, tuple(sorted(deleted)), FileState.OTHER_REPOSITORY)
-    elif repository_of(directory) is not None and git(["rev-parse", "--git-dir"]) is None:
+        return
+    is_repository = now is None and repository_of(directory) is not None
+    if is_repository and git(["rev-parse", "--git-dir"]) is None:
         yield DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED)
 
 
