@@ -484,7 +484,9 @@ def _in_tree(others: Iterable[str], known: Iterable[str], directory: Path) -> So
     names = [name for name, target in targets.items() if target not in read_before]
     if not names:  # without paths, the default file would be read
         return Sources()
-    here = os.path.realpath(directory)
+    here = ""
+    with suppress(FileNotFoundError):  # the working directory was deleted, so names are absolute
+        here = os.path.realpath(directory)
 
     def is_link(name: str) -> bool:
         return targets[name] != os.path.normpath(os.path.join(here, name))

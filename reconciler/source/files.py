@@ -124,7 +124,10 @@ def check_real_path(name: str, directory: Path) -> None:
 
 def repository_of(path: str | Path) -> Path | None:
     """Return the top folder of the repository around a path, behind links; None without one."""
-    real = Path(os.path.realpath(path))
+    try:
+        real = Path(os.path.realpath(path))
+    except FileNotFoundError:  # the working directory was deleted
+        return None
     return next(filter(_is_repository, (real, *real.parents)), None)
 
 
@@ -133,11 +136,9 @@ def other_repository(names: Iterable[str], directory: Path) -> str:
 
     Git, which runs in `directory`, does not know these files.
     """
-    try:
-        here = repository_of(directory)
-        folders = {os.path.dirname(os.path.realpath(directory / name)) for name in names}
-    except FileNotFoundError:  # the working directory was deleted
-        return ""
+    here = repository_of(directory)
+    paths = [directory / name for name in names if name != STDIN_NAME]
+    folders = {os.path.dirname(os.path.realpath(path)) for path in paths}
     for repository in map(repository_of, sorted(folders)):
         # A file outside of all repositories has no history.
         if repository is not None and repository != here:
