@@ -129,7 +129,7 @@ def declared_elsewhere(
     gone: frozenset[str] = frozenset()
     if commit is None:
         gone = frozenset(name for name in committed if not os.path.lexists(directory / name))
-        not_read = _not_read(search, committed - gone - others, names, others, now)
+        not_read = _not_read(search, committed - gone, names, others, now)
     else:
         not_read = _at(commit, committed - names - others, owner)
     candidates = [_Candidate(document, FileState.NOT_READ) for document in not_read]
@@ -169,10 +169,9 @@ def _not_read(
     one. `committed` are those of its files that may declare them, `names` were read, and `others`
     are of other organizations.
     """
-    found = search.names(search.lines(None)).union(
-        committed, _names_beside(names, search.directory)
-    )
-    in_tree = _in_tree(found - others, names, search.directory)
+    tracked = search.names(search.lines(None))
+    around = _names_beside(names, search.directory)
+    in_tree = _in_tree(tracked.union(committed, around) - others, names, search.directory)
 
     def read_parent(name: str) -> SourceFile:
         try:

@@ -332,8 +332,8 @@ def test_a_plan_that_cannot_know_does_not_say_drift(here: World, forbidden: str)
         start = here.git("rev-list", "--max-parents=0", "HEAD")
         (here.work / ".git/shallow").write_text(f"{start}\n")
     with here.github.failing(forbidden, refusal(403, "Resource not accessible by integration")):
-        found = plan_labels(here, *LIVE, "More", Audit="reviewed")
-    assert found == {"Audit": "possibly waiting", "More": "this change"}
+        labels = plan_labels(here, *LIVE, "More", Audit="reviewed")
+    assert labels == {"Audit": "possibly waiting", "More": "this change"}
     (body,) = here.github.bodies(3)
     assert "drift" not in body.partition("<details>")[0]
     assert "a merged change may not be applied yet" in body

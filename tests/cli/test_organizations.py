@@ -231,8 +231,8 @@ def expect_report(done: Done, folder: Path, code: int, states: dict[str, str]) -
     report = json.loads(done.out)
     assert (done.code, report["exit_code"]) == (code, code)
     assert json.loads((folder / "r.json").read_text()) == report
-    organizations = report["organizations"]
-    assert {each["organization"]["name"]: each["state"] for each in organizations} == states
+    results = report["organizations"]
+    assert {result["organization"]["name"]: result["state"] for result in results} == states
     totals = report["totals"]
     assert totals.pop("organizations") == len(states)
     numbers = Counter(state.replace(" ", "_") for state in states.values())
