@@ -377,11 +377,12 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
         files = ", ".join(quote(diff.file) for diff in report.diffs)
         return f"Edited to accept {editable}: {files}.", ""
     command = _accept_all(report, view)
-    with_secrets = len(shown_diffs(report, view)) < len(report.diffs)
-    shown = printed_diffs(report, view)
-    hidden = [quote(diff.file) for diff in report.diffs if diff not in shown]
+    printed = printed_diffs(report, view)
+    hidden = [quote(diff.file) for diff in report.diffs if diff not in printed]
     if hidden:
-        what = "a secret" if with_secrets else "characters that are not printed"
+        what = "characters that are not printed"
+        if len(shown_diffs(report, view)) < len(report.diffs):
+            what = "a secret"
         text = f"The diff of {', '.join(hidden)} is not shown, because it contains {what}."
         return (f"{text} To accept {editable}, run:" if command else text), command
     way = f"To accept {editable}, run `git apply` on this diff"
