@@ -195,6 +195,11 @@ def drift_commands(
         if webhook.commit:
             base = ("--base", webhook.commit.rpartition("..")[2])
         accept = apply_command(view, *files, "--accept", *base, *only, command="drift")
+    return _ways(webhook, revert, accept)
+
+
+def _ways(webhook: Drifted, revert: str, accept: str) -> _Ways:
+    """Return the commands, and why a webhook is not accepted or when it can be."""
     if not accept:
         refusal = "no command can show a name, or a secret in it: rename it first"
         return _Ways(revert, refusal=webhook.refusal or refusal)
