@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from enum import Enum
+from enum import StrEnum
 from typing import Final, TypeAlias
 
 from reconciler.errors import BlockedError, ReconcilerError
@@ -289,20 +289,12 @@ def attribution(operation: Operation) -> str:
     return operation.attribution or ""
 
 
-class Outside(Enum):
+class Outside(StrEnum):
     """Why no digest covers an operation, or a part of it."""
 
-    MOVED = "moved"
-    HOST = "host"
-    VALUE = "value"
-
-
-_OUTSIDE: Final = {
-    Outside.MOVED: "a secret would go to another scheme or host: increment `version`, plan with "
-    "--base",
-    Outside.HOST: "the host of a URL that no commit shows",
-    Outside.VALUE: "only a secret's value differs",
-}
+    MOVED = "a secret would go to another scheme or host: increment `version`, plan with --base"
+    HOST = "the host of a URL that no commit shows"
+    VALUE = "only a secret's value differs"
 
 
 def values_left_out(plans: Sequence[Plan]) -> str:
@@ -331,7 +323,7 @@ def outside_digest(plans: Sequence[Plan], shown: _Quoting = quote) -> Iterator[t
     for reason, webhooks in groups.items():
         if webhooks:
             names = _with_organizations(webhooks, len(plans), shown)
-            yield reason, f"Not in the digest ({_OUTSIDE[reason]}): {names}"
+            yield reason, f"Not in the digest ({reason}): {names}"
 
 
 def _why_outside(
