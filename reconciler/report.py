@@ -245,6 +245,11 @@ class RunReport(NamedTuple):
         return all(state_of(result) in done for result in self.organizations)
 
     @property
+    def has_unstarted(self) -> bool:
+        """Return whether the run ended before it started all organizations."""
+        return any(state_of(result) is State.NOT_STARTED for result in self.organizations)
+
+    @property
     def writes(self) -> int:
         """Return the number of requests that may have changed something."""
         return sum(report.writes for report in self.reports)

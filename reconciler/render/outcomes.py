@@ -186,15 +186,23 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
     """Return the meaning of the exit code of several organizations, empty if they show it."""
     if run.stopped is not None:
         return _STOPPED if run.is_complete else f"stopped by a signal; {finish}"
-    command = next_command(run)
-    is_left = State.NOT_STARTED in map(state_of, run.organizations)
-    if is_left and not run.confirmed:
-        if not command:
-            return "nothing was written"
-        step = "plan them" if run.plan_command else "run this command"
-        return f"nothing was written; to apply the other organizations now, {step}"
-    if run.exit_code is not ExitCode.PARTIAL and not (command or run.base):
-        return ""
+    if run.has_unstarted and not run.confirmed:
+        return _nothing_written(run)
+    if run.exit_code is ExitCode.PARTIAL or next_command(run) or run.base:
+        return _incomplete(run, finish)
+    return ""
+
+
+def _nothing_written(run: RunReport) -> str:
+    """Return that the failure of one organization stopped the others, and how to apply these."""
+    if not next_command(run):
+        return "nothing was written"
+    step = "plan them" if run.plan_command else "run this command"
+    return f"nothing was written; to apply the other organizations now, {step}"
+
+
+def _incomplete(run: RunReport, finish: str) -> str:
+    """Return that something is left, and what is to do before another run can `finish` it."""
     left = [result for result in run.organizations if exit_code_of(result) is not ExitCode.OK]
     if all(result.value is not None and result.value.needs_review for result in left):
         return _NEEDS_REVIEW

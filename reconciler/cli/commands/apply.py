@@ -27,7 +27,6 @@ from reconciler.findings import plural
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.outcomes import fallback_summary
 from reconciler.render.words import between, values_left_out
-from reconciler.report import State, state_of
 from reconciler.source.files import STDIN, STDIN_NAME
 from reconciler.source.output import FileKind, check_writable, write_atomically
 from reconciler.source.saved_plan import SavedPlan, is_saved_plan
@@ -118,7 +117,7 @@ def _would_keep_going(result: workflow.RunReport) -> bool:
     # A command that is shown has the option already.
     if result.stopped is not None or (result.finish_command and not result.confirmed):
         return False
-    return State.NOT_STARTED in map(state_of, result.organizations)
+    return result.has_unstarted
 
 
 def _apply(session: Session, report_path: Path | None, options: _Options) -> workflow.RunReport:
