@@ -189,6 +189,16 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
         )
     if entry.absent:
         return
+    yield from _copied_findings(entry)
+    if not name.strip():
+        yield error("empty-name", "the name is empty", "set a name", place)
+    elif not (name.isascii() and name.isprintable()) or name != name.strip():  # most names are
+        yield from _character_findings(name, place)
+
+
+def _copied_findings(entry: _Entry) -> Iterator[Finding]:
+    """Yield the findings for a secret, or what replaces one, that was copied into a name."""
+    name, place = entry.name, entry.place.at("name")
     # A name is shown in plans and reports, so a token there would be public.
     if secrets.holds_token(name):
         yield _slack_token("`name`")._replace(place=place)
@@ -200,10 +210,6 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
     for old_place, old in entry.previously:
         if MASK in old:
             yield _placeholder_in_name("previously", "write the actual name", old_place)
-    if not name.strip():
-        yield error("empty-name", "the name is empty", "set a name", place)
-    elif not (name.isascii() and name.isprintable()) or name != name.strip():  # most names are
-        yield from _character_findings(name, place)
 
 
 def _renaming(name: str) -> str:
