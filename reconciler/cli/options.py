@@ -47,22 +47,6 @@ the values of a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, 
 also separate them."""
 
 
-class _File(click.Path):
-    """A file name; an empty one is rejected, because it is usually an unset shell variable."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if value == "":
-            self.fail("empty file name", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-def _revision(value: str) -> str:
-    """Reject an empty revision or path, for the same reason."""
-    if not value:
-        raise click.BadParameter("empty revision or path")
-    return value
-
-
 def _glob(value: str) -> str:
     """Reject what the output has in place of a secret: copied, it would match other names."""
     if MASK in value:
@@ -73,12 +57,7 @@ def _glob(value: str) -> str:
 
 # For shell completion, too. Commands report unreadable files themselves.
 _PATH: Final = click.Path(readable=False)
-_TYPES: Final = {
-    "PATH": _PATH,
-    "FILE": _File(readable=False),
-    "REV|PATH": _revision,
-    "GLOB": _glob,
-}
+_TYPES: Final = {"PATH": _PATH, "FILE": _PATH, "GLOB": _glob}
 """The types of options with these placeholders."""
 
 
@@ -328,8 +307,12 @@ def options_page(ctx: click.Context) -> str:
 def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """Record a value in the options of the console; arguments are files.
 
-    A later value replaces an earlier one; lists are extended.
+    A later value replaces an earlier one; lists are extended. An empty value is rejected, because
+    it is usually an unset shell variable.
     """
+    is_list = isinstance(value, tuple)
+    if value == "" or (is_list and "" in value):
+        raise click.BadParameter("empty value")
     line = ctx.obj.command_line
     name = "file" if parameter is _PATHS else parameter.name
     match ctx.get_parameter_source(parameter.name or ""):
@@ -337,7 +320,7 @@ def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
             ctx.obj.environment_options[name] = value
         case ParameterSource.COMMANDLINE:
             # A list may be given before and after the command's name, and files as arguments.
-            line[name] = (*line.get(name, ()), *value) if isinstance(value, tuple) else value
+            line[name] = (*line.get(name, ()), *value) if is_list else value
     return value
 
 
