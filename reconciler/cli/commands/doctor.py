@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import ssl
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from reconciler import __version__, doctor, workflow
 from reconciler.api.client import Client
 from reconciler.cli.commands.check import prove
 from reconciler.cli.connection import Progress, connected_all, only_target
-from reconciler.cli.options import FILE_OPTIONS, Option, command
+from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.findings import Finding, Severity, shorten
@@ -86,14 +85,10 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
     """
     if deliver is not None and not probe:
         raise UsageError("--deliver needs --probe", hint="add --probe, or use `webhooks check`")
-    # JSON is for bug reports, so it contains no file names.
-    words: tuple[str, ...] = ()
-    if format != "json":
-        words = session.words(FILE_OPTIONS)
     targets: list[workflow.Target] = []
     diagnoses: list[_Diagnosis] = []
     for organization in organizations(session.inputs):
-        target, diagnosis = _diagnose(session, organization, words)
+        target, diagnosis = _diagnose(session, organization)
         targets.append(target)
         diagnoses.append(diagnosis)
     if any(diagnosis.has_settings for diagnosis in diagnoses):
@@ -103,14 +98,13 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
     notes: tuple[str, ...] = ()
     # An emulator makes no requests to Slack.
     if "slack" in types and not session.local:
-        line = shlex.join(["webhooks", "check", *words])
-        notes = (f"`{line}` checks tokens and channels.",)
+        notes = ("`webhooks check` checks tokens and channels.",)
     checklist = Checklist(command="doctor", sections=_together(diagnoses), notes=notes)
     return session.show_checks(checklist, format)
 
 
 def _diagnose(
-    session: Session, organization: OrganizationFiles, words: tuple[str, ...]
+    session: Session, organization: OrganizationFiles
 ) -> tuple[workflow.Target, _Diagnosis]:
     """Return an organization and what its settings and files show, without a request."""
     settings: Settings | ReconcilerError
@@ -120,7 +114,7 @@ def _diagnose(
         key = settings.key and settings.key.value
     except ReconcilerError as problem:
         settings = problem
-    files, loaded = _files_section(organization.inputs, key, words)
+    files, loaded = _files_section(organization.inputs, key)
     # Invalid files do not prevent the checks of the connection.
     checked = workflow.Checked(loaded.desired or Desired(), loaded, organization.inputs)
     target = workflow.Target(workflow.Source(organization, checked))
@@ -138,12 +132,10 @@ def _settings_section(settings: Settings | ReconcilerError) -> Section:
     return Section(name="Settings", checks=(ok("version", version), *_checked_settings(settings)))
 
 
-def _files_section(
-    inputs: workflow.Inputs, key: Secret | None, file_options: Sequence[str]
-) -> tuple[Section, Loaded]:
+def _files_section(inputs: workflow.Inputs, key: Secret | None) -> tuple[Section, Loaded]:
     """Check the files of an organization and the secrets that `apply` needs.
 
-    Return also what they declare. `file_options` name the files in suggested commands.
+    Return also what they declare.
     """
     default = default_path(inputs.directory)
     # A directory without files is not a failure: doctor also helps before `init`.
@@ -153,13 +145,11 @@ def _files_section(
         check = unknown("files", f"no {default} in the working directory", fix=fix)
         return Section(name="Files", checks=(check,)), Loaded(None)
     declared = workflow.validate(inputs)
-    options = "".join(f" {shlex.quote(option)}" for option in file_options)
     # Private, because the output is made to be pasted into issues.
     names = ", ".join(map(quote, declared.documents or inputs.paths)) or default
     if declared.desired is None:
         errors = sum(finding.severity is Severity.ERROR for finding in declared.findings)
-        fix = f"run `webhooks validate{options}`"
-        numbers = ((errors, "error"),)
+        numbers, fix = ((errors, "error"),), "run `webhooks validate`"
         check = fail("files", "invalid: {}", numbers=numbers, private=names, fix=fix)
         return Section(name="Files", checks=(check,)), declared
     numbers = ((len(declared.desired.webhooks), "webhook"),)
@@ -167,7 +157,7 @@ def _files_section(
     try:
         secrets = _secrets(workflow.gather(workflow.accept(declared, inputs), key))
     except ReconcilerError as problem:
-        fix = f"run `webhooks validate{options}` and `webhooks plan{options}` for details"
+        fix = "run `webhooks validate` and `webhooks plan` for details"
         secrets = fail("secrets", problem.message, fix=fix)
     return Section(name="Files", checks=(check, secrets)), declared
 
