@@ -253,7 +253,7 @@ class GitHub:
     def body(self, marker: Marker, text: str) -> str:
         """Return the body of a comment or issue, with its label above the text."""
         label = f"**`{marker.label}`**\n\n" if marker.label else ""
-        body = self._clean(f"{encode(marker)}\n{label}{text}")
+        body = f"{encode(marker, self._clean)}\n{self._clean(f'{label}{text}')}"
         if len(body) <= _MAX_BODY:
             return body
         # By whole lines, because a part of a command must not look like one.

@@ -1,23 +1,23 @@
 """The marker: a hidden first line of a comment or issue, the only part that later runs read.
 
-It identifies the subject of the text and the operations in it. A line that is not exactly what
-`encode` writes is not a marker, and a comment without a marker is not a review. The marker keeps
-plan and apply consistent; it is not a security boundary: anyone who can edit comments can edit it.
+It identifies the subject of the text and the operations in it. A line whose content is not
+exactly what `encode` writes is not a marker, and a comment without a marker is not a review. The
+marker keeps plan and apply consistent; it is not a security boundary: anyone who can edit comments
+can edit it.
 
-Most texts of a marker occur many times: a rotation in 60 organizations has the same 30 names in
-each of them. So rows contain the index of a text in one table, and equal operations are one row
-with the ids of their webhooks.
+The fields are JSON. The lists are compressed, because most of their texts occur many times: a
+rotation in 60 organizations has the same 30 names in each of them.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from reconciler.planning.plan import OperationDigest
 from reconciler.planning.resend import Resend, read_resend
@@ -27,9 +27,10 @@ from reconciler.planning.tree import plain
 MAX_COMMENT_LENGTH: Final = 64_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""
 
-_FORMAT: Final = 4
-_ID_CHARACTERS: Final = 22  # 16 bytes in Base64, without padding
-_LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
+_FORMAT: Final = 5
+_LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) ?([A-Za-z0-9+/=]*) -->")
+_MAX_UNPACKED: Final = 10_000_000
+"""The maximum size of the lists of a marker in bytes."""
 
 
 class MarkerKind(StrEnum):
@@ -163,114 +164,17 @@ def find_posts(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
     ]
 
 
-class _Texts(dict[str, int]):
-    """The table of a marker: the index of each text. What is looked up is added."""
-
-    def index(self, text: str) -> int:
-        """Return the index of a text."""
-        return self.setdefault(text, len(self))
-
-    def subject(self, subject: Subject) -> int:
-        """Return the index of an organization."""
-        fields = [self.index(subject.origin), *subject[1:]]
-        return self.index(json.dumps(fields, separators=(",", ":")))
-
-    def operations(self, operations: Iterable[ShownOperation]) -> tuple[list[Any], ...]:
-        """Return a row for each group of equal operations."""
-        groups: dict[tuple[str, str, Resend | None, bool], list[ShownOperation]] = {}
-        for shown in operations:
-            digest = shown.digest
-            # The id is that of the operation.
-            resend = shown.resend and shown.resend._replace(id="")
-            # Of a row, either all operations have an id or none has: those that create a webhook.
-            key = (digest.name, digest.content, resend, digest.id is None)
-            groups.setdefault(key, []).append(shown)
-        rows: list[list[Any]] = []
-        for (name, content, resend, _), members in groups.items():
-            organizations = _packed_numbers([self.subject(shown.subject) for shown in members])
-            ids = [shown.digest.id for shown in members if shown.digest.id is not None]
-            row: list[Any] = [self.index(name), content, self.index(organizations)]
-            row.append(self.index(_packed_ids(ids)))
-            if resend is not None:
-                tree = plain(resend)
-                del tree["id"]
-                row.append(self.index(json.dumps(tree)))
-            rows.append(row)
-        return tuple(rows)
-
-    def outcome(self, outcome: Outcome) -> list[Any]:
-        """Return the row of an outcome."""
-        flags = [outcome.complete, outcome.earlier_settled]
-        return [self.subject(outcome.subject), self.index(outcome.text), *flags, outcome.settled]
-
-
-def _packed_numbers(numbers: Sequence[int]) -> str:
-    """Return numbers as a text in which a sequence is a range, as in `0-59,61`."""
-    # In a run over many organizations, most rows list a sequence of them.
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][-1] + 1:
-            ranges[-1] = [ranges[-1][0], number]
-        else:
-            ranges.append([number])
-    return ",".join("-".join(map(str, limits)) for limits in ranges)
-
-
-def _unpacked_numbers(text: str, end: int) -> list[int]:
-    """Return the numbers, all less than `end`: a range of an edited marker may be of any length.
-
-    Raises ValueError.
-    """
-    numbers: list[int] = []
-    for limits in text.split(","):
-        first, _, last = limits.partition("-")
-        if int(last or first) >= end:
-            raise ValueError("not an index")
-        numbers += range(int(first), int(last or first) + 1)
-    return numbers
-
-
-def _packed_ids(ids: Sequence[str]) -> str:
-    """Return ids as a text: of CloudTruth's UUIDs 22 characters each; empty without ids."""
-    try:
-        if all(str(UUID(id_)) == id_ for id_ in ids):
-            return "".join(b64encode(UUID(id_).bytes).decode()[:_ID_CHARACTERS] for id_ in ids)
-    except ValueError:  # of another server
-        pass
-    return json.dumps(ids)
-
-
-def _unpacked_ids(text: str) -> list[str]:
-    if text.startswith("["):
-        return list(map(str, json.loads(text)))
-    starts = range(0, len(text), _ID_CHARACTERS)
-    packed = [text[start : start + _ID_CHARACTERS] for start in starts]
-    return [str(UUID(bytes=b64decode(f"{characters}=="))) for characters in packed]
-
-
-def encode(marker: Marker) -> str:
+def encode(marker: Marker, clean: Callable[[str], str] = str) -> str:
     """Return the marker's line, without a line break and without default values.
 
-    It cannot end its HTML comment early, and cannot mention a user.
+    It cannot end its HTML comment early, and cannot mention a user. `clean` removes secrets.
     """
-    # Each of these three adds to the table, so their order is a part of the format.
-    texts = _Texts()
-    subjects = _packed_numbers([texts.subject(subject) for subject in marker.subjects])
-    operations = texts.operations(marker.operations)
-    outcomes = tuple(texts.outcome(outcome) for outcome in marker.outcomes)
-    values = {
-        **marker._asdict(),
-        "subjects": subjects,
-        "operations": operations,
-        "outcomes": outcomes,
-    }
-    defaults = {**Marker._field_defaults, "subjects": ""}
-    content = {name: value for name, value in values.items() if value != defaults.get(name)}
-    if texts:
-        content["texts"] = list(texts)
-    text = json.dumps({"v": _FORMAT, **content}, separators=(",", ":"))
-    text = re.sub(r"[<>&@#\x7f]|(?<=-)-", lambda match: f"\\u{ord(match[0]):04x}", text)
-    return f"<!-- cloudtruth-webhooks {text} -->"
+    # Nothing finds a secret in the packed text.
+    fields, lists = map(clean, _content(marker))
+    packed = ""
+    if lists:
+        packed = f" {b64encode(zlib.compress(lists.encode(), 9)).decode()}"
+    return f"<!-- cloudtruth-webhooks {fields}{packed} -->"
 
 
 def decode(body: str) -> Marker | None:
@@ -281,51 +185,83 @@ def decode(body: str) -> Marker | None:
     if match is None:
         return None
     try:
-        content = json.loads(match[1])
-        # Not compared: with another version, the line is not the one that `encode` returns below.
-        del content["v"]
-        marker = _read(content, [str(text) for text in content.pop("texts", ())])
-        # A value that was changed is not encoded in the same way.
-        return marker if encode(marker) == line else None
+        # An edited marker could have a text of any length.
+        unpacked = zlib.decompressobj().decompress(b64decode(match[2]), _MAX_UNPACKED)
+        content = match[1], unpacked.decode()
+        marker = _read(*content)
+        # A value that was changed is not encoded in the same way. The packed text may differ: each
+        # version of zlib has its own.
+        return marker if _content(marker) == content else None
     # Anyone can write a comment: whatever is wrong with its first line, it is no marker.
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+    except zlib.error:
+        return None
 
 
-def _read(fields: dict[str, Any], texts: Sequence[str]) -> Marker:
-    """Return the marker of decoded JSON.
+def _content(marker: Marker) -> tuple[str, str]:
+    """Return the fields of a marker as JSON, and its lists, empty if all of them are."""
+    # Columns of equal texts are short when they are packed.
+    operations = [*zip(*map(_row, marker.operations), strict=True)]
+    lists = [marker.subjects, operations, marker.outcomes, marker.failing]
+    fields = {"v": _FORMAT}
+    for name, value in marker._asdict().items():
+        if not isinstance(value, tuple) and value != Marker._field_defaults.get(name):
+            fields[name] = value
+    text = _json(fields)
+    text = re.sub(r"[<>&@#\x7f]|(?<=-)-", lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text, _json(lists) if any(lists) else ""
 
-    Other JSON than that of `encode` raises any of the exceptions that `decode` catches.
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _row(shown: ShownOperation) -> list[Any]:
+    """Return an operation as plain data."""
+    resend = None
+    if shown.resend is not None:
+        resend = plain(shown.resend)
+        del resend["id"]  # that of the operation
+    digest = shown.digest
+    return [*shown.subject, digest.content, digest.id, digest.name, resend]
+
+
+def _read(fields: str, lists: str) -> Marker:
+    """Return the marker with this content.
+
+    Other JSON than that of `_content` raises any of the exceptions that `decode` catches.
     """
+    values = json.loads(fields)
+    # Not compared: with another version, the content is not the one that `_content` returns.
+    del values["v"]
+    readers: dict[str, Callable[[Any], Any]] = {"kind": MarkerKind, "part": int, "total": int}
+    marker = Marker(**{name: readers.get(name, str)(value) for name, value in values.items()})
+    if not lists:
+        return marker
+    subjects, operations, outcomes, failing = json.loads(lists)
+    return marker._replace(
+        subjects=tuple(map(_subject, subjects)),
+        operations=tuple(map(_operation, zip(*operations, strict=True))),
+        outcomes=tuple(map(_outcome, outcomes)),
+        failing=tuple((str(id_), str(time)) for id_, time in failing),
+    )
 
-    def subject(index: int) -> Subject:
-        origin, *names = json.loads(texts[index])
-        return Subject(texts[origin], *map(str, names))
 
-    def operations(rows: Iterable[Sequence[Any]]) -> tuple[ShownOperation, ...]:
-        shown: list[ShownOperation] = []
-        for name, content, packed_organizations, packed_ids, *resends in rows:
-            tree = json.loads(texts[resends[0]]) if resends else None
-            organizations = _unpacked_numbers(texts[packed_organizations], len(texts))
-            ids: list[str | None] = [*_unpacked_ids(texts[packed_ids])]
-            for index, id_ in zip(organizations, ids or [None] * len(organizations), strict=True):
-                digest = operation_digest(str(content), id_, texts[name])
-                resend = tree and read_resend({**tree, "id": id_ or ""})
-                shown.append(ShownOperation(subject(index), digest, resend))
-        return tuple(shown)
+def _subject(row: Iterable[Any]) -> Subject:
+    return Subject(*map(str, row))
 
-    def outcome(row: Sequence[Any]) -> Outcome:
-        organization, text, complete, earlier, pairs = row
-        settled = tuple((str(digest), bool(applied)) for digest, applied in pairs)
-        return Outcome(subject(organization), texts[text], bool(complete), bool(earlier), settled)
 
-    readers: dict[str, Callable[[Any], Any]] = {
-        "kind": MarkerKind,
-        "part": int,
-        "total": int,
-        "subjects": lambda packed: tuple(map(subject, _unpacked_numbers(packed, len(texts)))),
-        "operations": operations,
-        "outcomes": lambda rows: tuple(map(outcome, rows)),
-        "failing": lambda rows: tuple((str(id_), str(time)) for id_, time in rows),
-    }
-    return Marker(**{name: readers.get(name, str)(value) for name, value in fields.items()})
+def _operation(row: Iterable[Any]) -> ShownOperation:
+    *subject, content, id_, name, tree = row
+    if id_ is not None:
+        id_ = str(id_)
+    digest = operation_digest(str(content), id_, str(name))
+    resend = tree and read_resend({**tree, "id": id_ or ""})
+    return ShownOperation(_subject(subject), digest, resend)
+
+
+def _outcome(row: Iterable[Any]) -> Outcome:
+    subject, text, complete, earlier, pairs = row
+    settled = tuple((str(digest), bool(applied)) for digest, applied in pairs)
+    return Outcome(_subject(subject), str(text), bool(complete), bool(earlier), settled)

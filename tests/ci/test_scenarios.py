@@ -221,7 +221,7 @@ def test_a_changed_review_approves_nothing(here: World, edit: str, why: str) -> 
     here.pull(1, WEBHOOKS_LABEL="x" if edit == "label" else "")
     comment = here.github.comments[0]
     if edit == "digest":
-        here.github.edit(comment, comment["body"].replace('"v":4', '"v":4,'))
+        here.github.edit(comment, comment["body"].replace('"v":5', '"v":5,'))
     if edit == "deleted":
         here.github.comments.remove(comment)
     if edit == "forged":

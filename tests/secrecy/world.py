@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import reconciler
+from reconciler.ci.marker import decode
 from reconciler.cli.console import Console
 from reconciler.cli.main import handle_error, program
 from reconciler.emulator.messages import dump
@@ -225,10 +226,12 @@ class World:
         arguments = [*command.arguments(format), *verbosity.split()]
         done = perform(arguments, environ, home, sink, command.keys)
         self.codes.add(done.code)
+        posts = [*self.github.comments, *self.github.issues]
         hits = [
             *find(done.printed.encode(), "output"),
             *_in_files(home, planted),
-            *find(json.dumps([self.github.comments, self.github.issues]).encode(), "GitHub"),
+            *find(json.dumps(posts).encode(), "GitHub"),
+            *find(repr([decode(post["body"]) for post in posts]).encode(), "GitHub"),
             *find(json.dumps(self.slack.posted).encode(), "Slack"),
             *_in_chain(done.problem),
         ]
