@@ -104,9 +104,6 @@ class Document(NamedTuple):
         """
         if not self.layers:
             return self.items.get(key, [])
-        # Each run needs these: their entries are known, so nothing is searched.
-        if key == "webhooks":
-            return [entry.document.items[key][entry.number] for entry, *_ in self.merged]
         positions = []
         for index in range(len(listed(self.data.get(key)))):
             document, path = next(self._in_layers((key, index)))
