@@ -202,7 +202,7 @@ def _removed(
         # A search of the history takes long.
         if not search.declared(document):
             continue
-        removed_by = removal(before.id, document.file, now)
+        removed_by = removal(f"{before.id}..{now.id}", f":(literal){document.file}", now.git)
         if removed_by is not None:
             yield _Candidate(document, FileState.REMOVED, removed_by)
 

@@ -300,12 +300,7 @@ def is_shallow(git: Git) -> bool:
     return (git(["rev-parse", "--is-shallow-repository"]) or b"").strip() != b"false"
 
 
-def removal(revision: str, name: str, now: Commit) -> str | None:
-    """Return the commit from `revision` to `now` that removed a file, abbreviated, if any."""
-    return _removal(f"{revision}..{now.id}", f":(literal){name}", now.git)
-
-
-def _removal(span: str, spec: str, git: Git) -> str | None:
+def removal(span: str, spec: str, git: Git) -> str | None:
     """Return the last commit of a span that removed a file of a pathspec, abbreviated, if any."""
     options = ["--format=%h", "--diff-filter=D", "--end-of-options", span]
     return _commit(git([*_LAST, *options, "--", spec]))
@@ -322,7 +317,7 @@ def were_moved(names: Iterable[str], paths: Sequence[str], directory: Path, git:
     if git(["ls-files", "--", *specs.values()]) != b"":
         return False
     for name, spec in specs.items():
-        removed_by = _removal("HEAD", spec, git)
+        removed_by = removal("HEAD", spec, git)
         if removed_by is not None:
             before = Commit(f"{removed_by}^", directory, git)
             matches = files.file_matcher(name, directory)
