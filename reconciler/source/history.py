@@ -120,15 +120,6 @@ class Commit(NamedTuple):
                     f"the files of {entry.name}, a submodule, are not in this repository"
                 )
 
-    def tracked(self, names: Iterable[str]) -> frozenset[str]:
-        """Return the paths of `names` that are files of the commit."""
-        present: set[str] = set()
-        for name in names:
-            with suppress(files.NotReadableError):
-                self.read_file(name)
-                present.add(name)
-        return frozenset(present)
-
     def _list(self, *arguments: str) -> list[_Entry]:
         """Return what `git ls-tree` lists. Raises NotReadableError."""
         return list(_entries(_read(self.git, "--literal-pathspecs", "ls-tree", "-z", *arguments)))
@@ -401,17 +392,20 @@ def default_branch(git: Git) -> str:
 # The working tree
 
 
-def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
-    """Return the paths of `names` whose content git tracks; none without git."""
-    command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
+def tracked(
+    names: Iterable[str], *, directory: Path, git: Git, commit: Commit | None = None
+) -> frozenset[str]:
+    """Return the paths of `names` whose content git tracks, or a commit has; none without git."""
+    listed = ["ls-files", "--stage"] if commit is None else ["ls-tree", commit.id]
+    command = ["--literal-pathspecs", *listed, "-z", "--"]
     paths = {name: files.display_name(directory / name, directory=directory) for name in names}
     if not paths:
         return frozenset()  # without paths, git would list everything
     listing = git([*command, *paths.values()])
     if listing is None:  # for all, if one is outside of the repository
         listing = b"".join(git([*command, path]) or b"" for path in paths.values())
-    in_index = {entry.name for entry in _regular(_entries(listing))}
-    return frozenset(name for name, path in paths.items() if path in in_index)
+    in_git = {entry.name for entry in _regular(_entries(listing))}
+    return frozenset(name for name, path in paths.items() if path in in_git)
 
 
 def matching_lines(texts: Iterable[str], git: Git, commit: Commit | None) -> dict[str, bytes]:

@@ -47,7 +47,7 @@ from reconciler.source.files import default_path
 from reconciler.source.history import tracked
 from reconciler.source.load import Loaded
 from reconciler.source.schemes import is_file, paths
-from reconciler.workflow.inputs import Checked, Gathered, Inputs, judge
+from reconciler.workflow.inputs import Checked, Gathered, judge
 from reconciler.workflow.revisions import unsent
 
 
@@ -376,19 +376,12 @@ def committed_hosts(gathered: Gathered) -> dict[SecretRef, str]:
             if origin is not None:
                 hosts[url] = origin
     # Files that git does not have are as secret as variables: their host is not shown.
-    in_git = _tracked(paths(hosts), inputs)
+    in_git = tracked(paths(hosts), directory=inputs.directory, git=inputs.git, commit=inputs.commit)
     return {
         reference: origin
         for reference, origin in hosts.items()
         if reference.is_literal or reference.name in in_git
     }
-
-
-def _tracked(names: Iterable[str], inputs: Inputs) -> frozenset[str]:
-    """Return the files that git has, in the commit that is read or in the working tree."""
-    if inputs.commit is not None:
-        return inputs.commit.tracked(names)
-    return tracked(names, directory=inputs.directory, git=inputs.git)
 
 
 def show(result: Plan | Report, format: str = "text", *, color: bool = False) -> str:
