@@ -117,8 +117,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
                 entry = _entry(place, webhook)
                 by_name[entry.name].append(entry)
                 yield from _name_findings(entry, scope)
-    organizations = {file: data.get("organization") for file, data in files.items()}
-    yield from _twice(by_name, {file: str(name) for file, name in organizations.items() if name})
+    yield from _twice(by_name)
     yield from _lookalikes(by_name)
     yield from _renames([entry for entries in by_name.values() for entry in entries])
 
@@ -537,12 +536,8 @@ def _different(
 # Declarations of several files
 
 
-def _twice(
-    by_name: Mapping[str, list[_Entry]], organizations: Mapping[str, str]
-) -> Iterator[Finding]:
+def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
     """Yield the entries that declare the webhook of an earlier one.
-
-    `organizations` are those that files name; another file may lack it by mistake.
 
     An id that is the name of another entry is ambiguous, too. If only one of two entries with the
     same name has an id, the other one may match its webhook.
@@ -556,29 +551,18 @@ def _twice(
             if other is entry and (entry.id is None) is not (entries[0].id is None):
                 field, identity, other = "name", name, entries[0]
             if other is not entry:
+                hint = "remove one of the two, or pin each to its own webhook with `id`"
+                # One may lack its organization, or have that of a file which it is a copy of.
+                if other.place.file != entry.place.file:
+                    hint += "; if the files are for different organizations, each needs its own "
+                    hint += "`organization`"
                 yield error(
                     "declared-twice",
                     f"{in_quotes(identity)} is declared twice",
-                    _twice_hint(other.place.file, entry.place.file, organizations),
+                    hint,
                     entry.place.at(field),
                     related("also declared here", other.place.at("name")),
                 )
-
-
-def _twice_hint(first: str, second: str, organizations: Mapping[str, str]) -> str:
-    """Return how to resolve that two files, or one, declare a webhook twice."""
-    hint = "remove one of the two, or pin each to its own webhook with `id`"
-    names = [organizations.get(first), organizations.get(second)]
-    if first == second:
-        return hint
-    if None in names:
-        return f"{hint}; if the files are for different organizations, set `organization` in each"
-    if names[0] != names[1]:
-        return hint
-    return (
-        f"{in_quotes(first)} and {in_quotes(second)} set organization {in_quotes(str(names[0]))}: "
-        f"if one is a copy, correct its `organization`; else {hint}"
-    )
 
 
 def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
