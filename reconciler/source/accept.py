@@ -7,7 +7,7 @@ reason why its files cannot be edited without a guess. The edits are proved by p
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
@@ -55,6 +55,10 @@ _ALSO_IN_FILES: Final = (
 )
 _SECOND: Final = (
     "rename it back, or declare it under its live name (outside the scope with `adopt: true`)"
+)
+_NAMED_BELOW: Final = (
+    "its name is declared in a file that this one extends: rename it there, or exclude it here and "
+    "add the new name"
 )
 _GONE: Final = "{file} declares it, which is gone: restore it to keep the webhook"
 _ELSEWHERE: Final = {
@@ -171,16 +175,13 @@ class _Proposer:
         raise AssertionError(operations)  # only a rename is more than one operation
 
     def _rename(self, webhook: Webhook, live: Snapshot) -> Mapping[str, list[Edit]]:
-        """Return the edits that declare a webhook under its live name."""
+        """Return the edit that declares a webhook under its live name."""
         # A parent's entry would be renamed for every file that extends it.
-        is_alone = len(self._declaring(webhook)) == len(self._entries(webhook)) == 1
-        if is_alone and webhook.file in self._files_for(live.name):
-            return {webhook.file: list(self._set(webhook, {("name",): live.name}))}
-        removed = self._remove(webhook)
-        file, added = self._add(self._by_id[live.id], webhook.references)
-        if file == webhook.file:
-            return {file: [removed, added]}
-        return {webhook.file: [removed], file: [added]}
+        if not len(self._declaring(webhook)) == len(self._entries(webhook)) == 1:
+            raise NotEditableError(_NAMED_BELOW)
+        if webhook.file not in self._files_for(live.name):
+            raise NotEditableError("its live name is outside the scope of its file: move the entry")
+        return {webhook.file: list(self._set(webhook, {("name",): live.name}))}
 
     def _set(self, webhook: Webhook, values: Mapping[DataPath, _Value]) -> Iterator[Edit]:
         """Yield the edits that give a declaration other values.
@@ -213,7 +214,7 @@ class _Proposer:
     def _override(self, webhook: Webhook, values: Mapping[DataPath, _Value]) -> Iterator[Edit]:
         """Yield the edits that override values of a parent."""
         if ("name",) in values:
-            raise NotEditableError("its name is declared in a file that this one extends")
+            raise NotEditableError(_NAMED_BELOW)
         fields: dict[str, Any] = {}
         for path, value in values.items():
             data = ordered(value) if isinstance(value, frozenset) else value
@@ -254,27 +255,19 @@ class _Proposer:
             excluded = (Item({"name": webhook.name, "exclude": True}),)
         return ChangeItems(("webhooks",), removed, excluded)
 
-    def _add(
-        self, live: LiveWebhook, declared: Sequence[tuple[str, SecretRef]] = ()
-    ) -> tuple[str, Edit]:
-        """Return the only file whose scope has a live webhook, and the edit that declares it.
-
-        `declared` are the references of a webhook that was renamed live.
-        """
+    def _add(self, live: LiveWebhook) -> tuple[str, Edit]:
+        """Return the only file whose scope has a live webhook, and the edit that declares it."""
         file = self._only_file_for(live.name)
         declaration = self._export.declarations.get(live.id)
         if declaration is None:
             why = self._export.reasons.get(live.id, "others have the same name")
             raise NotEditableError(f"no file can declare it: {why}")
-        configuration = self._with_references(live, declaration.data["configuration"], declared)
-        comments = [*self._new_references(live, configuration), declaration.comment]
+        comments = [*self._new_references(live, declaration.data), declaration.comment]
         assumed = declaration.assumed
-        if assumed is not None and not declared and assumed.tree() in self._declared_references:
+        if assumed is not None and assumed.tree() in self._declared_references:
             comments.insert(0, f"CloudTruth hides its token: check that it is {assumed}")
         document = self._loaded.documents[file]
-        entry = _without_default_references(
-            {**declaration.data, "configuration": configuration}, document
-        )
+        entry = _without_default_references(declaration.data, document)
         # An overlay must mark what no file below it declares.
         if document.layers:
             entry = {"name": entry.pop("name"), "add": True, **entry}
@@ -294,27 +287,12 @@ class _Proposer:
             )
         return chosen[0]
 
-    def _with_references(
-        self,
-        live: LiveWebhook,
-        configuration: Mapping[str, Any],
-        declared: Iterable[tuple[str, SecretRef]],
-    ) -> dict[str, Any]:
-        """Return a configuration with the references of the declaration that was renamed live."""
-        kept: dict[str, Any] = {}
-        for field, reference in declared:
-            shown, value = live.value(field), self._taken.get(reference.name)
-            # A secret that was changed as well needs another reference.
-            if field in configuration and (value in (None, shown) or not plausible(shown)):
-                kept[field] = reference.tree()
-        return {**configuration, **kept}
-
-    def _new_references(self, live: LiveWebhook, configuration: Mapping[str, Any]) -> Iterator[str]:
+    def _new_references(self, live: LiveWebhook, entry: Mapping[str, Any]) -> Iterator[str]:
         """Yield a comment for each reference that no declared webhook has: it may not be set.
 
         Its variable is taken from here on.
         """
-        for name, value in configuration.items():
+        for name, value in entry["configuration"].items():
             if isinstance(value, dict) and value not in self._declared_references:
                 scheme, variable = next(iter(value.items()))
                 # Another organization may get a webhook of this name with another secret.

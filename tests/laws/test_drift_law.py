@@ -55,7 +55,7 @@ def changed(draw: st.DrawFn, webhook: LiveWebhook) -> LiveWebhook | None:
     what = draw(st.sampled_from(("deleted", "renamed", "changed", "kept")))
     if what == "deleted":
         return None
-    if what == "renamed":
+    if what == "renamed" and not webhook.name.startswith("o"):  # by hand, in an overlay
         return replace(webhook, name=f"{webhook.name} [new]*")
     if what == "kept":
         return webhook
