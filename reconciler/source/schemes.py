@@ -340,19 +340,12 @@ def target_refusal(
     patterns = [fixed for pattern in allow for fixed in _resolved(pattern, directory)]
     if not allow or _is_allowed(ref, name, patterns):
         return None
-    shown = f"{ref.scheme} {masked(ref.name)}"
-    has_link = target != Path(os.path.normpath(Path(os.path.realpath(directory), ref.name)))
-    if has_link:
-        return error(
-            NOT_ALLOWED,
-            f"a link in {shown} leads out of the list of allowed secrets",
-            "replace the link by the file, or add the path of its target to the list",
-        )
-    # Its name matched a glob, whose `*` is also `..`.
+    # A link leads there, or the `..` of a name, which `*` matches, too.
     return error(
         NOT_ALLOWED,
-        f"{shown} is outside of the working directory, where relative globs of allowed secrets end",
-        f"if it may be sent, add '{masked(pattern(ref))}' to the list",
+        f"{ref.scheme} {masked(ref.name)} leads out of the list of allowed secrets",
+        "if that file may be sent, add its path without links to the list, where a relative glob "
+        "ends at the working directory",
     )
 
 
