@@ -152,10 +152,8 @@ class _LayerReader:
 
     def _parent(self, file: str, path: object, chain: tuple[str, ...]) -> Layer:
         """Return the layer at `path` of a file. Raises NotReadableError."""
-        if not isinstance(path, str) or not path:
+        if not isinstance(path, str) or not path or "\0" in path:
             raise NotReadableError("is not a file path", "write `extends: base.yaml`")
-        if "\0" in path:
-            raise NotReadableError("contains a NUL character", "correct the path")
         if "://" in path:
             raise NotReadableError("is a URL", "extend a YAML file in this repository")
         name = file_name(path, file)

@@ -109,12 +109,10 @@ def _policy(name: str, read: Callable[[str], bytes]) -> tuple[_Parts, str]:
         raw = limited(read(name), _MAX_BYTES)
         schema = read_json(raw)
     except NotReadableError as refusal:
-        hint = "check the path; it is relative to the working directory"
-        if any(separator in name for separator in ":;, "):
-            hint += "; WEBHOOKS_POLICY has several on separate lines"
         raise RunConfigurationError(
             f"cannot read the policy {name}: it {refusal}",
-            hint=hint,
+            hint="check the path; it is relative to the working directory, and WEBHOOKS_POLICY has "
+            "several on separate lines",
         ) from None
     except NotJsonError as problem:
         raise _unusable(name, str(problem)) from None
