@@ -41,26 +41,13 @@ from reconciler.source.new_references import declared_tokens
 from reconciler.source.secrets import public_url, references
 from reconciler.source.writer import ChangeItems, Edit, Item, NotEditableError, SetValue
 
-_VISIBLE_CAUSES: Final = frozenset(
-    (SecretCause.DIFFERS, SecretCause.ADDED, SecretCause.DESTINATION)
-)
-"""The causes of a difference that is seen live; others come from a file change."""
-
 _Value: TypeAlias = "str | bool | frozenset[str]"
 """A plain value, or a set of events."""
 
-_ALSO_IN_FILES: Final = (
-    "the files also change this webhook, which a revert applies, too: first apply or undo that "
-    "change; if it is applied and committed, use --base HEAD"
-)
-_SECOND: Final = (
-    "rename it back, or declare it under its live name (outside the scope with `adopt: true`)"
-)
 _NAMED_BELOW: Final = (
     "its name is declared in a file that this one extends: rename it there, or exclude it here and "
     "add the new name"
 )
-_GONE: Final = "{file} declares it, which is gone: restore it to keep the webhook"
 _ELSEWHERE: Final = {
     FileState.NOT_SEARCHED: "git cannot read this repository, so a file may declare it",
     FileState.OTHER_REPOSITORY: "a file in {file} may declare it: run the command there",
@@ -156,10 +143,16 @@ class _Proposer:
         """
         match operations:
             case [Create(after=webhook)] if webhook.name in self._renamed:
-                raise NotEditableError(_SECOND)
+                raise NotEditableError(
+                    "rename it back, or declare it under its live name (outside the scope with "
+                    "`adopt: true`)"
+                )
             # An edit of the rest could undo a change that is not applied yet.
             case [operation, *_] if operation.attribution is Attribution.PARTLY_DRIFT:
-                raise NotEditableError(_ALSO_IN_FILES)
+                raise NotEditableError(
+                    "the files also change this webhook, which a revert applies, too: first apply "
+                    "or undo that change; if it is applied and committed, use --base HEAD"
+                )
             case [Create(after=webhook), Delete(before=before)]:
                 return self._rename(webhook, before)
             case [Create(after=webhook)]:
@@ -278,7 +271,8 @@ class _Proposer:
         """Return the only file in which a webhook can be declared. Raises NotEditableError."""
         other = self._elsewhere.get(name)
         if other is not None:
-            raise NotEditableError(_ELSEWHERE.get(other.state, _GONE).format(file=other.file))
+            gone = "{file} declares it, which is gone: restore it to keep the webhook"
+            raise NotEditableError(_ELSEWHERE.get(other.state, gone).format(file=other.file))
         files = self._files_for(name)
         chosen = files if len(files) == 1 else [file for file in files if file in self._named]
         if len(chosen) != 1:
@@ -369,7 +363,11 @@ def _live_values(update: Update, live: LiveWebhook) -> dict[DataPath, _Value]:
                 raise NotEditableError(f"the live {path[-1]} is missing or hidden")
             case SetChange(path=path):
                 values[path] = live.event_types
-            case SecretChange(path=path, cause=cause) if cause in _VISIBLE_CAUSES:
+            # These differences are seen live; others come from a file change.
+            case SecretChange(
+                path=path,
+                cause=SecretCause.DIFFERS | SecretCause.ADDED | SecretCause.DESTINATION,
+            ):
                 values[path] = _plain_url(live, change)
             case _:
                 pass  # sent along with the rest, and no difference itself

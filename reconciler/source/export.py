@@ -40,11 +40,6 @@ _MODELINE: Final = (
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
 _HIDDEN_CHANNEL: Final = "the server shows no valid channel"
-_SAME_NAME: Final = "another webhook with this name is ignored"
-_HOW_TO_DECLARE: Final = (
-    "to manage a webhook, replace its line with a declaration; if you only remove the line, it is "
-    "deleted, unless its type or event is unknown"
-)
 
 
 class Declaration(NamedTuple):
@@ -98,10 +93,11 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     assumptions = tuple(tokens.assumptions(slack_tokens))
     used = {reference for (id_, _), reference in references.chosen.items() if id_ in declarations}
     text = _text(live, only, ignored, [*declarations.values()], assumptions)
+    same_name = "another webhook with this name is ignored"
     return Export(
         text=text + _commented(entries, reasons),
         references=tuple(sorted(used, key=str)),
-        left_out=tuple((webhook.name, reasons.get(webhook.id, _SAME_NAME)) for webhook in left_out),
+        left_out=tuple((webhook.name, reasons.get(webhook.id, same_name)) for webhook in left_out),
         tokens=slack_tokens,
         declarations=declarations,
         reasons=reasons,
@@ -280,7 +276,10 @@ def _text(
     ignore = {_as_glob(name): why for name, why in ignored.items() if name}
     if ignore:
         data["ignore"] = list(ignore)
-        comments["ignore",] = _HOW_TO_DECLARE
+        comments["ignore",] = (
+            "to manage a webhook, replace its line with a declaration; if you only remove the "
+            "line, it is deleted, unless its type or event is unknown"
+        )
     for number, why in enumerate(ignore.values()):
         comments["ignore", number] = why
     defaults = _defaults([declaration.data for declaration in declarations])

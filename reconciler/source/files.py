@@ -35,7 +35,6 @@ MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """The maximum size of a file in bytes: far above 100,000 webhooks."""
 
 _SUFFIXES: Final = (".yaml", ".yml")
-_WILDCARD: Final = re.compile(r"[*?\[]")
 IDENTITY: Final = ("organization", "api_key", "profile")
 """The keys that name the organization of a file."""
 DECLARES_WEBHOOKS: Final = rb"""(?m)^["']?webhooks["']? *:"""
@@ -61,8 +60,6 @@ ReadParent = Callable[[str], SourceFile]
 
 
 _NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
-_MISSING_HINT: Final = "create one with `webhooks init`, or name your file with `-f FILE`"
-_MISSING_PLAN_HINT: Final = "save a plan first, with --out of the command plan"
 _PARENT_HINT: Final = "extend a YAML file in this repository; the path is relative to the file"
 
 
@@ -209,8 +206,10 @@ def _read_once(
         name = display_name(file, directory=directory)
         return [SourceFile(file=name, raw=read_regular(file))]
     except (FileNotFoundError, MissingFileError):
-        missing = _MISSING_PLAN_HINT if file.suffix == ".json" else _MISSING_HINT
-        hint = suggestion(file, directory) or missing
+        hint = "create one with `webhooks init`, or name your file with `-f FILE`"
+        if file.suffix == ".json":
+            hint = "save a plan first, with --out of the command plan"
+        hint = suggestion(file, directory) or hint
         return [error("unreadable-file", f"there is no file {path}", hint)]
     except NotReadableError as refusal:
         is_named = file == directory / path
@@ -347,7 +346,7 @@ def is_glob(named: str, directory: Path) -> bool:
 
 def has_wildcard(path: str) -> bool:
     """Return whether a path may be a glob, if no file has this name."""
-    return _WILDCARD.search(path) is not None
+    return re.search(r"[*?\[]", path) is not None
 
 
 def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
@@ -406,9 +405,6 @@ def file_name(path: str, declaring: str) -> str:
 
 # What a user may have meant
 
-_FOLDERS_ABOVE: Final = 3
-"""The number of folders around the working directory in which a missing default file is looked for.
-"""
 _EXTENDS: Final = re.compile(rb"""(?m)^["']?extends["']? *:(.*(?:\n[ \t-].*)*)""")
 """What a file extends: the rest of the line, and the lines below that belong to it."""
 _NAMES_ORGANIZATION: Final = re.compile(rf"""(?m)^["']?({"|".join(IDENTITY)})["']? *:""".encode())
@@ -468,11 +464,9 @@ def folders_of_overlays(names: Iterable[str], directory: Path) -> Iterator[tuple
 
 def _folder_around(directory: Path) -> str | None:
     """Return a hint with the nearest folder around another one that has the default file."""
-    shown = ".."
-    for _ in range(_FOLDERS_ABOVE):
+    for shown in ("..", "../..", "../../.."):
         if (directory / shown / DEFAULT_FILE).is_file():
             return f"did you mean to run this in {shown}, which has {DEFAULT_FILE}?"
-        shown += "/.."
     return None
 
 

@@ -30,9 +30,7 @@ class NoBaseError(Exception):
 
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
-_NULL_COMMIT: Final = "0" * 40
 _NULL: Final = r"0{40}(?:0{24})?"  # SHA-1 or SHA-256
-_SUFFIXES: Final = ("[yY][aA][mM][lL]", "[yY][mM][lL]")  # as files.py reads them from a folder
 _LAST: Final = ("log", "-1", "--no-follow", "--no-show-signature", "--abbrev=12")
 _REGULAR: Final = ("100644", "100755")
 _LINK: Final = "120000"
@@ -262,7 +260,7 @@ def last_change(
             f"this clone is shallow and lacks the commit before {commit}, which changed the files; "
             "fetch it with `git fetch --unshallow`"
         )
-    before = parents[0] if parents else _NULL_COMMIT
+    before = parents[0] if parents else "0" * 40
     renamed: Collection[str] = ()
     # What it added may have had another name before.
     if parents and any(status.startswith("A") for status in statuses):
@@ -280,7 +278,8 @@ def _pathspecs(
         yield f":(literal){name}"
     for folder in folders:
         escaped = re.sub(r"[][*?\\]", r"\\\g<0>", folder)
-        for suffix in _SUFFIXES:
+        # In any case, as files.py reads them from a folder.
+        for suffix in ("[yY][aA][mM][lL]", "[yY][mM][lL]"):
             yield f":(glob){escaped}/**/*.{suffix}"
     for name in others:
         yield f":(exclude,literal){name}"

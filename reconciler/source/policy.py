@@ -32,7 +32,6 @@ _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 _SIMPLIFY: Final = "simplify it, or split it into several policies"
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 """The version of JSON Schema with the keywords below: others ignore some of them."""
-_MAX_BYTES: Final = 1024 * 1024
 _MAX_LEVELS: Final = 100
 """The maximum depth of a policy, and the maximum number of different references.
 
@@ -106,7 +105,7 @@ def _policy(name: str, read: Callable[[str], bytes]) -> tuple[_Parts, str]:
     """Return the schemas in a policy, and its SHA-256."""
     try:
         # Before it is parsed, which takes many times the memory of the text.
-        raw = limited(read(name), _MAX_BYTES)
+        raw = limited(read(name), 1024 * 1024)
         schema = read_json(raw)
     except NotReadableError as refusal:
         raise RunConfigurationError(

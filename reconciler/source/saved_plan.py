@@ -38,9 +38,6 @@ _HINT: Final = "save a plan with `webhooks plan --out FILE`"
 
 _NAMED: Final = ("file", "organization", "base")
 """The options whose values are only for suggested commands."""
-_GLOBS: Final = ("only", "organization")
-_KIND: Final = re.compile(rb'"kind"\s*:\s*"plan"')
-_SCHEMA: Final = "plan.schema.json"
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
 
 
@@ -136,7 +133,7 @@ def is_saved_plan(path: Path) -> bool:
     except NotReadableError:
         return False
     # Not parsed: the error about a damaged plan explains more than that about its YAML.
-    return raw.lstrip().startswith(b"{") and _KIND.search(raw) is not None
+    return raw.lstrip().startswith(b"{") and re.search(rb'"kind"\s*:\s*"plan"', raw) is not None
 
 
 def parse_plan(raw: bytes, file: str) -> SavedPlan:
@@ -177,7 +174,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
 
 
 def _check_schema(tree: Mapping[str, Any], file: str) -> None:
-    violations = document_validator(_SCHEMA).iter_errors(tree)
+    violations = document_validator("plan.schema.json").iter_errors(tree)
     invalid = [list(violation.instance_path) for violation in violations]
     # `plan --format json` has the same schema, but no configuration that could be applied.
     if invalid or not all("configuration" in entry for entry in tree["organizations"]):
@@ -256,7 +253,7 @@ def _refuse_secrets(tree: Mapping[str, Any], redacted: Callable[[str], str]) -> 
     steps = dict.fromkeys(places, "remove it from CloudTruth and the files")
     for name in named:
         step = "leave it out"
-        if name in _GLOBS:
+        if name in ("only", "organization"):
             step = "in a glob, write `?` for each of its characters"
         steps[f"--{name.replace('_', '-')}"] = step
     otherwise = "or apply without a saved plan"

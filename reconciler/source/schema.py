@@ -22,7 +22,6 @@ from jsonschema_rs import (
 from reconciler.kinds import KINDS
 from reconciler.source.document import effective, usable_defaults
 
-_WEBHOOKS: Final = "webhooks.schema.json"
 _ROOT: Final = ""
 """The definition of a complete document."""
 
@@ -78,7 +77,7 @@ def schema_text(name: str) -> str:
 
 
 @cache
-def schema(name: str = _WEBHOOKS) -> dict[str, Any]:
+def schema(name: str = "webhooks.schema.json") -> dict[str, Any]:
     """Return the parsed JSON Schema `name`."""
     loaded: dict[str, Any] = json.loads(schema_text(name))
     return loaded

@@ -362,10 +362,6 @@ def forbidden(ref: SecretRef, owner: str, use: str = "sent to a webhook") -> Fin
     )
 
 
-_NOTHING: Final = "env:-"
-"""A valid pattern that no variable matches: an empty list would allow all secrets."""
-
-
 def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tuple[str, ...]:
     """Return the patterns in `lines` of `--allow-secret` for an organization, as its files name it.
 
@@ -386,8 +382,9 @@ def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tup
                 )
             if prefix is None or prefix[1] == organization:
                 patterns.append(pattern)
+    # A valid pattern that no variable matches: an empty list would allow all secrets.
     if lines and not patterns:
-        return (_NOTHING,)
+        return ("env:-",)
     return tuple(patterns)
 
 

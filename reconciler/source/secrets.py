@@ -63,19 +63,15 @@ _CAPABILITY_HOSTS: Final = (
     ".api.telegram.org", ".webhook.site", ".events.pagerduty.com", ".hooks.mattermost.com",
 )  # fmt: skip
 
-_RANDOM: Final = 10  # characters
 _PLAIN_WORD: Final = re.compile(
     r"(?=.{1,28}$)(?:(?:[A-Z]?[a-z]+){1,4}|[A-Z]+)[0-9]{0,4}|[0-9]{1,12}"
 )
 """A word of a path, in any case and with or without a number, or a number."""
 
 _USABLE_URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
-_COMPARABLE: Final = r"(?s).{8,}"
 _SLACK_URL: Final = r"(?is)https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?"
 """A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
-_HOLDS_TOKEN: Final = f"(?s).*(?:{slack.TOKEN.pattern}).*"
 
-_BLANK: Final = re.compile(r"\s*")
 _CONTROL: Final = re.compile(r".*[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff].*", re.DOTALL)
 
 
@@ -96,7 +92,7 @@ def wrap(value: str) -> Secret:
 
 def flaw(secret: Secret) -> str | None:
     """Return why a value cannot be sent, worded to follow its name; None if it can."""
-    if secret.matches(_BLANK):
+    if secret.matches(re.compile(r"\s*")):
         return "is empty"
     if secret.matches(_CONTROL):
         return "contains a line break or another control character"
@@ -137,7 +133,7 @@ def url_credential(url: str) -> str | None:
         return "contains a Slack token"
     words = re.findall(r"[^\W_]+", unquote(f"{parts.path} {parts.fragment}"))
     random_words = [word for word in words if _PLAIN_WORD.fullmatch(word) is None]
-    if sum(map(len, random_words)) >= _RANDOM:
+    if sum(map(len, random_words)) >= 10:
         return "has a long random part, which is often a key"
     return None
 
@@ -292,7 +288,7 @@ def _owner(
     if any(secret.contains(key) for key in api_keys):
         return "contains a CloudTruth API key"
     # A short value may be equal by chance.
-    if secret.matches(re.compile(_COMPARABLE)):
+    if secret.matches(re.compile(r"(?s).{8,}")):
         for name in sorted(kept_back):
             if secret == kept_back[name]:
                 return f"is also the value of {name}"
@@ -315,7 +311,7 @@ def _field_problem(
         if meaning is not None:
             return warning("not-a-bot-token", f"{_subject(ref)} is {meaning}", slack.USE_A_BOT)
     # In a field for another secret, a Slack token would leave Slack.
-    elif secret.matches(re.compile(_HOLDS_TOKEN)):
+    elif secret.matches(re.compile(f"(?s).*(?:{slack.TOKEN.pattern}).*")):
         url = declared_secret(destination or "", fetched)
         if url is not None and not url.matches(re.compile(_SLACK_URL)):
             what = "contains a Slack token, but this webhook is not for Slack"

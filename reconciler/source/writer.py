@@ -140,7 +140,6 @@ def _escaped_char(char: str) -> str:
 
 # Edits
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLOCK_SCALARS: Final = ("|", ">")
 _FLOW: Final = "["
 
@@ -190,8 +189,8 @@ def edit_file(raw: bytes, edits: Iterable[Edit]) -> bytes:
 
     Raises NotEditableError if one of them is not possible.
     """
-    # It is put back: an edit keeps all other bytes.
-    body = raw.removeprefix(_BYTE_ORDER_MARK)
+    # A byte order mark is put back: an edit keeps all other bytes.
+    body = raw.removeprefix(b"\xef\xbb\xbf")
     source = _source(body.decode("utf-8"))
     replacements: list[_Replacement] = []
     lists: dict[DataPath, ChangeItems] = {}
