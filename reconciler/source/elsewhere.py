@@ -55,11 +55,6 @@ Keys: TypeAlias = frozenset[SecretRef | str]
 _OF_ENVIRONMENT: Final = Keys([""])
 """The key of files without one, which is no profile."""
 
-_MAX_NAMES: Final = 300
-_MAX_WORD: Final = 32
-"""Windows limits a command line to 32,767 characters."""
-_MAX_LINE: Final = 40
-"""Programs that write YAML break no lines in names of this length."""
 _ORGANIZATION: Final = re.compile(
     rb"""(?m)^["']?organization["']? *:\s*["']?(.*?)["']?\s*(?:#.*)?$"""
 )
@@ -84,9 +79,16 @@ class Owner(NamedTuple):
             return not keys.isdisjoint(self.keys)
         return self.declared is None
 
+    def is_not(self, written: bytes) -> bool:
+        """Return whether an organization, as the line with its name has it, is another one."""
+        # Without an organization, the overlays of others show which files are only layers.
+        if self.declared is None or re.fullmatch(rb"[\w .-]+", written) is None:
+            return False
+        # A name may be broken into lines; one that is in quotes, or has escapes, is parsed.
+        return not any(name.encode().startswith(written) for name in (self.declared, *self.names))
+
     def others(self, files: Mapping[str, str | None]) -> Iterator[str]:
         """Yield the files that name another organization; reading them for each takes long."""
-        # Without an organization, the overlays of others show which files are only layers.
         if self.declared is not None:
             same = {None, self.declared, *self.names}
             yield from (file for file, organization in files.items() if organization not in same)
@@ -242,72 +244,43 @@ def _not_searched(
         yield DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED)
 
 
-class _Search:
-    """Finds files that may declare the deleted webhooks of an organization, by their text."""
+class _Search(NamedTuple):
+    """The deleted webhooks, the organization that they are of, and where they are searched."""
 
-    def __init__(self, deleted: Collection[str], owner: Owner, directory: Path, git: Git) -> None:
-        self.owner = owner
-        self.directory = directory
-        self._git = git
-        self._deleted = frozenset(deleted)
-        # All declarations have this word.
-        self._webhooks = _Names(deleted if len(deleted) <= _MAX_NAMES else ["webhooks"])
-        # Without an organization, the overlays of others show which files are only layers.
-        organizations = [""] if owner.declared is None else [owner.declared, *owner.names]
-        self._organizations = _Names(organizations)
+    deleted: Collection[str]
+    owner: Owner
+    directory: Path
+    git: Git
 
     def lines(self, commit: Commit | None) -> dict[str, bytes]:
         """Return the lines that `matches` needs, of all files of the repository that have some.
 
         These are the files of a commit, else those in the working tree that git tracks.
         """
-        words = {"webhooks", "configuration", "extends", "organization", "\\"}
-        words |= self._webhooks.words | self._organizations.words
-        # Without a word, any text may have the name.
-        return matching_lines(words - {""}, self._git, commit)
+        words = ("webhooks", "configuration", "extends", "organization")
+        return matching_lines(words, self.git, commit)
 
     def names(self, lines: Mapping[str, bytes]) -> frozenset[str]:
         """Return the names of the files that may declare the webhooks."""
         return frozenset(name for name, text in lines.items() if self.matches(text))
 
     def matches(self, text: bytes) -> bool:
-        """Return whether the file with this text may declare the webhooks."""
-        names_organization = _ORGANIZATION.search(text) is not None
-        if names_organization and not self._organizations.in_text(text):
+        """Return whether the file with this text may declare the webhooks: parsing all is slow."""
+        organizations = _ORGANIZATION.findall(text)
+        if organizations and all(map(self.owner.is_not, organizations)):
             return False
         # What a file inherits is not in its text.
         if b"extends" in text:
             return True
         # The webhooks of other programs have no `configuration`.
-        is_ours = names_organization or b"configuration" in text
-        return is_ours and b"webhooks" in text and self._webhooks.in_text(text)
+        is_ours = bool(organizations) or b"configuration" in text
+        return is_ours and b"webhooks" in text
 
     def declared(self, document: Document) -> tuple[str, ...]:
         """Return the webhooks that a file declares in this organization."""
         if not self.owner.owns(document):
             return ()
-        return tuple(sorted(_declared_names(document).intersection(self._deleted)))
-
-
-class _Names:
-    """Finds names in the text of files: parsing all of them would take long."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.words: set[str] = set()
-        self._patterns: list[re.Pattern[bytes]] = []
-        for name in names:
-            words = re.findall(r"\w+", name) or [""]
-            if len(name) > _MAX_LINE:
-                words = [max(words, key=len)]
-            # A name may be broken into lines: each has one of its words.
-            self.words.update(word[:_MAX_WORD] for word in words)
-            # Quotes may be doubled in a name.
-            escaped = [re.escape(word.encode()) for word in words]
-            self._patterns.append(re.compile(rb"(?<!\w)" + rb"\W+".join(escaped) + rb"(?!\w)"))
-
-    def in_text(self, text: bytes) -> bool:
-        """Return whether a text may have a name, which may be written with escapes."""
-        return b"\\" in text or any(pattern.search(text) for pattern in self._patterns)
+        return tuple(sorted(_declared_names(document).intersection(self.deleted)))
 
 
 # Organizations that a run does not have any more
