@@ -129,33 +129,20 @@ def declared_elsewhere(
     lines = {} if now is None else search.lines(now)
     committed = search.names(lines)
     gone: frozenset[str] = frozenset()
+    declared: list[DeclaredElsewhere] = []
     if commit is None:
+        declared += _not_searched(deleted, names, directory, git, now)
         gone = frozenset(name for name in committed if not os.path.lexists(directory / name))
         not_read = _not_read(search, committed - gone, names, others, now)
     else:
         not_read = _at(commit, committed - names - others, owner)
-    candidates = [_Candidate(document, FileState.NOT_READ) for document in not_read]
+    declared += search.declared(not_read, FileState.NOT_READ)
     # Git has no history of standard input.
     if now is not None and STDIN_NAME not in documents:
         # No commit removed these files, so no review has seen the removal: the plan is blocked.
-        candidates += [_Candidate(document, FileState.GONE) for document in _at(now, gone, owner)]
-        candidates += _removed(search, now, {*names, *lines}, base)
-    declared: list[DeclaredElsewhere] = []
-    if commit is None:
-        declared += _not_searched(deleted, names, directory, git, now)
-    for document, state, removed_by in candidates:
-        webhooks = search.declared(document)
-        if webhooks:
-            declared.append(DeclaredElsewhere(document.file, webhooks, state, removed_by))
+        declared += search.declared(_at(now, gone, owner), FileState.GONE)
+        declared += _removed(search, now, {*names, *lines}, base)
     return tuple(declared)
-
-
-class _Candidate(NamedTuple):
-    """A file that may declare deleted webhooks, and the commit that removed it, if one did."""
-
-    document: Document
-    state: FileState
-    removed_by: str = ""
 
 
 def _not_read(
@@ -193,20 +180,17 @@ def _not_read(
 
 def _removed(
     search: _Search, now: Commit, present: Collection[str], base: str | None
-) -> Iterator[_Candidate]:
+) -> Iterator[DeclaredElsewhere]:
     """Yield the files with deleted webhooks that commits up to `now` removed."""
     # Without a base, one commit is enough: an older removal was applied, or is still in review.
     before = commit_at(base or f"{now.id}^", now.directory, now.git)
     if before is None:
         return
-    earlier = search.names(search.lines(before))
-    for document in _at(before, earlier.difference(present), search.owner):
-        # A search of the history takes long.
-        if not search.declared(document):
-            continue
-        removed_by = removal(f"{before.id}..{now.id}", f":(literal){document.file}", now.git)
+    earlier = _at(before, search.names(search.lines(before)).difference(present), search.owner)
+    for other in search.declared(earlier, FileState.REMOVED):
+        removed_by = removal(f"{before.id}..{now.id}", f":(literal){other.file}", now.git)
         if removed_by is not None:
-            yield _Candidate(document, FileState.REMOVED, removed_by)
+            yield other._replace(commit=removed_by)
 
 
 def _at(commit: Commit, names: Iterable[str], owner: Owner) -> tuple[Document, ...]:
@@ -276,11 +260,15 @@ class _Search(NamedTuple):
         is_ours = bool(organizations) or b"configuration" in text
         return is_ours and b"webhooks" in text
 
-    def declared(self, document: Document) -> tuple[str, ...]:
-        """Return the webhooks that a file declares in this organization."""
-        if not self.owner.owns(document):
-            return ()
-        return tuple(sorted(_declared_names(document).intersection(self.deleted)))
+    def declared(
+        self, documents: Iterable[Document], state: FileState
+    ) -> Iterator[DeclaredElsewhere]:
+        """Yield the files that declare webhooks in this organization, with these."""
+        for document in documents:
+            if self.owner.owns(document):
+                webhooks = _declared_names(document).intersection(self.deleted)
+                if webhooks:
+                    yield DeclaredElsewhere(document.file, tuple(sorted(webhooks)), state)
 
 
 # Organizations that a run does not have any more
