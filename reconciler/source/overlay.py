@@ -7,7 +7,7 @@ it is correct wherever it is used, and an error is reported at its line.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, combinations, pairwise
+from itertools import combinations, pairwise
 from typing import Any, Final
 
 from reconciler.findings import (
@@ -84,7 +84,9 @@ def check_layer(layer: Layer, below: Layers) -> Iterator[Finding]:
         yield from _base_findings(layer)
         return
     parents = protected(layer.ancestors)
-    yield from _root_findings(layer, below, parents)
+    root = {key: value for key, value in layer.values.items() if key != "webhooks"}
+    yield from _removals(layer.file, (), root, below.root, below)
+    yield from _unprotect_findings(layer, parents)
     checks = _Entries(layer, below, parents)
     for entry in layer.document.written:
         if entry.name is not None:
@@ -167,22 +169,6 @@ def _added(layer: Layer) -> set[str]:
 
 
 # The root
-
-
-def _root_findings(layer: Layer, below: Layers, parents: Mapping[str, Layer]) -> Iterator[Finding]:
-    root = {key: value for key, value in layer.values.items() if key != "webhooks"}
-    yield from _removals(layer.file, (), root, below.root, below)
-    ignored = chain.from_iterable(texts(parent.values.get("ignore")) for parent in layer.ancestors)
-    for key, known in (("ignore", set(ignored)), ("protect", set(parents))):
-        globs = texts(layer.values.get(key))
-        if globs and known.issuperset(globs):
-            yield _adds_nothing(Place(layer.file, (key,)))
-    yield from _unprotect_findings(layer, parents)
-
-
-def _adds_nothing(place: Place) -> Finding:
-    message = f"`{place.path[-1]}` adds nothing: the files that this one extends have it already"
-    return note("adds-nothing", message, "remove it", place._replace(key=True))
 
 
 def _unprotect_findings(layer: Layer, parents: Mapping[str, Layer]) -> Iterator[Finding]:
@@ -382,9 +368,6 @@ class _Entries:
                 yield _without_effect(entry, target, "exclude", "exclude: false", "excluded")
             elif target.is_absent:
                 yield _without_effect(entry, target, "state", "state: present", "absent")
-        former = texts(entry.data.get("previously"))
-        if former and set(former) <= set(texts(mapping(target.data).get("previously"))):
-            yield _adds_nothing(entry.place("previously"))
 
     def _similar(self, name: str) -> str:
         """Return the start of a hint, with the most similar name that can be changed, if any."""
