@@ -179,9 +179,11 @@ def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
         count = len(plan.undeclared.intersection(other.names))
         # The commit that removed a file was reviewed: the plan only notes it.
         if count and other.state is not FileState.REMOVED:
-            rule = "file-gone" if other.state is FileState.GONE else "declared-elsewhere"
             message, step = _not_read(plan, other, count)
-            yield error(rule, message, f"{step}; {override_hint}")
+            finding = error("declared-elsewhere", message, f"{step}; {override_hint}")
+            if other.state is FileState.GONE:
+                finding = finding._replace(rule="file-gone")
+            yield finding
 
 
 def _not_read(plan: Plan, other: DeclaredElsewhere, count: int) -> tuple[str, str]:
