@@ -294,22 +294,15 @@ def _moved(values: _Values, source: str, target: str) -> _Values:
     if source == target:
         return values
 
-    def moved_path(key: str, path: Any) -> Any:
-        is_path = key in SCHEMES and SCHEMES[key].is_path and isinstance(path, str)
-        # An absolute path means the same file everywhere.
-        if not is_path or posixpath.isabs(path):
-            return path
-        return posixpath.relpath(posixpath.join(source, path), target)
-
-    def moved(value: Any) -> Any:
+    def moved(value: Any, key: str = "") -> Any:
         match value:
-            case {"configuration": dict(settings)}:
-                changed = {key: moved(setting) for key, setting in settings.items()}
-                return {**value, "configuration": changed}
             case dict():
-                return {key: moved_path(key, item) for key, item in value.items()}
+                return {name: moved(item, name) for name, item in value.items()}
             case list():
                 return [moved(item) for item in value]
+            # An absolute path means the same file everywhere.
+            case str() if key in SCHEMES and SCHEMES[key].is_path and not posixpath.isabs(value):
+                return posixpath.relpath(posixpath.join(source, value), target)
         return value
 
     return {key: moved(value) for key, value in values.items()}
