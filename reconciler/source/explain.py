@@ -282,21 +282,38 @@ _TYPES: Final = {
 def _fixed_message(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the finding for a keyword, or for a key, that has one message."""
     name = rejected.path[-1]
-    template = _MESSAGES.get(rejected.keyword) or _PATTERNS.get((name, rejected.limit))
-    template = template or _MESSAGES.get(name, _UNEXPLAINED)
+    keys = (rejected.keyword, rejected.limit, name)
+    template = next((_MESSAGES[key] for key in keys if key in _MESSAGES), _UNEXPLAINED)
     values = {"name": _named(rejected.path), "limit": rejected.limit}
     message, hint = template.message.format(**values), (template.hint or "").format(**values)
     yield template._replace(message=message, hint=hint, place=Place("", rejected.path))
 
 
-_MESSAGES: Final[Mapping[str | int, Finding]] = {
+_MESSAGES: Final[Mapping[Any, Finding]] = {
     # keywords
     "maxLength": error("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
     "minItems": error("empty-list", "{name} is an empty list", 'write `["*"]` for all events'),
     "minLength": error("empty-text", "{name} is empty", "write some text, or delete the key"),
     "uniqueItems": error("duplicate-item", "{name} is listed twice", "delete one of the two"),
     "minimum": error("out-of-range", "{name} must be at least {limit}", "use a larger number"),
-    # keys with a pattern or one value
+    # patterns
+    schema()["$defs"]["literalUrl"]["pattern"]: error(
+        "bad-url",
+        "{name} is not an absolute http or https URL",
+        "start it with `https://` or `http://` in lower case, without spaces",
+    ),
+    **{
+        field.schema_pattern: error(field.rule, f"{{name}} is not {field.noun}", field.hint)
+        for kind in KINDS.values()
+        for field in kind.fields
+        if field.schema_pattern
+    },
+    **{
+        scheme.pattern: scheme.bad_name
+        for scheme in SCHEMES.values()
+        if scheme.bad_name is not None
+    },
+    # keys with another pattern, or with one value
     "environment": error(
         "bad-value",
         "{name} is not the name of a GitHub environment",
@@ -310,36 +327,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
         "write `version: {limit}`; for a newer version, upgrade webhooks",
     ),
 }
-"""The error for a value that violates a keyword, or for the value of a key."""
-
-_BAD_URL: Final = error(
-    "bad-url",
-    "{name} is not an absolute http or https URL",
-    "start it with `https://` or `http://` in lower case, without spaces",
-)
-_URL_PATTERN: Final = schema()["$defs"]["literalUrl"]["pattern"]
-_PATTERNS: Final[Mapping[tuple[str | int, Any], Finding]] = {
-    **{
-        (field.name, _URL_PATTERN): _BAD_URL
-        for kind in KINDS.values()
-        for field in kind.fields
-        if field.is_url
-    },
-    **{
-        (field.name, field.schema_pattern): error(
-            field.rule, f"{{name}} is not {field.noun}", field.hint
-        )
-        for kind in KINDS.values()
-        for field in kind.fields
-        if field.schema_pattern
-    },
-    **{
-        (key, scheme.pattern): scheme.bad_name
-        for key, scheme in SCHEMES.items()
-        if scheme.bad_name is not None
-    },
-}
-"""The error for a value that violates the pattern of a field or of a reference's name."""
+"""The error for a value that violates a keyword or a pattern, or for the value of a key."""
 
 
 # Unions
