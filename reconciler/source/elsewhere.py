@@ -87,12 +87,6 @@ class Owner(NamedTuple):
         # A name may be broken into lines; one that is in quotes, or has escapes, is parsed.
         return not any(name.encode().startswith(written) for name in (self.declared, *self.names))
 
-    def others(self, files: Mapping[str, str | None]) -> Iterator[str]:
-        """Yield the files that name another organization; reading them for each takes long."""
-        if self.declared is not None:
-            same = {None, self.declared, *self.names}
-            yield from (file for file, organization in files.items() if organization not in same)
-
 
 def keys_of(documents: Collection[Document]) -> Keys:
     """Return the references and profiles of the API keys in files."""
@@ -124,7 +118,8 @@ def declared_elsewhere(
     """
     search = _Search(deleted, owner, directory, git)
     names = frozenset(documents) - {STDIN_NAME}
-    others = frozenset(owner.others(run_files))
+    # Reading them for each organization of a run takes long.
+    others = {file for file, name in run_files.items() if name and owner.is_not(name.encode())}
     now = commit or commit_at("HEAD", directory, git)
     lines = {} if now is None else search.lines(now)
     committed = search.names(lines)
