@@ -13,47 +13,38 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from reconciler import workflow
 from reconciler.api.origin import Pause
 from reconciler.cli.session import Session
-from reconciler.errors import (
-    AuthenticationError,
-    ExitCode,
-    OrganizationError,
-    PermissionDeniedError,
-    ReconcilerError,
-    UsageError,
-)
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.execute.workers import GRACE
 from reconciler.findings import plural, shorten
-from reconciler.model import Live
+from reconciler.model import Desired, Live
 from reconciler.planning.names import require_matches
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.ports import DEFAULT_PARALLELISM, Watcher
 from reconciler.render.quote import quote
+from reconciler.source.load import Loaded
+from reconciler.workflow.inputs import OrganizationFiles
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import AttemptRecord
     from reconciler.report import Outcome
-    from reconciler.workflow.inputs import OrganizationFiles
 
 _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
 
 
-@contextmanager
-def connected(session: Session) -> Iterator[workflow.Connection]:
-    """Connect without files until the end of the block. Raises the errors of `Session.settings`.
+def read_live(session: Session) -> Live:
+    """Return the live webhooks of the organization of the key, without files.
 
-    An error about the key gets the key's source in its message.
+    Raises the errors of `Session.settings_of` and ReconcilerError.
     """
-    progress = Progress(session)
-    with _connecting(session, progress) as connect:
-        connection, session.key_source = connect(None)
-        progress.phase(f"reading from {connection.api.origin}")
-        try:
-            yield connection
-        except (AuthenticationError, PermissionDeniedError, OrganizationError) as error:
-            if session.key_source is not None:
-                error.message += f" (key from {session.key_source})"
-            raise
+    files = OrganizationFiles(None, session.inputs, paths=())
+    checked = workflow.Checked(Desired(), Loaded(None), session.inputs)
+    target = workflow.Target(workflow.Source(files, checked))
+    with connected_all(session, [target]) as connected:
+        (live,) = workflow.read_all(connected)
+    if isinstance(live, ReconcilerError):
+        raise live
+    return live
 
 
 @contextmanager
@@ -93,8 +84,8 @@ def _connecting(
     *,
     needs_key: bool = True,
     max_deadline: float = inf,
-) -> Iterator[Callable[[OrganizationFiles | None], tuple[workflow.Connection, str | None]]]:
-    """Yield a function that connects to the organization of files, or of the settings.
+) -> Iterator[Callable[[OrganizationFiles], tuple[workflow.Connection, str | None]]]:
+    """Yield a function that connects to the organization of files.
 
     It also returns the source of the key. With --local it connects to the emulator.
     """
@@ -116,13 +107,13 @@ def _connecting(
             )
         )
 
-        def connect(files: OrganizationFiles | None) -> tuple[workflow.Connection, str | None]:
-            settings = session.settings if files is None else session.settings_of(files)
+        def connect(files: OrganizationFiles) -> tuple[workflow.Connection, str | None]:
+            settings = session.settings_of(files)
             adapter = None
             key = settings.key and settings.key.value
             if local is not None:
                 adapter, key_of = local
-                key = key_of(None if files is None else files.organization)
+                key = key_of(files.organization)
             else:
                 # `doctor` connects without a key, too, to check the network and the API schema.
                 if needs_key:
@@ -135,7 +126,7 @@ def _connecting(
                 timeout=settings.timeout.value,
                 deadline=min(settings.deadline.value, max_deadline),
                 watcher=progress,
-                observer=partial(progress.observe, organization=files and files.organization),
+                observer=partial(progress.observe, organization=files.organization),
                 adapter=adapter,
             )
             return connection, settings.key_source

@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import ONLY
-from reconciler.cli.connection import connected
+from reconciler.cli.connection import read_live
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
@@ -73,8 +73,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
         check_writable(path)
     # Before the first request, like every error of files.
     sources = _sources(session, tokens)
-    with connected(session) as connection:
-        live = workflow.read_live(connection.api, session.organizations)
+    live = read_live(session)
     # An empty file would look like success.
     require_matches(only, {webhook.name for webhook in live.webhooks}, "live webhook")
     tokens = with_visible(tokens, live)

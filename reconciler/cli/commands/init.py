@@ -21,7 +21,8 @@ from reconciler.cli.commands.export import (
     require_usernames,
     with_visible,
 )
-from reconciler.cli.connection import connected
+from reconciler.cli.commands.plan import missing_references
+from reconciler.cli.connection import connected_all, read_live, show_problems
 from reconciler.cli.options import CONNECTION_OPTIONS, SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
@@ -236,8 +237,8 @@ def _write_configuration(
     """Write an export, or the starter if there is nothing to export; return the next steps."""
     # Without a key there is nothing to export, but a starter needs none.
     live = None
-    with suppress(CredentialError), connected(session) as connection:
-        live = workflow.read_live(connection.api, session.organizations)
+    with suppress(CredentialError):
+        live = read_live(session)
     if live is not None:
         _require_no_declarations(files, live, github=github)
     if live is not None and live.webhooks:
@@ -349,6 +350,7 @@ def _adopt(session: Session, live: Live, files: _Files, tokens: Tokens, *, yes: 
     if files.options:
         # The new file is planned as if it was named on the command line.
         session.command_line["file"] = (target,)
+        session.inputs = session.inputs._replace(paths=(target,))
         session.suggest(SUGGESTED_OPTIONS, (target,))
     print_notes(session, exported, target)
     plan, has_warnings = _show_plan(session)
@@ -370,13 +372,14 @@ def _adopt(session: Session, live: Live, files: _Files, tokens: Tokens, *, yes: 
 def _show_plan(session: Session) -> tuple[Plan, bool]:
     """Print and return the plan of the new file, and whether the file has warnings."""
     (source,) = session.load_all()
-    with connected(session) as connection:
-        gathered = workflow.gather(source.checked, connection.key)
-        plan = workflow.plan(gathered, connection.api, options=workflow.PlanOptions())
-    view = session.view()._replace(missing=gathered.missing_references)
-    session.show(RENDERERS["text"]().render_run(RunPlan.of(plan), view))
+    with connected_all(session, [workflow.Target(source)]) as connected:
+        planned = workflow.plan_all(connected)
+    run_plan = RunPlan((planned[0].result,))
+    show_problems(session, run_plan.organizations)
+    view = session.view()._replace(missing=missing_references(planned))
+    session.show(RENDERERS["text"]().render_run(run_plan, view))
     findings = source.checked.loaded.findings
-    return plan, any(finding.severity is Severity.WARNING for finding in findings)
+    return run_plan.plans[0], any(finding.severity is Severity.WARNING for finding in findings)
 
 
 def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:

@@ -119,7 +119,7 @@ def run(
         _warn_about_earlier(session, out_path)
         raise
     view = session.view()._replace(
-        missing=_missing(planned),
+        missing=missing_references(planned),
         # Standard output has no name that `apply` could read.
         plan_file=None if out_path is None else out,
         # A saved plan has its files and the other options.
@@ -136,12 +136,6 @@ def run(
     if detailed_exitcode:
         return run_plan.detailed_exit_code
     return run_plan.exit_code
-
-
-def _missing(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
-    """Return the references without a value on this machine."""
-    gathered = [organization.gathered for organization in planned if organization.gathered]
-    return frozenset().union(*(files.missing_references for files in gathered))
 
 
 def _warn_about_earlier(session: Session, out_path: Path | None) -> None:
@@ -196,6 +190,12 @@ def _save(
 
 
 # Shared with apply and other commands that plan
+
+
+def missing_references(planned: Sequence[workflow.Planned]) -> frozenset[SecretRef]:
+    """Return the references without a value on this machine."""
+    gathered = [organization.gathered for organization in planned if organization.gathered]
+    return frozenset().union(*(files.missing_references for files in gathered))
 
 
 def load_targets(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import ONLY, apply_options
-from reconciler.cli.connection import connected, connected_all, require_used, show_problems
+from reconciler.cli.connection import connected_all, read_live, require_used, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError
@@ -63,8 +63,7 @@ def _read_statuses(session: Session, only: tuple[str, ...]) -> list[Organization
     similar = suggestion(default, default.parent)
     if similar:
         session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
-    with connected(session) as connection:
-        live = workflow.read_live(connection.api, session.organizations)
+    live = read_live(session)
     names = {webhook.name for webhook in live.webhooks}
     require_matches(only, names, "live webhook")
     status = workflow.status(live, None, only)
