@@ -194,49 +194,38 @@ def not_compared(plan: Plan, view: View, shown: _Quoting = quote) -> list[str]:
 
     It has the number of webhooks by field, with `verbosity` their names and the references.
     """
-    if view.verbosity > 0:
-        return list(_uncompared_names(plan, shown))
-    return list(_uncompared_counts(plan, shown))
-
-
-def _uncompared_counts(plan: Plan, shown: _Quoting) -> Iterator[str]:
-    fields_by_title = {
-        _HIDDEN: [field for _, field in plan.unreadable],
-        _NOT_SET: [use.field for use in plan.not_compared],
-        _NOT_EQUAL: [use.field for use in plan.not_equal],
+    # Of each use the field, the reference to show, and the webhook.
+    uses_by_title = {
+        _HIDDEN: [(field, "", webhook) for webhook, field in plan.unreadable],
+        _NOT_SET: _shown_uses(plan.not_compared, shown),
+        _NOT_EQUAL: _shown_uses(plan.not_equal, shown),
     }
-    for title, fields in fields_by_title.items():
-        if fields:
-            counted = [
-                f"{shown(field)} of {plural(number, 'webhook')}"
-                for field, number in Counter(fields).items()
-            ]
-            yield f"{title}: {', '.join(counted)}"
+    lines = []
+    for title, uses in uses_by_title.items():
+        if not uses:
+            continue
+        if view.verbosity > 0:
+            line = f"{title}: {_by_field(uses, shown)}"
+            if title == _HIDDEN:
+                line += "; after a rotation, increment `version`, or pass --resend-secret"
+        else:
+            webhooks = Counter(shown(field) for field, _, _ in uses)
+            counted = [f"{field} of {plural(webhooks[field], 'webhook')}" for field in webhooks]
+            line = f"{title}: {', '.join(counted)}"
+        lines.append(line)
+    return lines
 
 
-def _uncompared_names(plan: Plan, shown: _Quoting) -> Iterator[str]:
-    if plan.unreadable:
-        fields = _by_field(((field, "", webhook) for webhook, field in plan.unreadable), shown)
-        way = "after a rotation, increment `version`, or pass --resend-secret"
-        yield f"{_HIDDEN}: {fields}; {way}"
-    for title, uses in ((_NOT_SET, plan.not_compared), (_NOT_EQUAL, plan.not_equal)):
-        if uses:
-            fields = _by_field(
-                ((use.field, _reference(use, shown), use.webhook) for use in uses), shown
-            )
-            yield f"{title}: {fields}"
-
-
-def _reference(use: SecretUse, shown: _Quoting) -> str:
-    live = "" if use.is_resolved else f", live {shown(use.destination)}"
-    return f" ({shown(str(use.reference))}{live})"
+def _shown_uses(uses: Iterable[SecretUse], shown: _Quoting) -> list[tuple[str, str, str]]:
+    shown_uses = []
+    for use in uses:
+        live = "" if use.is_resolved else f", live {shown(use.destination)}"
+        shown_uses.append((use.field, f" ({shown(str(use.reference))}{live})", use.webhook))
+    return shown_uses
 
 
 def _by_field(uses: Iterable[tuple[str, str, str]], shown: _Quoting) -> str:
-    """Return fields with the names of their webhooks.
-
-    Each use has the field, the reference to show, and the webhook.
-    """
+    """Return fields with the names of their webhooks, and the references."""
     webhooks_by_field: dict[tuple[str, str], list[str]] = {}
     for field, reference, webhook in uses:
         webhooks_by_field.setdefault((field, reference), []).append(shown(webhook))
