@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
 from typing import Final
 
@@ -17,7 +17,6 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.findings import plural, shorten
-from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
@@ -28,12 +27,10 @@ from reconciler.report import (
     STALE,
     Applied,
     Failed,
-    Outcome,
     Report,
     RunReport,
     Skipped,
     State,
-    Unconfirmed,
     exit_code_of,
     state_of,
 )
@@ -51,12 +48,6 @@ _NOTHING_EXPECTED: Final = (
 )
 
 
-_TALLY: Final[Mapping[type[Outcome | Operation], str]] = {
-    Create: "created",
-    Update: "updated",
-    Delete: "deleted",
-    **{kind: OUTCOMES[kind] for kind in (Failed, Skipped, Unconfirmed)},
-}
 # Another run alone meets these again: the values, the key or --deadline must change.
 _FOR_A_USER: Final = frozenset(
     {
@@ -67,21 +58,24 @@ _FOR_A_USER: Final = frozenset(
         DeadlineError.code,
     }
 )
-_ALREADY_MADE: Final = "already_made"
+_TALLY: Final = (
+    "created", "updated", "deleted", "failed", "skipped", "unconfirmed", "already_made"
+)  # fmt: skip
 
 
 def tally(report: Report) -> dict[str, int]:
     """Count applied operations by action, and the others by outcome."""
     # All of them, so that a program finds each key.
-    counts = dict.fromkeys([*_TALLY.values(), _ALREADY_MADE], 0)
+    counts = dict.fromkeys(_TALLY, 0)
     for outcome in report.outcomes:
         match outcome:
             case Applied(already_made=True):
-                counts[_ALREADY_MADE] += 1
+                state = "already_made"
             case Applied(operation=operation):
-                counts[_TALLY[type(operation)]] += 1
+                state = f"{operation.action}d"
             case _:
-                counts[_TALLY[type(outcome)]] += 1
+                state = OUTCOMES[type(outcome)]
+        counts[state] += 1
     return counts
 
 

@@ -38,7 +38,6 @@ from reconciler.render.quote import prose, quote
 from reconciler.render.words import REASONS, attribution
 from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skipped, Unconfirmed
 
-_DONE: Final = {Create: "created", Update: "updated", Delete: "deleted"}
 VERBS: Final = {"+": "create", "~": "update", "-": "delete", "!": "keep", ".": "keep"}
 """What a plan does, by the sign of its rows."""
 _HIDDEN: Final = "(hidden: overwritten if different)"
@@ -294,7 +293,7 @@ def one_line(decision: Operation | Kept) -> str:
 def outcome_row(outcome: Outcome) -> Row:
     """Return the row of an outcome; `why` is empty if it was applied as planned."""
     planned = _operation_row(outcome.operation, {})
-    done = _DONE[type(outcome.operation)]
+    done = f"{outcome.operation.action}d"
     if planned.is_rename:
         done = "renamed"
     row = Row(sign=planned.sign, name=planned.name, what=done, place=planned.place)
