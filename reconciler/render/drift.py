@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from glob import escape
 from itertools import chain
@@ -22,6 +23,7 @@ from reconciler.render import View
 from reconciler.render.combined import RunRow, common_row, merged, plan_changes
 from reconciler.render.quote import prose, quote, repeated, visible
 from reconciler.render.rows import (
+    Atom,
     FieldLine,
     Row,
     kept_row,
@@ -65,14 +67,14 @@ class _Ways(NamedTuple):
 class Block(NamedTuple):
     """Webhooks that drifted in the same way in the named organizations.
 
-    `rows` show what a revert changes. `ways` has no command after the edit, and in a view without
-    options for commands. `note` has the other name of a renamed one.
+    `rows` show what a revert changes. `ways` has the other name of a renamed one, then how to
+    revert and accept the change: without commands after the edit, and in a view without options
+    for commands.
     """
 
     organizations: tuple[str, ...]
     rows: tuple[Row, ...]
-    ways: _Ways
-    note: str
+    ways: tuple[FieldLine, ...]
 
 
 class _Occurrence(NamedTuple):
@@ -110,7 +112,20 @@ def _block(report: DriftReport, occurrences: Sequence[_Occurrence], view: View) 
         ways = ways._replace(revert="")
     rows = zip(*(occurrence.rows for occurrence in occurrences), strict=True)
     common = tuple(map(common_row, rows))
-    return Block(tuple(names), common, ways, prose(first.note))
+    return Block(tuple(names), common, tuple(_lines(first.note, ways)))
+
+
+def _lines(note: str, ways: _Ways) -> Iterator[FieldLine]:
+    """Yield the lines below a webhook; a command is one piece, to be copied."""
+    if note:
+        yield FieldLine("note", tuple(sentence(prose(note))))
+    if ways.revert:
+        yield FieldLine("revert", (Atom(ways.revert),))
+    if ways.why_not:
+        start = "by hand: " if ways.refusal else ""
+        yield FieldLine("accept", tuple(sentence(start + prose(ways.why_not))))
+    elif ways.accept:
+        yield FieldLine("accept", (Atom(ways.accept),))
 
 
 def rename_note(plan: Plan, webhook: Drifted, *, is_accepted: bool) -> str:
@@ -406,18 +421,14 @@ def shown_diffs(report: DriftReport, view: View) -> tuple[FileDiff, ...]:
 
 def printed_diffs(report: DriftReport, view: View) -> tuple[FileDiff, ...]:
     """Return the diffs without a secret that can be printed: with an escape, none would apply."""
-    return tuple(
-        diff
-        for diff in shown_diffs(report, view)
-        if all(patch_line(line, view) == line for line in diff.diff.split("\n"))
-    )
+    return tuple(diff for diff in shown_diffs(report, view) if _is_printable(diff.diff, view))
 
 
-def patch_line(line: str, view: View) -> str:
-    """Return a line of a diff, escaped but for its tabs and a CR at its end."""
+def _is_printable(diff: str, view: View) -> bool:
+    """Return whether nothing in a diff is escaped, but for its tabs and line breaks."""
     escape = visible if view.is_posted else prose
-    text = line.removesuffix("\r")
-    return "\t".join(map(escape, text.split("\t"))) + line[len(text) :]
+    text = re.sub(r"\t|\r?\n", " ", diff)
+    return escape(text) == text
 
 
 def _accept_all(report: DriftReport, view: View) -> str:

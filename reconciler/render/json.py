@@ -42,7 +42,6 @@ from reconciler.report import (
     Outcome,
     Report,
     RunReport,
-    Section,
     State,
     Status,
     state_of,
@@ -264,14 +263,13 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
             "command": checklist.command,
             "exit_code": int(checklist.exit_code),
             "counts": {str(status): checklist.count(status) for status in Status},
-            "sections": [_section(section) for section in checklist.sections],
+            "sections": [
+                {"name": section.name, "checks": list(map(_check, section.checks))}
+                for section in checklist.sections
+            ],
             "notes": list(checklist.notes),
         },
     )
-
-
-def _section(section: Section) -> Tree:
-    return {"name": section.name, "checks": [_check(check) for check in section.checks]}
 
 
 def _check(check: Check) -> Tree:

@@ -32,7 +32,6 @@ from reconciler.render.drift import (
     drift_blocks,
     drift_conclusion,
     drift_others,
-    patch_line,
     printed_diffs,
 )
 from reconciler.render.quote import prose, quote
@@ -129,12 +128,11 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     for other_title, other_command, entries in drift_others(report, view):
         after += ["", other_title + words.between(" ", code(other_command)), ""]
         after += [_list_row(entry.row, entry.organizations) for entry in entries]
-    details = []
+    details: list[str] = []
     # Accepted edits are in the files already, where git shows them.
     if not report.accepted:
-        diffs = printed_diffs(report, view)
-        lines = [line for diff in diffs for line in diff.diff.split("\n")[:-1]]
-        details = [patch_line(line, view) for line in lines]
+        for diff in printed_diffs(report, view):
+            details += diff.diff.split("\n")[:-1]
     return _fit(
         view,
         head=[f"### {title}"],
@@ -148,13 +146,9 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
 def _drifted(block: Block) -> str:
     """Return a webhook that drifted, with both ways out below it."""
     lines = [_list_row(row, block.organizations) for row in block.rows]
-    ways = [
-        ("note", block.note),
-        ("revert", block.ways.revert),
-        ("accept", "" if block.ways.why_not else block.ways.accept),
-        ("accept by hand" if block.ways.refusal else "accept", prose(block.ways.why_not)),
-    ]
-    lines += [f"  - {way}: {code(text)}" for way, text in ways if text]
+    for way in block.ways:
+        text = " ".join(atom.text for atom in way.atoms)
+        lines.append(f"  - {way.label}: {code(text)}")
     # One item, so that a cut never separates a webhook from its ways out.
     return "\n".join(lines)
 

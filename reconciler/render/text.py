@@ -23,11 +23,9 @@ from reconciler.render.combined import (
     sections,
 )
 from reconciler.render.drift import (
-    Block,
     drift_blocks,
     drift_conclusion,
     drift_others,
-    patch_line,
     printed_diffs,
 )
 from reconciler.render.layout import (
@@ -41,7 +39,6 @@ from reconciler.render.layout import (
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
-    FieldLine,
     Row,
     label,
     position_text,
@@ -207,7 +204,9 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     """Render what drifted, with both ways out, what is not applied yet, and the edits as a diff."""
     drifted: list[RunRow] = []
     for block in drift_blocks(report, view):
-        drifted += [RunRow(block.organizations, row) for row in _with_ways(block)]
+        *most, last = block.rows
+        rows = [*most, last._replace(fields=(*last.fields, *block.ways))]
+        drifted += [RunRow(block.organizations, row) for row in rows]
     parts = [*_tables(drifted, view)]
     for title, command, entries in drift_others(report, view):
         lines = paragraphs([title], view) + _command(command)
@@ -226,26 +225,12 @@ def _command(command: str) -> list[str]:
     return [f"    {command}"]
 
 
-def _with_ways(block: Block) -> Iterable[Row]:
-    """Yield the rows of a webhook that drifted, the last one with both ways out below it."""
-    *most, last = block.rows
-    ways = [("revert", [Atom(block.ways.revert)]), ("accept", [Atom(block.ways.accept)])]
-    if block.ways.why_not:
-        start = "by hand: " if block.ways.refusal else ""
-        ways[1] = ("accept", sentence(start + prose(block.ways.why_not)))
-    if block.note:
-        ways.insert(0, ("note", sentence(block.note)))
-    lines = [FieldLine(way, tuple(atoms)) for way, atoms in ways if atoms[0].text]
-    yield from most
-    yield last._replace(fields=(*last.fields, *lines))
-
-
 def _diff(diff: str, view: View) -> list[str]:
     """Return the lines of a diff. CR LF stays, so that it can be applied as it is printed."""
     lines = []
     # Not `splitlines`, which also splits at other characters within a line.
     for line in diff.removesuffix("\n").split("\n"):
-        lines.append(paint(patch_line(line, view), line[:1], view))
+        lines.append(paint(line, line[:1], view))
     return lines
 
 
