@@ -101,7 +101,7 @@ def _connecting(
             workflow.Connector(
                 parallelism=session.options.get("parallelism", DEFAULT_PARALLELISM),
                 environment=session.process.environ,
-                clock=session.process.time(),
+                clock=session.process.clock,
                 signaled=progress.interrupted,
                 redactor=session.redactor,
             )
@@ -196,7 +196,7 @@ class Progress(Watcher):
     def __init__(self, session: Session) -> None:
         self._console = session.console
         self._debug = bool(session.options.get("debug"))
-        self._clock = session.process.time()
+        self._clock = session.process.clock
         self._waits_until = self._clock.monotonic()
         self._signals: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()

@@ -45,7 +45,7 @@ _WINDOWS_TERMINALS: Final = {"WT_SESSION", "TERM", "TERM_PROGRAM", "CONEMUANSI"}
 class Process(NamedTuple):
     """The process that a command runs in.
 
-    `platform` is the value of `sys.platform`; `clock` is None for the system's.
+    `platform` is the value of `sys.platform`.
     """
 
     environ: Mapping[str, str]
@@ -54,7 +54,7 @@ class Process(NamedTuple):
     stdout: TextIO
     stderr: TextIO
     platform: str = "linux"
-    clock: Clock | None = None
+    clock: Clock = SystemClock()
 
     def __repr__(self) -> str:
         return "Process()"  # the environment may have secrets
@@ -79,10 +79,6 @@ class Process(NamedTuple):
             return os.get_terminal_size(self.stdout.fileno()).columns or default
         except (OSError, ValueError):
             return default
-
-    def time(self) -> Clock:
-        """Return the clock of this run."""
-        return self.clock or SystemClock()
 
     @classmethod
     def of_this_process(cls) -> Process:

@@ -262,7 +262,7 @@ def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Tran
     )
     if slack_url != _SLACK:
         session.console.info(f"The tokens are sent to {where}, not to Slack.")
-    clock, settings = session.process.time(), session.settings
+    clock, settings = session.process.clock, session.settings
     # Each token has a separate connection, and all of them share one deadline.
     end = clock.monotonic() + settings.deadline.value
     with ExitStack() as stack:

@@ -111,7 +111,7 @@ def _job_result(session: Session, what: str | None, options: Mapping[str, str | 
             connect=lambda targets: connected_all(session, targets),
             github=github,
             missing_key=partial(_missing_key, session),
-            now=session.process.time().now(),
+            now=session.process.clock.now(),
         )
         return _COMMANDS[command_name](job)
 
@@ -126,7 +126,7 @@ def _github(session: Session, stack: ExitStack) -> GitHub | None:
     session.console.hide([token])
     progress = stack.enter_context(Progress(session))
     network = Network(
-        clock=session.process.time(),
+        clock=session.process.clock,
         environment=environ,
         observer=progress.observe,
         redactor=session.redactor,

@@ -81,7 +81,7 @@ def run(
     schedule = Schedule(
         read=lambda: _inputs_at(session, directory, rev),
         connected=lambda targets: connected_all(session, targets),
-        clock=session.process.time(),
+        clock=session.process.clock,
         every=interval,
         apply=apply,
         prune=not no_prune,
@@ -184,7 +184,7 @@ def _show(session: Session, result: Round) -> None:
     for problem in problems(result.organizations):
         console.error(problem)
     # All lines of a round have one time, by which a log can be grouped.
-    now = session.process.time().now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = session.process.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     for line in _lines(result):
         console.result(f"{now} {result.commit or '-'} {line}")
 
