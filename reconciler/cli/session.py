@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 class Session:
     """The argument of every command: the options, and the sources of files and secrets.
 
+    `options` has those of variables, too, and `command_line` has not.
     `key_source` is where the API key of a run of one organization came from, None before a
     connection.
     """
@@ -47,15 +48,10 @@ class Session:
         self.console = console
         self.process = console.process
         self.options = console.options
+        self.command_line = console.command_line
         self.key_source: str | None = None
-        self._shown_settings: set[str] = set()
         self._shown_findings: set[Finding] = set()
-        self._shown_files: set[str] = set()
-
-    @property
-    def command_line(self) -> MutableMapping[str, Any]:
-        """The options of the command line, without those of variables."""
-        return self.console.command_line
+        self._shown_details: set[str] = set()
 
     @cached_property
     def inputs(self) -> workflow.Inputs:
@@ -142,10 +138,12 @@ class Session:
                 continue
             value = setting.value
             shown = f"{value:g} s" if isinstance(value, float) else quote(str(value))
-            text = f"{name.replace('_url', ' URL')}: {shown} (from {setting.source})"
-            if text not in self._shown_settings:
-                self._shown_settings.add(text)
-                self.console.info(text)
+            self._show_once(f"{name.replace('_url', ' URL')}: {shown} (from {setting.source})")
+
+    def _show_once(self, text: str) -> None:
+        if text not in self._shown_details:
+            self._shown_details.add(text)
+            self.console.info(text)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -254,9 +252,7 @@ class Session:
         if self.console.verbosity > 0:
             self.warn(new)
             for name in names:
-                if name not in self._shown_files:
-                    self.console.info(f"read {quote(name)}")
-            self._shown_files.update(names)
+                self._show_once(f"read {quote(name)}")
         else:
             self.warn(finding for finding in new if finding.severity is not Severity.NOTE)
         return names
