@@ -1,9 +1,9 @@
 """Lay out rows in columns, wrap lines to the width of the terminal, and add color.
 
 A row that fits is one line, with its cells aligned to those of the other rows. A row that does not
-fit keeps its first cell and wraps the others, or ends in three dots. Atoms are never split, because
-a part of a secret could not be found and hidden: an atom wider than the terminal overflows. SGR
-codes for color are the only control characters in any output.
+fit keeps its first cell and wraps the others. Atoms are never split, because a part of a secret
+could not be found and hidden: an atom wider than the terminal overflows. SGR codes for color are
+the only control characters in any output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from reconciler.render.rows import Atom, Row, sentence
 
 _INDENT = 2
 _FIELDS = 6
-_CUT: Final = " ..."
 _SGR: Final = r"\x1b\[[0-9;]*m"
 
 
@@ -87,19 +86,16 @@ class _Columns(NamedTuple):
     field_indent: int
 
 
-def lay_out(rows: Sequence[Row], view: View, *, cut: bool = False) -> list[str]:
+def lay_out(rows: Sequence[Row], view: View) -> list[str]:
     """Return the lines of `rows`, their fields below them.
 
     Columns (action, details, position) are aligned over all rows, each at most its share of the
-    width. With `cut`, a row that does not fit is one line, not aligned, without its last words.
+    width.
     """
     table = _columns_of(rows, view.width)
     lines: list[str] = []
     for row in rows:
-        row_lines = _row_lines(row, table, view)
-        if cut and len(row_lines) > 1:
-            row_lines = _cut_row(row, view)
-        lines += row_lines
+        lines += _row_lines(row, table, view)
         for field in row.fields:
             start = _pad_to(" " * _FIELDS + paint(field.label, field.sign, view), table.what)
             atoms = [
@@ -148,19 +144,6 @@ def _row_lines(row: Row, table: _Columns, view: View) -> list[str]:
     if place:
         atoms.append(Atom(place, gap="   "))
     return flow(atoms, view, start=head, indent=table.row_indent)
-
-
-def _cut_row(row: Row, view: View) -> list[str]:
-    """Return a row in one line, without alignment and without the last words if it is too long."""
-    first, *others = (re.sub(" +$", " ", piece) for piece in row.details)
-    table = _Columns(0, 0, 0, 0, 0)
-    lines = _row_lines(row._replace(details=(first, *others)), table, view)
-    if len(lines) == 1:
-        return lines
-    # The first detail is aligned because it is in every row; what is special comes before it.
-    row = row._replace(details=(*others, f" {first}"))
-    start, *_ = _row_lines(row, table, view._replace(width=view.width - len(_CUT)))
-    return [start + _CUT]
 
 
 def _indent(row: Row) -> int:

@@ -38,10 +38,10 @@ from reconciler.render.rows import (
 from reconciler.report import Check, CheckedWebhook, Checklist, Status
 
 _MAX_SUBJECTS: Final = 10
+_MAX_WORDS: Final = 12
+"""The words of a delivery in the row of a webhook."""
 _MAX_DESTINATION: Final = 40
 """The columns up to which destinations are aligned in a status."""
-_MIN_CUT: Final = 80
-"""The columns from which each webhook of a status is one line."""
 
 
 def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
@@ -83,9 +83,7 @@ def _status(status: LiveStatus, view: View) -> str:
     width = widest(destinations, _MAX_DESTINATION)
     rows = [_status_row(webhook, width, view) for webhook in shown]
     title = f"CloudTruth webhooks for {quote(status.organization.name)}"
-    # With -v everything is shown, and on a narrow screen a cut row would only have the name.
-    lines = lay_out(rows, view, cut=view.verbosity <= 0 and view.width >= _MIN_CUT)
-    return joined([title], lines or ["  none"], end)
+    return joined([title], lay_out(rows, view) or ["  none"], end)
 
 
 def _status_row(status: WebhookStatus, width: int, view: View) -> Row:
@@ -141,7 +139,11 @@ def _delivery(status: WebhookStatus) -> list[str]:
             run = f"unknown, {run}: {reason}"
         case DeliveryState.DELIVERING | DeliveryState.NEVER_RUN:
             pass
-    return [atom.text for atom in sentence(run)]
+    pieces = [atom.text for atom in sentence(run)]
+    # A server's error may be a page; with -v it is complete.
+    if len(pieces) > _MAX_WORDS:
+        pieces[_MAX_WORDS:] = ["..."]
+    return pieces
 
 
 def _without_fraction(time: str) -> str:
