@@ -129,18 +129,16 @@ def repository_of(path: str | Path) -> Path | None:
 
 
 def other_repository(names: Iterable[str], directory: Path) -> str:
-    """Return the name of a repository with files that `directory` is not in, empty if none is.
+    """Return the name of a repository with files, empty if there is none or `directory` is in one.
 
-    Git, which runs in `directory`, does not know these files.
+    Git, which runs in `directory`, knows none of these files.
     """
-    here = repository_of(directory)
     paths = [directory / name for name in names if name != STDIN_NAME]
-    folders = {os.path.dirname(os.path.realpath(path)) for path in paths}
-    for repository in map(repository_of, sorted(folders)):
-        # A file outside of all repositories has no history.
-        if repository is not None and repository != here:
-            return display_name(repository, directory=directory)
-    return ""
+    # A file outside of all repositories has no history.
+    repositories = set(filter(None, map(repository_of, paths)))
+    if not repositories or repository_of(directory) in repositories:
+        return ""
+    return display_name(min(repositories), directory=directory)
 
 
 def _is_repository(folder: Path) -> bool:
