@@ -210,7 +210,7 @@ def _require_tip(run: Run, sources: Iterable[Source]) -> None:
 def _reviewed(run: Run, target: Target, pulls: Sequence[Pull]) -> Reviewed:
     """Return an organization with its reviews, and how it is planned."""
     subject = subject_of_key(target)
-    reviews = read_reviews(run, pulls, subject)
+    reviews = read_reviews(run, pulls, subject, target.checked.desired)
     review = pending_review(subject, reviews)
     before = None
     if run.base_commit and not run.expect_digest:

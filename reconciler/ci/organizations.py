@@ -392,8 +392,9 @@ def concerned_by_push(
     failed = [subject for post in failures.posts for subject in post.marker.subjects]
     heads = filter(None, (post.marker.head for post in failures.posts))
 
-    def is_waiting(subject: Subject) -> bool:
-        reviews = read_reviews(run, pulls, subject)
+    def is_waiting(source: Source) -> bool:
+        subject = subject_of(source)
+        reviews = read_reviews(run, pulls, subject, source.checked.desired)
         return any(review.pending for review in reviews) or any(map(subject.is_same, failed))
 
     # The oldest pull request is the last one that was settled: later pushes may have had no run.
@@ -416,8 +417,8 @@ def concerned_by_change(
         posts = run.github.comments(pull.number)
         return [subject for post in posts for subject in post.marker.subjects]
 
-    def is_planned(subject: Subject) -> bool:
-        return any(map(subject.is_same, known()))
+    def is_planned(source: Source) -> bool:
+        return any(map(subject_of(source).is_same, known()))
 
     return _concerned(run, sources, [run.base_commit], is_planned)
 
@@ -426,7 +427,7 @@ def _concerned(
     run: Run,
     sources: Sequence[Source],
     bases: Iterable[str],
-    is_waiting: Callable[[Subject], bool],
+    is_waiting: Callable[[Source], bool],
 ) -> tuple[Source, ...]:
     if len(sources) == 1:
         return tuple(sources)
@@ -443,9 +444,7 @@ def _concerned(
             if _is_changed(source, before.get(source.files.organization), files)
         )
     return tuple(
-        source
-        for source in sources
-        if source.files.organization in changed or is_waiting(subject_of(source))
+        source for source in sources if source.files.organization in changed or is_waiting(source)
     )
 
 

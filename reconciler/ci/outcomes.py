@@ -18,7 +18,7 @@ from reconciler.ci.run import Run
 from reconciler.findings import plural, shorten
 from reconciler.model import Desired, Value, frozen
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason, webhook_key
-from reconciler.planning.resend import Resend, resent_references
+from reconciler.planning.resend import resent_references
 from reconciler.planning.review import Review, mentions
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.markdown import code
@@ -168,17 +168,8 @@ def _settled_now(review: MergedReview, effects: _Effects) -> Iterator[tuple[str,
         elif is_sent and resend.value is not None:
             yield digest, True
         # The files may no longer declare it: then nothing is left to send.
-        elif _declared(resend, effects.desired) != resend.value:
+        elif not resend.is_declared(effects.desired):
             yield digest, False
-
-
-def _declared(resend: Resend, desired: Desired) -> Value | None:
-    """Return the declared value of a field that a review resends, None if it is not declared."""
-    for webhook in desired.webhooks:
-        is_named = webhook.id is None and webhook.name == resend.webhook
-        if webhook.id == resend.id or is_named:
-            return webhook.configuration.get(resend.field)
-    return None
 
 
 def record(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -68,7 +68,7 @@ from reconciler.findings import Finding, masked, note, plural, shorten, warning
 from reconciler.model import Desired, SecretRef
 from reconciler.planning.plan import Attribution, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Resend, resends, resent_references
+from reconciler.planning.resend import Resend, Resends, resends
 from reconciler.planning.review import compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import View
@@ -114,10 +114,14 @@ class _Unapproved(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """The plans of a pull request, and a warning for each organization that it removes."""
+    """The plans of a pull request, and a warning for each organization that it removes.
+
+    `known` has what merged reviews left in each organization.
+    """
 
     pull: Pull
     planned: Sequence[Planned]
+    known: Sequence[Base]
     removed: Sequence[Finding] = ()
 
 
@@ -190,7 +194,7 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
         planned, known = _planned_since(run, identify(connected), base, is_touched=is_touched)
     require_single(sources, planned)
     planned, unclear = _told_apart(planned, known)
-    change = _Change(pull, planned, removed)
+    change = _Change(pull, planned, known, removed)
     plans = guarded(run, change.planned)
     findings = [*removed, *unknown, *unclear]
     shown = _with_policies(run, plans, changed)
@@ -360,12 +364,15 @@ def _parts_of(
     if run.applied_branch not in ("", change.pull.branch):
         marker = marker._replace(digest=None)
 
+    shown = [
+        [*_shown(subject, organization, earlier)]
+        for subject, organization, earlier in zip(
+            subjects, change.planned, change.known, strict=True
+        )
+    ]
+
     def marker_for(members: Members) -> Marker:
-        operations: list[ShownOperation] = []
-        for number, index in members:
-            plan = plans.organizations[number].value
-            assert plan is not None
-            operations += _shown(subjects[number], plan, index)
+        operations = chain.from_iterable(shown[number][index] for number, index in members)
         return marker._replace(operations=tuple(operations))
 
     foot = _foot(run, change, plans)
@@ -463,12 +470,15 @@ def _resent_versions(organization: Planned) -> Iterator[tuple[SecretRef, bool]]:
     if organization.plan is None:
         return
     earlier = _references_by_webhook(organization.target.options.previous or Desired())
+    waiting = _waiting(organization)
     for update in organization.plan.updates:
         known = earlier[update.before.id] + earlier[update.before.name]
-        for reference in filter(is_variable, resent_references([update])):
-            secret = reference.unversioned
-            versions = [other.version or 0 for other in known if other.unversioned == secret]
-            yield reference, bool(versions) and (reference.version or 0) < min(versions)
+        own = [resend.value for resend in resends([update]) if resend not in waiting]
+        for reference in own:
+            if isinstance(reference, SecretRef) and is_variable(reference):
+                secret = reference.unversioned
+                versions = [other.version or 0 for other in known if other.unversioned == secret]
+                yield reference, bool(versions) and (reference.version or 0) < min(versions)
 
 
 def _references_by_webhook(desired: Desired) -> defaultdict[str, list[SecretRef]]:
@@ -480,15 +490,50 @@ def _references_by_webhook(desired: Desired) -> defaultdict[str, list[SecretRef]
     return references
 
 
-def _shown(subject: Subject, plan: Plan, index: int) -> list[ShownOperation]:
-    """Return the digests of an operation, each with the resend that it is about."""
-    by_field: dict[str | None, Resend] = {
-        resend.field: resend for resend in resends((plan.operations[index],))
-    }
-    return [
-        ShownOperation(subject, digest, by_field.get(digest.resent))
-        for digest in plan.digests[index]
-    ]
+def _waiting(organization: Planned) -> Set[Resend]:
+    """Return the resends of merged reviews in a plan, without those that this change makes.
+
+    A change may declare again what an earlier merge had declared.
+    """
+    target, plan = organization.target, organization.plan
+    reviewed = {(known.id, known.field, known.value) for known in target.options.reviewed}
+    if plan is None or not reviewed:
+        return frozenset()  # most plans
+    changed = Resends(target.checked.desired, target.options.previous)
+    waiting: set[Resend] = set()
+    for update in plan.updates:
+        own = changed.causes(update.after, update.before.id, update.before.name)
+        for resend in resends([update]):
+            if resend.field not in own and (resend.id, resend.field, resend.value) in reviewed:
+                waiting.add(resend)
+    return waiting
+
+
+def _shown(
+    subject: Subject, organization: Planned, earlier: Base
+) -> Iterator[list[ShownOperation]]:
+    """Yield the digests of each operation, each with the resend that it is about.
+
+    A resend that waits is that of its own review: a copy would be sent once more after it, or
+    instead of a version that is merged before this change. A new destination makes it another one.
+    """
+    plan, waiting = organization.plan, _waiting(organization)
+    if plan is None:
+        return
+    pending = {operation.digest for operation in earlier.merged.pending}
+    for operation, digests in zip(plan.operations, plan.digests, strict=True):
+        others = {digest.resent for digest in digests if digest.digest not in pending}
+        own: dict[str | None, Resend] = {
+            resend.field: resend
+            for resend in resends([operation])
+            if resend.field in others or resend not in waiting
+        }
+        is_waiting = not own and all(digest.resent for digest in digests)
+        yield [
+            ShownOperation(subject, digest, own.get(digest.resent))
+            for digest in digests
+            if not is_waiting
+        ]
 
 
 def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
@@ -605,7 +650,10 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
         targets = identify(connected)
         subjects = list(map(subject_of_key, targets))
         pulls = [*queue, *contained_pulls(run, branch, subjects)]
-        reviews = [read_reviews(run, pulls, subject) for subject in subjects]
+        reviews = [
+            read_reviews(run, pulls, subject, target.checked.desired)
+            for subject, target in zip(subjects, targets, strict=True)
+        ]
         targets = tuple(
             target._replace(review=pending_review(subject, known))
             for target, subject, known in zip(targets, subjects, reviews, strict=True)

@@ -29,7 +29,7 @@ from reconciler.ci.marker import (
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
-from reconciler.model import frozen
+from reconciler.model import Desired, frozen
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.resend import Resend
 from reconciler.planning.review import Review, ReviewComparison, mentions
@@ -197,11 +197,13 @@ def _commits(run: Run, *revisions: str) -> KeysView[str]:
     return dict.fromkeys(listed.decode("ascii").split()).keys()
 
 
-def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[MergedReview, ...]:
+def read_reviews(
+    run: Run, pulls: Iterable[Pull], subject: Subject, desired: Desired
+) -> tuple[MergedReview, ...]:
     """Return the review of each pull request about an organization, newest first.
 
     The operations of a newer review replace those of older ones for the same webhook; a resend
-    replaces only resends of the same field.
+    replaces only resends of the same field, and none if it is not of what the files declare.
     """
     reviews: list[MergedReview] = []
     newer: list[OperationDigest] = []
@@ -217,7 +219,12 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[Mer
                 newer.append(operation)
                 if is_replaced(operation.id, operation.name):
                     replaced.add(operation.digest)
-        resent.update(fields.values())
+        # A plan may be older than the merge of another version before its own.
+        resent.update(
+            fields[digest]
+            for digest, resend in review.resends.items()
+            if resend.is_declared(desired)
+        )
         reviews.append(replace(review, replaced=frozenset(replaced)))
     return tuple(reviews)
 
@@ -428,15 +435,17 @@ def bases(
         return [Base(unknown=unknown) for _ in targets]
     is_cut = run.github.requests >= requests
     return [
-        _with_merged(run, base, subject, read_reviews(run, pulls, subject), is_cut=is_cut)
-        for base, subject in zip(known, subjects, strict=True)
+        _with_merged(run, base, target, pulls, is_cut=is_cut)
+        for base, target in zip(known, targets, strict=True)
     ]
 
 
 def _with_merged(
-    run: Run, base: Base, subject: Subject, reviews: Sequence[MergedReview], *, is_cut: bool
+    run: Run, base: Base, target: Target, pulls: Sequence[Pull], *, is_cut: bool
 ) -> Base:
     """Return a base with what its reviews approve; with `is_cut`, there may be older ones."""
+    subject = subject_of_key(target)
+    reviews = read_reviews(run, pulls, subject, target.checked.desired)
     pending = pending_review(subject, reviews)
     # GitHub may never start an apply, or a reviewer may reject it: no run reports that. A replaced
     # merge counts, too. Otherwise daily merges would hide that nothing is applied.

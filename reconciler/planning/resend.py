@@ -50,6 +50,14 @@ class Resend(NamedTuple):
     cause: SecretCause
     id: str
 
+    def is_declared(self, desired: Desired) -> bool:
+        """Return whether the files still declare the value, or still have none."""
+        for webhook in desired.webhooks:
+            is_named = webhook.id is None and webhook.name == self.webhook
+            if webhook.id == self.id or is_named:
+                return webhook.configuration.get(self.field) == self.value
+        return self.value is None
+
 
 def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
     """Return the resends in operations."""

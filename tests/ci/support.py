@@ -153,11 +153,17 @@ class World:
         self.git("checkout", "-q", branch)
 
     def propose(
-        self, number: int, *names: str, base: str = "main", plan: bool = True, **declared: Any
+        self,
+        number: int,
+        *names: str,
+        base: str = "main",
+        plan: bool = True,
+        files: Mapping[str, str] | None = None,
+        **declared: Any,
     ) -> Done:
-        """Open or update a pull request that declares `names`, and plan it."""
+        """Open or update a pull request that declares `names`, or changes `files`, and plan it."""
         self.topic(number, base)
-        self.declare(*names, **declared)
+        self.put(files) if files else self.declare(*names, **declared)
         return self.pull(number, branch=base) if plan else Done(0, "", "", {}, "")
 
     def commit(self, message: str = "change") -> str:

@@ -248,10 +248,7 @@ def test_a_merge_without_webhooks_does_not_hide_pushes_that_wait(tmp_path: Path)
     """No review was applied yet, so both pushes may wait: the issue must not undo the first one."""
     with world(tmp_path) as here:
         here.apply_main()
-        here.topic(1)
-        here.put({"readme.md": "x"})
-        here.pull(1)
-        here.squash(1)
+        here.merged(1, files={"readme.md": "x"})
         here.declare("Audit", Audit="pushed")
         here.declare("Audit", "More", Audit="pushed")
         drift, waiting = sections(open_issue(here)["body"])

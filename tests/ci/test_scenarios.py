@@ -283,8 +283,8 @@ def test_a_run_without_a_key_resolves_nothing(fresh: World) -> None:
     fresh.declare("Audit")
     assert fresh.push().outputs["result"] == "skipped"
     assert [issue["state"] for issue in fresh.github.issues] == ["open"]
-    fresh.topic(1)
-    fresh.put({"webhooks.yaml": "webhooks: {}\n", "second.yaml": "webhooks: []\n"})
+    invalid = {"webhooks.yaml": "webhooks: {}\n", "second.yaml": "webhooks: []\n"}
+    fresh.propose(1, files=invalid, plan=False)
     assert fresh.pull(WEBHOOKS_COMMENT="true").code == 3
     fresh.secrets |= key
     second = {"WEBHOOKS_FILE": "second.yaml", "WEBHOOKS_LABEL": "second"}
@@ -470,9 +470,8 @@ def test_a_merge_that_would_start_no_apply_fails_the_plan(here: World) -> None:
     """The apply workflow runs on pushes to another branch, or its branch was renamed."""
     workflow = workflows(here.setup)[CALLER]
     here.put({CALLER: workflow})
-    here.topic(1)
-    here.put({CALLER: workflow.replace('branches: ["main"]', 'branches: ["rel*"]')})
-    rejected = here.pull(1)
+    other = {CALLER: workflow.replace('branches: ["main"]', 'branches: ["rel*"]')}
+    rejected = here.propose(1, files=other)
     assert (rejected.code, rejected.outputs["result"]) == (3, "failed")
     assert f"{CALLER} does not run on pushes to main" in rejected.stdout
     here.put({CALLER: workflow})
@@ -493,8 +492,7 @@ def test_the_calling_workflows_can_be_copied_for_other_files(here: World) -> Non
     copy = workflows(replace(here.setup, files=("brands.yaml",)))[CALLER]
     copies = {CALLER.replace("webhooks", "brands"): copy, "brands.yaml": text}
     here.put({CALLER: workflows(here.setup)[CALLER], **copies})
-    here.topic(1)
-    here.put({"brands.yaml": text.replace("general", "alerts")})
+    here.propose(1, files={"brands.yaml": text.replace("general", "alerts")}, plan=False)
     here.file = "brands.yaml"
     for name, code in (("plan-webhooks", 3), ("plan-brands", 0)):
         caller = f"acme/hooks/.github/workflows/{name}.yml@refs/pull/1/merge"
@@ -771,6 +769,26 @@ def test_a_rotation_is_not_sent_after_the_files_changed(read_back_world: World) 
 
 
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_a_rotation_that_waits_stays_with_its_review(read_back_world: World) -> None:
+    """A plan that shows it sends no later value, and its version replaces no newer one."""
+    here = read_back_world
+    merge_rotation(here)
+    here.propose(2, "Audit", "Other", version=2)
+    assert "Before the merge" not in here.github.bodies(2)[0]
+    assert here.push().code == 0
+    rotated, here.secrets["SLACK_BOT_TOKEN"] = here.secrets["SLACK_BOT_TOKEN"], SLACK
+    here.squash(2)
+    assert (here.push().code, here.token("Audit")) == (0, rotated)
+    here.merged(3, "Audit", "Other", version=3, Audit="x")
+    here.git("branch", "topic-5", "main")
+    here.propose(4, "Audit", "Other", version=3)  # its resend has another channel
+    here.merged(5, "Audit", "Other", version=4, Audit="x")
+    here.squash(4)
+    stale = here.push()
+    assert (stale.code, here.follow(stale.stdout).code, here.token("Audit")) == (6, 0, SLACK)
+
+
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) -> None:
     """One command applies both: no review covers the token in the new channel.
 
@@ -807,10 +825,7 @@ def test_a_newer_change_of_the_webhook_keeps_the_rotation_of_its_url(
         here.apply_main()
         here.secrets["SLACK_BOT_TOKEN"] = f"https://{host}.example.com/second"
         for number, event in enumerate(("value_created", "value_updated"), start=1):
-            here.topic(number)
-            here.put({here.file: declared % (event, url % 2)})
-            here.pull(number)
-            here.squash(number)
+            here.merged(number, files={here.file: declared % (event, url % 2)})
         done = here.push()
         assert (done.code, done.outputs["result"]) == (0, "applied")
         webhook = here.emulator.webhook("Pager")
@@ -944,11 +959,8 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
 
 def test_a_reviewed_change_does_not_carry_another_value_of_a_secret(here: World) -> None:
     """The reviewed events are sent without the configuration, as the comment shows them."""
-    here.topic(1)
     text = (here.work / "webhooks.yaml").read_text("utf-8")
-    here.put({"webhooks.yaml": text.replace("value_created", "value_deleted")})
-    here.pull(1)
-    here.squash(1)
+    here.merged(1, files={"webhooks.yaml": text.replace("value_created", "value_deleted")})
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     done = here.push()
     assert (done.code, done.outputs["failure-reason"]) == (7, "not-reviewed")
@@ -1080,9 +1092,7 @@ def test_a_copy_of_a_pinned_webhook_needs_an_edit(here: World) -> None:
     done = here.push()
     assert (done.code, done.outputs["failure-reason"]) == (7, "apply-incomplete")
     plan, _, failure = here.github.bodies(1)
-    here.topic(2)
-    here.put({"webhooks.yaml": page + "# without an operation\n"})
-    here.pull(2)
+    here.propose(2, files={"webhooks.yaml": page + "# without an operation\n"})
     for text in (plan, failure, *here.github.bodies(2)):
         assert "another live webhook has the name of one that is pinned by `id`: declare" in text
     assert "gh run rerun" not in failure
@@ -1184,10 +1194,7 @@ def test_a_merge_that_changes_no_file_is_not_the_reason(here: World) -> None:
     """A commit without a review is: the newest pull request only changes the readme."""
     here.merged(1, "Audit", "Deploys")
     assert here.push().code == 0
-    here.topic(2)
-    here.put({"readme.md": "x"})
-    here.pull(2)
-    here.squash(2)
+    here.merged(2, files={"readme.md": "x"})
     here.declare("Audit", "Deploys", "Pushed")
     rejected = here.push()
     assert rejected.outputs["failure-reason"] == "not-reviewed"
@@ -1201,13 +1208,8 @@ def test_a_merge_without_a_plan_is_named_unless_a_newer_plan_has_operations(
     """Such a plan includes what earlier merges left, here nothing after an apply by hand."""
     here.merged(1, "Audit", "Deploys", plan=False)
     here.apply_main()
-    here.topic(2)
-    if has_operations:
-        here.declare("Audit", "Deploys", "Pager")
-    else:
-        here.put({"readme.md": "x"})
-    here.pull(2)
-    here.squash(2)
+    files = None if has_operations else {"readme.md": "x"}
+    here.merged(2, "Audit", "Deploys", "Pager", files=files)
     here.declare("Audit", "Deploys", "Pager")
     done = here.push()
     is_named = "pull request 1 has no approved plan" in done.stdout
@@ -1245,9 +1247,7 @@ def test_a_merge_group_includes_merges_not_applied_yet(read_back_world: World) -
 
 def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> None:
     """What changed live does not fail a group that does not declare it."""
-    here.topic(3)
-    here.put({"notes.md": "x"})
-    here.pull(3)
+    here.propose(3, files={"notes.md": "x"})
     assert "has no approved plan" not in here.queue_up(3).stdout
     here.emulator.configure("Audit", channel="by-hand")
     here.propose(1, "Audit", "Deploys", plan=False)
@@ -1255,9 +1255,8 @@ def test_a_merge_group_without_a_plan_fails_before_the_merge(here: World) -> Non
     rejected = here.queue_up(1)
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
     assert "1 operation of this group has no approved plan: Deploys" in rejected.stdout
-    here.topic(2)
-    here.put({"readme.md": "x"})
-    assert (here.pull(2).code, here.requests[-1]) == (0, 2)  # the login, its comments
+    done = here.propose(2, files={"readme.md": "x"})
+    assert (done.code, here.requests[-1]) == (0, 2)  # the login, its comments
     assert here.queue_up(2).code == 0
     here.propose(1, "Audit", "Deploys")
     assert here.queue_up(1).code == 0
