@@ -475,11 +475,15 @@ def _open_issue(run: Run, github: GitHub, ended: Ended, marker: Marker, text: st
 
 
 def _with_head(run: Run, ended: Ended, marker: Marker, existing: Sequence[Post]) -> Marker:
-    """Return the marker, with the older head of the post that it replaces, if that is not known."""
+    """Return the marker, with the head of the post that it replaces, if that is not known.
+
+    Of both heads it is the older one: a re-run of an earlier push may fail last.
+    """
     for post in existing[:1]:
         head = post.marker.head
         if run.is_contained(head) and not run.is_contained(ended.since, head):
-            return marker._replace(head=head)
+            heads = filter(None, (head, marker.head))
+            return marker._replace(head=run.merge_base(*heads) or head)
     return marker
 
 
