@@ -22,6 +22,7 @@ from reconciler.errors import CredentialError, NoKeyError, UsageError
 from reconciler.findings import is_word
 from reconciler.model import Secret
 from reconciler.source.files import MissingFileError, NotReadableError, read_regular
+from reconciler.source.schemes import how_to_set
 from reconciler.source.secrets import PLACEHOLDER, bare
 
 _T = TypeVar("_T")
@@ -164,6 +165,9 @@ def _key_hint(environ: Mapping[str, str], *, has_own_server: bool) -> str:
     # `cloudtruth run` sets both for the command that it starts.
     if environ.get("CLOUDTRUTH_ENVIRONMENT") and environ.get("CLOUDTRUTH_PROJECT"):
         return _SET_IN_RUN
+    # The workflows on GitHub pass it.
+    if environ.get("WEBHOOKS_ENVIRONMENT"):
+        return how_to_set("CLOUDTRUTH_API_KEY", environ)
     return _SET_KEY
 
 

@@ -27,18 +27,15 @@ from reconciler.ci.failures import (
     rerun,
 )
 from reconciler.ci.github import GitHubError, Pull, reporting
-from reconciler.ci.marker import MarkerKind, Post, ShownOperation, Subject
+from reconciler.ci.marker import MarkerKind, ShownOperation, Subject
 from reconciler.ci.organizations import (
     Unresolved,
     check,
     concerned_by_push,
-    files_only,
     input_matcher,
     merge_matcher,
     of_environment,
-    require_not_set_up,
     unresolved,
-    why_files_only,
 )
 from reconciler.ci.outcomes import Attempt, Reviewed, record, settle
 from reconciler.ci.reviews import (
@@ -118,11 +115,6 @@ def _run(run: Run) -> Ended:
     in_environment = of_environment(run, sources)
     subjects = [subject_of(source) for source in in_environment]
     pulls = _contained_pulls(run, map(subject_of, sources))
-    why = why_files_only(run, in_environment)
-    if why is not None:
-        require_not_set_up(run, sources, _posts(run, pulls), why, nothing="nothing was applied")
-        result = files_only(in_environment, why.finding, status="skipped")
-        return Ended(result, None, pulls, organizations=subjects)
     # Without the reviews nothing is approved, so nothing may be written.
     if run.by_review:
         run.require_github(*NO_TOKEN)
@@ -176,15 +168,6 @@ def _contained_pulls(
         with _optional(run):
             return contained_pulls(run, run.branch, subjects, known)
     return known
-
-
-def _posts(run: Run, pulls: Iterable[Pull]) -> Iterator[Post]:
-    """Yield the comments on pull requests, then the open issues, as far as they can be read."""
-    for pull in pulls:
-        yield from pull.comments
-    if run.github is not None:
-        with suppress(GitHubError):
-            yield from run.github.open_issues()
 
 
 def _require_tip(run: Run, sources: Iterable[Source]) -> None:

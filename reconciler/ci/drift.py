@@ -18,15 +18,13 @@ from reconciler.ci.marker import MAX_COMMENT_LENGTH, MarkerKind, Post, encode, f
 from reconciler.ci.organizations import (
     by_environment,
     check,
-    files_only,
     guarded,
     require_single,
-    why_files_only,
 )
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import CALLER, workflow_text
-from reconciler.errors import NoKeyError, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, plural, shorten, warning
 from reconciler.planning.plan import Plan, Snapshot
 from reconciler.planning.planner import PlanOptions
@@ -71,13 +69,6 @@ def drift(run: Run) -> JobResult:
     """
     try:
         sources = check(run)
-        why = why_files_only(run, sources)
-        if why is not None:
-            finding = why.finding
-            reported = _failed_check(run, NoKeyError(finding.message, hint=finding.hint))
-            if reported.findings:
-                return reported
-            return files_only(sources, finding, status="skipped")
         comparison = _compare(run, sources)
     except ReconcilerError as problem:
         return _failed_check(run, problem)

@@ -274,9 +274,6 @@ def conclude(run: Run, ended: Ended) -> JobResult:
     if run.github is None:
         return result
     if result.exit_code is ExitCode.OK:
-        # Without a key, nothing is known of what is left.
-        if result.report is None:
-            return result
         text = f"Resolved: {run.link} left nothing to apply."
         warnings = _resolve_failures(run, run.github, ended, text)
     else:

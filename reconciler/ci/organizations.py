@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from reconciler.ci import JobResult
 from reconciler.ci.github import GitHubError, Pull, reporting
-from reconciler.ci.marker import Marker, Post, Subject
+from reconciler.ci.marker import Post, Subject
 from reconciler.ci.reviews import contained_pulls, read_reviews, subject_of
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import (
@@ -30,8 +30,8 @@ from reconciler.ci.workflows import (
     unusable_environments,
     workflow_text,
 )
-from reconciler.errors import ConfigurationError, NoKeyError, UsageError
-from reconciler.findings import Finding, note, plural, shorten, warning
+from reconciler.errors import ConfigurationError, UsageError
+from reconciler.findings import Finding, plural
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
 from reconciler.render.quote import quote, repeated
@@ -39,7 +39,7 @@ from reconciler.source.files import file_matcher, is_glob, similar_path
 from reconciler.source.history import Commit, NoBaseError, has_all_branches, has_branch
 from reconciler.source.lint import Rules
 from reconciler.source.load import load_parsed
-from reconciler.source.schemes import how_to_set, paths
+from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow import Planned, Source, gather, load_all
 from reconciler.workflow.inputs import OrganizationFiles, organizations
@@ -180,65 +180,7 @@ def _require_branch(run: Run, workflow: str, caller: str) -> None:
         )
 
 
-class FilesOnly(NamedTuple):
-    """Why only the files of a run can be checked, alone and as a finding."""
-
-    reason: str
-    finding: Finding
-
-
-def why_files_only(run: Run, sources: Iterable[Source]) -> FilesOnly | None:
-    """Return why only the files can be checked, None if an organization can be planned."""
-    if run.no_secrets_reason is not None:
-        reason = f"{run.no_secrets_reason}, so GitHub gives it no secrets"
-        message = f"{reason}: only the files are checked"
-        ask = "for a plan, ask a maintainer to push the branch to this repository"
-        return FilesOnly(reason, note("only-validated", message, ask))
-    # With some of the keys, the others are a problem of their organizations.
-    missing = [run.missing_key(source.files) for source in sources]
-    names = list(dict.fromkeys(name for name in missing if name is not None))
-    if not names or None in missing:
-        return None
-    hint = shorten([how_to_set(name, run.inputs.environ) for name in names], 5)
-    reason = f"{shorten(names, 5)} {'is' if len(names) == 1 else 'are'} not set"
-    return FilesOnly(reason, warning("no-api-key", f"{reason}: only the files are checked", hint))
-
-
-def require_not_set_up(
-    run: Run, sources: Iterable[Source], posts: Iterable[Post], why: FilesOnly, *, nothing: str
-) -> None:
-    """Raise NoKeyError if keys are missing although comments or issues are of runs that had them.
-
-    Before the keys are set, a run only checks the files. Later it needs them. If it has none,
-    `nothing` was done.
-    """
-    is_here = _setup_matcher(run, sources)
-    markers = (post.marker for post in posts)
-    if run.expect_digest or any(is_here(marker) and _had_key(marker) for marker in markers):
-        raise NoKeyError(f"{nothing}: {why.reason}", hint=why.finding.hint)
-
-
-def _setup_matcher(run: Run, sources: Iterable[Source]) -> Callable[[Marker], bool]:
-    """Return a predicate for markers of this setup, which may have had other paths."""
-    names = _read_files(run, sources)
-
-    def is_here(marker: Marker) -> bool:
-        if run.label or marker.label:
-            return marker.label == run.label
-        paths = [file_matcher(path, run.inputs.directory) for path in marker.file.split(", ")]
-        return run.has_moved(marker) or any(matches(name) for matches in paths for name in names)
-
-    return is_here
-
-
-def _had_key(marker: Marker) -> bool:
-    """Return whether a comment or an issue is of a run that planned."""
-    subjects = (*marker.subjects, *(outcome.subject for outcome in marker.outcomes))
-    # Only with its key is the id of an organization known.
-    return any(subject.id for subject in subjects)
-
-
-def files_only(sources: Sequence[Source], *why: Finding, status: str = "validated") -> JobResult:
+def files_only(sources: Sequence[Source], *why: Finding) -> JobResult:
     """Return the result of a run that only checked the files, with the reason."""
     desired = [source.checked.desired for source in sources]
     count = sum(len(files.webhooks) + len(files.absent) for files in desired)
@@ -246,7 +188,7 @@ def files_only(sources: Sequence[Source], *why: Finding, status: str = "validate
     for source in sources:
         findings |= dict.fromkeys(source.checked.loaded.findings)
     heading = f"The files are valid: {plural(count, 'webhook')} declared"
-    return JobResult(status=status, findings=(*findings, *why), heading=heading)
+    return JobResult(status="validated", findings=(*findings, *why), heading=heading)
 
 
 def require_single(sources: Sequence[Source], planned: Sequence[Planned]) -> None:

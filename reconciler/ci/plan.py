@@ -10,14 +10,13 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
 from typing import Final, NamedTuple
 
 from reconciler.ci import JobResult
-from reconciler.ci.github import GitHub, GitHubError, Pull, reporting
+from reconciler.ci.github import GitHub, Pull, reporting
 from reconciler.ci.marker import (
     MAX_COMMENT_LENGTH,
     RESOLVED,
@@ -38,10 +37,8 @@ from reconciler.ci.organizations import (
     input_matcher,
     merge_matcher,
     organizations_before,
-    require_not_set_up,
     require_single,
     require_trigger,
-    why_files_only,
 )
 from reconciler.ci.reviews import (
     NO_TOKEN,
@@ -77,7 +74,6 @@ from reconciler.render.markdown import code, paged_run, render_error
 from reconciler.render.quote import prose, quote
 from reconciler.report import NOT_REVIEWED
 from reconciler.source.elsewhere import no_longer_declared
-from reconciler.source.history import tracked
 from reconciler.source.schemes import how_to_set, is_variable
 from reconciler.workflow import Planned, Source, Target, plan_all
 from reconciler.workflow.drift import Base, compared, may_be_drift
@@ -130,13 +126,11 @@ def plan(run: Run) -> JobResult:
     try:
         sources = check(run)
         require_trigger(run, sources)
-        why = why_files_only(run, sources)
-        if why is not None:
-            # A pull request that gets no secrets never had a plan, and others do not matter to it.
-            if run.no_secrets_reason is None:
-                posts = _known_posts(run, sources)
-                require_not_set_up(run, sources, posts, why, nothing="nothing was planned")
-            return files_only(sources, why.finding)
+        if run.no_secrets_reason is not None:
+            message = f"{run.no_secrets_reason}, so GitHub gives it no secrets"
+            ask = "for a plan, ask a maintainer to push the branch to this repository"
+            why = note("only-validated", f"{message}: only the files are checked", ask)
+            return files_only(sources, why)
         if run.merge_queue is not None:
             return _check_merge_group(run, run.merge_queue, sources)
         if run.pull is not None:
@@ -144,37 +138,6 @@ def plan(run: Run) -> JobResult:
         return _plan_all(run, sources)
     except ReconcilerError as problem:
         return JobResult(problem=problem, findings=_invalidate(run, problem))
-
-
-def _known_posts(run: Run, sources: Sequence[Source]) -> Iterator[Post]:
-    """Yield the comments on the pull requests of the run, then on merged ones, if it reads any."""
-    github = run.github
-    if github is None or run.commenting == "false":
-        return
-    if run.pull is not None:
-        yield from github.comments(run.pull.number)
-    if run.merge_queue is not None:
-        for pull in _queued(run, github, run.merge_queue):
-            yield from pull.comments
-    with suppress(GitHubError):  # a plan does not need these
-        yield from _merged_posts(run, github, sources)
-
-
-def _merged_posts(run: Run, github: GitHub, sources: Iterable[Source]) -> Iterator[Post]:
-    """Yield the comments on the newest merged pull requests that change files of the run."""
-    merged, _ = github.merged_pulls(run.applied_branch or run.branch)
-    is_input = input_matcher(run, sources)
-    for pull in merged:
-        if github.requests >= _MAX_REQUESTS:
-            return
-        changed = run.changed_by(pull.merge_commit)
-        if changed is None or any(map(is_input, changed)) or _are_gone(run, changed):
-            yield from github.comments(pull.number)
-
-
-def _are_gone(run: Run, names: frozenset[str]) -> bool:
-    """Return whether any of these files is gone, which may be one that was moved."""
-    return tracked(names, directory=run.inputs.directory, git=run.inputs.git) != names
 
 
 def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:

@@ -30,7 +30,6 @@ from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.history import Git, folder_in, were_moved
 from reconciler.source.schemes import github_repository
 from reconciler.workflow import Inputs, Target
-from reconciler.workflow.inputs import OrganizationFiles
 
 _Choice = TypeVar("_Choice", bound=str)
 _MAX_COMMAND: Final = MAX_COMMENT_LENGTH // 2
@@ -44,10 +43,9 @@ All inputs of a workflow together can have 65,535 characters.
 class Run:
     """The task of a run, its inputs and its connections.
 
-    `connect` connects the organizations of the run; `missing_key` returns the variable of an
-    organization's API key if it has no value, else None. `github` is None without a token. `pull`
-    is None except on a pull request, for which `no_secrets_reason` is the reason if GitHub gives
-    this run no secrets and a read-only token. `merge_queue` is the branch whose merge queue tests
+    `connect` connects the organizations of the run. `github` is None without a token. `pull` is
+    None except on a pull request, for which `no_secrets_reason` is the reason if GitHub gives this
+    run no secrets and a read-only token. `merge_queue` is the branch whose merge queue tests
     this commit, else None. `commenting` and `reviewing` are the inputs `comment` and
     `reviewed-plan`: when a plan is posted on its pull request, and how apply handles an operation
     that no merged pull request shows. `expect_digest` is the digest of a plan that was reviewed
@@ -67,7 +65,6 @@ class Run:
     inputs: Inputs
     connect: Callable[[Sequence[Target]], AbstractContextManager[tuple[Target, ...]]]
     github: GitHub | None
-    missing_key: Callable[[OrganizationFiles], str | None] = lambda files: None
     pull: Pull | None = None
     no_secrets_reason: str | None = None
     merge_queue: str | None = None
@@ -283,7 +280,6 @@ def read_run(
     inputs: Inputs,
     connect: Callable[[Sequence[Target]], AbstractContextManager[tuple[Target, ...]]],
     github: GitHub | None,
-    missing_key: Callable[[OrganizationFiles], str | None],
     now: datetime,
 ) -> Run:
     """Read the inputs of the action, GitHub's variables and its event's payload.
@@ -308,7 +304,6 @@ def read_run(
         inputs=inputs,
         connect=connect,
         github=github,
-        missing_key=missing_key,
         pull=Pull.read(payload.get("pull_request", {})) if is_pull else None,
         no_secrets_reason=_no_secrets_reason(payload, repository) if is_pull else None,
         merge_queue=queue if event == "merge_group" else None,

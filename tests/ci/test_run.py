@@ -20,7 +20,6 @@ REACH: dict[str, Any] = {
     "inputs": Inputs(directory=Path(), environ={}, stdin=bytes),
     "connect": nullcontext,
     "github": None,
-    "missing_key": lambda files: None,
     "now": datetime(2026, 1, 2, tzinfo=UTC),
 }
 

@@ -71,10 +71,10 @@ def test_a_cancelled_apply_is_finished_by_the_next_run(in_shell: World) -> None:
 
 @pytest.mark.parametrize(("key", "named"), TABLES["missing keys"])
 @pytest.mark.parametrize("workflow", ["plan", "apply", "drift"])
-def test_without_a_key_every_workflow_passes_with_a_notice(
+def test_without_a_key_every_workflow_fails(
     here: World, workflow: str, key: str, named: str
 ) -> None:
-    """A repository that is not set up yet does not fail, and no other key is used instead."""
+    """The error names what is not set, and no other key is used instead."""
     if not key:
         here.secrets.clear()
     path = here.work / "webhooks.yaml"
@@ -83,11 +83,10 @@ def test_without_a_key_every_workflow_passes_with_a_notice(
     before = len(here.emulator.log)
     payload = here.opened() if workflow == "plan" else PUSH
     done = only(here.run(workflow, event, payload, EMPTY_KEY=""))
-    assert (done.code, len(here.emulator.log)) == (0, before), done.stdout
-    assert "::warning title=no-api-key::" in done.stdout
-    assert f"{named} is not set" in done.stdout
+    assert (done.code, len(here.emulator.log)) == (4, before), done.stdout
+    assert done.outputs["failure-reason"] == "no-api-key"
+    assert named in done.stdout
     assert named in done.summary
-    assert done.outputs["result"] == ("validated" if workflow == "plan" else "skipped")
 
 
 def test_a_secret_that_the_workflow_does_not_allow_names_the_command_to_run(here: World) -> None:

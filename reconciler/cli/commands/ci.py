@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,11 +26,9 @@ from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
-from reconciler.findings import in_quotes, masked
+from reconciler.findings import in_quotes
 from reconciler.model import Secret
 from reconciler.render import RENDERERS
-from reconciler.source.schemes import SCHEMES, Machine
-from reconciler.workflow.inputs import OrganizationFiles
 
 _COMMANDS: Final = {task.__name__: task for task in (validate, plan, apply, drift, matrix)}
 
@@ -110,7 +108,6 @@ def _job_result(session: Session, what: str | None, options: Mapping[str, str | 
             inputs=inputs,
             connect=lambda targets: connected_all(session, targets),
             github=github,
-            missing_key=partial(_missing_key, session),
             now=session.process.clock.now(),
         )
         return _COMMANDS[command_name](job)
@@ -136,24 +133,6 @@ def _github(session: Session, stack: ExitStack) -> GitHub | None:
     )
     stack.callback(github.close)
     return github
-
-
-def _missing_key(session: Session, files: OrganizationFiles) -> str | None:
-    """Return the variable or file of an organization's key, if it has no value.
-
-    Jobs from forks, or before the keys are set, only check the files.
-    """
-    key = files.api_key
-    if session.local:
-        return None
-    if key is None:
-        if session.settings_of(files).key:
-            return None
-        return "CLOUDTRUTH_API_KEY"
-    machine = Machine(session.process.environ, session.inputs.directory)
-    if SCHEMES[key.scheme].has_value(key.name, machine):
-        return None
-    return masked(key.name)
 
 
 def _require_current_workflows(name: str, environ: Mapping[str, str]) -> None:
