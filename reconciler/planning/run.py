@@ -63,6 +63,11 @@ class Totals(NamedTuple):
     delete: int
 
     @property
+    def operations(self) -> int:
+        """Return the number of operations."""
+        return self.create + self.update + self.delete
+
+    @property
     def is_unchanged(self) -> bool:
         """Return whether the plans of all organizations are known, and change nothing."""
         return self.unchanged == self.organizations

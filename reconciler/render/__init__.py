@@ -126,13 +126,6 @@ class StateRenderer(Protocol):
         """Render each check, and the fix for a failed one."""
 
 
-class _RenderFindings(Protocol):
-    """A function that renders findings, sorted by position, and their number."""
-
-    def __call__(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-        """Return the text."""
-
-
 # What the modules contain is checked by tests; the tables have the types.
 def _load(module: str) -> Any:
     return import_module(f"{__name__}.{module}")
@@ -153,8 +146,8 @@ STATE_RENDERERS: Final[dict[str, Callable[[], StateRenderer]]] = {
 }
 """The formats of live webhooks and checks."""
 
-FINDINGS_RENDERERS: Final[dict[str, Callable[[], _RenderFindings]]] = {
+FINDINGS_RENDERERS: Final[dict[str, Callable[[], Callable[..., str]]]] = {
     **{name: partial(_load_function, name, "render_findings") for name in RENDERERS},
     "github": partial(_load_function, "markdown", "render_annotations"),
 }
-"""The formats of findings, each with the loader of its function."""
+"""The formats of findings, each with the loader of a function like `render_findings`."""

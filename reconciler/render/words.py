@@ -122,7 +122,7 @@ def run_states(totals: Totals) -> str:
 def run_summary(totals: Totals) -> str:
     """Return the numbers of organizations of a run, and of their operations."""
     summary = f"{plural(totals.organizations, 'organization')}: {run_states(totals)}."
-    if totals.create or totals.update or totals.delete:
+    if totals.operations:
         others = numbers([(totals.create, "to create"), (totals.update, "to update")])
         return f"{summary} {between('', others, ', ')}{totals.delete} to delete."
     # Whether an organization has changes is unknown if it failed, and it has some if it is blocked.

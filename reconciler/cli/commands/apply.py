@@ -148,7 +148,7 @@ def _targets(
     directory = session.process.directory
     saved_plans = [path for path in session.files if is_saved_plan(directory / path)]
     if not saved_plans:
-        words = apply_options(session, session.files)
+        words = apply_options(session)
         targets = load_targets(session, words, options.plan, report_path)
         return targets, options.expect_digest
     # Any other file, also a second saved plan, is refused.
@@ -173,8 +173,7 @@ def _confirm(
         for target in connected:
             if target.connection is not None:  # an answer takes none of the run's time
                 target.connection.restart()
-    changes = sum(len(plan.operations) for plan in run_plan.plans)
-    progress.phase("checking that the plan is still current", total=changes)
+    progress.phase("checking that the plan is still current", total=run_plan.totals.operations)
     return True
 
 
@@ -207,15 +206,13 @@ def _show_plan(
 
 def _question(run_plan: workflow.RunPlan) -> str:
     """Return the question that confirms a run, with its totals."""
-    changes = plural(sum(len(plan.operations) for plan in run_plan.plans), "change")
-    deletes = sum(len(plan.deletes) for plan in run_plan.plans)
+    totals = run_plan.totals
     where = risk = ""
-    if len(run_plan.organizations) > 1:
-        count = sum(bool(plan.operations) for plan in run_plan.plans)
-        where = f" in {plural(count, 'organization')}"
-    if deletes:
-        risk = f" ({plural(deletes, 'delete')})"
-    return f"Apply {changes}{where}{risk}?"
+    if totals.organizations > 1:
+        where = f" in {plural(totals.to_change, 'organization')}"
+    if totals.delete:
+        risk = f" ({plural(totals.delete, 'delete')})"
+    return f"Apply {plural(totals.operations, 'change')}{where}{risk}?"
 
 
 def _read_saved(session: Session, path: str, expect_digest: str | None) -> SavedPlan:
@@ -249,21 +246,20 @@ def _saved_targets(
     session: Session, plan_file: str, saved: SavedPlan, report_path: Path | None
 ) -> list[workflow.Target]:
     """Return the organizations of a saved plan, whose files the session uses from here on."""
-    files = [document.file for document in saved.parsed.documents]
+    files = tuple(document.file for document in saved.parsed.documents)
     # As they were named: a folder may have another organization by now.
     values = dict(saved.values)
-    named = values.pop("file") or files
+    values["file"] = values["file"] or files
     values["organization"] = session.command_line.get("organization") or values["organization"]
     words = apply_options(
         session,
-        named,
         SAVED_OPTIONS,
         only=saved.options.only,
         no_prune=not saved.options.prune,
         **values,
     )
     # Advice about other files names these, and so do suggested commands.
-    session.suggest(SUGGESTED_OPTIONS, named, organization=values["organization"])
+    session.suggest(SUGGESTED_OPTIONS, values["file"], organization=values["organization"])
     paths = tuple(STDIN if file == STDIN_NAME else file for file in files)
     session.inputs = session.inputs._replace(paths=paths, parsed=saved.parsed)
     targets = []

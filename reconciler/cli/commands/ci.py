@@ -96,7 +96,7 @@ def _job_result(session: Session, what: str | None, options: Mapping[str, str | 
     # Many organizations read the same files of the same commit, which does not change.
     remembered = cache(session.inputs.git)
     inputs = session.inputs._replace(
-        apply_options=apply_options(session, session.files, ()),
+        apply_options=apply_options(session, ()),
         git=lambda arguments: remembered(tuple(arguments)),
     )
     with ExitStack() as stack:

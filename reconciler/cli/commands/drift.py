@@ -50,7 +50,7 @@ def run(
         # let a script read it
         webhooks drift --format json
     """
-    apply_words = apply_options(session, session.files, ())
+    apply_words = apply_options(session, ())
     report = _find(session, apply_words, only, base, accept=accept)
     code = show_problems(session, report.organizations)
     view = session.view()._replace(apply_options=apply_words)

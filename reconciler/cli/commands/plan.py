@@ -107,7 +107,7 @@ def run(
     # Before any request, because a plan that cannot be saved is a waste of time.
     if out_path is not None:
         check_writable(out_path, over=FileKind.PLAN)
-    words = apply_options(session, session.files)
+    words = apply_options(session)
     try:
         targets = load_targets(session, words, options, out_path)
         with connected_all(session, targets) as connected:
@@ -115,19 +115,17 @@ def run(
         planned = tuple(map(labeled, planned))
         run_plan = workflow.RunPlan(tuple(organization.result for organization in planned))
         show_problems(session, run_plan.organizations)
+        view = session.view()._replace(missing=missing_references(planned), apply_options=words)
+        if out_path is not None:
+            # A saved plan has its files and the other options.
+            words = apply_options(session, [_ALLOW_DELETES], file=())
+            view = view._replace(plan_file=out, apply_options=words)
+        if out is not None:
+            view = view._replace(shows_digest=True)
+            _save(session, run_plan, planned, targets[0].options, view, out_path)
     except ReconcilerError:
         _warn_about_earlier(session, out_path)
         raise
-    view = session.view()._replace(
-        missing=missing_references(planned),
-        # Standard output has no name that `apply` could read.
-        plan_file=None if out_path is None else out,
-        # A saved plan has its files and the other options.
-        apply_options=words if out_path is None else apply_options(session, (), [_ALLOW_DELETES]),
-    )
-    if out is not None:
-        view = view._replace(shows_digest=True)
-        _save(session, run_plan, planned, targets[0].options, view, out_path)
     record_findings(session, run_plan)
     is_ready = run_plan.exit_code is ExitCode.OK
     session.show(
@@ -176,13 +174,9 @@ def _save(
         "base": _base(session),
     }
     folder = folder_in(session.inputs.git)
-    try:
-        saved = workflow.save_run(
-            run_plan, loaded, options, text, values, folder, session.console.redacted
-        )
-    except ReconcilerError:
-        _warn_about_earlier(session, out_path)
-        raise
+    saved = workflow.save_run(
+        run_plan, loaded, options, text, values, folder, session.console.redacted
+    )
     if out_path is None:
         session.console.result(saved.decode(), essential=True)
     else:
@@ -244,21 +238,18 @@ def check_output(output: Path | None, checked: workflow.Checked) -> None:
 
 
 def apply_options(
-    session: Session,
-    files: Sequence[str],
-    options: Sequence[click.Parameter] = PLAN_OPTIONS,
-    **saved: Any,
+    session: Session, options: Sequence[click.Parameter] = PLAN_OPTIONS, **saved: Any
 ) -> tuple[str, ...]:
     """Return the options that make `apply` use the same files, server and `options`.
 
     The values in `saved` replace those of the command line. Revisions are replaced by commit
     hashes, so the options stay valid after a commit.
     """
+    values = {"file": session.files, "base": _base(session), **saved}
     # A saved plan has the names of its files, and the default needs no option.
-    arguments = tuple(STDIN if name == STDIN_NAME else name for name in files)
-    if arguments == (DEFAULT_FILE,):
-        arguments = ()
-    values = {"base": _base(session), **saved, "file": arguments}
+    values["file"] = tuple(STDIN if name == STDIN_NAME else name for name in values["file"])
+    if values["file"] == (DEFAULT_FILE,):
+        values["file"] = ()
     return session.words((*FILE_OPTIONS, *CONNECTION_OPTIONS, *options), **values)
 
 

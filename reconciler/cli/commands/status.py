@@ -74,7 +74,7 @@ def _compare_with_files(
     session: Session, only: tuple[str, ...]
 ) -> list[OrganizationResult[LiveStatus]]:
     """Return the status of each organization of the files."""
-    sources = session.load_all(apply_options(session, session.files))
+    sources = session.load_all(apply_options(session))
     with connected_all(session, [workflow.Target(source) for source in sources]) as targets:
         listings = workflow.read_all(targets)
     results = [
