@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -212,22 +212,20 @@ def _read_back(api: Client) -> Iterator[Check]:
     No value is revealed. `plan` cannot compare values that are not completely visible
     (docs/secrets.md).
     """
-    seen: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    seen: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for webhook in api.list():
         for name, form in _forms(webhook):
-            seen[webhook.type, name][form] += 1
+            seen[webhook.type, name].add(form)
     if not seen:
         yield unknown("read-back", "no live webhook has secrets")
     for (type_, name), forms in sorted(seen.items()):
-        counted = ", ".join(f"{form} ({{}})" for form, _ in forms.most_common())
-        numbers = tuple((count, "webhook") for _, count in forms.most_common())
         field = FIELDS[type_][name]
         limit = ""
-        if forms.keys() != {_SHOWN}:
+        if forms != {_SHOWN}:
             limit = "; a change made elsewhere cannot be detected"
         elif field.secret and field.secret_pattern is None:
             limit = ", possibly encrypted; a plan shows if it is not as declared"
-        yield ok("read-back", f"{type_} {name}: {counted}{limit}", numbers=numbers)
+        yield ok("read-back", f"{type_} {name}: {', '.join(sorted(forms))}{limit}")
 
 
 def _forms(webhook: LiveWebhook) -> Iterator[tuple[str, str]]:

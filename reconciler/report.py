@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import BlockedError, ExitCode
-from reconciler.findings import Position, plural
+from reconciler.findings import Position
 from reconciler.planning.plan import Operation, Plan
 from reconciler.planning.run import OrganizationResult, values
 
@@ -321,7 +321,7 @@ class Check(NamedTuple):
     """One check, of `webhooks` if it is about some of them.
 
     `name` is a stable identifier. `detail` and `fix` are sentences in which untrusted text is
-    already quoted. `detail` has a `{}` for each of `numbers`, of which each has its noun.
+    already quoted.
     """
 
     status: Status
@@ -330,15 +330,6 @@ class Check(NamedTuple):
     private: str | None = None
     fix: str | None = None
     webhooks: tuple[CheckedWebhook, ...] = ()
-    numbers: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        """Return `detail` with its numbers."""
-        text = self.detail
-        for number, noun in self.numbers:
-            text = text.replace("{}", plural(number, noun), 1)
-        return text
 
 
 class Section(NamedTuple):

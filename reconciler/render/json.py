@@ -273,9 +273,8 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
 
 
 def _check(check: Check) -> Tree:
-    shown: Tree = plain(check._replace(detail=check.sentence))
+    shown: Tree = plain(check)
     del shown["private"]  # private details are shown on the screen only
-    del shown["numbers"]  # they are in the sentence
     return shown
 
 

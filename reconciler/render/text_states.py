@@ -139,11 +139,15 @@ def _delivery(status: WebhookStatus) -> list[str]:
             run = f"unknown, {run}: {reason}"
         case DeliveryState.DELIVERING | DeliveryState.NEVER_RUN:
             pass
-    pieces = [atom.text for atom in sentence(run)]
-    # A server's error may be a page; with -v it is complete.
-    if len(pieces) > _MAX_WORDS:
-        pieces[_MAX_WORDS:] = ["..."]
-    return pieces
+    return _first_words(run)
+
+
+def _first_words(text: str) -> list[str]:
+    """Return words of a text: a server's error may be a page, which -v shows below the row."""
+    words = [atom.text for atom in sentence(text)]
+    if len(words) > _MAX_WORDS:
+        words[_MAX_WORDS:] = ["..."]
+    return words
 
 
 def _without_fraction(time: str) -> str:
@@ -226,7 +230,7 @@ def _check_counts(checklist: Checklist, statuses: Collection[Status]) -> str:
 
 
 def _check_row(check: Check, view: View) -> Row:
-    text = check.sentence
+    text = check.detail
     # Only on the screen: JSON is made to be pasted into bug reports.
     if check.private is not None:
         text += f" ({check.private})"

@@ -62,7 +62,7 @@ def row(checks: tuple[Check, ...], name: str) -> Check:
 
 
 def all_of(checks: tuple[Check, ...], name: str) -> str:
-    return " | ".join(f"{check.status} {check.sentence}" for check in checks if check.name == name)
+    return " | ".join(f"{check.status} {check.detail}" for check in checks if check.name == name)
 
 
 def test_a_correct_server() -> None:

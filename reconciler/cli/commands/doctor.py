@@ -16,7 +16,7 @@ from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.findings import Finding, Severity, shorten
+from reconciler.findings import Finding, Severity, plural, shorten
 from reconciler.model import Desired, Secret
 from reconciler.render.quote import quote
 from reconciler.report import Check, Checklist, Section, Status, fail, ok, unknown
@@ -149,11 +149,11 @@ def _files_section(inputs: workflow.Inputs, key: Secret | None) -> tuple[Section
     names = ", ".join(map(quote, declared.documents or inputs.paths)) or default
     if declared.desired is None:
         errors = sum(finding.severity is Severity.ERROR for finding in declared.findings)
-        numbers, fix = ((errors, "error"),), "run `webhooks validate`"
-        check = fail("files", "invalid: {}", numbers=numbers, private=names, fix=fix)
+        private, fix = f"{plural(errors, 'error')} in {names}", "run `webhooks validate`"
+        check = fail("files", "invalid", private=private, fix=fix)
         return Section(name="Files", checks=(check,)), declared
-    numbers = ((len(declared.desired.webhooks), "webhook"),)
-    check = ok("files", "valid, {} declared", numbers=numbers, private=names)
+    count = plural(len(declared.desired.webhooks), "webhook")
+    check = ok("files", "valid", private=f"{count} in {names}")
     try:
         secrets = _secrets(workflow.gather(workflow.accept(declared, inputs), key))
     except ReconcilerError as problem:
@@ -198,16 +198,13 @@ def _secrets(gathered: workflow.Gathered) -> Check:
     if not missing:
         return ok("secrets", "all available" if gathered.references else "none declared")
     shown = [quote(str(reference)) for reference in missing if not is_file(reference)]
-    # Paths are private, so files are only counted.
-    files = len(missing) - len(shown)
-    numbers: tuple[tuple[int, str], ...] = ()
+    files = [quote(str(reference)) for reference in missing if is_file(reference)]
     if files:
-        shown.append("{}")
-        numbers = ((files, "file"),)
+        shown.append("files")
     return unknown(
         "secrets",
         f"not set here, or empty: {', '.join(shown)}",
-        numbers=numbers,
+        private=shorten(files, _MAX_NAMES) or None,
         fix="set them before apply creates a webhook or changes its configuration; "
         f"nothing else needs them. {_EMPTY}",
     )
@@ -340,10 +337,8 @@ def _together(diagnoses: Sequence[_Diagnosis]) -> tuple[Section, ...]:
         for section in diagnosis.sections:
             checks = groups.setdefault(section.name, {})
             for check in section.checks:
-                # Equal but for numbers, and the private part, which has the organization's names.
-                uncounted = tuple((0, noun) for _, noun in check.numbers)
-                shared = check._replace(private=None, numbers=uncounted)
-                members = checks.setdefault(shared, {})
+                # Equal but for the private part, which has the organization's names.
+                members = checks.setdefault(check._replace(private=None), {})
                 members[quote(diagnosis.name)] = check
     # An organization without a connection has no sections of the server.
     order = [
@@ -360,9 +355,7 @@ def _in_order(checks: dict[Check, dict[str, Check]], count: int) -> tuple[Check,
 
 
 def _combined(check: Check, members: dict[str, Check], count: int) -> Check:
-    """Return the check of some of `count` organizations: numbers added, with private details."""
-    columns = zip(*(member.numbers for member in members.values()), strict=True)
-    numbers = tuple((sum(number for number, _ in column), column[0][1]) for column in columns)
+    """Return the check of some of `count` organizations, with private details."""
     detail = check.detail
     private = {name: member.private for name, member in members.items()}
     texts = list(dict.fromkeys(text for text in private.values() if text is not None))
@@ -370,4 +363,4 @@ def _combined(check: Check, members: dict[str, Check], count: int) -> Check:
         detail += f", in {len(members)} of {count} organizations"
         texts = [name if text is None else f"{name}: {text}" for name, text in private.items()]
     shown = shorten(texts, _MAX_NAMES) or None
-    return check._replace(detail=detail, numbers=numbers, private=shown)
+    return check._replace(detail=detail, private=shown)
