@@ -34,22 +34,13 @@ def apps(server: Cloud, tmp_path: Path) -> Callable[[], dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize(
-    ("keys", "variables"),
-    [
-        (None, USUAL),
-        ("yes\nyes\nenv:PAY\n\nenv:CT\n", ("PAY", "WEBHOOK_DEPLOYBOT_TOKEN", "CT")),
-        ("yes\n\n\n\n", USUAL),
-    ],
-    ids=["in a script", "on a terminal", "on a terminal, with the defaults"],
-)
+@pytest.mark.parametrize("keys", [None, "yes\n"], ids=["in a script", "on a terminal"])
 def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
     shell: Shell,
     server: Cloud,
     apps: Callable[[], dict[str, str]],
     tmp_path: Path,
     keys: str | None,
-    variables: tuple[str, ...],
 ):
     """A reader of the README adopts 46 webhooks, edits each app, and rotates one token."""
     before = apps()
@@ -57,24 +48,23 @@ def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
     done = shell("init", terminal=keys is not None, keys=keys or "", **cloud)
     path = tmp_path / "webhooks.yaml"
     expect(done, 0, "No changes. 46 webhooks match", "check the references of hidden tokens at")
-    for (username, (count, _)), variable in zip(APPS.items(), variables, strict=True):
+    for (username, (count, _)), variable in zip(APPS.items(), USUAL, strict=True):
         line = f"env {variable} for {count} webhooks: username '{username}' ({count})"
-        # What the user answers needs no warning; a reviewer of the file has not seen the answer.
-        assert (line in done.err) == (keys is None)
+        assert line in done.err
         assert f"#   {line}\n" in path.read_text()
 
-    secrets = dict(zip(variables, (token for _, token in APPS.values()), strict=True))
+    secrets = dict(zip(USUAL, (token for _, token in APPS.values()), strict=True))
     text = path.read_text()
     path.write_text(re.sub(r'channel: "#c1"', 'channel: "#moved"', text))
     done = shell("apply", "--yes", **cloud, **secrets)
     expect(
         done, 0, "Applied 3 of 3 changes", "last write, except 3 values that cannot be compared.\n"
     )
-    for variable in variables:
+    for variable in USUAL:
         assert f"resent from env {variable} (hidden: overwritten if different)" in done.err
     assert apps() == before
 
-    pay = variables[0]
+    pay = USUAL[0]
     old = tmp_path / "old.yaml"
     old.write_text(path.read_text())
     path.write_text(path.read_text().replace(f"{{env: {pay}}}", f"{{env: {pay}, version: 2}}"))

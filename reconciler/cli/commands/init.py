@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -27,7 +27,7 @@ from reconciler.cli.options import CONNECTION_OPTIONS, SUGGESTED_OPTIONS, Option
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Severity, plural, shorten
-from reconciler.model import Live, SecretRef
+from reconciler.model import Live
 from reconciler.planning.plan import FileState, Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
@@ -36,13 +36,10 @@ from reconciler.source.elsewhere import Owner, beside, declared_elsewhere, varia
 from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, default_path, folders_of_overlays
 from reconciler.source.history import git_in
-from reconciler.source.new_references import SLACK_TOKEN, SlackToken, Tokens
+from reconciler.source.new_references import Tokens
 from reconciler.source.output import FileKind
 from reconciler.source.schemes import ARGUMENT, parse_reference
 from reconciler.source.writer import scalar
-
-_MAX_QUESTIONS: Final = 12
-"""Usernames whose token `init` asks for; the others keep separate references."""
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -341,8 +338,8 @@ def _adopt(session: Session, live: Live, files: _Files, tokens: Tokens, *, yes: 
         # The file is new, so writing it loses nothing.
         if session.console.ask(question) not in ("", "y", "Y", "yes", "Yes"):
             raise NotConfirmedError("nothing was written", hint="answer `y` to write the file")
-        if tokens.shared is None and any(webhook.type == "slack" for webhook in live.webhooks):
-            tokens = _ask_tokens(session, live, tokens)
+        if tokens.shared is None:
+            tokens = _with_answer(session, live, tokens)
     # Before the file is written: a misspelled username would leave its token assumed.
     exported = export(live, tokens=tokens)
     require_usernames(tokens, exported)
@@ -382,58 +379,24 @@ def _show_plan(session: Session) -> tuple[Plan, bool]:
     return run_plan.plans[0], any(finding.severity is Severity.WARNING for finding in findings)
 
 
-def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
-    """Ask for the reference of each Slack token, of hidden ones by username."""
-    asked = [
+def _with_answer(session: Session, live: Live, tokens: Tokens) -> Tokens:
+    """Ask for the reference of the Slack token. Several tokens keep separate references.
+
+    Asks again after a text that is no reference. Raises NotConfirmedError for Ctrl-D.
+    """
+    open_tokens = [
         token
         for token in export(live, tokens=tokens).tokens
         if token.username not in tokens.named and token.webhooks[0].id not in tokens.visible
     ]
-    if len(asked) < 2:
-        default = next((token.reference for token in asked), SLACK_TOKEN)
-        return tokens._replace(shared=_ask_reference(session, "Slack token", default))
-    _explain_hidden(session, [token for token in asked if token.username is not None])
-    named, visible = dict(tokens.named), dict(tokens.visible)
-    for token in asked[:_MAX_QUESTIONS]:
-        webhooks = shorten([quote(webhook.name) for webhook in token.webhooks], 5)
-        if token.username is not None:
-            noun = f"Slack token of {quote(token.username)} ({webhooks})"
-            named[token.username] = _ask_reference(session, noun, token.reference)
-            continue
-        noun = f"Slack token of {webhooks}"
-        reference = _ask_reference(session, noun, token.reference, visible.values())
-        visible |= dict.fromkeys((webhook.id for webhook in token.webhooks), reference)
-    return tokens._replace(named=named, visible=visible)
-
-
-def _explain_hidden(session: Session, hidden: Sequence[SlackToken]) -> None:
-    """Print what the answers about hidden tokens mean, if there are any."""
-    if hidden:
-        number = sum(len(token.webhooks) for token in hidden)
-        session.console.info(
-            f"The tokens of {plural(number, 'webhook')} are hidden, with "
-            f"{plural(len(hidden), 'username')}. The next update of a webhook replaces the hidden "
-            "token with the token that you choose here."
-        )
-
-
-def _ask_reference(
-    session: Session, noun: str, default: SecretRef, taken: Collection[SecretRef] = ()
-) -> SecretRef:
-    """Ask for a reference, again after another text or one of those `taken` by other tokens.
-
-    Raises NotConfirmedError for Ctrl-D.
-    """
-    question = f"{noun}: {ARGUMENT} [{default.argument}] "
+    if len(open_tokens) != 1:
+        return tokens
+    default = open_tokens[0].reference
     while True:
-        answer = session.console.ask(question)
+        answer = session.console.ask(f"Slack token: {ARGUMENT} [{default.argument}] ")
         if answer is None:
             raise NotConfirmedError("no reference was given: nothing was written")
         try:
-            reference = parse_reference(answer) if answer else default
+            return tokens._replace(shared=parse_reference(answer) if answer else default)
         except UsageError as problem:  # its message does not repeat the text, which may be a token
             session.console.error(problem)
-            continue
-        if reference not in taken:
-            return reference
-        session.console.message("error", f"{reference} is the reference of another token")
