@@ -400,9 +400,7 @@ def _acceptance(report: DriftReport, view: View) -> tuple[str, str]:
     printed = printed_diffs(report, view)
     hidden = [quote(diff.file) for diff in report.diffs if diff not in printed]
     if hidden:
-        what = "characters that are not printed"
-        if len(shown_diffs(report, view)) < len(report.diffs):
-            what = "a secret"
+        what = "a secret, or characters that are not printed"
         text = f"The diff of {', '.join(hidden)} is not shown, because it contains {what}."
         return (f"{text} To accept {editable}, run:" if command else text), command
     way = f"To accept {editable}, run `git apply` on this diff"
