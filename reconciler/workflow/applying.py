@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from reconciler.errors import ConfigurationError, NotConfirmedError, StalePlanError
+from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, check_digest
@@ -21,7 +22,7 @@ from reconciler.workflow.executing import as_reports, carry_out, without_moves
 from reconciler.workflow.inputs import Checked, OrganizationFiles, Source
 from reconciler.workflow.parts import ApplyOptions, Withhold, parts_to_apply, plan_command
 from reconciler.workflow.planning import plan_listed
-from reconciler.workflow.revisions import NOT_SENT, may_be_unsent, possible_bases, previous_at
+from reconciler.workflow.revisions import may_be_unsent, possible_bases, previous_at, unsent
 from reconciler.workflow.run import Planned, Target, plan_all
 
 
@@ -161,7 +162,7 @@ def _require_confirmation(run: RunPlan, confirm: Callable[[RunPlan], bool]) -> N
 def _require_digest(run: RunPlan, expected: str, planned: Sequence[Planned]) -> None:
     """Raise StalePlanError unless the run has the expected digest or nothing to do."""
     if not run.digest:
-        _require_sent(run, expected, planned)
+        _require_sent(expected, planned)
     elif run.digest != expected:
         deletes = sum(plan.counted_deletes for plan in run.plans)
         command, hint = plan_command(planned[0].target, deletes), None
@@ -179,15 +180,12 @@ def _require_digest(run: RunPlan, expected: str, planned: Sequence[Planned]) -> 
         )
 
 
-def _require_sent(run: RunPlan, expected: str, planned: Sequence[Planned]) -> None:
+def _require_sent(expected: str, planned: Sequence[Planned]) -> None:
     """Raise StalePlanError if the expected plan may send a secret that the empty plan does not.
 
     Without its base, the plan of a rotation has nothing to do, like one that is applied.
     """
-    # On GitHub, comments show what was applied.
-    if not planned[0].target.has_options:
-        return
-    hints = (note.hint for plan in run.plans for note in plan.notes if note.rule == NOT_SENT)
+    hints = (note.hint for part in planned for note in _unsent(part))
     hint = next(hints, None) or _with_its_base(expected, planned)
     if hint is not None:
         raise StalePlanError(
@@ -236,6 +234,12 @@ def _may_be_unsent(planned: Planned) -> bool:
     assert planned.plan is not None
     assert planned.gathered is not None
     return may_be_unsent(planned.gathered, planned.plan)
+
+
+def _unsent(planned: Planned) -> list[Finding]:
+    assert planned.plan is not None
+    assert planned.gathered is not None
+    return unsent(planned.gathered, planned.plan)
 
 
 def _digest_since(base: str, planned: Sequence[Planned]) -> str:

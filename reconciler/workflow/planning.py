@@ -48,7 +48,7 @@ from reconciler.source.history import tracked
 from reconciler.source.load import Loaded
 from reconciler.source.schemes import is_file, paths
 from reconciler.workflow.inputs import Checked, Gathered, judge
-from reconciler.workflow.revisions import unsent
+from reconciler.workflow.revisions import notes_on_unsent
 
 
 def plan(
@@ -96,7 +96,7 @@ def plan_of_live(
         plan = _with_positions(plan, checked.loaded)
     notes = [*plan.notes, *gathered.warnings, *_may_move(plan, checked)]
     if review is None:
-        notes += unsent(gathered, plan)
+        notes += notes_on_unsent(gathered, plan)
     plan = plan._replace(notes=tuple(sorted(notes, key=sort_key)))
     # A glob of --only that matches nothing is an error of the run, see `workflow.run`.
     shown = (finding for finding in plan.notes if finding.rule != ONLY_MATCHES_NOTHING)

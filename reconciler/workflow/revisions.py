@@ -33,8 +33,7 @@ from reconciler.workflow.inputs import Checked, Gathered, Inputs, organizations
 
 _EARLIER: Final = Rules(allow_literal_secrets=True)
 """The rules for an earlier version of the files: this run's options do not apply to it."""
-NOT_SENT: Final = "version-not-sent"
-"""The rule of the note that `unsent` returns."""
+_NOT_SENT: Final = "version-not-sent"
 _MAX_CHANGES: Final = 20
 """The maximum number of file changes that may not be applied yet."""
 _REVISIONS: Final = (
@@ -121,6 +120,9 @@ def possible_bases(run: Sequence[Checked]) -> Iterator[str]:
 
     Raises NoBaseError if git cannot list them.
     """
+    for checked in run:
+        if checked.other_repository:
+            raise NoBaseError(f"the files are in the repository {checked.other_repository}")
     inputs = run[0].inputs
     head = commit_of("HEAD", inputs.git)
     if head is None:
@@ -231,8 +233,22 @@ def _counterparts(earlier: list[str], current: list[str]) -> dict[str, str]:
 
 
 def may_be_unsent(gathered: Gathered, plan: Plan) -> bool:
-    """Return whether there are secrets of which no plan shows whether they were sent."""
-    return bool(plan.not_shown or gathered.missing_references)
+    """Return whether there are secrets of which no plan shows whether they were sent.
+
+    Only if messages may name the command that sends them: on GitHub, comments show what was sent.
+    """
+    has_command = gathered.checked.inputs.apply_options is not None
+    return has_command and bool(plan.not_shown or gathered.missing_references)
+
+
+def notes_on_unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
+    """Return what `unsent` returns, or a note that git does not show it here."""
+    repository = gathered.checked.other_repository
+    if not repository or not may_be_unsent(gathered, plan):
+        return unsent(gathered, plan)
+    message = "git does not show which secrets were changed and not sent, because the files are "
+    hint = f"run the command in {repository}"
+    return [note(_NOT_SENT, f"{message}in the repository {repository}", hint)]
 
 
 def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
@@ -241,17 +257,9 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     CloudTruth stores neither the reference nor the version of a secret, so this compares with git.
     The note has the command that sends them.
     """
-    inputs = gathered.checked.inputs
-    if inputs.apply_options is None or not may_be_unsent(gathered, plan):
+    inputs, not_shown = gathered.checked.inputs, plan.fields_not_shown
+    if gathered.checked.other_repository or not may_be_unsent(gathered, plan):
         return []
-    repository = gathered.checked.other_repository
-    if repository:
-        message = (
-            "git does not show which secrets were changed and not sent, because the files are "
-        )
-        hint = f"run the command in {repository}"
-        return [note(NOT_SENT, f"{message}in the repository {repository}", hint)]
-    not_shown = plan.fields_not_shown
     # Uncommitted edits first: they include what the last commit changed.
     for revision, who, until in _REVISIONS:
         commit = commit_at(revision, inputs.directory, inputs.git)
@@ -310,7 +318,7 @@ def _not_sent(
     hint = "if it was sent, ignore this"
     if command:
         hint = f"if it was not sent yet, run: {command}"
-    return note(NOT_SENT, message, hint)
+    return note(_NOT_SENT, message, hint)
 
 
 def _changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
