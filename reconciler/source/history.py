@@ -299,7 +299,8 @@ def removal(span: str, spec: str, git: Git) -> str | None:
 def were_moved(names: Iterable[str], paths: Sequence[str], directory: Path, git: Git) -> bool:
     """Return whether git has no files at paths any more, and `paths` include what one became.
 
-    The disk is not asked: a sparse checkout lacks the files of others.
+    The disk is not asked: a sparse checkout lacks the files of others. A file that is not similar
+    may be one of another setup, and the former ones are retired.
     """
     specs = {
         name: f":({'glob' if files.has_wildcard(name) else 'literal'}){name}" for name in names
@@ -311,7 +312,8 @@ def were_moved(names: Iterable[str], paths: Sequence[str], directory: Path, git:
         if removed_by is not None:
             before = Commit(f"{removed_by}^", directory, git)
             matches = files.file_matcher(name, directory)
-            if any(map(matches, renames(before, paths, Commit("HEAD", directory, git)))):
+            renamed = _renamed(before, paths, Commit("HEAD", directory, git))
+            if any(matches(old) and percent >= _SIMILAR for old, _, percent in renamed):
                 return True
     return False
 
@@ -321,8 +323,19 @@ def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping
 
     These are the names in the commit `now`, or else in the index.
     """
+    return {
+        old: new
+        for old, new, percent in _renamed(commit, paths, now)
+        if percent >= _SIMILAR or _declares(commit, old)
+    }
+
+
+def _renamed(
+    commit: Commit, paths: Sequence[str], now: Commit | None
+) -> Iterator[tuple[str, str, int]]:
+    """Yield the old and the new name of each such file, and the percentage that is the same."""
     if re.fullmatch(_NULL, commit.id):
-        return {}
+        return
     options = ["--name-status", "-z", "--find-renames=1%", "--diff-filter=R", "--relative"]
     versions = ["--cached", commit.id] if now is None else [commit.id, now.id]
     listing = commit.git(["diff", *options, *versions]) or b""
@@ -330,15 +343,10 @@ def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping
     included = paths or (files.default_path(commit.directory),)
     matchers = [files.file_matcher(path, commit.directory) for path in included]
 
-    def is_included(name: str) -> bool:
-        return any(matches(name) for matches in matchers)
-
-    return {
-        old: new
-        # Each rename has three fields: the status, the old name and the new one.
-        for status, old, new in zip(names[::3], names[1::3], names[2::3], strict=False)
-        if is_included(new) and (int(status[1:]) >= _SIMILAR or _declares(commit, old))
-    }
+    # Each rename has three fields: the status, the old name and the new one.
+    for status, old, new in zip(names[::3], names[1::3], names[2::3], strict=False):
+        if any(matches(new) for matches in matchers):
+            yield old, new, int(status[1:])
 
 
 def _declares(commit: Commit, name: str) -> bool:
