@@ -247,19 +247,15 @@ def _refuse_secrets(tree: Mapping[str, Any], redacted: Callable[[str], str]) -> 
     options = dict(tree["options"])
     content["folder"] = options.pop("folder")
     places = _places_of_secrets(content, redacted)
-    named = _places_of_secrets(options, redacted)
-    if not (places or named):
-        places = {"the text of the plan"}
-    steps = dict.fromkeys(places, "remove it from CloudTruth and the files")
-    for name in named:
-        step = "leave it out"
-        if name in ("only", "organization"):
-            step = "in a glob, write `?` for each of its characters"
-        steps[f"--{name.replace('_', '-')}"] = step
-    otherwise = "or apply without a saved plan"
+    for name in _places_of_secrets(options, redacted):
+        places.add(f"--{name.replace('_', '-')}")
+    hint = (
+        "remove it from CloudTruth, the files and the options (in a glob, write `?` for each of "
+        "its characters), or apply without a saved plan"
+    )
     findings = [
-        error("literal-in-plan", f"{place} contains a secret", f"{step}, {otherwise}")
-        for place, step in sorted(steps.items())
+        error("literal-in-plan", f"{place} contains a secret", hint)
+        for place in sorted(places) or ["the text of the plan"]
     ]
     raise ConfigurationError(
         "the plan cannot be saved: it would contain secrets as text", findings=findings
