@@ -150,7 +150,7 @@ def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
     path, known = rejected.path, list(rejected.schema["properties"])
     if path == ("defaults",):
         known = list(INHERITED)
-    elif _is_webhook(known):
+    elif "adopt" in known:  # those of a webhook that is not absent
         known.extend(("add", "exclude"))  # valid in an overlay
     for key in _unknown(rejected):
         message = f"unknown key `{key}`" if is_known(key) else "unknown key"
@@ -171,11 +171,6 @@ def _unknown(rejected: _Rejection) -> list[str]:
 def _is_file(keys: Collection[str]) -> bool:
     """Return whether keys of the schema are those of a file, not of something in it."""
     return "webhooks" in keys
-
-
-def _is_webhook(keys: Collection[str]) -> bool:
-    """Return whether keys of the schema are those of a webhook that is not absent."""
-    return "adopt" in keys
 
 
 def _ticked(words: Iterable[str]) -> str:
@@ -342,14 +337,10 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
         yield error("unknown-event", quoted("unknown event", value), hint, Place("", path))
     elif not names:
         yield from _wrong_type(rejected._replace(limit="string"))
-    elif names[0] in _REFERENCES.values():
+    elif names[0].removesuffix("Secret") in SCHEMES:
         yield from _bad_reference(rejected)
     else:
         yield from _violations(_best(names, value, path), value, path)
-
-
-_REFERENCES: Final = {key: f"{key}Secret" for key in SCHEMES}
-"""The definition of a reference by its key."""
 
 
 def _bad_reference(rejected: _Rejection) -> Iterator[Finding]:
@@ -359,7 +350,7 @@ def _bad_reference(rejected: _Rejection) -> Iterator[Finding]:
     if value is None:
         yield from _wrong_type(rejected._replace(limit="object"))
     elif len(schemes) == 1:
-        for finding in _violations(_REFERENCES[schemes[0]], value, path):
+        for finding in _violations(f"{schemes[0]}Secret", value, path):
             # If the key is missing, a similar one has just been reported as unknown.
             if finding.rule != "missing-field":
                 yield finding
