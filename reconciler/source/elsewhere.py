@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path, PurePath
@@ -46,7 +46,7 @@ from reconciler.source.history import (
     no_git,
     removal,
 )
-from reconciler.source.load import key_references
+from reconciler.source.load import extended, key_references
 from reconciler.source.yaml import parse
 
 Keys: TypeAlias = frozenset[SecretRef | str]
@@ -331,7 +331,7 @@ def _organizations_at(
     organizations: dict[str | None, list[Document]] = {name: [] for name in chain(*named.values())}
     changed = [file for file, names in named.items() if not names or names - now.keys()]
     documents = [parse(source.raw, source.file) for source in _sources_at(commit, changed)]
-    for document in _extended(documents, commit.read_file):
+    for document in extended(documents, commit.read_file):
         name = document.data.get("organization")
         if isinstance(name, str):
             organizations.setdefault(name, []).append(document)
@@ -471,16 +471,7 @@ def _with_webhooks(
             for document in documents
             if "organization" not in document.data or owner.owns(document)
         ]
-    return tuple(filter(_declared_names, _extended(documents, read_parent)))
-
-
-def _extended(documents: Sequence[Document], read_parent: ReadParent) -> Sequence[Document]:
-    """Return files merged with their parents, without those that are only layers."""
-    if not any("extends" in document.data for document in documents):
-        return documents
-    from reconciler.source.extend import extend  # most files extend nothing
-
-    return extend(documents, read_parent)
+    return tuple(filter(_declared_names, extended(documents, read_parent)))
 
 
 def _declared_names(document: Document) -> frozenset[str]:

@@ -27,7 +27,7 @@ from reconciler.model import (
     with_ascii_host,
 )
 from reconciler.source.document import Document, holds, value_at
-from reconciler.source.files import Sources
+from reconciler.source.files import ReadParent, Sources
 from reconciler.source.lint import PASTED, Rules, lint, pasted_tokens
 from reconciler.source.nodes import locate
 from reconciler.source.schema import Part, parts
@@ -94,12 +94,18 @@ class Parsed(NamedTuple):
 
 def parse_files(sources: Sources) -> Parsed:
     """Parse files, each parent once."""
-    documents = tuple(parse(source.raw, source.file) for source in sources.files)
-    if any("extends" in document.data for document in documents):
-        from reconciler.source.extend import extend  # most files extend nothing
+    documents = [parse(source.raw, source.file) for source in sources.files]
+    return Parsed(extended(documents, sources.read_parent), sources.findings)
 
-        documents = extend(documents, sources.read_parent)
-    return Parsed(documents=documents, findings=sources.findings)
+
+def extended(documents: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
+    """Return files merged with their parents, without those that are only layers."""
+    documents = tuple(documents)
+    if not any("extends" in document.data for document in documents):
+        return documents
+    from reconciler.source.extend import extend  # most files extend nothing
+
+    return extend(documents, read_parent)
 
 
 def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
