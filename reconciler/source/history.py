@@ -96,8 +96,8 @@ class Commit(NamedTuple):
             for path in paths or (_default_path(entries),):
                 for entry in self._included(path, entries):
                     read_files.setdefault(entry.name, self._source_file(entry))
-        except files.NotReadableError:
-            raise NoBaseError("git cannot read its files") from None
+        except files.NotReadableError as problem:
+            raise NoBaseError(f"a file of the configuration {problem}") from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
 
     def _included(self, path: str, entries: Iterable[_Entry]) -> list[_Entry]:
@@ -105,18 +105,10 @@ class Commit(NamedTuple):
         matches = files.file_matcher(path, self.directory)
         included = [entry for entry in _regular(entries) if matches(entry.name)]
         if not included:
-            self._check_path(path)
+            # Behind a link or in a submodule there may be files, which are not known.
+            with suppress(files.MissingFileError):
+                self.read_file(path)
         return sorted(included, key=lambda entry: entry.name)
-
-    def _check_path(self, path: str) -> None:
-        """Raise NoBaseError if a path without files leads through a submodule."""
-        # The commit of a submodule has its files, so here they would seem to be missing.
-        name = files.display_name(self.directory / path, directory=self.directory)
-        for entry in self._list(self.id, "--", *_steps(PurePosixPath(name))):
-            if entry.mode == _SUBMODULE:
-                raise NoBaseError(
-                    f"the files of {entry.name}, a submodule, are not in this repository"
-                )
 
     def _list(self, *arguments: str) -> list[_Entry]:
         """Return what `git ls-tree` lists. Raises NotReadableError."""

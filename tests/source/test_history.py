@@ -90,7 +90,7 @@ def test_a_missing_blob_is_not_an_empty_file(tmp_path: Path) -> None:
     """A partial clone without the file's content is an error."""
     listing = b"100644 blob " + b"b" * 40 + b"\twebhooks.yaml\0"
     outputs = {"--literal-pathspecs": listing}
-    with pytest.raises(NoBaseError, match="cannot read"):
+    with pytest.raises(NoBaseError, match="cannot be read by git"):
         Commit("a" * 40, tmp_path, lambda words: outputs.get(words[0])).read(())
 
 
