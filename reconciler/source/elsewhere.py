@@ -421,7 +421,7 @@ def _names_beside(
 
 
 def _displayed(folder: Path, files: Iterable[PurePath | str], directory: Path) -> set[str]:
-    shown = PurePath(display_name(folder, directory=directory))
+    shown = PurePath(display_name(folder, directory))
     return {(shown / file).as_posix() for file in files}
 
 

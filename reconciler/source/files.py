@@ -88,7 +88,7 @@ def _parents_in(directory: Path) -> ReadParent:
             raw = read_regular(path)
         except NotReadableError as cause:
             raise NotReadableError(str(cause), _PARENT_HINT) from None
-        return SourceFile(file=display_name(path, directory=directory), raw=raw)
+        return SourceFile(file=display_name(path, directory), raw=raw)
 
     return read_parent
 
@@ -111,7 +111,7 @@ def check_real_path(name: str, directory: Path) -> None:
     folders = [folder for folder in written.parents if root in folder.parents]
     _refuse_links((written, *folders), here)
     for folder in filter(_is_repository, folders):
-        shown = display_name(folder, directory=here)
+        shown = display_name(folder, here)
         hint = "copy the file into this repository"
         # Without a repository here, the file that extends it is likely in the same one.
         if root == Path(here.anchor):
@@ -138,7 +138,7 @@ def other_repository(names: Iterable[str], directory: Path) -> str:
     repositories = set(filter(None, map(repository_of, paths)))
     if not repositories or repository_of(directory) in repositories:
         return ""
-    return display_name(min(repositories), directory=directory)
+    return display_name(min(repositories), directory)
 
 
 def _is_repository(folder: Path) -> bool:
@@ -149,9 +149,9 @@ def _is_repository(folder: Path) -> bool:
 def _refuse_links(steps: Iterable[Path], here: Path) -> None:
     for step in steps:
         if step.is_symlink():
-            target = display_name(Path(os.path.realpath(step)), directory=here)
+            target = display_name(Path(os.path.realpath(step)), here)
             raise NotReadableError(
-                f"leads through the link {display_name(step, directory=here)}",
+                f"leads through the link {display_name(step, here)}",
                 f"use the path behind the link, {target}",
             )
 
@@ -201,7 +201,7 @@ def _read_once(
         if identity in seen:
             return []
         seen.add(identity)
-        name = display_name(file, directory=directory)
+        name = display_name(file, directory)
         return [SourceFile(file=name, raw=read_regular(file))]
     except (FileNotFoundError, MissingFileError):
         hint = "create one with `webhooks init`, or name your file with `-f FILE`"
@@ -211,7 +211,7 @@ def _read_once(
         return [error("unreadable-file", f"there is no file {path}", hint)]
     except NotReadableError as refusal:
         is_named = file == directory / path
-        return [_unreadable(path if is_named else display_name(file, directory=directory), refusal)]
+        return [_unreadable(path if is_named else display_name(file, directory), refusal)]
 
 
 def _unreadable(shown: str, refusal: NotReadableError) -> Finding:
@@ -352,7 +352,7 @@ def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
 
     It takes a name as `display_name` returns it.
     """
-    path = PurePosixPath(display_name(directory / named, directory=directory))
+    path = PurePosixPath(display_name(directory / named, directory))
 
     def is_at_path(name: str) -> bool:
         file = PurePosixPath(name)
@@ -382,7 +382,7 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 # Names
 
 
-def display_name(path: Path, *, directory: Path) -> str:
+def display_name(path: Path, directory: Path) -> str:
     """Return `path` relative to `directory`, with forward slashes.
 
     If the working directory was deleted, or is on another drive, `path` is returned unchanged.
@@ -438,7 +438,7 @@ def similar_path(missing: Path, directory: Path) -> str | None:
         similar = os.path.commonpath([path.parent for path in applied])
     if similar is None:
         return None
-    return display_name(missing.parent / similar, directory=directory)
+    return display_name(missing.parent / similar, directory)
 
 
 def folders_of_overlays(names: Iterable[str], directory: Path) -> Iterator[tuple[str, str]]:
@@ -456,7 +456,7 @@ def folders_of_overlays(names: Iterable[str], directory: Path) -> Iterator[tuple
             extended, applied = layers(folder)
             if path in extended and applied:
                 common = os.path.commonpath([overlay.parent for overlay in applied])
-                yield name, display_name(Path(common), directory=directory)
+                yield name, display_name(Path(common), directory)
                 break
 
 

@@ -55,7 +55,7 @@ class Commit(NamedTuple):
         Raises MissingFileError if the commit has no such file, and NotReadableError if its path
         leads through a link or a submodule, or if git fails: then its content is not known.
         """
-        name = files.display_name(self.directory / name, directory=self.directory)
+        name = files.display_name(self.directory / name, self.directory)
         path = PurePosixPath(name)
         steps = _steps(path)
         missing = files.MissingFileError(f"does not exist at commit {self.id}")
@@ -87,7 +87,7 @@ class Commit(NamedTuple):
             if files.is_glob(path, self.directory):
                 raise NoBaseError("globs have no history; pass a directory or files")
         roots = [
-            files.display_name(self.directory / path, directory=self.directory)
+            files.display_name(self.directory / path, self.directory)
             for path in paths or files.DEFAULT_FILES
         ]
         read_files: dict[str, files.SourceFile] = {}
@@ -397,7 +397,7 @@ def tracked(
     """Return the paths of `names` whose content git tracks, or a commit has; none without git."""
     listed = ["ls-files", "--stage"] if commit is None else ["ls-tree", commit.id]
     command = ["--literal-pathspecs", *listed, "-z", "--"]
-    paths = {name: files.display_name(directory / name, directory=directory) for name in names}
+    paths = {name: files.display_name(directory / name, directory) for name in names}
     if not paths:
         return frozenset()  # without paths, git would list everything
     listing = git([*command, *paths.values()])

@@ -146,7 +146,7 @@ def file_changes(
         names.update(default_names)
     # A folder also had the files that are gone.
     folders = {
-        files.display_name(inputs.directory / path, directory=inputs.directory)
+        files.display_name(inputs.directory / path, inputs.directory)
         for path in inputs.paths or (default_folder,)
     } - names
     for _ in range(_MAX_CHANGES):

@@ -140,7 +140,7 @@ def _warn_about_earlier(session: Session, out_path: Path | None) -> None:
     """Warn that the file of a plan that is not saved contains another one."""
     # An empty file may have been made for this plan.
     if out_path is not None and out_path.is_file() and out_path.stat().st_size:
-        name = quote(display_name(out_path, directory=session.process.directory))
+        name = quote(display_name(out_path, session.process.directory))
         session.console.message("warning", f"{name} still contains an earlier plan")
 
 
@@ -229,7 +229,7 @@ def check_output(output: Path | None, checked: workflow.Checked) -> None:
         why = "it is a secret file of the configuration"
     for path in checked.inputs.paths:
         is_read = file_matcher(os.path.realpath(directory / path), directory)
-        if path != STDIN and is_read(display_name(real, directory=directory)):
+        if path != STDIN and is_read(display_name(real, directory)):
             why = f"-f {path} reads it as a configuration file"
     if why is not None:
         raise UsageError(
