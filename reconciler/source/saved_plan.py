@@ -68,7 +68,7 @@ def save_run(
     folder: str | None = None,
     redacted: Callable[[str], str] = str,
 ) -> bytes:
-    """Return the content of a plan file, given the files of each organization.
+    """Return the content of a plan file, given the files of each organization; none has failed.
 
     `text` is the plan as shown to users, `values` are those of --file, --organization and --base,
     for suggested commands. `folder` is the working directory in its repository, if it is known.
@@ -82,9 +82,9 @@ def save_run(
     extra = [
         {
             "policies": dict(files.policies),
-            "configuration": list(_configuration(files, result.value)),
+            "configuration": list(_configuration(files, plan)),
         }
-        for files, result in zip(loaded, run.organizations, strict=True)
+        for files, plan in zip(loaded, run.plans, strict=True)
     ]
     tree = {
         **run_tree(_guarded(run), extra),
@@ -106,12 +106,11 @@ def save_run(
 
 def _guarded(run: RunPlan) -> RunPlan:
     """Return a run without allowed deletes: its plans are blocked until they are allowed again."""
-    blocked = iter(guard_all(run.plans))
     results = []
-    for result in run.organizations:
-        if result.value is not None:
-            result = result._replace(value=result.value._replace(blocked=next(blocked)))
-        results.append(result)
+    for result, plan, blocked in zip(
+        run.organizations, run.plans, guard_all(run.plans), strict=True
+    ):
+        results.append(result._replace(value=plan._replace(blocked=blocked)))
     return RunPlan(tuple(results))
 
 
@@ -300,9 +299,11 @@ def _names_files(loaded: Loaded) -> bool:
     return not all(map(posixpath.isabs, names.union(loaded.policies)))
 
 
-def _configuration(loaded: Loaded, plan: Plan | None) -> Iterable[dict[str, Any]]:
+def _configuration(loaded: Loaded, plan: Plan) -> Iterable[dict[str, Any]]:
     """Yield the configuration of each file, with the line of each webhook and each policy glob."""
-    sent = _sent_lines(plan)
+    # The line of what an update sends may be in a parent, which a saved plan does not contain.
+    sending = [update.after for update in plan.updates]
+    sent = {(webhook.file, "webhooks", webhook.index): webhook.position for webhook in sending}
     for document in loaded.documents.values():
         root = {
             key: value
@@ -319,17 +320,6 @@ def _configuration(loaded: Loaded, plan: Plan | None) -> Iterable[dict[str, Any]
                 for number, position in enumerate(document.positions(key))
             ],
         }
-
-
-def _sent_lines(plan: Plan | None) -> dict[tuple[str, str, int], Position | None]:
-    """Return the lines of what updates send, by the place of the webhook in its file.
-
-    A line may be in a parent, which a saved plan does not contain.
-    """
-    if plan is None:
-        return {}
-    webhooks = [update.after for update in plan.updates]
-    return {(webhook.file, "webhooks", webhook.index): webhook.position for webhook in webhooks}
 
 
 def _line(position: Position, file: str) -> int | dict[str, Any]:
