@@ -446,8 +446,8 @@ def organizations_before(
 def input_matcher(run: Run, sources: Iterable[Source]) -> Callable[[str], bool]:
     """Return a predicate for files in the paths of the configuration, and those that it reads."""
     names = _read_files(run, sources)
-    folders = [file_matcher(path, run.inputs.directory) for path in run.paths]
-    return lambda name: name in names or any(matches(name) for matches in folders)
+    is_included = file_matcher(run.inputs.directory, *run.paths)
+    return lambda name: name in names or is_included(name)
 
 
 def merge_matcher(

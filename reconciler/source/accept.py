@@ -296,17 +296,13 @@ class _Proposer:
 
     def _files_for(self, name: str) -> list[str]:
         """Return the files whose scope has a name."""
-        return [file for file, globs in self._scopes if globs.match(name)]
+        scopes = self._desired.policy.scopes
+        return [scope.file for scope in scopes if Globs(scope.globs).match(name)]
 
     @cached_property
     def _declared_references(self) -> list[Mapping[str, object]]:
         """The references of all declared webhooks, as files write them."""
         return [reference.tree() for reference in references(self._desired.webhooks)]
-
-    @cached_property
-    def _scopes(self) -> list[tuple[str, Globs]]:
-        """The scope of each file."""
-        return [(scope.file, Globs(scope.globs)) for scope in self._desired.policy.scopes]
 
     @cached_property
     def _export(self) -> Export:

@@ -303,11 +303,11 @@ def organizations_gone(
     commit = commit_at(revision, directory, git)
     if commit is None:
         return
-    matchers = [file_matcher(path, directory) for path in paths]
+    is_included = file_matcher(directory, *paths)
     texts = {
         file: lines
         for file, lines in matching_lines(["organization"], git, commit).items()
-        if file in read_files or any(matches(file) for matches in matchers)
+        if file in read_files or is_included(file)
     }
     before = _organizations_at(commit, texts, now)
     keys = {name: keys_of(documents) for name, documents in before.items()}

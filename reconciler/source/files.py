@@ -347,11 +347,16 @@ def has_wildcard(path: str) -> bool:
     return re.search(r"[*?\[]", path) is not None
 
 
-def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
-    """Return a predicate for the files that `named` includes, whether or not they exist.
+def file_matcher(directory: Path, *paths: str) -> Callable[[str], bool]:
+    """Return a predicate for the files that any path includes, whether or not they exist.
 
     It takes a name as `display_name` returns it.
     """
+    matchers = [_path_matcher(path, directory) for path in paths]
+    return lambda name: any(matches(name) for matches in matchers)
+
+
+def _path_matcher(named: str, directory: Path) -> Callable[[str], bool]:
     path = PurePosixPath(display_name(directory / named, directory))
 
     def is_at_path(name: str) -> bool:

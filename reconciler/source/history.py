@@ -102,7 +102,7 @@ class Commit(NamedTuple):
 
     def _included(self, path: str, entries: Iterable[_Entry]) -> list[_Entry]:
         """Return the regular files that a path includes, sorted."""
-        matches = files.file_matcher(path, self.directory)
+        matches = files.file_matcher(self.directory, path)
         included = [entry for entry in _regular(entries) if matches(entry.name)]
         if not included:
             # Behind a link or in a submodule there may be files, which are not known.
@@ -303,7 +303,7 @@ def were_moved(names: Iterable[str], paths: Sequence[str], directory: Path, git:
         removed_by = removal("HEAD", spec, git)
         if removed_by is not None:
             before = Commit(f"{removed_by}^", directory, git)
-            matches = files.file_matcher(name, directory)
+            matches = files.file_matcher(directory, name)
             renamed = _renamed(before, paths, Commit("HEAD", directory, git))
             if any(matches(old) and percent >= _SIMILAR for old, _, percent in renamed):
                 return True
@@ -333,11 +333,10 @@ def _renamed(
     listing = commit.git(["diff", *options, *versions]) or b""
     names = list(map(os.fsdecode, listing.split(b"\0")))
     included = paths or (files.default_path(commit.directory),)
-    matchers = [files.file_matcher(path, commit.directory) for path in included]
-
+    is_included = files.file_matcher(commit.directory, *included)
     # Each rename has three fields: the status, the old name and the new one.
     for status, old, new in zip(names[::3], names[1::3], names[2::3], strict=False):
-        if any(matches(new) for matches in matchers):
+        if is_included(new):
             yield old, new, int(status[1:])
 
 

@@ -346,7 +346,7 @@ def _sources(inputs: Inputs) -> files.Sources:
         raise RunConfigurationError(f"cannot read commit {commit.id}: {problem}") from None
     # A file that is not in the commit would look like webhooks to delete.
     names = [source.file for source in sources.files]
-    matchers = {path: files.file_matcher(path, inputs.directory) for path in inputs.paths}
+    matchers = {path: files.file_matcher(inputs.directory, path) for path in inputs.paths}
     missing = [path for path, is_read in matchers.items() if not any(map(is_read, names))]
     if not names and not matchers:
         missing = [files.DEFAULT_FILE]

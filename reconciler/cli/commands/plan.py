@@ -228,7 +228,7 @@ def check_output(output: Path | None, checked: workflow.Checked) -> None:
     if str(real) in map(os.path.realpath, secret_files):
         why = "it is a secret file of the configuration"
     for path in checked.inputs.paths:
-        is_read = file_matcher(os.path.realpath(directory / path), directory)
+        is_read = file_matcher(directory, os.path.realpath(directory / path))
         if path != STDIN and is_read(display_name(real, directory)):
             why = f"-f {path} reads it as a configuration file"
     if why is not None:
