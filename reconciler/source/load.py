@@ -63,7 +63,7 @@ class Loaded(NamedTuple):
 
         source = document.written_at(place.path)
         text = self.files[source.file].text
-        return excerpt(text, locate(text, source.file, source.path))[0]
+        return excerpt(text, locate(text, source))[0]
 
 
 class Parsed(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from reconciler.findings import Finding, Position, Related, error
+from reconciler.findings import Finding, Place, Position, Related, error
 from reconciler.model import DataPath
 from reconciler.source.syntax import PARSER
 
@@ -143,18 +143,18 @@ def _follow(text: str, path: DataPath) -> tuple[Node | None, Node, bool]:
     return name, node, True
 
 
-def locate(text: str, file: str, path: DataPath, *, key: bool = False) -> Position:
-    """Return the position of the value at `path`, or with `key` that of its key.
+def locate(text: str, place: Place) -> Position:
+    """Return the position of a place in the text of its file.
 
     A missing value has the position of its nearest existing ancestor: the key, or for a list item
     its first key. An empty value has the position of its key.
     """
-    name, node, exists = _follow(text, path)
-    if key or not exists or (node.is_plain and not node.text):
+    name, node, exists = _follow(text, place.path)
+    if place.key or not exists or (node.is_plain and not node.text):
         if name is None and node.form is yaml.MappingStartEvent and node.items:
             name = node.items[0]
         node = name or node
-    return position_of(file, node.start, node.end, text)
+    return position_of(place.file, node.start, node.end, text)
 
 
 def is_null(text: str, path: DataPath) -> bool:

@@ -40,7 +40,7 @@ def positions(documents: Mapping[str, Document], places: Iterable[Place]) -> dic
     """Return the positions of places in the documents, given by name."""
     # Each file is parsed again once.
     ordered = sorted(places, key=lambda place: place.file)
-    return {place: locate(documents[place.file].text, place.file, place.path) for place in ordered}
+    return {place: locate(documents[place.file].text, place) for place in ordered}
 
 
 # Excerpts
@@ -138,7 +138,7 @@ def _line(document: Document, place: Place | Position) -> tuple[Position | None,
     text = document.text
     if text:
         if isinstance(place, Place):
-            place = locate(text, place.file, place.path, key=place.key)
+            place = locate(text, place)
         return excerpt(text, place)
     # The document is from a saved plan, which keeps the lines of list items.
     match place:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import example, given, settings, strategies as st
 
+from reconciler.findings import Place
 from reconciler.source.nodes import locate
 from reconciler.source.position import add_positions
 from reconciler.source.yaml import parse
@@ -154,13 +155,13 @@ def test_positions_point_at_their_paths(data: Any) -> None:
     for path, value in places(data):
         if not path:
             continue
-        place = locate(text, "w.json", path)
+        place = locate(text, Place("w.json", path))
         shown = rows[place.line - 1][place.column - 1 :]
         if value is None or not isinstance(value, (dict, list)):
             assert shown.startswith(json.dumps(value, ensure_ascii=False))
         else:
             assert shown[0] in "[{"
         if isinstance(path[-1], str):
-            place = locate(text, "w.json", path, key=True)
+            place = locate(text, Place("w.json", path, key=True))
             shown = rows[place.line - 1][place.column - 1 :]
             assert shown.startswith(json.dumps(path[-1], ensure_ascii=False))
