@@ -223,8 +223,9 @@ class _Proposer:
             yield ChangeItems(("webhooks",), added=(item,))
             return
         # An edit can add one missing key, not two: a new `configuration` has its fields with it.
-        path = ("webhooks", declaring[0].number)
-        if "configuration" in declaring[0].data:
+        (entry,) = declaring
+        path = ("webhooks", entry.number)
+        if "configuration" in entry.data:
             for name, data in fields.pop("configuration", {}).items():
                 yield SetValue((*path, "configuration", name), data)
         for name, data in fields.items():

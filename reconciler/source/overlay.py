@@ -52,9 +52,6 @@ _KEPT: Final = frozenset({"add", "exclude", "extends", "name", "state", "unprote
 _GUARDS: Final = UNITED | {"limits", "max_deletes"}
 """Keys that an overlay can extend or replace, but not remove."""
 
-_MAX_SUGGESTIONS: Final = 20
-"""The maximum number of names for which a similar one is searched, which is slow."""
-
 
 def read_values(document: Document) -> dict[str, Any]:
     """Return the data of a file with `extends`, with REMOVED for each literal `null`.
@@ -245,7 +242,8 @@ class _Entries:
     def __init__(self, layer: Layer, below: Layers, parents: Mapping[str, Layer]) -> None:
         self._layer = layer
         self._below = below
-        self._suggestions = _MAX_SUGGESTIONS
+        # Searching a similar name is slow.
+        self._suggestions = 20
         self._changed: dict[int, Entry] = {}
         # The webhooks that the file extends, by their former names.
         self._renamed: dict[str, MergedWebhook] = {}

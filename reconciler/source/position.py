@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -78,13 +78,12 @@ _MAX_GUESSED: Final = 100_000
 _Span: TypeAlias = tuple[int, int]
 
 
-def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
+def add_positions(documents: Mapping[str, Document], findings: Sequence[Finding]) -> list[Finding]:
     """Return findings with positions and excerpts from the documents, given by name.
 
     A value of a parent file has its position there. For a document without text only the lines of
     its items are known.
     """
-    findings = list(findings)
     sources: dict[Place | Position, Place | Position] = {}
     for finding in findings:
         related_places = (other.place for other in finding.related)
