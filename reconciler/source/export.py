@@ -35,10 +35,6 @@ from reconciler.source.new_references import References, SlackToken, Tokens, lit
 from reconciler.source.secrets import holds_token
 from reconciler.source.writer import escaped, item_lines, yaml_text
 
-_MODELINE: Final = (
-    "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"
-    "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
-)
 _HIDDEN_CHANNEL: Final = "the server shows no valid channel"
 
 
@@ -294,7 +290,10 @@ def _text(
 
 def _header(assumptions: Sequence[str]) -> Iterator[str]:
     """Yield the first lines of the file."""
-    yield _MODELINE
+    yield (
+        "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"
+        "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
+    )
     if assumptions:
         yield "# CloudTruth hides these tokens. Check each reference, then delete its line:"
     for line in assumptions:

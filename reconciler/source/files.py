@@ -59,14 +59,17 @@ ReadParent = Callable[[str], SourceFile]
 """Reads a parent file, given its name. Raises NotReadableError."""
 
 
-_NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
 _PARENT_HINT: Final = "extend a YAML file in this repository; the path is relative to the file"
 
 
 class NotReadableError(Exception):
     """A file cannot be read. The message completes "it ..." and contains none of the content."""
 
-    def __init__(self, reason: str, hint: str = _NAME_HINT) -> None:
+    def __init__(
+        self,
+        reason: str,
+        hint: str = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files",
+    ) -> None:
         super().__init__(reason)
         self.hint = hint
 

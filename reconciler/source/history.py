@@ -33,8 +33,8 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
 _NULL: Final = r"0{40}(?:0{24})?"  # SHA-1 or SHA-256
 _LAST: Final = ("log", "-1", "--no-follow", "--no-show-signature", "--abbrev=12")
 _REGULAR: Final = ("100644", "100755")
-_LINK: Final = "120000"
-_SUBMODULE: Final = "160000"
+_LINKS: Final = ("120000", "160000")
+"""The modes of a link and of a submodule."""
 _SIMILAR: Final = 50
 """The percentage from which git calls two files a rename."""
 
@@ -67,7 +67,7 @@ class Commit(NamedTuple):
                 raise missing from None
             raise
         for step in steps:
-            if step in entries and entries[step].mode in (_LINK, _SUBMODULE):
+            if step in entries and entries[step].mode in _LINKS:
                 hint = "use the path behind it, even on the base branch"
                 raise files.NotReadableError(f"leads through {step}, a link or a submodule", hint)
         if name not in entries or entries[name].mode not in _REGULAR:

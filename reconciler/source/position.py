@@ -72,9 +72,6 @@ _KEY: Final = re.compile(
 _HIDDEN: Final = "\0"
 _HIDDEN_RUN: Final = re.compile(f"{_HIDDEN}+")
 
-_MAX_GUESSED: Final = 100_000
-"""A longer line of a file that cannot be parsed is hidden: guessing would take much memory."""
-
 _Span: TypeAlias = tuple[int, int]
 
 
@@ -190,7 +187,8 @@ def _masked(text: str, number: int) -> str:
     hidden = _hidden(text)
     if hidden is not None:
         spans = hidden.get(number, ())
-    elif len(line) > _MAX_GUESSED:
+    # For a longer line of a file that cannot be parsed, guessing would take much memory.
+    elif len(line) > 100_000:
         spans = [(0, len(line))]
     else:
         spans = _guessed(line)

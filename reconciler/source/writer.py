@@ -26,9 +26,6 @@ from reconciler.source.nodes import Node, nodes
 _Comment: TypeAlias = Callable[[DataPath], str]
 """Returns the comment for the value at a path, or an empty text."""
 
-_WIDTH: Final = 80
-"""The maximum width of a line with a list or a mapping, if it can be broken."""
-
 # Text that needs no quotes: it starts with a letter, so it is no number, date or indicator.
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
 # Words that some YAML readers read as a boolean or null.
@@ -78,7 +75,7 @@ def _fits(key: str, value: Any, comment: _Comment, path: DataPath) -> bool:
         return True
     parts = value if isinstance(value, dict) else range(len(value))
     width = len(key) + len(inline(value)) + 2 * len(path)
-    return width <= _WIDTH and not any(comment((*path, part)) for part in parts)
+    return width <= 80 and not any(comment((*path, part)) for part in parts)
 
 
 def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[str]:

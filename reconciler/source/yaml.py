@@ -26,9 +26,6 @@ from reconciler.source.document import LISTED, Document
 from reconciler.source.nodes import duplicate_keys, position_of
 from reconciler.source.syntax import MAX_DEPTH, PARSER, decode, explain, fault, position_at
 
-_MAX_INTEGER: Final = 2**53 - 1
-"""The largest integer that every JSON reader keeps exact."""
-
 _WORDS: Final[Mapping[str, Any]] = {
     "": None,
     "~": None,
@@ -43,15 +40,11 @@ _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
-_MAX_KEPT: Final = 128 * 1024
-"""The maximum size in bytes of a file that is kept after it is parsed."""
-
-
 def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
     """Parse one file. Never raises."""
     # Organizations share their parents, and earlier revisions most files: each is parsed once. A
     # large file has few others beside it, and would take much memory in a process that never ends.
-    if len(raw) <= _MAX_KEPT:
+    if len(raw) <= 128 * 1024:
         return _parse_once(raw, file, parser)
     return _parse(raw, file, parser)
 
@@ -230,7 +223,8 @@ class _Reader:
 
     def _number(self, event: Any) -> int | float:
         value = float(event.value)
-        if abs(value) > _MAX_INTEGER:
+        # Larger integers are not exact in every JSON reader.
+        if abs(value) > 2**53 - 1:
             self._error("number-too-large", event)
             return 0
         # JSON Schema counts 1.0 as an integer, so the program must read it as one.
