@@ -112,6 +112,15 @@ def sentence(text: str) -> list[Atom]:
     return [Atom(word.replace("\0", " ")) for word in re.split(r"(?<!\d) ", kept)]
 
 
+def listed(items: Iterable[str], end: str = "") -> list[Atom]:
+    """Return items as the atoms of a list; `end` follows the last one."""
+    shown = [*items]
+    if not shown:
+        return []
+    *others, last = shown
+    return [*(Atom(f"{item},") for item in others), Atom(f"{last}{end}")]
+
+
 def position_text(position: Position | None) -> str:
     """Return `file:line`, empty without a position."""
     if position is None:
@@ -205,8 +214,8 @@ def _operation_row(operation: Operation, known: _Destinations) -> Row:
     return row
 
 
-def _settings(create: Create, known: _Destinations) -> Iterator[str]:
-    """Yield in parentheses what a create sets besides the destination, each with its comma.
+def _settings(create: Create, known: _Destinations) -> Iterable[str]:
+    """Return in parentheses what a create sets besides the destination, each with its comma.
 
     A required secret is not repeated: the list of secrets has it for each destination.
     """
@@ -224,10 +233,9 @@ def _settings(create: Create, known: _Destinations) -> Iterator[str]:
         if isinstance(value, bool):
             text = text.lower()  # as in YAML
         shown.append(f"{field.name} {_delimited(text)}")
-    for index, setting in enumerate(shown):
-        start = "(" if index == 0 else ""
-        end = ")" if index == len(shown) - 1 else ","
-        yield f"{start}{setting}{end}"
+    if shown:
+        shown[0] = f"({shown[0]}"
+    return [atom.text for atom in listed(shown, end=")")]
 
 
 def _delimited(text: str) -> str:

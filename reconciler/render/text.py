@@ -41,6 +41,7 @@ from reconciler.render.rows import (
     Atom,
     Row,
     label,
+    listed,
     position_text,
     sentence,
     written_url,
@@ -101,7 +102,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     mark = paint("Problem:", "error", view)
     end = paragraphs([f"{mark} {problem}" for problem in outcomes.report_problems(run)], view)
     for reason, names in outcomes.not_as_declared(run).items():
-        end += flow(_listed(names, end="."), view, start=f"{reason}:")
+        end += flow(listed(names, end="."), view, start=f"{reason}:")
     texts = outcomes.conclusion(run, view)
     if outcomes.has_changes(run):
         texts.insert(0, f"{outcomes.applied(run).capitalize()}.")
@@ -146,7 +147,7 @@ def _failed(run: RunPlan, view: View) -> list[str]:
         failed.setdefault(reason, []).append(quote(name))
     lines: list[str] = []
     for reason, names in failed.items():
-        lines += flow(_listed(names, end="."), view, start=f"{reason}:")
+        lines += flow(listed(names, end="."), view, start=f"{reason}:")
     return lines
 
 
@@ -187,7 +188,7 @@ def _header(count: int, plans: Sequence[Plan], view: View) -> list[str]:
     if about:  # nothing is known if no organization could be planned
         about[0] = f"({about[0]}"
     start = f"CloudTruth webhooks for {paint(name, 'strong', view)}"
-    return flow(_listed(about, end=")"), view, start=start)
+    return flow(listed(about, end=")"), view, start=start)
 
 
 def _tables(entries: Iterable[RunRow], view: View) -> Iterator[list[str]]:
@@ -196,7 +197,7 @@ def _tables(entries: Iterable[RunRow], view: View) -> Iterator[list[str]]:
         lines = lay_out(rows, view)
         if names:
             start = words.in_organizations(names)
-            lines[:0] = flow(_listed(names, end=":"), view, start=start)
+            lines[:0] = flow(listed(names, end=":"), view, start=start)
         yield lines
 
 
@@ -281,8 +282,8 @@ def _notes(combined: Combined, view: View) -> Iterable[Sequence[str]]:
             atoms.append(Atom(f"{reference} in" if names else reference))
             # Another reference may follow the names.
             is_last = reference == references[-1][0]
-            atoms += _listed(names, "" if is_last else ";")
-        first, *others = _listed(places)
+            atoms += listed(names, "" if is_last else ";")
+        first, *others = listed(places)
         atoms += [Atom(f"-> {first.text}", gap="  "), *others]
         lines += flow(atoms, view, start="  ", indent=6)
     yield lines + paragraphs([f"{line}." for line in words.reminders(plan, view)], view)
@@ -392,12 +393,3 @@ def _window(line: str, start: int, room: int) -> tuple[str, str, int]:
             last -= 1
         else:
             return before, after, last
-
-
-def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
-    """Return items as the atoms of a list; `end` follows the last one."""
-    shown = [*items]
-    if not shown:
-        return []
-    *others, last = shown
-    return [*(Atom(f"{item},") for item in others), Atom(f"{last}{end}")]
