@@ -23,7 +23,7 @@ from reconciler.cli.commands.export import (
 )
 from reconciler.cli.commands.plan import missing_references
 from reconciler.cli.connection import connected_all, read_live, show_problems
-from reconciler.cli.options import CONNECTION_OPTIONS, SUGGESTED_OPTIONS, Option, command
+from reconciler.cli.options import SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Severity, plural, shorten
@@ -31,7 +31,7 @@ from reconciler.model import Live
 from reconciler.planning.plan import FileState, Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
-from reconciler.render.quote import quote
+from reconciler.render.quote import quote, with_options
 from reconciler.source.elsewhere import Owner, beside, declared_elsewhere, variables_elsewhere
 from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE, default_path, folders_of_overlays
@@ -94,6 +94,7 @@ def run(
     # Options are checked before the first request and the first write.
     tokens = parse_tokens(token)
     files = _Files.of(session.process.directory, named, github=github)
+    session.suggest(SUGGESTED_OPTIONS, files.named)
     if github and not named:
         _require_files_of_workflows(files)
     is_new = _is_new(files, github=github)
@@ -117,7 +118,8 @@ def run(
         steps.append(f"run `webhooks init{files.added} --github` to add GitHub workflows")
     session.console.info("Next:")
     for number, step in enumerate(steps, 1):
-        session.console.info(f"  {number}. {step}")
+        line = with_options(f"  {number}. {step}", session.console.connection)
+        session.console.info(line)
 
 
 class _Files(NamedTuple):
@@ -155,11 +157,11 @@ class _Files(NamedTuple):
         return self.directory / self.target
 
     @property
-    def options(self) -> str:
-        """The options that name the configuration in suggested commands."""
+    def named(self) -> tuple[str, ...]:
+        """The files that suggested commands name: the default needs no option."""
         if self.targets == (self.default,):
-            return ""
-        return github_setup.file_options(self.targets)
+            return ()
+        return self.targets
 
     @property
     def added(self) -> str:
@@ -168,7 +170,7 @@ class _Files(NamedTuple):
             return ""
         if self.kept:
             return github_setup.file_options((*self.kept, self.target))
-        return self.options
+        return github_setup.file_options(self.named)
 
 
 def _require_files_of_workflows(files: _Files) -> None:
@@ -207,7 +209,7 @@ def _is_new(files: _Files, *, github: bool) -> bool:
 
 
 def _already_exists(files: _Files) -> UsageError:
-    hint = f"compare it with `webhooks plan{files.options}`"
+    hint = "compare it with `webhooks plan`"
     if not files.path.is_dir():
         hint += "; to write it again, delete it first"
     return UsageError(f"{files.target} already exists", hint=hint)
@@ -224,7 +226,7 @@ def _require_writable(target: str, default: str) -> None:
     if target == "-" or target.endswith("/"):
         raise UsageError(
             f"cannot write to {target}",
-            hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
+            hint="use a file, such as webhooks.yaml; to print the YAML, use export",
         )
 
 
@@ -249,9 +251,9 @@ def _write_configuration(
     _write(session, files, text)
     return [
         f"review {files.target}, and check its `organization`",
-        f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{files.options}`; "
-        f"without an account: `webhooks plan{files.options} --local`",
-        f"run `webhooks apply{files.options}`",
+        "set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan`; "
+        "without an account: `webhooks plan --local`",
+        "run `webhooks apply`",
     ]
 
 
@@ -344,11 +346,10 @@ def _adopt(session: Session, live: Live, files: _Files, tokens: Tokens, *, yes: 
     exported = export(live, tokens=tokens)
     require_usernames(tokens, exported)
     _write(session, files, exported.text)
-    if files.options:
+    if files.named:
         # The new file is planned as if it was named on the command line.
         session.command_line["file"] = (target,)
         session.inputs = session.inputs._replace(paths=(target,))
-        session.suggest(SUGGESTED_OPTIONS, (target,))
     print_notes(session, exported, target)
     plan, has_warnings = _show_plan(session)
     steps: list[str] = []
@@ -360,9 +361,7 @@ def _adopt(session: Session, live: Live, files: _Files, tokens: Tokens, *, yes: 
     steps.append(f"review {target}, and commit it")
     if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
-    words = "".join(f" {shlex.quote(word)}" for word in session.words(CONNECTION_OPTIONS))
-    options = f"{files.options}{words}"
-    steps.append(f"after an edit, run `webhooks plan{options}` and `webhooks apply{options}`")
+    steps.append("after an edit, run `webhooks plan` and `webhooks apply`")
     return steps
 
 
