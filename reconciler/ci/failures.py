@@ -63,6 +63,12 @@ _NOT_COMPARED: Final = (
 )
 
 
+_GONE: Final = (
+    " The commit before that push is gone, so this run has not compared its secrets: increment the "
+    "`version` of those that it rotated."
+)
+
+
 class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
     """A reference or version was changed without an approved plan; the secret was not sent."""
 
@@ -354,8 +360,10 @@ def _resolve_failures(
         issues = github.open_issues()
         not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]
         resolved = [issue for issue in issues if is_resolved(issue)]
-        github.close_issues(resolved, text)
         github.close_issues(not_run, text + _NOT_COMPARED)
+        gone = [issue for issue in resolved if _is_gone(run, issue)]
+        github.close_issues(gone, text + _GONE)
+        github.close_issues([issue for issue in resolved if issue not in gone], text)
     with reporting(warnings, "could not edit a comment"):
         for post in chain.from_iterable(pull.comments for pull in ended.pulls):
             if is_resolved(post):
@@ -375,9 +383,9 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
         return False
     head = post.marker.head
     if head:
-        # After a force push, no clone has it. Of another branch, its own run resolves it.
-        is_gone = bool(ended.since) and run.merge_base(head) is None
-        return is_gone or run.is_contained(ended.since, head)
+        # Of another branch, its own run resolves it.
+        is_resolved = _is_gone(run, post) if ended.since else _is_applied(run, post, ended)
+        return is_resolved or run.is_contained(ended.since, head)
     if post.marker.code != UnreviewedRotationError.code:
         return True
     # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
@@ -387,9 +395,19 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
 
 def _reverts(run: Run, issue: Post, ended: Ended) -> bool:
     """Return whether this run applied the plan that reverts all of a drift issue."""
-    digest, setup = run.expect_digest, run.marker(MarkerKind.DRIFT)
-    is_applied = digest is not None and ended.result.exit_code is ExitCode.OK
-    return is_applied and issue.marker.digest == digest and issue.marker.is_same_setup(setup)
+    setup = run.marker(MarkerKind.DRIFT)
+    return _is_applied(run, issue, ended) and issue.marker.is_same_setup(setup)
+
+
+def _is_applied(run: Run, post: Post, ended: Ended) -> bool:
+    """Return whether this run applied the plan whose digest is in the command of a text."""
+    is_complete = run.expect_digest is not None and ended.result.exit_code is ExitCode.OK
+    return is_complete and post.marker.digest == run.expect_digest
+
+
+def _is_gone(run: Run, post: Post) -> bool:
+    """Return whether the commit before a push is known to no clone, as after a force push."""
+    return bool(post.marker.head) and run.merge_base(post.marker.head) is None
 
 
 def _all_sent(unsent: Iterable[ShownOperation], sent: Collection[ShownOperation]) -> bool:
@@ -426,6 +444,8 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     marker = run.marker(MarkerKind.FAILURE)._replace(
         code=reason, subjects=ended.subjects, operations=rotated, head=head
     )
+    if ended.step is not None and ended.step.purpose == _APPLY:
+        marker = marker._replace(digest=ended.result.remaining.digest)
     # Of hundreds of webhooks, which do not fit, no run resolves the failure: users close the issue.
     if len(encode(marker)) > MAX_COMMENT_LENGTH // 2:
         marker = marker._replace(operations=())

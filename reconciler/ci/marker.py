@@ -97,8 +97,9 @@ class Marker(NamedTuple):
     `part` of `total` shows `operations`; `subjects` are the organizations that were planned, and
     those without an id could not be; `head` is the commit, and `earlier` the digest that was shown
     for it before, if there is none now. For a failure: `code`, the `subjects` that it concerns, as
-    `operations` the webhooks whose secrets were not sent, and as `head` the commit before the push
-    if the run did not find out which secrets it has to send. For an outcome: `outcomes`. `failing`
+    `operations` the webhooks whose secrets were not sent, as `head` the commit before the push if
+    the run did not find out which secrets it has to send, and the `digest` of what its command
+    applies. For an outcome: `outcomes`. `failing`
     has the webhooks whose deliveries fail, by id, with the time of the first failure.
     """
 
@@ -235,7 +236,12 @@ def _read(fields: str, lists: str) -> Marker:
     values = json.loads(fields)
     # Not compared: with another version, the content is not the one that `_content` returns.
     del values["v"]
-    readers: dict[str, Callable[[Any], Any]] = {"kind": MarkerKind, "part": int, "total": int}
+    readers: dict[str, Callable[[Any], Any]] = {
+        "kind": MarkerKind,
+        "part": int,
+        "total": int,
+        "head": _commit,
+    }
     marker = Marker(**{name: readers.get(name, str)(value) for name, value in values.items()})
     if not lists:
         return marker
@@ -246,6 +252,13 @@ def _read(fields: str, lists: str) -> Marker:
         outcomes=tuple(map(_outcome, outcomes)),
         failing=tuple((str(id_), str(time)) for id_, time in failing),
     )
+
+
+def _commit(text: str) -> str:
+    """Return the id of a commit. Raises ValueError for another text, which git could misread."""
+    if not re.fullmatch(r"[0-9a-f]+", text):
+        raise ValueError("not a commit")
+    return text
 
 
 def _subject(row: Iterable[Any]) -> Subject:

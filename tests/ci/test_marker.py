@@ -36,6 +36,7 @@ MARKER = Marker(
     subjects=(ACME,),
     operations=(ShownOperation(ACME, operation_digest(OPERATION, "w-1", "Audit")),),
     outcomes=(Outcome(ACME, complete=True),),
+    head="c0ffee",
 )
 
 names = st.text(max_size=40)
@@ -82,7 +83,7 @@ markers = st.builds(
     outcomes=st.lists(outcomes, max_size=3).map(tuple),
     code=names,
     failing=st.lists(st.tuples(names, names), max_size=3).map(tuple),
-    head=names,
+    head=st.just("") | st.just("c0ffee"),
     earlier=st.none() | st.just("") | st.just(DIGEST),
 )
 
