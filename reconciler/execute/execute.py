@@ -13,7 +13,7 @@ before `execute` is called.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from functools import partial
 
 from reconciler.errors import (
@@ -60,15 +60,13 @@ def execute(
     watcher: Watcher,
     reviewed: bool,
     planned: Sequence[LiveWebhook] = (),
-    pending: Sequence[Operation] = (),
 ) -> Report:
     """Apply `plan` and return the outcome of each operation.
 
-    With `reviewed`, one stale operation stops all of them, also one of the `pending`, which a later
-    call applies. `planned` are the live webhooks from which the plan was made: an operation is
-    stale if their secrets have changed. An empty plan makes no request. Raises StalePlanError,
-    UnresolvedSecretsError and the errors of the first listing; in each of these cases nothing was
-    written.
+    With `reviewed`, one stale operation stops all of them. `planned` are the live webhooks from
+    which the plan was made: an operation is stale if their secrets have changed. An empty plan
+    makes no request. Raises StalePlanError, UnresolvedSecretsError and the errors of the first
+    listing; in each of these cases nothing was written.
     """
     if not plan.operations:
         return Report(plan=plan, verified=True, stopped=stop.requested())
@@ -89,7 +87,7 @@ def execute(
                 planned={webhook.id: webhook for webhook in planned},
             ),
         )
-        _check(run, reviewed, pending)
+        _check(run, reviewed)
         _write(run, workers)
         if ledger.needs_verification:
             # By a worker, so that a second signal can abandon it like any other call.
@@ -131,7 +129,7 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
     return (*listing, *filter(None, unlisted))
 
 
-def _check(run: Apply, reviewed: bool, pending: Sequence[Operation]) -> None:
+def _check(run: Apply, reviewed: bool) -> None:
     """Record which operations are already done, and skip the changed ones.
 
     Raises StalePlanError if the plan was `reviewed` and some have changed.
@@ -150,22 +148,10 @@ def _check(run: Apply, reviewed: bool, pending: Sequence[Operation]) -> None:
             run.ledger.finish(index, done)
         elif now.state is OperationState.STALE:
             changed.append((index, Skipped(operation, "changed", now.reason)))
-    if reviewed:
-        _require_unchanged([skipped for _, skipped in changed], run, pending)
+    if reviewed and changed:
+        raise _stale_error([skipped for _, skipped in changed])
     for index, skipped in changed:
         run.ledger.finish(index, skipped)
-
-
-def _require_unchanged(
-    changed: Sequence[Skipped], run: Apply, pending: Iterable[Operation]
-) -> None:
-    stale = list(changed)
-    for operation in pending:
-        now = run.before.check(operation)
-        if now.state is OperationState.STALE:
-            stale.append(Skipped(operation, "changed", now.reason))
-    if stale:
-        raise _stale_error(stale)
 
 
 def _require_fresh(outcomes: Sequence[Outcome]) -> None:

@@ -1,7 +1,8 @@
 """Apply the organizations of a run one after another, and report each of them.
 
-A webhook that moves to another organization is created there before it is deleted here: deletes of
-moved webhooks follow all other operations of the run. If it cannot be created, it stays.
+A webhook that moves to another organization is created there before it is deleted here: that one is
+applied first. If it cannot be created, it stays. If webhooks move in a circle, one of them stays
+until the next run.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import suppress
-from typing import Final, NamedTuple
 
 from reconciler.errors import ExitCode, InternalError, ReconcilerError
 from reconciler.execute.execute import execute
@@ -32,22 +32,6 @@ from reconciler.source.load import Loaded
 from reconciler.workflow.parts import ApplyOptions, Part, Ready, plan_command
 from reconciler.workflow.run import Move, Target, key_source_of, moves, with_key_source
 
-_LAST: Final = ("run-ended", "the run ended before the deletes of webhooks that move")
-"""Code and reason of such a delete, which follows all other operations of the run."""
-
-
-class _Step(NamedTuple):
-    """What is applied of an organization at once; `number` is its index in the run.
-
-    `moved` are deletes of webhooks that move, by index in the complete plan; `pending` are those
-    that a later step applies.
-    """
-
-    number: int
-    part: Ready
-    moved: Set[int] = frozenset()
-    pending: Set[int] = frozenset()
-
 
 def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> RunReport:
     """Apply the organizations, and report them in the order of the files.
@@ -55,17 +39,17 @@ def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> Run
     A signal, an internal error and, unless `keep_going`, a failure end the run.
     """
     results = list(as_reports(run))
-    steps = _steps(parts)
-    if not steps:
+    ready = [part for part in parts if isinstance(part, Ready)]
+    if not ready:
         return RunReport(tuple(results), run.digest)
     # One handler for the run: a signal between two organizations must not be forgotten.
-    with steps[0].part.connection.stop as stop:
-        _apply_steps(steps, parts, results, stop, options)
+    with ready[0].connection.stop as stop:
+        _apply_in_order(parts, results, stop, options)
         stopped = stop.requested()
     # A signal after the last write changes nothing: the run is complete.
     if all(exit_code_of(result) is ExitCode.OK for result in results):
         stopped = None
-    target = steps[0].part.target
+    target = ready[0].target
     finish_command, base = _to_finish(target, options)
     return RunReport(
         tuple(results),
@@ -81,27 +65,29 @@ def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> Run
     )
 
 
-def _apply_steps(
-    steps: Iterable[_Step],
+def _apply_in_order(
     parts: Sequence[Part],
     results: list[OrganizationResult[Report]],
     stop: Stop,
     options: ApplyOptions,
 ) -> None:
-    """Apply the steps one after another; each replaces the result of its organization."""
+    """Apply the organizations one after another, and replace the result of each."""
     is_ended = False
-    for step in steps:
-        before, step = results[step.number], _still(step, parts, results)
-        operations = step.part.plan.operations
+    for index in _in_order(parts):
+        part = parts[index]
+        if not isinstance(part, Ready):
+            continue
+        part = part.without(_not_created(part, parts, set(_created(results))))
+        operations = part.plan.operations
         # After the end, only an organization that nothing is written to is still reported.
-        if before.problem is not None or (is_ended and operations):
+        if is_ended and operations:
             continue
         if operations:
-            step.part.connection.watcher.applying(before.name, step.number + 1, len(parts))
-        result = _applied_step(step, before, stop, options, len(parts))
-        results[step.number] = result
+            part.connection.watcher.applying(results[index].name, index + 1, len(parts))
+        result = _applied(part, results[index], stop, options, len(parts))
+        results[index] = result
         is_signal = stop.requested() is not None
-        is_ended = is_ended or is_signal or _ends_run(result, step, options)
+        is_ended = is_ended or is_signal or _ends_run(result, part, options)
 
 
 def as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
@@ -129,15 +115,15 @@ def _to_finish(target: Target, options: ApplyOptions) -> tuple[str, str]:
     return command, "" if command else words[words.index("--base") + 1]
 
 
-def _ends_run(result: OrganizationResult[Report], step: _Step, options: ApplyOptions) -> bool:
-    """Return whether nothing more is applied after a step."""
+def _ends_run(result: OrganizationResult[Report], part: Ready, options: ApplyOptions) -> bool:
+    """Return whether nothing more is applied after an organization."""
     report = result.value
     if report is not None:
         outcomes = enumerate(report.outcomes)
-        done = tuple(outcome for index, outcome in outcomes if index not in step.pending)
+        done = tuple(outcome for index, outcome in outcomes if index not in part.skipped)
         report = report._replace(outcomes=done)
     code = exit_code_of(result._replace(value=report))
-    # What lacks a review was known and shown before the first write.
+    # What is skipped was known and shown before the first write.
     lacks_review = report is not None and report.problem is None and report.needs_review
     if code is ExitCode.OK or lacks_review:
         return False
@@ -145,21 +131,21 @@ def _ends_run(result: OrganizationResult[Report], step: _Step, options: ApplyOpt
 
 
 def _applied(
-    step: _Step, result: OrganizationResult[Report], stop: Stop, options: ApplyOptions, count: int
+    part: Ready, result: OrganizationResult[Report], stop: Stop, options: ApplyOptions, count: int
 ) -> OrganizationResult[Report]:
-    """Apply a step of one of `count` organizations, and return its report or its problem."""
+    """Apply one of `count` organizations, and return its report or its problem."""
     try:
-        return result._replace(value=_apply_one(step, stop, options))
+        return result._replace(value=_apply_one(part, stop, options))
     except ReconcilerError as problem:
-        return result._replace(problem=with_key_source(problem, step.part.target))
+        return result._replace(problem=with_key_source(problem, part.target))
     except Exception as error:
         if count == 1:
             raise
         bug = InternalError.of(error)
-        if not step.part.plan.operations:
+        if not part.plan.operations:
             return result._replace(problem=bug)
         # What was written, also in other organizations, must be reported.
-        return result._replace(value=_unknown(step.part, bug))
+        return result._replace(value=_unknown(part, bug))
 
 
 def _unknown(part: Ready, bug: InternalError) -> Report:
@@ -177,21 +163,9 @@ def _unknown(part: Ready, bug: InternalError) -> Report:
     return _completed(report, part)
 
 
-def _applied_step(
-    step: _Step, before: OrganizationResult[Report], stop: Stop, options: ApplyOptions, count: int
-) -> OrganizationResult[Report]:
-    """Apply a step, and return its result together with that of the one before it."""
-    if not step.moved or before.value is None:
-        return _applied(step, before, stop, options, count)
-    # The rest is written, so a stale delete is skipped instead of being an error.
-    options = options._replace(reviewed=False)
-    result = _applied(step, before._replace(value=None), stop, options, count)
-    return _together(step, before.value, result)
-
-
-def _apply_one(step: _Step, stop: Stop, options: ApplyOptions) -> Report:
+def _apply_one(part: Ready, stop: Stop, options: ApplyOptions) -> Report:
     """Apply one organization. Raises the errors of `execute`, and of an unreachable server."""
-    part, connection = step.part, step.part.connection
+    connection = part.connection
     # An organization before this one may have found out that the server is gone.
     unreachable = connection.unreachable()
     if unreachable is not None and part.plan.operations:
@@ -206,7 +180,6 @@ def _apply_one(step: _Step, stop: Stop, options: ApplyOptions) -> Report:
         watcher=connection.watcher,
         reviewed=options.reviewed,
         planned=part.live.webhooks,
-        pending=part.complete.select(step.pending).operations,
     )
     report = report._replace(
         outcomes=tuple(_with_key_source(outcome, part.target) for outcome in report.outcomes)
@@ -281,45 +254,46 @@ def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
 
 
 def without_moves(parts: Sequence[Part]) -> list[Part]:
-    """Return the same, without deletes of webhooks that may move to one that does not create them.
+    """Return the same, without deletes of webhooks that may move to one that is not created before.
 
-    Until that one is applied, they could be live nowhere.
+    Until it is created, they could be live nowhere.
     """
-    created = {
-        (index, create.name)
-        for index, part in enumerate(parts)
-        if isinstance(part, Ready)
-        for create in part.plan.creates
-    }
     moves_by_source: defaultdict[int, list[Move]] = defaultdict(list)
     for move in moves([part.planned for part in parts]):
         moves_by_source[move.source].append(move)
-    result: list[Part] = []
+    result = list(parts)
     for index, part in enumerate(parts):
         if isinstance(part, Ready):
-            part = part._replace(moves=moves_by_source[index])
-            part = part.without(_not_created(part, parts, created))
-        result.append(part)
+            result[index] = part._replace(moves=moves_by_source[index])
+    created: set[tuple[int, str]] = set()
+    for index in _in_order(result):
+        part = result[index]
+        if isinstance(part, Ready):
+            result[index] = part.without(_not_created(part, parts, created))
+            created |= {(index, create.name) for create in part.plan.creates}
     return result
 
 
-def _steps(parts: Sequence[Part]) -> list[_Step]:
-    """Return the steps of a run: deletes of webhooks that move follow all other operations.
+def _in_order(parts: Sequence[Part]) -> list[int]:
+    """Return the indexes of the organizations, each after those to which its webhooks move.
 
-    So a webhook is created where it moves to before it is deleted, also if organizations swap some.
+    In a circle of moves, this is not so for one of them.
     """
-    steps: list[_Step] = []
-    deletes: list[_Step] = []
-    for index, part in enumerate(parts):
-        if not isinstance(part, Ready):
-            continue
-        moved = set(_deletes(part).values()) - part.skipped.keys()
-        if moved:
-            deletes.append(_Step(index, part, moved))
-            part = part.without(dict.fromkeys(moved, _LAST))
-        if part.plan.operations or not moved:
-            steps.append(_Step(index, part, pending=moved))
-    return [*steps, *deletes]
+    order: list[int] = []
+    visited: set[int] = set()
+
+    def visit(index: int) -> None:
+        if index in visited:
+            return
+        visited.add(index)
+        part = parts[index]
+        for move in part.moves if isinstance(part, Ready) else ():
+            visit(move.target)
+        order.append(index)
+
+    for index in range(len(parts)):
+        visit(index)
+    return order
 
 
 def _deletes(part: Ready) -> dict[str, int]:
@@ -348,29 +322,6 @@ def _not_created(
     return reasons
 
 
-def _still(
-    step: _Step, parts: Sequence[Part], results: Sequence[OrganizationResult[Report]]
-) -> _Step:
-    """Return a step with what it still applies after those before it."""
-    part, moved = step.part, step.moved
-    if not moved:
-        return step
-    report = results[step.number].value
-    earlier = {
-        index: outcome
-        for index, outcome in enumerate(report.outcomes if report is not None else ())
-        if index not in part.skipped and index not in moved
-    }
-    reasons = _not_created(part, parts, set(_created(results)))
-    undone = [outcome for outcome in earlier.values() if not isinstance(outcome, Applied)]
-    if undone:
-        # As in each organization: nothing is deleted if something before it was not applied.
-        why = f"not deleted, because {undone[0].operation.name!r} was not applied"
-        reasons = dict.fromkeys(moved, ("after-failure", why)) | reasons
-    # What the step before it attempted is not repeated.
-    return step._replace(part=part.without(reasons | dict.fromkeys(earlier, _LAST)))
-
-
 def _created(results: Iterable[OrganizationResult[Report]]) -> Iterator[tuple[int, str]]:
     """Yield the webhooks that were created: the index of the organization, and the name."""
     for index, result in enumerate(results):
@@ -378,38 +329,3 @@ def _created(results: Iterable[OrganizationResult[Report]]) -> Iterator[tuple[in
         for outcome in applied:
             if isinstance(outcome.operation, Create):
                 yield index, outcome.operation.name
-
-
-def _together(
-    step: _Step, before: Report, result: OrganizationResult[Report]
-) -> OrganizationResult[Report]:
-    """Return the result of an organization whose moved webhooks were deleted after the rest."""
-    part, problem, report = step.part, result.problem, result.value
-    if report is None:
-        assert problem is not None
-        # What was written before must not be lost; of this step, nothing was.
-        outcomes = tuple(
-            Failed(
-                operation,
-                problem.code,
-                problem.message,
-                problem.hint,
-                exit_code=problem.exit_code,
-            )
-            for operation in part.plan.operations
-        )
-        report = _completed(Report(part.plan, outcomes, verified=True), part)
-    return result._replace(
-        problem=None,
-        value=before._replace(
-            outcomes=tuple(
-                report.outcomes[index] if index in step.moved else outcome
-                for index, outcome in enumerate(before.outcomes)
-            ),
-            writes=before.writes + report.writes,
-            verified=before.verified and report.verified,
-            stopped=report.stopped,
-            problem=before.problem or report.problem,
-            needs_plan=before.needs_plan or report.needs_plan,
-        ),
-    )
