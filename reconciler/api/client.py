@@ -5,10 +5,10 @@ other 2xx the outcome of a write is unknown.
 
 A listing is complete, or an error is raised. Pages are requested by number, with the maximum page
 size: the first alone, the others in parallel. A `next` link only shows that more pages exist. Rows
-move between pages while another process writes, so the count, duplicate ids, and missing or
-repeated pages are checked. An inconsistent listing is read again, with growing pauses, while it
-keeps changing and at least half of the run's remaining time is left. A listing with the same
-problem twice is a server error. A single page is a snapshot. A row can still be missed between
+move between pages while another process writes, so each page must have the same count, and all of
+them together that many different ids. An inconsistent listing is read again, with growing pauses,
+while it keeps changing and at least half of the run's remaining time is left. A listing with the
+same problem twice is a server error. A single page is a snapshot. A row can still be missed between
 several consistent pages; the second listing before the first write finds it.
 """
 
@@ -306,13 +306,13 @@ def _object(transport: Transport, path: str) -> dict[str, Any]:
 
 
 class _Page(NamedTuple, Generic[_T]):
-    """One page: its rows, the total number (None if unknown), and whether there are more pages.
+    """One page: its rows, the number of all rows, and whether there are more pages.
 
     `problem` describes an invalid page.
     """
 
     rows: Sequence[_T] = ()
-    total: int | None = None
+    total: int = 0
     more: bool = False
     problem: str | None = None
 
@@ -366,31 +366,13 @@ def read_all(
 def _pages(read: Callable[[int], _Page[_T]], workers: Workers, path: str) -> Sequence[_Page[_T]]:
     """Read the pages of one listing. Raises IncompleteListingError if there are too many."""
     first = read(1)
-    if first.total is None:
-        return _one_by_one(first, read, path)
     if len(first.rows) >= first.total or not first.rows:
         return [first]
     # By the size that came back: a server may have a smaller maximum than the requested one.
     last = -(-first.total // len(first.rows))
     if last > _MAX_PAGES or first.total > _MAX_ROWS:
-        raise _endless(path)
+        raise _incomplete(path, f"the listing has more than {_MAX_PAGES} pages or {_MAX_ROWS} rows")
     return [first, *workers.run([partial(read, number) for number in range(2, last + 1)])]
-
-
-def _one_by_one(first: _Page[_T], read: Callable[[int], _Page[_T]], path: str) -> list[_Page[_T]]:
-    """Read the pages of a server without `count`, while they have rows and a next page."""
-    pages = [first]
-    rows = len(first.rows)
-    while pages[-1].more and pages[-1].rows:
-        if len(pages) == _MAX_PAGES or rows > _MAX_ROWS:
-            raise _endless(path)
-        pages.append(read(len(pages) + 1))
-        rows += len(pages[-1].rows)
-    return pages
-
-
-def _endless(path: str) -> IncompleteListingError:
-    return _incomplete(path, f"the listing has more than {_MAX_PAGES} pages or {_MAX_ROWS} rows")
 
 
 def _incomplete(path: str, message: str, hint: str = WRONG_SERVER_HINT) -> IncompleteListingError:
@@ -405,22 +387,14 @@ def _problem(pages: Sequence[_Page[_T]], ids: Sequence[str]) -> str | None:
     count = pages[0].total
     if any(page.total != count for page in pages):
         return "its count changes from page to page"
-    if _have_different_sizes(pages):
-        return "its pages have different sizes"
     if pages[-1].more:
         return "its last page links to another page"
     # A row that moved to another page between two requests comes twice, or not at all.
     if len(set(ids)) != len(ids):
         return "it has duplicate rows"
-    if count is not None and count != len(ids):
+    if count != len(ids):
         return f"its count is {count}, but it has {len(ids)} rows"
     return None
-
-
-def _have_different_sizes(pages: Sequence[_Page[_T]]) -> bool:
-    # Only the last page may be smaller.
-    size = len(pages[0].rows)
-    return any(len(page.rows) != size for page in pages[:-1]) or len(pages[-1].rows) > size
 
 
 def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: int) -> _Page[_T]:
@@ -446,12 +420,7 @@ def _decoded(data: Any, decode: Callable[[Any], _T]) -> _Page[_T]:
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):
         return _Page(problem="a page is not an object with `results`")
-    count, following = data.get("count"), data.get("next")
-    counted = isinstance(count, int) and not isinstance(count, bool)  # True is an int
-    if count is not None and not counted:
+    count = data.get("count")
+    if type(count) is not int:  # True is an int, too
         return _Page(problem="its `count` is not a number")
-    if not counted and "next" not in data:
-        return _Page(problem="a page has neither `count` nor `next`")
-    return _Page(
-        rows=[decode(row) for row in rows], total=count if counted else None, more=bool(following)
-    )
+    return _Page(rows=[decode(row) for row in rows], total=count, more=bool(data.get("next")))

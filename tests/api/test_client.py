@@ -274,13 +274,6 @@ def listing(*responses: Any) -> tuple[list[str], Scripted]:
     return list(found), server
 
 
-def test_without_a_count_the_next_link_decides() -> None:
-    """A listing without a count is read until a page has no `next` link."""
-    found, server = listing(page(None, 1, 2, more="x"), page(None, 3, more=None))
-    assert found == ["1", "2", "3"]
-    assert [each.url.params["page"] for each in server.requests] == ["1", "2"]
-
-
 def response(document: Any) -> httpx.Response:
     """Return a page with a count, ids and a next link, if any, or another response."""
     if isinstance(document, dict):
@@ -310,19 +303,6 @@ def test_an_excessive_count_is_not_read(responses: list[Any]) -> None:
     with pytest.raises(IncompleteListingError, match="more than 2000 pages or 200000 rows"):
         read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert len(server.requests) == 1
-
-
-def test_an_endless_list_ends() -> None:
-    """A server that always has a next page gets a limited number of requests."""
-    numbers = iter(range(10**9))
-
-    def endless(request: httpx.Request) -> httpx.Response:
-        return page(None, next(numbers), more="x")
-
-    one, server, _ = transport(endless)
-    with pytest.raises(IncompleteListingError, match="more than 2000 pages"):
-        read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
-    assert len(server.requests) == 2000
 
 
 def growing(writes: int) -> Callable[[httpx.Request], httpx.Response]:

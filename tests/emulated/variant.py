@@ -100,8 +100,6 @@ class Variant(Behavior):
     """Whether `ordering` has an effect; otherwise rows come in order of creation."""
     empty_next: bool = False
     """The value of `next` on the last page is an empty text."""
-    counts: bool = True
-    """Whether pages have a `count`."""
     event_order: EventOrder = "keep"
     """The order in which events are stored."""
     event_dedupe: bool = False
@@ -255,8 +253,6 @@ class Variant(Behavior):
         return texts
 
     def page_head(self, head: dict[str, Any]) -> dict[str, Any]:
-        if not self.counts:
-            del head["count"]
         if head["next"] is None and self.empty_next:
             head["next"] = ""
         return head
