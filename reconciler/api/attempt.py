@@ -129,14 +129,6 @@ class FailedAttempt(NamedTuple):
     failure: Failure
     error: ApiError
     retry_after: float | None = None
-    timeout: bool = False
-
-    @property
-    def cost(self) -> int:
-        """The tokens that this failure takes from the retry budget."""
-        if self.timeout:
-            return 10
-        return 5
 
 
 class BadResponseError(Exception):
@@ -179,7 +171,7 @@ def failed_attempt(
             f"the connection to {server} closed before the response was complete",
             hint=f"run again; if it happens again, {_check_network(origin)}",
         )
-    return FailedAttempt(Failure.AMBIGUOUS, reason, timeout=slow)
+    return FailedAttempt(Failure.AMBIGUOUS, reason)
 
 
 # The request did not leave this machine: a LocalProtocolError is about its headers, which the
@@ -201,7 +193,7 @@ def _check_network(origin: Origin) -> str:
 
 
 def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAttempt:
-    server, slow = origin.address, isinstance(error, httpx.TimeoutException)
+    server = origin.address
     # The library's error only shows that connecting failed, the system's error below it why.
     cause = _system_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -212,7 +204,7 @@ def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAt
     if isinstance(error, httpx.ProxyError):
         return FailedAttempt(Failure.NOT_SENT, _refusal(error, server, proxy))
     reason, hint = "", _check_network(origin)
-    if slow:
+    if isinstance(error, httpx.TimeoutException):
         reason = ": connection timed out"
     elif isinstance(cause, socket.gaierror):
         reason = ": its host name was not found"
@@ -228,11 +220,8 @@ def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAt
     if proxy is not None and isinstance(cause, ConnectionRefusedError | socket.gaierror):
         peer = _named(proxy)
         hint = PROXY_HINT
-    return FailedAttempt(
-        Failure.NOT_SENT,
-        UnreachableError(f"{peer} cannot be reached{reason}", hint=hint),
-        timeout=slow,
-    )
+    problem = UnreachableError(f"{peer} cannot be reached{reason}", hint=hint)
+    return FailedAttempt(Failure.NOT_SENT, problem)
 
 
 def _named(proxy: Proxy) -> str:

@@ -62,7 +62,8 @@ MAX_LISTING_BYTES: Final = 64 * _MAX_BYTES
 """The maximum body of a list, in bytes."""
 _ATTEMPTS: Final = 4  # per request, not counting throttled attempts
 _CONNECT_TIMEOUT: Final = 10.0
-_TOKENS: Final = 30  # a full budget; a failure takes 5 or 10, a success returns one
+_TOKENS: Final = 30  # a full budget; a success returns one
+_COST: Final = 5  # the tokens that a failure takes
 _MAX_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.5
 # Long waits are split, so that a new deadline takes effect.
@@ -118,8 +119,8 @@ class Pace:
         longest = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(earlier, 10))
         return max(floor or 0.0, self._clock.uniform(0.0, longest))
 
-    def charge(self, cost: int, *, writes: bool, sent: float) -> bool:
-        """Take `cost` tokens for a request that was sent at the monotonic time `sent` and failed.
+    def charge(self, *, writes: bool, sent: float) -> bool:
+        """Charge a request that was sent at the monotonic time `sent` and failed.
 
         One outage fails all requests in flight: those sent before the last charge are free. Return
         False, and mark the budget exhausted, if there are too few.
@@ -128,10 +129,10 @@ class Pace:
             if sent < self._charged:
                 return not self.exhausted
             self._charged = self._clock.monotonic()
-            if self._tokens[writes] < cost:
+            if self._tokens[writes] < _COST:
                 self.exhausted = True
             if not self.exhausted:
-                self._tokens[writes] -= cost
+                self._tokens[writes] -= _COST
             return not self.exhausted
 
     def succeeded(self, *, writes: bool) -> None:
@@ -402,7 +403,7 @@ class Transport:
             if delay >= self.pace.left():
                 return None
         # A lost write is charged when it is lost: whether it is repeated is decided elsewhere.
-        if self.pace.charge(failed.cost, writes=call.writes, sent=sent):
+        if self.pace.charge(writes=call.writes, sent=sent):
             return delay
         return None
 
