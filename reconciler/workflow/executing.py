@@ -259,7 +259,8 @@ def without_moves(parts: Sequence[Part]) -> list[Part]:
     Until it is created, they could be live nowhere.
     """
     moves_by_source: defaultdict[int, list[Move]] = defaultdict(list)
-    for move in moves([part.planned for part in parts]):
+    planned = [part.planned if isinstance(part, Ready) else part for part in parts]
+    for move in moves(planned):
         moves_by_source[move.source].append(move)
     result = list(parts)
     for index, part in enumerate(parts):
@@ -315,7 +316,7 @@ def _not_created(
     for move in part.moves:
         index = deletes[move.delete.before.id]
         if index not in part.skipped and (move.target, move.name) not in created:
-            other = parts[move.target].planned
+            other = parts[move.target]
             why = "but has not created it" if other.plan else "and may not have created it"
             reason = f"{other.result.name} declares it, {why}: it could be live nowhere"
             reasons.setdefault(index, ("after-failure", reason))

@@ -22,7 +22,6 @@ from reconciler.errors import (
 )
 from reconciler.findings import Severity, note, warning
 from reconciler.model import Live
-from reconciler.planning.guards import guard_all, max_later_deletes
 from reconciler.planning.plan import Create, Kept, Operation, Plan, Update
 from reconciler.planning.review import Review, approve_all, compare_with_review, values_apart
 from reconciler.planning.run import OrganizationResult
@@ -33,7 +32,7 @@ from reconciler.report import NOT_REVIEWED
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Gathered, located
 from reconciler.workflow.planning import committed_hosts
-from reconciler.workflow.run import Move, Planned, Target
+from reconciler.workflow.run import Move, Planned, Target, judged
 
 _ALLOW_DELETES: Final = "--allow-deletes"
 _ORGANIZATION: Final = "--organization"
@@ -52,18 +51,6 @@ class ApplyOptions(NamedTuple):
     allow_deletes: int | None
     values: bool
     keep_going: bool
-
-
-class Refused(NamedTuple):
-    """An organization that is not applied, and why."""
-
-    planned: Planned
-    problem: ReconcilerError
-
-    @property
-    def result(self) -> OrganizationResult[Plan]:
-        """Return the result without a plan to apply."""
-        return self.planned.result._replace(value=None, problem=self.problem)
 
 
 class Ready(NamedTuple):
@@ -113,7 +100,8 @@ class Ready(NamedTuple):
         return self._replace(plan=plan, skipped=skipped)
 
 
-Part: TypeAlias = Ready | Refused
+Part: TypeAlias = Ready | Planned
+"""What is applied in an organization, or an organization with the problem that refuses it."""
 
 
 def parts_to_apply(
@@ -147,7 +135,7 @@ def plan_command(target: Target, deletes: int = 0, organizations: Sequence[str] 
 def _prepared(planned: Planned, withhold: Withhold, options: ApplyOptions) -> Part:
     """Return the part of a plan that is reviewed and not withheld, or why none is applied."""
     if planned.problem is not None:
-        return Refused(planned, planned.problem)
+        return planned
     connection, gathered = planned.target.connection, planned.gathered
     live, complete = planned.live, planned.plan
     assert connection is not None
@@ -159,7 +147,7 @@ def _prepared(planned: Planned, withhold: Withhold, options: ApplyOptions) -> Pa
             f"organization {live.organization.name!r} is in maintenance: nothing can be changed",
             hint="try again after the maintenance; `webhooks plan` still works",
         )
-        return Refused(planned, problem)
+        return planned._replace(problem=problem)
     review = planned.target.review
     if options.expect_digest is not None:
         review = approve_all(complete)
@@ -171,7 +159,7 @@ def _prepared(planned: Planned, withhold: Withhold, options: ApplyOptions) -> Pa
         try:
             part = _reviewed(part, review, options)
         except ReconcilerError as problem:
-            return Refused(planned, problem)
+            return planned._replace(problem=problem)
     withheld = withhold(complete, live, gathered)
     return part.without(withheld) if withheld else part
 
@@ -245,7 +233,7 @@ def _require_one_reviewed(part: Ready) -> Part:
         reasons=unreviewed,
         hint=hint,
     )
-    return Refused(part.planned, problem)
+    return part.planned._replace(problem=problem)
 
 
 def _judged(parts: Sequence[Part], options: ApplyOptions) -> list[Part]:
@@ -254,30 +242,20 @@ def _judged(parts: Sequence[Part], options: ApplyOptions) -> list[Part]:
     The guards are judged on what would be applied.
     """
     # Skipped deletes do not count. Those of organizations that are not applied can come later.
-    plans = [part.plan for part in parts if isinstance(part, Ready)]
-    later_deletes = sum(
-        max_later_deletes(part.planned.target.max_deletes, part.planned.plan)
-        for part in parts
-        if isinstance(part, Refused)
-    )
-    findings = guard_all(
-        plans,
-        options.allow_deletes,
-        later_deletes=later_deletes,
-        keep_going=options.keep_going,
-        has_option=all(part.planned.target.has_options for part in parts),
-    )
-    blocked = iter(findings)
-    judged: list[Part] = []
-    for part in parts:
+    planned = [
+        part.planned._replace(plan=part.plan) if isinstance(part, Ready) else part for part in parts
+    ]
+    guarded = judged(planned, options.allow_deletes, keep_going=options.keep_going)
+    result: list[Part] = []
+    for part, organization in zip(parts, guarded, strict=True):
         if isinstance(part, Ready):
-            part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
+            assert organization.plan is not None
+            part = part._replace(plan=organization.plan)
             problem = _missing_secrets(part) or _blocked(part)
             if problem is not None:
-                judged.append(Refused(part.planned, problem))
-                continue
-        judged.append(part)
-    return judged
+                part = part.planned._replace(problem=problem)
+        result.append(part)
+    return result
 
 
 def _blocked(part: Ready) -> BlockedError | None:

@@ -100,7 +100,7 @@ class Target(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The plan of a target and the live webhooks, or why it cannot be planned."""
+    """The plan of a target and the live webhooks, or why it cannot be planned, or not applied."""
 
     target: Target
     gathered: Gathered | None = None
@@ -112,7 +112,8 @@ class Planned(NamedTuple):
     def result(self) -> OrganizationResult[Plan]:
         """Return the result without what it was made from."""
         name = self.target.source.name if self.plan is None else self.plan.organization.name
-        return OrganizationResult(name, self.target.paths, self.plan, self.problem)
+        plan = self.plan if self.problem is None else None
+        return OrganizationResult(name, self.target.paths, plan, self.problem)
 
 
 class Move(NamedTuple):
@@ -468,21 +469,32 @@ def _declaration(webhook: Webhook) -> tuple[str, str]:
     return webhook.name, webhook.position.file if webhook.position else webhook.file
 
 
-def judged(planned: Sequence[Planned], allow_deletes: int | None) -> tuple[Planned, ...]:
-    """Return the organizations, with what the guards of the run find in their plans."""
-    failed = [part.target for part in planned if part.plan is None]
-    later_deletes = sum(max_later_deletes(target.max_deletes) for target in failed)
-    plans = [part.plan for part in planned if part.plan is not None]
+def judged(
+    planned: Sequence[Planned], allow_deletes: int | None, *, keep_going: bool = False
+) -> tuple[Planned, ...]:
+    """Return the organizations, with what the guards of the run find in their plans.
+
+    Those with a problem are left out, and their deletes count as later ones. `keep_going` is as for
+    `guard_all`.
+    """
+    later_deletes = 0
+    plans: list[Plan] = []
+    for part in planned:
+        if part.problem is not None:
+            later_deletes += max_later_deletes(part.target.max_deletes, part.plan)
+        elif part.plan is not None:
+            plans.append(part.plan)
     findings = guard_all(
         plans,
         allow_deletes,
         later_deletes=later_deletes,
+        keep_going=keep_going,
         has_option=all(part.target.has_options for part in planned),
     )
     blocked = iter(findings)
     result = []
     for part in planned:
-        if part.plan is not None:
+        if part.plan is not None and part.problem is None:
             part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
         result.append(part)
     return tuple(result)
