@@ -169,8 +169,12 @@ def _with_inputs(target: Target, **changed: Any) -> Target:
 
 def identify(targets: Sequence[Target]) -> tuple[Target, ...]:
     """Read the organization of each key, which planning then does not read again."""
+
+    def read(number: int, connection: Connection) -> Organization:
+        return targets[number].organization or connection.api.organization()
+
     identified = []
-    for target, result in zip(targets, _organizations_of(targets), strict=True):
+    for target, result in zip(targets, call_all(targets, read), strict=True):
         if isinstance(result, Organization):
             identified.append(target._replace(organization=result))
         else:
@@ -266,12 +270,8 @@ def _identified(
         unknown = [
             target for target in unknown if _ID.match(target.source.files.organization or "")
         ]
-    known = {
-        target.paths: organization
-        for target, organization in zip(unknown, _organizations_of(unknown), strict=True)
-        if isinstance(organization, Organization)
-    }
-    return [target._replace(organization=known.get(target.paths)) for target in targets]
+    identified = {target.paths: target for target in identify(unknown)}
+    return [identified.get(target.paths, target) for target in targets]
 
 
 def _matching(target: Target, patterns: Sequence[str], globs: Sequence[str]) -> set[str]:
@@ -319,11 +319,7 @@ def plan_all(
         )
 
     planned = list(map(_as_planned, targets, ready, call_all(targets, plan_one)))
-    _require_distinct(
-        (part.target, part.plan.origin, part.plan.organization)
-        for part in planned
-        if part.plan is not None
-    )
+    _require_distinct(targets, [part.live for part in planned])
     # Without the names of an organization that failed, a glob may only seem to match nothing.
     plans = [part.plan for part in planned if part.plan is not None]
     if not reviewed and plans and len(plans) == len(targets):
@@ -586,21 +582,8 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
         )
 
     results = call_all(targets, read)
-    _require_distinct(
-        (target, live.origin, live.organization)
-        for target, live in zip(targets, results, strict=True)
-        if isinstance(live, Live)
-    )
+    _require_distinct(targets, results)
     return tuple(results)
-
-
-def _organizations_of(targets: Sequence[Target]) -> tuple[Organization | ReconcilerError, ...]:
-    """Return the organization of each key, up to eight at once, or why it is not known."""
-
-    def read(number: int, connection: Connection) -> Organization:
-        return targets[number].organization or connection.api.organization()
-
-    return tuple(call_all(targets, read))
 
 
 def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
@@ -695,11 +678,14 @@ def key_source_of(target: Target) -> str | None:
     return target.key_source if reference is None else masked(str(reference))
 
 
-def _require_distinct(organizations: Iterable[tuple[Target, str, Organization]]) -> None:
+def _require_distinct(targets: Iterable[Target], listings: Iterable[object]) -> None:
     """Raise OrganizationError if two targets are the same organization of a server."""
     known: dict[tuple[str, str], Target] = {}
-    for target, origin, organization in organizations:
-        other = known.setdefault((origin, organization.id), target)
+    for target, live in zip(targets, listings, strict=True):
+        if not isinstance(live, Live):  # it could not be read
+            continue
+        organization = live.organization
+        other = known.setdefault((live.origin, organization.id), target)
         if other is not target:
             first, second = other.paths[0], target.paths[0]
             raise OrganizationError(
