@@ -45,14 +45,6 @@ _SET_KEY: Final = (
     "several organizations need `api_key` in the file of each, which `export` and `init` do not "
     "read; --local needs no key"
 )
-_SET_IN_RUN: Final = (
-    "`cloudtruth run` removes CLOUDTRUTH_API_KEY and CLOUDTRUTH_SERVER_URL: use "
-    "`cloudtruth run --permissive`"
-)
-_SET_IN_PROFILE: Final = (
-    "set `api_key` in the profile in CloudTruth's cli.yml: the server of a profile that a file "
-    "names receives no other key, unless you also pass --server-url"
-)
 
 
 class Settings(NamedTuple):
@@ -94,11 +86,11 @@ class _Sources(NamedTuple):
         """Return a setting; `key` is its name in profiles, if that is another one."""
         argument = self.arguments.get(name)
         if argument is not None:
-            return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
+            return Setting(str(argument), f"--{name.replace('_', '-')}")
         text = bare(self.environ.get(variable, ""))
         if text:
-            return Setting(value=text, source=variable)
-        return self.profile.get(key or name) or Setting(value=default, source="default")
+            return Setting(text, variable)
+        return self.profile.get(key or name) or Setting(default, "default")
 
 
 def resolve(
@@ -119,8 +111,8 @@ def resolve(
     """
     sources = _Sources(arguments, environ)
     if local:
-        server = Setting(value=LOCAL_SERVER, source="--local")
-        return Settings(server, Setting(value="", source=""), None, *_limits(sources), key_hint="")
+        server = Setting(LOCAL_SERVER, "--local")
+        return Settings(server, Setting("", ""), None, *_limits(sources), key_hint="")
     profile = sources.find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
     # An option is about this run, so it is stronger than a file.
     if file_profile is not None and profile.source != "--profile":
@@ -152,8 +144,8 @@ def profile_key(name: str, environ: Mapping[str, str], platform: str) -> Secret 
 
     Raises UsageError and CredentialError.
     """
-    values = _inherited(Setting(value=name, source=""), _read_profiles(environ, platform))
-    text = values.get("api_key", Setting(value="", source=""))
+    values = _inherited(Setting(name, ""), _read_profiles(environ, platform))
+    text = values.get("api_key", Setting("", ""))
     key = _key(text, None, {}, Path())
     return None if key is None else key.value
 
@@ -161,10 +153,16 @@ def profile_key(name: str, environ: Mapping[str, str], platform: str) -> Secret 
 def _key_hint(environ: Mapping[str, str], *, has_own_server: bool) -> str:
     """Return how to set the API key; `has_own_server` as for `_require_own_key`."""
     if has_own_server:
-        return _SET_IN_PROFILE
+        return (
+            "set `api_key` in the profile in CloudTruth's cli.yml: the server of a profile that a "
+            "file names receives no other key, unless you also pass --server-url"
+        )
     # `cloudtruth run` sets both for the command that it starts.
     if environ.get("CLOUDTRUTH_ENVIRONMENT") and environ.get("CLOUDTRUTH_PROJECT"):
-        return _SET_IN_RUN
+        return (
+            "`cloudtruth run` removes CLOUDTRUTH_API_KEY and CLOUDTRUTH_SERVER_URL: use "
+            "`cloudtruth run --permissive`"
+        )
     # The workflows on GitHub pass it.
     if environ.get("WEBHOOKS_ENVIRONMENT"):
         return how_to_set("CLOUDTRUTH_API_KEY", environ)
@@ -203,7 +201,7 @@ def _server_url(setting: Setting[str]) -> Setting[str]:
             f"{what} contains the path of the API",
             hint=f"use only scheme and host, such as {origin.DEFAULT_SERVER}",
         )
-    return Setting(value=url, source=source)
+    return Setting(url, source)
 
 
 def _key(
@@ -229,7 +227,7 @@ def _key(
             hint="check the step that writes the variable or the file; remove quotes",
         )
     secret = origin.Credential.api_key(Secret(text), what).secret
-    return Setting(value=secret, source=setting.source)
+    return Setting(secret, setting.source)
 
 
 def _read_key(path: Path, source: str) -> Setting[str]:
@@ -243,7 +241,7 @@ def _read_key(path: Path, source: str) -> Setting[str]:
     text = bare(data.decode(errors="replace"))
     if not text or len(data) > _KEY_FILE_MAX:
         raise CredentialError(f"the file named by {source} is empty or too large", hint=hint)
-    return Setting(value=text, source=source)
+    return Setting(text, source)
 
 
 def _seconds(setting: Setting[str]) -> Setting[float]:
@@ -251,7 +249,7 @@ def _seconds(setting: Setting[str]) -> Setting[float]:
         seconds = float(setting.value)
         # False for NaN, too.
         if 0 < seconds <= 86_400:
-            return Setting(value=seconds, source=setting.source)
+            return Setting(seconds, setting.source)
     raise UsageError(
         f"the time limit from {setting.source} must be more than 0 and at most 86400 seconds",
         hint="write a number such as 60",
@@ -310,7 +308,7 @@ def _inherited(
         values = profiles.get(name, {})
         for key, text in values.items():
             # The nearest profile wins, so what is set stays.
-            inherited.setdefault(key, Setting(value=bare(text), source=f"{_PROFILE}{name}"))
+            inherited.setdefault(key, Setting(bare(text), f"{_PROFILE}{name}"))
         source = f"source_profile of {name!r}"
         last = "" if _DEFAULT_PROFILE in seen else _DEFAULT_PROFILE
         name = values.get("source_profile", last)

@@ -38,12 +38,6 @@ from reconciler.model import DeliveryError, LiveWebhook, Organization, Secret
 from reconciler.ports import Draft, Workers
 
 _WEBHOOKS: Final = "/api/v1/webhooks/"
-_SCHEMA: Final = "/api/schema/"
-_ORGANIZATIONS: Final = "/api/v1/organizations/"
-_CURRENT_USER: Final = "/api/v1/users/current/"
-_MEMBERSHIPS: Final = "/api/v1/memberships/"
-_PAGE_SIZE: Final = 1000
-"""The requested number of rows per page; the server may return fewer."""
 _MAX_PAGES: Final = 2000
 _MAX_ROWS: Final = 200_000
 
@@ -103,7 +97,7 @@ class Client:
         """Return the OpenAPI description that the server publishes. Raises ApiError."""
         params = {"format": "json"}
         return self.transport.request(
-            "GET", _SCHEMA, params=params, expect=200, cap=MAX_LISTING_BYTES
+            "GET", "/api/schema/", params=params, expect=200, cap=MAX_LISTING_BYTES
         ).data
 
     def left(self) -> float:
@@ -253,7 +247,7 @@ def _find_organization(
     Raises OrganizationError if there is none. Raises ApiError.
     """
     try:
-        rows = read_all(transport, _ORGANIZATIONS, _row, lambda row: row[0].id, workers)
+        rows = read_all(transport, "/api/v1/organizations/", _row, lambda row: row[0].id, workers)
     except PermissionDeniedError:
         rows = ()  # the other ways below need no list
     # A key may see several; only one of them is that of its requests.
@@ -284,11 +278,11 @@ def _only_owner(webhooks: Sequence[LiveWebhook]) -> str | None:
 
 
 def _membership_organization(transport: Transport) -> str | None:
-    id_ = _object(transport, _CURRENT_USER).get("membership_id")
+    id_ = _object(transport, "/api/v1/users/current/").get("membership_id")
     # The id becomes a part of a path, which one such as `..` would change.
     if not isinstance(id_, str) or wire.usable_id({"id": id_}) is None:
         return None
-    membership = _object(transport, f"{_MEMBERSHIPS}{quote(id_, safe='')}/")
+    membership = _object(transport, f"/api/v1/memberships/{quote(id_, safe='')}/")
     return wire.bare_id(membership.get("organization"))
 
 
@@ -398,8 +392,9 @@ def _problem(pages: Sequence[_Page[_T]], ids: Sequence[str]) -> str | None:
 
 
 def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: int) -> _Page[_T]:
-    # Without a fixed order, rows could move between two pages although nothing was written.
-    params: dict[str, str | int] = {"ordering": "name", "page": number, "page_size": _PAGE_SIZE}
+    # Without a fixed order, rows could move between two pages although nothing was written. The
+    # server may return fewer rows.
+    params: dict[str, str | int] = {"ordering": "name", "page": number, "page_size": 1000}
     try:
         data = transport.request("GET", path, params=params, expect=200, cap=MAX_LISTING_BYTES).data
     except NotFoundError:

@@ -41,7 +41,6 @@ _SERVER_URL: Final = "the server URL (--server-url, CLOUDTRUTH_SERVER_URL)"
 """The setting of CloudTruth's URL."""
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BASE: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -166,7 +165,7 @@ class Credential(NamedTuple):
         text = text.removesuffix("\n").removesuffix("\r")
         if not text:
             raise CredentialError(f"the {label} is empty", hint=f"set the {label} again")
-        if not _VISIBLE.fullmatch(text):
+        if not re.fullmatch(r"[\x21-\x7e]+", text):
             raise CredentialError(
                 f"the {label} contains spaces, line breaks or non-ASCII characters",
                 hint="copy it again, without other text around it",

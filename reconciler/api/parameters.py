@@ -16,7 +16,6 @@ from reconciler.api.responses import http_date
 from reconciler.api.transport import Transport
 
 _PROJECTS: Final = "/api/v1/projects/"
-_ENVIRONMENTS: Final = "/api/v1/environments/"
 
 
 class Project(NamedTuple):
@@ -65,7 +64,7 @@ class Parameters:
     def environment(self, name: str) -> str | None:
         """Return the URL of the environment of this name, which identifies it in a request."""
         # Requests name an environment by its URL, and no other object by one.
-        rows = _rows(self._list(_ENVIRONMENTS, name=name))
+        rows = _rows(self._list("/api/v1/environments/", name=name))
         urls = [row.get("url") for row in rows if row.get("name") == name]
         return next((url for url in urls if isinstance(url, str)), None)
 

@@ -35,8 +35,6 @@ from reconciler.errors import (
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Secret
 
-_MAX_MESSAGE: Final = 500  # maximum length of a message from the server, in characters
-
 _MAX_FIELDS: Final = 50
 _MAX_DEPTH: Final = 8
 _WHOLE: Final = frozenset({"__all__", "non_field_errors", "detail", "message"})
@@ -54,20 +52,7 @@ _HARMLESS_WORDS: Final = frozenset(
         "together token too type unknown unsupported url username valid value with wrong",
     )
 )
-_CREDENTIAL_WORDS: Final = r"(?i)credential|authenticat|api.?key|\btoken\b"
-_PERMISSION_WORDS: Final = r"(?i)permission|role"
-_NOT_THE_API: Final = (
-    "the response is not from the API: check proxies and firewalls between here and the server"
-)
-_MEDIA_TYPE: Final = r"(?a)[\w.+/-]{1,60}"
-_ORIGIN: Final = r"https?://[A-Za-z0-9.:\[\]-]{1,255}"
 _JSON: Final = re.compile(r"application/(?:json|[\w.+-]+\+json)", re.ASCII | re.IGNORECASE)
-
-# GitHub also rejects requests over its rate limits with 403. Without a time in the headers, its
-# documentation asks for a pause of a minute.
-_RATE_LIMIT: Final = "rate limit"
-_MINUTE: Final = 60.0
-_EPOCH: Final = r"[0-9]{1,12}"
 
 _Fields = tuple[tuple[tuple[str, ...], str], ...]
 
@@ -151,9 +136,10 @@ def _forbidden(
 ) -> FailedAttempt:
     """Return the failure of a 403, which may also mean a rate limit."""
     is_out = _is_out_of_requests(headers)
-    if _RATE_LIMIT in (error.detail or "") or (is_out and wait is not None):
+    # GitHub also rejects requests over its rate limits with 403.
+    if "rate limit" in (error.detail or "") or (is_out and wait is not None):
         if wait is None:
-            wait = _MINUTE
+            wait = 60.0  # as GitHub's documentation asks without a time in the headers
         return FailedAttempt(Failure.THROTTLED, _rate_limited(403, server, error.detail), wait)
     if is_out:
         # Without a time to wait for, it is a rejection: a proxy may send this header always.
@@ -170,7 +156,7 @@ def _wait(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds that the server asks to wait, None if it does not."""
     reset = headers.get("x-ratelimit-reset", "")
     is_exhausted = "retry-after" not in headers and _is_out_of_requests(headers)
-    if is_exhausted and re.fullmatch(_EPOCH, reset):
+    if is_exhausted and re.fullmatch(r"[0-9]{1,12}", reset):
         return max(0.0, int(reset) - now.timestamp())
     return retry_after(headers.get("retry-after"), headers.get("date"), now)
 
@@ -216,7 +202,7 @@ def _success(
         return body
     kind = headers.get("content-type", "")
     if not _is_json(kind):
-        media_type = re.match(_MEDIA_TYPE, kind)
+        media_type = re.match(r"(?a)[\w.+/-]{1,60}", kind)
         shown = media_type.group() if media_type else "no content type"
         return _unexpected(status, f"{returned} without JSON ({shown}, {len(body)} bytes)")
     try:
@@ -240,7 +226,8 @@ def _target(headers: Mapping[str, str]) -> str:
     if "//" not in location.partition("?")[0]:
         return "another path on the same server"
     offered = Secret(location).origin() or ""
-    return offered if re.fullmatch(_ORIGIN, offered) else "another server"
+    is_plain = re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]{1,255}", offered)
+    return offered if is_plain else "another server"
 
 
 def _error(
@@ -272,7 +259,10 @@ def _error(
         kind, message = ServerError, f"{server} failed (HTTP {status})"
         hint = "the server has a problem: run again later"
     if kind in (PermissionDeniedError, InvalidRequestError) and not is_json:
-        hint = _NOT_THE_API
+        hint = (
+            "the response is not from the API: check proxies and firewalls between here and the "
+            "server"
+        )
     return kind(message, hint=hint, status=status, detail=detail, fields=fields)
 
 
@@ -301,9 +291,10 @@ def _missing(
 
 def _is_about_key(status: int, detail: str) -> bool:
     """Return whether a 401 or 403 rejects the key, not what it may do: servers confuse the two."""
-    if re.search(_PERMISSION_WORDS, detail):
+    if re.search(r"(?i)permission|role", detail):
         return False
-    return status == 401 or re.search(_CREDENTIAL_WORDS, detail) is not None
+    is_about_credentials = re.search(r"(?i)credential|authenticat|api.?key|\btoken\b", detail)
+    return status == 401 or is_about_credentials is not None
 
 
 def _error_messages(document: Any, redact: Callable[[str], str]) -> tuple[str | None, _Fields]:
@@ -364,7 +355,7 @@ def _texts_by_path(
             yield from _texts_by_path(inner, below, depth + 1)
 
 
-def _truncated(text: str, limit: int = _MAX_MESSAGE) -> str:
+def _truncated(text: str, limit: int = 500) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

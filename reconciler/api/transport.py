@@ -68,7 +68,6 @@ _MAX_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.5
 # Long waits are split, so that a new deadline takes effect.
 _SLICE: Final = 1.0
-_NO_CREDENTIAL: Final = "request without a credential"
 
 
 class Pace:
@@ -363,7 +362,7 @@ class Transport:
             headers,
             body,
             origin=self.origin,
-            label=self._credential.label if self._credential else _NO_CREDENTIAL,
+            label=self._credential.label if self._credential else "request without a credential",
             now=self._clock.now(),
         )
 

@@ -262,7 +262,6 @@ def _is_string_list(value: Any) -> bool:
 # Secrets in texts
 
 _WINDOW: Final = 8
-_URL_IN_TEXT: Final = r"(?i:https?)://\S+"
 _URL: Final = re.compile(r"(?i:https?)://(?:([^/?#@]*)@)?[^/?#]*(.*)", re.DOTALL)
 _WORDS: Final = re.compile(r"[A-Z]?[a-z/_.:@ -]*")
 """Text that a message may contain by chance, although it is a part of a secret."""
@@ -328,7 +327,11 @@ def _without_secrets(
     `windows` are parts of other secrets than `values`: what is only words remains, except whole
     `phrases`, by their first characters. URLs keep only their scheme and host.
     """
-    text = re.sub(_URL_IN_TEXT, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
+
+    def shown(url: re.Match[str]) -> str:
+        return f"{Secret(url.group()).origin() or ''}/***"
+
+    text = re.sub(r"(?i:https?)://\S+", shown, text)
     # Whole and in parts, both in the same text: what one secret hides may be a part of another
     # one, whose rest would no longer be recognized.
     forms = set(chain.from_iterable(map(_forms, values)))
