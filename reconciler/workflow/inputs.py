@@ -373,7 +373,6 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     if len(groups) > 1:
         data = {document.file: document.data for document in parsed.documents if document.usable}
         problems = (*problems, *without_organization(data))
-    shared = {} if inputs.selected else _shared_keys(groups)
     run_inputs = inputs._replace(
         key_references=frozenset(filter(None, keys.values())),
         run_files={
@@ -385,15 +384,14 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     result = []
     for name, documents in groups.items():
         # Problems of all files are reported once: by the only group, or by that without a name.
-        findings = list(problems) if len(groups) == 1 or name is None else []
-        findings += filter(None, [shared.get(name)])
+        findings = problems if len(groups) == 1 or name is None else ()
         paths = tuple(map(_path, documents))
         profiles = (_text(document, "profile") for document in documents)
         group_inputs = run_inputs._replace(
             parsed=parsed._replace(
                 documents=tuple(documents),
                 folder=None,  # checked once
-                findings=tuple(findings),
+                findings=findings,
             ),
             # The key must belong to this organization, so no file can use the list of another one.
             allow_secrets=allow_patterns(inputs.allow_secrets, name),
@@ -420,31 +418,6 @@ def _has_history(inputs: Inputs) -> bool:
     return not any(
         path == files.STDIN or files.is_glob(path, inputs.directory) for path in inputs.paths
     )
-
-
-def _shared_keys(groups: Mapping[str | None, Iterable[Document]]) -> dict[str | None, Finding]:
-    """Return a warning about each key that several organizations have, by the second of them.
-
-    With `--organization`, its value may be another one in each run, so it is not an error.
-    """
-    users: dict[tuple[str, object], tuple[str | None, str] | None] = {}
-    warnings: dict[str | None, Finding] = {}
-    for name, documents in groups.items():
-        for document in documents:
-            reference = next(key_references([document]), None)
-            for key, value in (("api_key", reference), ("profile", _text(document, "profile"))):
-                first = users.setdefault((key, value), (name, document.file))
-                if value is None or first is None or first[0] == name:
-                    continue
-                users[key, value] = None  # 60 organizations with one key are one mistake
-                warnings[name] = warning(
-                    "shared-key",
-                    f"{document.file} has the `{key}` of {first[1]}, {masked(str(value))}, but a "
-                    "key belongs to one organization",
-                    "set another one in each file, or choose one with --organization",
-                    Place(document.file, (key,)),
-                )
-    return warnings
 
 
 def _by_organization(parsed: Parsed) -> dict[str | None, list[Document]]:
