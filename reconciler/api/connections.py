@@ -46,23 +46,6 @@ Adapter: TypeAlias = httpx.BaseTransport
 """A replacement for the network, for modules that do not import the HTTP library."""
 
 
-class Deadline:
-    """The end of a run, `seconds` from now. It can be moved at any time, by any thread."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self._clock = clock
-        self.end = clock.monotonic() + seconds
-        """The monotonic time at which the run's time is up."""
-
-    def restart(self, seconds: float) -> None:
-        """Set the end, `seconds` from now."""
-        self.end = self._clock.monotonic() + seconds
-
-    def left(self) -> float:
-        """Return the remaining seconds; negative when the time is up."""
-        return self.end - self._clock.monotonic()
-
-
 class Shared:
     """What the clients of one run share: the deadline, the trusted certificates, dead servers.
 
@@ -71,7 +54,9 @@ class Shared:
     """
 
     def __init__(self, network: Network) -> None:
-        self.deadline = Deadline(network.clock, network.deadline)
+        self._clock = network.clock
+        self.deadline = network.clock.monotonic() + network.deadline
+        """The monotonic time at which the run's time is up."""
         self.watchdog = _Watchdog(network.clock) if network.adapter is None else None
         self._environment = network.environment
         self._contexts: dict[bool, ssl.SSLContext] = {}
@@ -81,9 +66,13 @@ class Shared:
 
     def deadline_in(self, seconds: float) -> None:
         """Set the end of the run, in seconds from now, also for requests in flight."""
-        self.deadline.restart(seconds)
+        self.deadline = self._clock.monotonic() + seconds
         if self.watchdog is not None:
             self.watchdog.recheck()
+
+    def left(self) -> float:
+        """Return the remaining seconds; negative when the time is up."""
+        return self.deadline - self._clock.monotonic()
 
     def tls_context(self, *, secure: bool) -> ssl.SSLContext:
         """Return the run's TLS context. Raises UsageError for an invalid certificate."""

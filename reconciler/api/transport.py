@@ -9,7 +9,7 @@ Clock. Each thread has its own connection (see `connections`).
 All workers of a client share one `Pace`, so one failure pauses all of them. Every wait uses the
 Clock and ends early when the run's time is up. Reads and writes each have a retry budget; a 429
 does not use it. With an empty budget, no request is repeated and no further write is sent. Clients
-of the same run share its `Deadline`, but neither pauses nor budgets: each has another key.
+of the same run share its deadline, but neither pauses nor budgets: each has another key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from reconciler.api.attempt import (
     Reply,
     failed_attempt,
 )
-from reconciler.api.connections import Connections, Deadline, Shared
+from reconciler.api.connections import Connections, Shared
 from reconciler.api.origin import (
     LATER_HINT,
     MORE_TIME_HINT,
@@ -73,9 +73,9 @@ _SLICE: Final = 1.0
 class Pace:
     """The timing state that the workers of one client share."""
 
-    def __init__(self, clock: Clock, deadline: Deadline) -> None:
+    def __init__(self, clock: Clock, shared: Shared) -> None:
         self._clock = clock
-        self.deadline = deadline
+        self._shared = shared
         self._lock = threading.Lock()
         # Two, because the listings that look for lost writes would refill a common budget.
         self._tokens = {False: _TOKENS, True: _TOKENS}  # by whether the request writes
@@ -88,7 +88,7 @@ class Pace:
 
     def left(self) -> float:
         """Return the remaining seconds of the run; negative when it is over."""
-        return self.deadline.left()
+        return self._shared.left()
 
     def pause(self, seconds: float, status: int | None = None) -> None:
         """Pause all workers for `seconds`, unless they are paused for longer already.
@@ -159,7 +159,7 @@ class Transport:
         self.redactor = network.redactor or Redactor()
         self._shared = network.shared or Shared(network)
         self._is_alone = network.shared is None
-        self.pace = Pace(network.clock, self._shared.deadline)
+        self.pace = Pace(network.clock, self._shared)
         self._connections = Connections(
             origin=origin,
             auth=authorization(credential, origin) if credential else None,
@@ -305,7 +305,7 @@ class Transport:
 
         def end() -> float:
             # Computed at each call, because a signal moves the deadline of requests in flight.
-            return min(started + self._timeout, self.pace.deadline.end)
+            return min(started + self._timeout, self._shared.deadline)
 
         def check() -> None:
             if self._clock.monotonic() >= end():
@@ -342,7 +342,7 @@ class Transport:
                 proxy=self._connections.proxy(),
                 expired=watched.expired,
                 timeout=self._timeout,
-                past_deadline=self.pace.deadline.end < started + self._timeout,
+                past_deadline=self._shared.deadline < started + self._timeout,
             )
         record = AttemptRecord(
             method=call.method,

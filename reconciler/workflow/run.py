@@ -84,11 +84,6 @@ class Target(NamedTuple):
         return self.source.files.paths
 
     @property
-    def max_deletes(self) -> int | None:
-        """Return the limit of deletes in the files."""
-        return self.checked.desired.policy.max_deletes
-
-    @property
     def has_options(self) -> bool:
         """Return whether messages may name options of `webhooks apply`."""
         return self.checked.inputs.apply_options is not None
@@ -477,7 +472,8 @@ def judged(
     plans: list[Plan] = []
     for part in planned:
         if part.problem is not None:
-            later_deletes += max_later_deletes(part.target.max_deletes, part.plan)
+            limit = part.target.checked.desired.policy.max_deletes
+            later_deletes += max_later_deletes(limit, part.plan)
         elif part.plan is not None:
             plans.append(part.plan)
     findings = guard_all(

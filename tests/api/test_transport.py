@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from reconciler.api.attempt import AttemptRecord
-from reconciler.api.connections import Deadline
-from reconciler.api.origin import Pause
+from reconciler.api.connections import Shared
+from reconciler.api.origin import Network, Pause
 from reconciler.api.responses import retry_after
 from reconciler.api.transport import Pace
 from reconciler.errors import (
@@ -384,10 +384,11 @@ def test_a_wait_notices_a_new_deadline() -> None:
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
             if len(self.slept) == 3:
-                pace.deadline.restart(2.0)
+                shared.deadline_in(2.0)
 
     clock = InterruptedClock()
-    pace = Pace(clock, Deadline(clock, 600.0))
+    shared = Shared(Network(clock=clock))
+    pace = Pace(clock, shared)
     pace.pause(100.0)
     assert pace.wait_for_pause() == 97.0
     assert sum(clock.slept) == 3.0
@@ -396,7 +397,7 @@ def test_a_wait_notices_a_new_deadline() -> None:
 def test_one_outage_is_charged_once() -> None:
     """Requests that were in flight when a failure was charged belong to the same outage."""
     clock = VirtualClock()
-    pace = Pace(clock, Deadline(clock, 600.0))
+    pace = Pace(clock, Shared(Network(clock=clock)))
     clock.time = 1.0
     assert all(pace.charge(writes=True, sent=0.5) for _ in range(16))
     for clock.time in (2.0, 3.0, 4.0, 5.0, 6.0):
@@ -409,7 +410,7 @@ def test_one_outage_is_charged_once() -> None:
 def test_successful_reads_do_not_pay_for_failed_writes() -> None:
     """A server that loses every write ends the run, although its listings can be read."""
     clock = VirtualClock()
-    pace = Pace(clock, Deadline(clock, 600.0))
+    pace = Pace(clock, Shared(Network(clock=clock)))
     for clock.time in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0):
         assert pace.charge(writes=True, sent=clock.time)
         for _ in range(30):
