@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from reconciler.errors import ApiError, CredentialError, UsageError
-from reconciler.model import Secret
+from reconciler.model import Secret, origin_of
 
 if TYPE_CHECKING:  # settings check the URL of a server without loading the HTTP library
     import httpx
@@ -39,7 +39,6 @@ DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_DEADLINE: Final = 600.0
 _SERVER_URL: Final = "the server URL (--server-url, CLOUDTRUTH_SERVER_URL)"
 """The setting of CloudTruth's URL."""
-_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BASE: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -108,12 +107,12 @@ class Origin(NamedTuple):
         and a plain path. Raises UsageError; the message names the setting, and does not quote the
         URL. The hint shows `example`.
         """
-        server = _server(url)
-        if server is None:
+        origin = origin_of(url)
+        if origin is None:
             raise UsageError(
                 f"{setting} is not an absolute https URL", hint=f"use a URL such as {example}"
             )
-        parts, host, port = server
+        parts, host = urlsplit(url), origin.partition("://")[2].strip("[]")
         # Not by the parsed parts: the empty query of `https://host?` would not be noticed.
         if "@" in parts.netloc or "?" in url or "#" in url:
             raise UsageError(
@@ -132,6 +131,7 @@ class Origin(NamedTuple):
                 f"{setting} is plain http, which would expose the credential on the network",
                 hint="use https; only this machine (localhost, 127.0.0.1, [::1]) may use http",
             )
+        port = parts.port or _PORTS[parts.scheme]
         return cls(scheme=parts.scheme, host=host, port=port, base=base, setting=setting)
 
     @property
@@ -142,7 +142,8 @@ class Origin(NamedTuple):
     def is_origin_of(self, url: httpx.URL) -> bool:
         """Return whether a URL is on this server."""
         port = url.port or _PORTS.get(url.scheme)
-        return (url.scheme, url.host, port) == (self.scheme, self.host, self.port)
+        host = url.raw_host.decode()  # `host` would have the letters of an `xn--` name
+        return (url.scheme, host, port) == (self.scheme, self.host, self.port)
 
 
 class Credential(NamedTuple):
@@ -193,39 +194,14 @@ def authorization(
     return add
 
 
-def _server(url: str) -> tuple[SplitResult, str, int] | None:
-    """Return a URL's parts, host and port; None if it is not an absolute http or https URL."""
-    try:
-        parts = urlsplit(url)
-        # The port is parsed only here, and raises if it is no number or too large.
-        host, port = (parts.hostname or "").lower(), parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in _PORTS or not _is_host(host) or port == 0:
-        return None
-    return parts, host, port or _PORTS[parts.scheme]
-
-
-def _is_host(host: str) -> bool:
-    if _address(host) is not None:
-        return True
-    labels = host.removesuffix(".").split(".")
-    return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
-
-
 def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    if address is not None:
-        return address.is_loopback
     # RFC 6761 reserves these names for this machine.
-    return host == "localhost" or host.endswith(".localhost")
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
     try:
-        return ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return None
+        return False
 
 
 # The proxy
