@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from reconciler.errors import ConfigurationError, NotConfirmedError, StalePlanError
-from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, check_digest
@@ -19,7 +18,7 @@ from reconciler.report import Report, RunReport
 from reconciler.source.history import NoBaseError
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.executing import as_reports, carry_out, without_moves
-from reconciler.workflow.inputs import Checked, OrganizationFiles, Source
+from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source
 from reconciler.workflow.parts import ApplyOptions, Withhold, parts_to_apply, plan_command
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.revisions import may_be_unsent, possible_bases, previous_at, unsent
@@ -185,7 +184,7 @@ def _require_sent(expected: str, planned: Sequence[Planned]) -> None:
 
     Without its base, the plan of a rotation has nothing to do, like one that is applied.
     """
-    hints = (note.hint for part in planned for note in _unsent(part))
+    hints = (note.hint for part in planned for note in unsent(*_known(part)))
     hint = next(hints, None) or _with_its_base(expected, planned)
     if hint is not None:
         raise StalePlanError(
@@ -221,7 +220,7 @@ def _base_of(expected: str, planned: Sequence[Planned]) -> str | None:
 
     Raises NoBaseError if git cannot list the commits that changed the files.
     """
-    if not any(map(_may_be_unsent, planned)):
+    if not any(may_be_unsent(*_known(part)) for part in planned):
         return None
     for base in possible_bases([part.target.checked for part in planned]):
         with suppress(ConfigurationError):  # it was invalid, so no plan has it as its base
@@ -230,16 +229,11 @@ def _base_of(expected: str, planned: Sequence[Planned]) -> str | None:
     return None
 
 
-def _may_be_unsent(planned: Planned) -> bool:
-    assert planned.plan is not None
+def _known(planned: Planned) -> tuple[Gathered, Plan]:
+    """Return the files and the plan of an organization, which has no problem."""
     assert planned.gathered is not None
-    return may_be_unsent(planned.gathered, planned.plan)
-
-
-def _unsent(planned: Planned) -> list[Finding]:
     assert planned.plan is not None
-    assert planned.gathered is not None
-    return unsent(planned.gathered, planned.plan)
+    return planned.gathered, planned.plan
 
 
 def _digest_since(base: str, planned: Sequence[Planned]) -> str:
