@@ -32,7 +32,6 @@ from reconciler.report import Check, Section, Status, fail, ok, unknown, warn
 
 _SHOWN: Final = "shown"
 _ADDRESS: Final = re.compile(r"\w+://\S+")
-_CA_NOT_READ: Final = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _WEBHOOK: Final = frozenset(
     ["id", "name", "organization", "event_types", "type", "configuration", "last_run", "last_error"]
 )
@@ -66,7 +65,7 @@ def _certificates(environ: Mapping[str, str]) -> Iterator[Check]:
         yield ok("ca", f"uses the certificates in {named}", private=path)
         return
     yield ok("ca", "uses the system's certificates")
-    for name in filter(environ.get, _CA_NOT_READ):
+    for name in filter(environ.get, ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")):
         fix = f"set {CA_VARIABLES[0]} to the same file"
         yield warn("ca", f"{name} is set, but webhooks does not read it", fix=fix)
 

@@ -184,8 +184,6 @@ _NEVER_SENT: Final = (
     httpx.LocalProtocolError,
     httpx.UnsupportedProtocol,
 )
-# OpenSSL's errors for a plain text response to a TLS handshake.
-_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
 
 def _check_network(origin: Origin) -> str:
@@ -268,7 +266,8 @@ _FLAWS: Final = {
 
 def _handshake_flaw(error: ssl.SSLError) -> tuple[str, str]:
     """Return why a TLS handshake failed, and what to do about it."""
-    if error.reason in _NO_TLS:
+    # OpenSSL's errors for a plain text response.
+    if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
         hint = "check the port in the server URL; http:// is allowed only for this machine"
         return "this port does not use TLS", hint
     hint = "check the port in the server URL, and whether a firewall intercepts TLS"

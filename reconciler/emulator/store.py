@@ -39,7 +39,6 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS webhooks_by_creation ON webhooks (organization, seq);
 CREATE INDEX IF NOT EXISTS webhooks_by_name ON webhooks (organization, name, seq);
 """
-_ORDERINGS = ("id", "name", "organization")
 _USERS = (
     "SELECT u.id, u.name, o.id, o.name, m.id, m.role FROM users u JOIN memberships m"
     " ON m.user = u.id JOIN organizations o ON o.id = m.organization WHERE "
@@ -200,7 +199,7 @@ class Store:
         terms: list[str] = []
         for key in ordering.split(","):
             field = key.strip().removeprefix("-")
-            if field in _ORDERINGS:
+            if field in ("id", "name", "organization"):
                 terms.append(f"{field} DESC" if key.strip().startswith("-") else field)
         order = ", ".join([*terms, "seq"])
         query = f"SELECT data FROM webhooks WHERE organization = ? ORDER BY {order}"  # noqa: S608

@@ -49,7 +49,6 @@ _NO_BASE: Final = (
     "{name}: no commit is known that this clone applied, so secrets whose `version` changes before "
     "its next apply are not resent"
 )
-_DROPPED: Final = "{name}: no file declares it any more, so nothing in it is read or changed"
 _NO_REF: Final = (
     "{name}: the clone cannot be written, so a restarted process does not know the last commit"
 )
@@ -201,7 +200,8 @@ class _Reconciler:
             if target.organization is not None:
                 still_declared |= {target.organization.id, target.organization.name}
         names = sorted(self._names.get(name, name) for name in self._declared - still_declared)
-        return [_DROPPED.format(name=quote(name)) for name in names]
+        gone = "no file declares it any more, so nothing in it is read or changed"
+        return [f"{quote(name)}: {gone}" for name in names]
 
     def _remember_name(self, target: Target) -> None:
         declared = target.source.name

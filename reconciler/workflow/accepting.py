@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from glob import escape
-from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -52,7 +51,6 @@ from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
 
 _INVALID: Final = "the edited file would be invalid"
-_ALLOW: Final = "then run `webhooks init --github`, which allows the new secret"
 
 
 class EditedFile(NamedTuple):
@@ -152,11 +150,12 @@ def _candidates(
             continue
         loaded = organization.target.checked.loaded
         for proposal in propose(drift.plan, live, loaded, named, variables):
-            operations = [drift.plan.operations[index] for index in proposal.operations]
+            operation = drift.plan.operations[proposal.operations[0]]
+            commit = base.commits.get(webhook_key(operation), "")
+            candidate = _Candidate(number, drift.plan, proposal, commit)
             # Selected only now, because a rename has two names, and one that matches is enough.
-            if any(map(globs.match, chain.from_iterable(map(names_of, operations)))):
-                commit = base.commits.get(webhook_key(operations[0]), "")
-                yield _Candidate(number, drift.plan, proposal, commit)
+            if any(map(globs.match, candidate.names)):
+                yield candidate
 
 
 def _variables(planned: Sequence[Planned]) -> dict[str, Secret | None]:
@@ -214,7 +213,10 @@ def _reason(candidate: _Candidate, refusal: _Refusal, inputs: Inputs, base: Sequ
     if refusal.is_unlisted:
         command = _accept_command(candidate, inputs, base)
         if command:
-            return f"{refusal.reason}; without that list, `{command}` adds it: {_ALLOW}"
+            return (
+                f"{refusal.reason}; without that list, `{command}` adds it: then run "
+                "`webhooks init --github`, which allows the new secret"
+            )
     return refusal.reason
 
 

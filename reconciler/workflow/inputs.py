@@ -495,7 +495,7 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
     groups = organizations(inputs)
     loaded = [_validated(group) for group in groups]
     sources = [
-        Source(group, Checked(declared.desired, declared, group.inputs))
+        Source(group, accept(declared, group.inputs))
         for group, declared in zip(groups, loaded, strict=True)
         if declared.desired is not None
     ]

@@ -143,23 +143,24 @@ def _with_positions(plan: Plan, loaded: Loaded) -> Plan:
     # Imported here, because few files have parents.
     from reconciler.source.position import positions
 
-    operations = list(plan.operations)
-    places: dict[int, Place] = {}
-    for number, operation in enumerate(operations):
-        if isinstance(operation, Update):
-            webhook = operation.after
-            document = loaded.documents[webhook.file]
-            path = ("webhooks", webhook.index)
-            written = [document.written_at((*path, *change.path)) for change in operation.fields]
-            here = webhook.position.file if webhook.position is not None else None
-            if here not in {place.file for place in written}:
-                places[number] = written[0]
+    # By the id of the live webhook, of which a plan has at most one update.
+    places: dict[str, Place] = {}
+    for update in plan.updates:
+        webhook = update.after
+        document = loaded.documents[webhook.file]
+        path = ("webhooks", webhook.index)
+        written = [document.written_at((*path, *change.path)) for change in update.fields]
+        here = webhook.position.file if webhook.position is not None else None
+        if here not in {place.file for place in written}:
+            places[update.before.id] = written[0]
     known = positions(loaded.files, places.values())
-    for number, place in places.items():
-        operation = operations[number]
-        assert isinstance(operation, Update)
-        after = replace(operation.after, position=Position(place.file, known[place].line))
-        operations[number] = replace(operation, after=after)
+    operations = []
+    for operation in plan.operations:
+        if isinstance(operation, Update) and operation.before.id in places:
+            place = places[operation.before.id]
+            position = Position(place.file, known[place].line)
+            operation = replace(operation, after=replace(operation.after, position=position))
+        operations.append(operation)
     return plan._replace(operations=tuple(operations))
 
 
