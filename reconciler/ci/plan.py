@@ -154,7 +154,8 @@ def _plan_pull(run: Run, pull: Pull, sources: Sequence[Source]) -> JobResult:
     is_input = input_matcher(run, sources)
     is_touched = changed is None or any(path in workflows or is_input(path) for path in changed)
     with run.connect(targets) as connected:
-        planned, known = _planned_since(run, identify(connected), base, is_touched=is_touched)
+        is_reviewed = is_touched and run.commenting != "false"
+        planned, known = _planned_since(run, identify(connected), base, is_reviewed=is_reviewed)
     require_single(sources, planned)
     planned, unclear = _told_apart(planned, known)
     change = _Change(pull, planned, known, removed)
@@ -181,18 +182,17 @@ def _plan_all(run: Run, sources: Sequence[Source]) -> JobResult:
 
 
 def _planned_since(
-    run: Run, targets: Sequence[Target], base: str | None, *, is_touched: bool
+    run: Run, targets: Sequence[Target], base: str | None, *, is_reviewed: bool
 ) -> tuple[Sequence[Planned], Sequence[Base]]:
     """Return the plans with what merged reviews left, and the bases that have it.
 
     Merged pull requests are read as far back as the requests that a comment leaves allow, and only
-    if the change `is_touched`, as in `_is_shown`, or what the commit `base` plans, too, looks like
-    drift.
+    if the plan `is_reviewed` in a comment, or what the commit `base` plans, too, looks like drift.
     """
     planned: Sequence[Planned] = ()
-    if base is None or not is_touched:
+    if base is None or not is_reviewed:
         planned = plan_all(targets, allow_deletes=run.allow_deletes)
-    if base is None or not (is_touched or any(map(_has_drift, planned))):
+    if base is None or not (is_reviewed or any(map(_has_drift, planned))):
         return planned, [Base() for _ in targets]
     # Before these plans, because no listing shows which secrets wait to be sent.
     known = _merged_before(run, targets, base)

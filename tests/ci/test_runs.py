@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 from reconciler.render import markdown, text
+from tests.ci.fake_github import refusal
 from tests.ci.support import World
 from tests.folders import write
 from tests.goldens import rows
@@ -81,10 +82,17 @@ def test_unwritable_github_files_are_an_error(
 
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
 def test_when_a_plan_without_changes_is_posted(fresh: World, mode: str, comments: int) -> None:
-    """The setting decides: a comment for every plan, only for changes, or never."""
+    """The setting decides: a comment for every plan, only for changes, or never.
+
+    Without comments nothing is reviewed, so no merged reviews are read.
+    """
     fresh.apply_main()
     assert fresh.pull(WEBHOOKS_COMMENT=mode).outputs["result"] == "no-changes"
     assert len(fresh.github.comments) == comments
+    fresh.propose(1, "Audit", "Deploys", plan=False)
+    with fresh.github.failing("/pulls", refusal(403, "Resource not accessible by integration")):
+        done = fresh.pull(WEBHOOKS_COMMENT=mode)
+    assert ("merged reviews cannot be read" in done.stdout) is (mode != "false")
 
 
 @pytest.mark.parametrize(
