@@ -8,7 +8,6 @@ one part 2, and so on.
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from functools import cache, partial
@@ -409,48 +408,27 @@ def _effect(run: Run, change: _Change, plans: RunPlan) -> str:
 
 def _new_values(run: Run, planned: Sequence[Planned]) -> str:
     """Return how to set the new values of rotated secrets, for which a merge is too late."""
-    lowered: dict[str, bool] = {}
+    steps: dict[str, None] = {}
     for environment, indexes in by_environment(run, planned).items():
         environ = {**run.inputs.environ, "WEBHOOKS_ENVIRONMENT": environment}
-        versions = chain.from_iterable(_resent_versions(planned[index]) for index in indexes)
-        for reference, is_lowered in versions:
+        references = chain.from_iterable(_rotated(planned[index]) for index in indexes)
+        for reference in filter(is_variable, references):
             step = f"set {reference.name} where apply runs"
             if environment:
                 step = how_to_set(masked(reference.name), environ)
-            # One variable has one value: a new one, if any webhook needs it.
-            lowered[step] = is_lowered and lowered.get(step, True)
-    old = "put the old value back (a lower version also sends what is set now)"
-    text = ""
-    for value, is_old in (("set the new value", False), (old, True)):
-        steps = [step for step, is_lowered in lowered.items() if is_lowered == is_old]
-        if steps:
-            text += f"Before the merge, {value}: {shorten(steps, 5)}. "
-    return text
+            steps[step] = None
+    if not steps:
+        return ""
+    value = "set the new value, or the old one if the version is lowered, as by a revert"
+    return f"Before the merge, {value}: {shorten([*steps], 5)}. "
 
 
-def _resent_versions(organization: Planned) -> Iterator[tuple[SecretRef, bool]]:
-    """Yield the variables that each webhook resends, and whether it had a higher version."""
-    if organization.plan is None:
-        return
-    earlier = _references_by_webhook(organization.target.options.previous or Desired())
+def _rotated(organization: Planned) -> list[SecretRef]:
+    """Return the references whose values this change resends."""
+    updates = organization.plan.updates if organization.plan else ()
     waiting = _waiting(organization)
-    for update in organization.plan.updates:
-        known = earlier[update.before.id] + earlier[update.before.name]
-        own = [resend.value for resend in resends([update]) if resend not in waiting]
-        for reference in own:
-            if isinstance(reference, SecretRef) and is_variable(reference):
-                secret = reference.unversioned
-                versions = [other.version or 0 for other in known if other.unversioned == secret]
-                yield reference, bool(versions) and (reference.version or 0) < min(versions)
-
-
-def _references_by_webhook(desired: Desired) -> defaultdict[str, list[SecretRef]]:
-    """Return the references of each webhook by its id and by its name."""
-    references: defaultdict[str, list[SecretRef]] = defaultdict(list)
-    for webhook in desired.webhooks:
-        for key in filter(None, (webhook.id, webhook.name)):
-            references[key] += (reference for _, reference in webhook.references)
-    return references
+    values = [resend.value for resend in resends(updates) if resend not in waiting]
+    return [value for value in values if isinstance(value, SecretRef)]
 
 
 def _waiting(organization: Planned) -> Set[Resend]:
