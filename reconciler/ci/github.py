@@ -44,7 +44,6 @@ _CONTENTS: Final = "contents: read"
 _PULLS: Final = "pull-requests: read"
 _COMMENTS: Final = "pull-requests: write"
 _ISSUES: Final = "issues: write"
-_ISSUE: Final = re.compile(r"/([1-9][0-9]{0,9})\Z")
 _QUEUE: Final = re.compile(r"/pr-([1-9][0-9]{0,9})-[0-9a-f]{40,64}\Z")
 
 
@@ -210,7 +209,8 @@ class GitHub:
 
     def comments(self, number: int) -> tuple[Post, ...]:
         """Return this workflow's comments on an issue or pull request, oldest first."""
-        return self._own_posts(f"/issues/{number}/comments", {}, need=_PULLS)
+        posts = self._own_posts(f"/issues/{number}/comments", {}, need=_PULLS)
+        return tuple(post._replace(number=number) for post in posts)
 
     def open_issues(self) -> tuple[Post, ...]:
         """Return this workflow's open issues without pull requests, oldest first."""
@@ -277,9 +277,8 @@ class GitHub:
             marker = decode(body)
             if marker is None:
                 continue
-            number, id_ = _number_at(row, "number"), 0
-            if about := _ISSUE.search(text_at(row, "issue_url")):  # only comments have it
-                number, id_ = int(about[1]), _number_at(row, "id")
+            # Only issues have a number and a title.
+            number, id_ = _number_at(row, "number"), _number_at(row, "id")
             updated, title = text_at(row, "updated_at"), text_at(row, "title")
             posts.append(Post(number, id_, body, marker, updated, title))
         return tuple(posts)

@@ -136,8 +136,7 @@ class Marker(NamedTuple):
 class Post(NamedTuple):
     """A comment or issue of this workflow.
 
-    `number` is that of its issue or pull request. `id` is that of a comment, 0 for an issue. Only
-    issues have a `title`.
+    `number` is that of its issue or pull request, `id` its own. Only issues have a `title`.
     """
 
     number: int
