@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from itertools import chain
 from typing import Final
 
@@ -369,12 +368,11 @@ def _skipped_resends(report: Report, resent: Resends) -> Iterator[tuple[Webhook,
 def _review_findings(run: Run, attempts: Iterable[Attempt]) -> list[Finding]:
     """Return why merged pull requests approve nothing, and what was applied without a review."""
     findings: list[Finding] = []
-    changed_by = cache(run.changed_by)  # each organization has the same pull requests
     for attempt in attempts:
         organization, report = attempt.organization, attempt.report
         if not run.by_review or report is None or not report.plan.operations:
             continue
-        changes_files = merge_matcher(run, [organization.target.source], changed_by)
+        changes_files = merge_matcher(run, organization.target.source)
         findings += unapproved(organization.reviews, changes_files)
         if run.reviewing == "warn":
             comparison = compare_with_review(

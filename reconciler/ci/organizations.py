@@ -450,17 +450,12 @@ def input_matcher(run: Run, sources: Iterable[Source]) -> Callable[[str], bool]:
     return lambda name: name in names or is_included(name)
 
 
-def merge_matcher(
-    run: Run, sources: Iterable[Source], changed_by: Callable[[str], frozenset[str] | None]
-) -> Callable[[str], bool]:
-    """Return a predicate for merge commits that change such files, or of which git knows none.
-
-    `changed_by` returns the files that a commit changed, None if they are not known.
-    """
-    is_input = input_matcher(run, sources)
+def merge_matcher(run: Run, source: Source) -> Callable[[str], bool]:
+    """Return a predicate for merge commits that change such files, or of which git knows none."""
+    is_input = input_matcher(run, [source])
 
     def changes_files(commit: str) -> bool:
-        changed = changed_by(commit)
+        changed = run.changed_by(commit)
         return changed is None or any(map(is_input, changed))
 
     return changes_files

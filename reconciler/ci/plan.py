@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -600,7 +600,6 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
             for target, subject, known in zip(targets, subjects, reviews, strict=True)
         )
         planned = plan_all(targets, allow_deletes=run.allow_deletes, reviewed=True)
-    changed_by = cache(run.changed_by)  # each organization has the same pull requests
     for organization, known in zip(planned, reviews, strict=True):
         plan, review = organization.plan, organization.target.review
         if plan is None or review is None:
@@ -608,7 +607,7 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
         # What merged pull requests lack cannot be changed in this group any more.
         queued = known[: len(queue)]
         if plan.operations:
-            changes_files = merge_matcher(run, [organization.target.source], changed_by)
+            changes_files = merge_matcher(run, organization.target.source)
             findings += unapproved(queued, changes_files)
         named = partial(_named, organization if len(sources) > 1 else None, queued)
         comparison = compare_with_review(plan, review, allow_value_changes=True)
