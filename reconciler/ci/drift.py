@@ -243,7 +243,7 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
     issues = github.open_issues()
     existing = find_posts(issues, marker)
     # The last step of the workflow opens such an issue; this run did start.
-    not_run = [issue for issue in issues if run.is_not_run(issue, "drift")]
+    not_run = run.not_run(issues, "drift")
     github.close_issues(not_run, f"Resolved: {run.link} checked for drift.")
     if not result.drift.needs_attention and not failing and not result.plan.problems:
         compared = " in the compared fields" if any(plan.not_compared for plan in plans) else ""

@@ -358,9 +358,8 @@ def _resolve_failures(
         failed += ", so close by hand one about a secret that this run sent"
     with reporting(warnings, failed):
         issues = github.open_issues()
-        not_run = [issue for issue in issues if run.is_not_run(issue, "apply")]
+        github.close_issues(run.not_run(issues, "apply"), text + _NOT_COMPARED)
         resolved = [issue for issue in issues if is_resolved(issue)]
-        github.close_issues(not_run, text + _NOT_COMPARED)
         gone = [issue for issue in resolved if _is_gone(run, issue)]
         github.close_issues(gone, text + _GONE)
         github.close_issues([issue for issue in resolved if issue not in gone], text)

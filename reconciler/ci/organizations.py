@@ -255,8 +255,7 @@ def matrix(run: Run) -> JobResult:
         with reporting(findings, "could not close an issue"):
             # Such an issue reports that this job could not start, which it now did.
             job = replace(run, environment="")  # the issue names no environment
-            issues = run.github.open_issues()
-            not_run = [issue for issue in issues if job.is_not_run(issue, "apply")]
+            not_run = job.not_run(run.github.open_issues(), "apply")
             run.github.close_issues(not_run, f"Resolved: {run.link} found the environments.")
     # GitHub rejects an empty matrix: without environments, the empty output skips the job.
     jobs = {"include": [{"environment": name} for name in names]}

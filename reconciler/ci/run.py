@@ -156,12 +156,12 @@ class Run:
         title = f"CloudTruth webhooks{f' ({about})' if about else ''}: {text}"
         return title[:256]  # GitHub refuses a longer one
 
-    def is_not_run(self, issue: Post, command: str) -> bool:
-        """Return whether an issue reports that a job of this workflow reported no result."""
+    def not_run(self, issues: Iterable[Post], command: str) -> list[Post]:
+        """Return the issues that report that a job of this workflow reported no result."""
         # A shell script in webhooks.yml writes it, so only the title differs between setups, and
         # between the commands of one workflow.
         title = self.title(f"{command} in {self.workflow} reported no result (not-run)")
-        return issue.marker == NOT_RUN and issue.title == title
+        return [issue for issue in issues if (issue.marker, issue.title) == (NOT_RUN, title)]
 
     def is_failure(self, post: Post) -> bool:
         """Return whether a comment or issue of this setup is about a failure that is not resolved.
