@@ -95,17 +95,10 @@ _CHANGED: Final = (
 )
 _AGAIN: Final = (
     "re-run the plan check of that pull request; once those before it in the queue are merged, run "
-    "`gh pr update-branch {number}` instead, or push to its branch; if it is from a fork, ask a "
+    "`gh pr update-branch NUMBER` instead, or push to its branch; if it is from a fork, ask a "
     "maintainer to push the branch to this repository"
 )
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
-
-
-class _Unapproved(NamedTuple):
-    """A queued operation without an approved plan, and its pull request, None if not known."""
-
-    text: str
-    pull: int | None
 
 
 class _Change(NamedTuple):
@@ -206,7 +199,7 @@ def _told_apart(
     planned: Iterable[Planned], known: Iterable[Base]
 ) -> tuple[list[Planned], list[Finding]]:
     """Return the plans with what waits to be applied not counted as drift; else add a warning."""
-    problems: dict[str, None] = {}
+    problems: list[str] = []
     labeled: list[Planned] = []
     for organization, earlier in zip(planned, known, strict=True):
         has_drift = _has_drift(organization)
@@ -214,9 +207,8 @@ def _told_apart(
         labeled.append(organization)
         # Without drift, it does not matter that older pull requests were not read.
         if earlier.unknown and (has_drift or earlier.desired is None):
-            problems[earlier.unknown] = None
-    what = "the plan does not separate drift from merged changes that wait"
-    return labeled, [warning("no-base", f"{what}: {problem}") for problem in problems]
+            problems.append(earlier.unknown)
+    return labeled, _not_separated("drift from merged changes that wait", problems)
 
 
 def _merged_before(run: Run, targets: Sequence[Target], base: str) -> list[Base]:
@@ -238,14 +230,19 @@ def _targets(
 ) -> tuple[list[Target], list[Finding]]:
     """Return how organizations are planned, and a warning if the base of any is not known."""
     targets: list[Target] = []
-    problems: dict[str, None] = {}
+    problems: list[str] = []
     for source in sources:
         previous, problem = _previous(source, base)
         targets.append(Target(source, options=PlanOptions(resend=run.resend, previous=previous)))
         if problem:
-            problems[problem] = None
-    what = "the plan does not separate this pull request's changes from drift"
-    return targets, [warning("no-base", f"{what}: {problem}") for problem in problems]
+            problems.append(problem)
+    return targets, _not_separated("this pull request's changes from drift", problems)
+
+
+def _not_separated(changes: str, problems: Iterable[str]) -> list[Finding]:
+    """Return a warning for each different problem."""
+    what = f"the plan does not separate {changes}"
+    return [warning("no-base", f"{what}: {problem}") for problem in dict.fromkeys(problems)]
 
 
 def _previous(source: Source, base: str | None) -> tuple[Desired | None, str]:
@@ -582,8 +579,8 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
     """
     github = run.require_github(*NO_TOKEN)
     queue = _queued(run, github, branch)
-    stale: list[_Unapproved] = []
-    missing: list[_Unapproved] = []
+    stale: list[str] = []
+    missing: list[str] = []
     base = run.merge_base(run.base_commit)
     chosen, findings = _targets(run, concerned_by_change(run, sources), base)
     with run.connect(chosen) as connected:
@@ -627,7 +624,7 @@ def _check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Jo
 
 def _named(
     organization: Planned | None, reviews: Sequence[MergedReview], operation: Operation | Kept
-) -> _Unapproved:
+) -> str:
     """Return the organization, if it is given, the webhook, and the pull request that changes it.
 
     `reviews` are those of the queued pull requests, newest first.
@@ -644,33 +641,22 @@ def _named(
     unplanned = [review for review in reviews if review.problem]
     if not changing and len(unplanned) == 1:
         changing = unplanned
-    if not changing:
-        return _Unapproved(text, None)
-    number = changing[0].pull.number
-    return _Unapproved(f"{text} (pull request {number})", number)
+    if changing:
+        text += f" (pull request {changing[0].pull.number})"
+    return text
 
 
 def _group_problem(
-    run: Run, stale: Sequence[_Unapproved], missing: Sequence[_Unapproved]
+    run: Run, stale: Sequence[str], missing: Sequence[str]
 ) -> StalePlanError | NotReviewedError | None:
     """Return why a group is not merged; `missing` are its operations without an approved plan."""
     if stale:
         message = f"the plan for {plural(len(stale), 'webhook')} differs from the reviewed plan"
-        return StalePlanError(f"{message}: {_listed(stale)}", hint=_again(stale))
+        return StalePlanError(f"{message}: {', '.join(stale[:5])}", hint=_AGAIN)
     if missing and run.requires_review:
         message = f"{plural(len(missing), 'operation')} of this group has no approved plan"
-        return NotReviewedError(f"{message}: {_listed(missing)}", hint=_again(missing))
+        return NotReviewedError(f"{message}: {', '.join(missing[:5])}", hint=_AGAIN)
     return None
-
-
-def _listed(operations: Sequence[_Unapproved]) -> str:
-    return ", ".join(operation.text for operation in operations[:5])
-
-
-def _again(operations: Iterable[_Unapproved]) -> str:
-    """Return how the first known pull request gets a plan that can be approved."""
-    numbers = [operation.pull for operation in operations if operation.pull is not None]
-    return _AGAIN.format(number=numbers[0] if numbers else "NUMBER")
 
 
 def _is_declared(operation: Operation) -> bool:

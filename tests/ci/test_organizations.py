@@ -459,7 +459,7 @@ def test_two_pull_requests_in_the_merge_queue(three: Organizations) -> None:
     assert stale.outputs["failure-reason"] == "stale-plan"
     text = "plan for 1 webhook differs from the reviewed plan: Production: Audit (pull request 2)"
     assert f"{text}\n  = help: re-run the plan check of that" in stale.stdout
-    assert "run `gh pr update-branch 2` instead" in stale.stdout
+    assert "run `gh pr update-branch NUMBER` instead" in stale.stdout
     assert here.queue_up(1).outputs["result"] == "planned"
 
 
