@@ -69,7 +69,7 @@ _GONE: Final = (
 )
 
 
-class UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
+class _UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
     """A reference or version was changed without an approved plan; the secret was not sent."""
 
 
@@ -95,7 +95,7 @@ _NOT_OF_THE_FILES: Final = {
 """How to continue after errors that have other causes than a mistake in a file, by rule."""
 
 
-class Step(NamedTuple):
+class _Step(NamedTuple):
     """The command to run next."""
 
     command: str
@@ -113,7 +113,7 @@ class Ended(NamedTuple):
     """
 
     result: JobResult
-    step: Step | None
+    step: _Step | None
     pulls: Sequence[Pull] = ()
     pending: Pull | None = None
     organizations: Sequence[Subject] = ()
@@ -124,14 +124,14 @@ class Ended(NamedTuple):
     base: str = ""
 
 
-def rerun(run: Run) -> Step | None:
+def rerun(run: Run) -> _Step | None:
     """Return the step that runs this job again, None outside GitHub."""
-    return Step(run.rerun_command) if run.rerun_command else None
+    return _Step(run.rerun_command) if run.rerun_command else None
 
 
 def next_step(
     run: Run, connected: Sequence[Target], attempts: Sequence[Attempt]
-) -> tuple[Step | None, RunPlan]:
+) -> tuple[_Step | None, RunPlan]:
     """Return how to continue after a run, and the plans of what is left if a digest applies them.
 
     A digest covers all organizations of the environment, and its command names each pending resend:
@@ -150,7 +150,7 @@ def next_step(
         command = run.digest_command(plans, requests)
         if command is None:
             return None, NO_PLANS
-        return Step(command, _APPLY), plans
+        return _Step(command, _APPLY), plans
     return rerun(run), NO_PLANS
 
 
@@ -252,7 +252,7 @@ def _review_problem(
     """Return the error for what was not applied; `rotated` are webhooks with unreviewed secrets."""
     if rotated:
         names = shorten([quote(name) for name in rotated], 3)
-        return UnreviewedRotationError(
+        return _UnreviewedRotationError(
             f"a push changed a reference or `version` of {names} without an approved plan, "
             "so this run did not send the secret, and no later plan approves it",
             reasons=reasons,
@@ -305,7 +305,7 @@ def _after_check(run: Run, ended: Ended) -> Ended:
     if any(problem.hint for problem in invalid):
         return ended._replace(step=None)
     # A re-run of the same commit cannot fix its files.
-    return ended._replace(step=Step(_validate_command(run), _CHECK))
+    return ended._replace(step=_Step(_validate_command(run), _CHECK))
 
 
 def _validate_command(run: Run) -> str:
@@ -316,7 +316,7 @@ def _validate_command(run: Run) -> str:
     return shlex.join(["webhooks", "validate", "--strict", *options])
 
 
-def _with_hints(result: JobResult, step: Step, command: str) -> JobResult:
+def _with_hints(result: JobResult, step: _Step, command: str) -> JobResult:
     """Return the result whose problems have the step in their hints, with a text as its command."""
 
     def with_hint(problem: ReconcilerError | None) -> ReconcilerError | None:
@@ -385,7 +385,7 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
         # Of another branch, its own run resolves it.
         is_resolved = _is_gone(run, post) if ended.since else _is_applied(run, post, ended)
         return is_resolved or run.is_contained(ended.since, head)
-    if post.marker.code != UnreviewedRotationError.code:
+    if post.marker.code != _UnreviewedRotationError.code:
         return True
     # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
     unsent = post.marker.operations
@@ -439,7 +439,7 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     head = "" if ended.since else run.merge_base(ended.base or run.base_commit) or ""
     rotated = () if head else tuple(ended.rotated)
     if rotated:
-        reason = UnreviewedRotationError.code
+        reason = _UnreviewedRotationError.code
     marker = run.marker(MarkerKind.FAILURE)._replace(
         code=reason, subjects=ended.subjects, operations=rotated, head=head
     )
@@ -464,7 +464,7 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     # A run with a report lists whatever is left, so an earlier reason and its command are outdated.
     if ended.result.report is not None:
         replaced = f"Replaced: {run.link} failed for another reason, `{reason}`."
-        kept = (reason, UnreviewedRotationError.code)
+        kept = (reason, _UnreviewedRotationError.code)
         warnings += _resolve_failures(run, github, ended, replaced, kept=kept)
     return warnings
 
