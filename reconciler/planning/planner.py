@@ -81,11 +81,12 @@ class PlanOptions(NamedTuple):
     redacted: Callable[[str], str] = str
     """Removes secrets from a text, as the output does."""
 
-    def resend_command(self, request: str) -> str:
-        """Return the command that also resends `request`, empty if none is shown."""
+    def resend_command(self, *requests: str) -> str:
+        """Return the command that also resends `requests`, empty if none is shown."""
         if self.apply_options is None:
             return ""
-        command = shlex.join(["webhooks", "apply", *self.apply_options, "--resend-secret", request])
+        resends = chain.from_iterable(("--resend-secret", request) for request in requests)
+        command = shlex.join(["webhooks", "apply", *self.apply_options, *resends])
         return command if self.redacted(command) == command else ""
 
 

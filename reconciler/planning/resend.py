@@ -250,7 +250,7 @@ class Resends:
         self,
         pairs: Iterable[Comparison],
         sent_fields: Set[tuple[str | None, str]],
-        resend_command: Callable[[str], str],
+        resend_command: Callable[..., str],
     ) -> Iterator[Finding]:
         """Yield a note for each rotated reference of webhooks that were not declared before.
 
@@ -262,13 +262,15 @@ class Resends:
             return  # most plans
         users_by_reference: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
         for webhook, live, reference in _unsent_references(pairs, sent_fields):
-            if reference in rotated and self._before(webhook, live.id, live.name) is None:
+            if reference in rotated and self._entry(webhook, live.id, live.name) is None:
                 users_by_reference[reference].append(webhook)
         for reference, users in users_by_reference.items():
             names = _named(webhook.name for webhook in users)
             message = f"the base does not declare {names}, so {reference} is not resent there"
             message += ", where the old value may be live"
-            hint = _way_to_send(reference, resend_command)
+            # The reference may have another version elsewhere, where nothing is to be sent.
+            requests = requests_for(self._desired.webhooks, {user.name for user in users})
+            hint = _way_to_send(sorted(requests), resend_command)
             yield note("version-not-sent", message, hint, users[0].position)
 
     def _rotated(self) -> Set[SecretRef]:
@@ -276,10 +278,8 @@ class Resends:
         known = {ref for webhook in self._earlier.webhooks for _, ref in webhook.references}
         rotated: set[SecretRef] = set()
         for webhook in self._desired.webhooks if known else ():
-            before = self._previous_by_name.get(webhook.name)
-            if before is None or before.type != webhook.type:
-                continue
-            replaced = dict(before.references).keys()
+            before = self._before(webhook, webhook.id or "", webhook.name)
+            replaced = () if before is None else dict(before.references)
             rotated.update(ref for field, ref in webhook.references if field in replaced)
         return {ref for ref in rotated - known if not ref.is_literal}
 
@@ -294,7 +294,13 @@ class Resends:
         return before.configuration.keys() - webhook.configuration.keys()
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
-        """Return the previous declaration of a webhook; None if it had another type.
+        """Return the previous declaration of a webhook; None if it had another type."""
+        before = self._entry(webhook, id_, name)
+        # Fields of another type have other meanings, even with the same names.
+        return before if before is not None and before.type == webhook.type else None
+
+    def _entry(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
+        """Return the previous declaration of a webhook, which may have another type.
 
         `id_` and `name` are those of the live webhook. The id finds it after a change of the name.
         """
@@ -304,10 +310,8 @@ class Resends:
         by_name = [self._previous_by_name.get(name) for name in names]
         for before in (self._previous_by_id.get(id_), *by_name):
             # One that is declared by another id is not this one, although it had the name.
-            if before is None or (before.id != id_ and before.id in self._pinned):
-                continue
-            # Fields of another type have other meanings, even with the same names.
-            return before if before.type == webhook.type else None
+            if before is not None and (before.id == id_ or before.id not in self._pinned):
+                return before
         return None
 
     def _cause(
@@ -456,7 +460,7 @@ class _Removal(NamedTuple):
 
 
 def unequal_secrets(
-    pairs: Iterable[Comparison], uses: Sequence[SecretUse], resend_command: Callable[[str], str]
+    pairs: Iterable[Comparison], uses: Sequence[SecretUse], resend_command: Callable[..., str]
 ) -> Iterator[Finding]:
     """Warn about each reference whose value the server may show encrypted, or not have.
 
@@ -466,7 +470,7 @@ def unequal_secrets(
         return  # most plans
     positions = {pair.live.id: pair.webhook.position for pair in pairs}
     for (reference, _), users in by_reference(uses).items():
-        way = _way_to_send(reference, resend_command)
+        way = _way_to_send([reference.argument], resend_command)
         yield warning(
             "secret-not-equal",
             unequal_message(users),
@@ -475,9 +479,10 @@ def unequal_secrets(
         )
 
 
-def _way_to_send(reference: SecretRef, resend_command: Callable[[str], str]) -> str:
-    command = resend_command(reference.argument)
-    if command:
+def _way_to_send(requests: Sequence[str], resend_command: Callable[..., str]) -> str:
+    command = resend_command(*requests)
+    # An escape in the quotes of a shell is another name.
+    if command and all(map(str.isprintable, requests)):
         return f"`{command}` sends the value"
     return "increment the `version` of its reference to send the value"
 
@@ -500,7 +505,7 @@ def unequal_message(
 
 
 def malformed_secrets(
-    pairs: Iterable[Comparison], resend_command: Callable[[str], str]
+    pairs: Iterable[Comparison], resend_command: Callable[..., str]
 ) -> Iterator[Finding]:
     """Warn about each visible live secret that cannot be a valid value."""
     for webhook, _, _, unread in pairs:
