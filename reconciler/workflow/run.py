@@ -368,7 +368,7 @@ def _with_shared_lines(planned: Sequence[Planned]) -> list[Planned]:
 
 
 def _used_lines(part: Planned, lines: Set[Position | None]) -> Iterator[Position | None]:
-    """Yield those of `lines` whose pattern or former name an organization uses."""
+    """Yield those of `lines` whose pattern an organization uses."""
     if part.plan is None or part.live is None:
         return
     desired = part.target.checked.desired
@@ -377,15 +377,15 @@ def _used_lines(part: Planned, lines: Set[Position | None]) -> Iterator[Position
     names = desired.names.union(webhook.name for webhook in part.live.webhooks)
     used = Globs(pattern.glob for pattern in shared).used_by(names)
     yield from (pattern.position for pattern in shared if pattern.glob in used)
-    for update in part.plan.updates:
-        if update.before.name != update.after.name:
-            yield update.after.position
 
 
 def _shared_advice(
     notes: Iterable[Finding], used: Set[Position | None], parents: Collection[str]
 ) -> Iterator[Finding]:
-    """Yield the notes of an organization, without those about lines that another one uses."""
+    """Yield the notes of an organization, without those about patterns that another one uses.
+
+    A former name without effect is always noted, because it may explain a delete.
+    """
     for finding in notes:
         position = finding.position
         if finding.rule in UNUSED and position is not None:
