@@ -54,7 +54,14 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
             path.parent.mkdir(mode=0o700, exist_ok=True)
             with open(path.parent / ".gitignore", "x", encoding="ascii") as file:
                 file.write("# Created by webhooks --local.\n*\n")
-    with closing(_open_store(path, session.console.redacted)) as store:
+    try:
+        local_store = _LocalStore(path, redacted=session.console.redacted)
+    except (OSError, sqlite3.Error):
+        raise UsageError(
+            f"{quote(str(path))} cannot be opened as the emulator's database",
+            hint="use an existing directory and a new file name",
+        ) from None
+    with closing(local_store) as store:
         local = _Local(store, session.organizations)
         yield InProcess(local.handle, request=Request), local.key_of
 
@@ -118,17 +125,6 @@ def _key_of(store: Store, name: str) -> str:
         if store.user_of_key(key) is None:
             store.add_user(organization.id, key=key, role="OWNER", name="Local")
     return key
-
-
-def _open_store(path: Path, redacted: Callable[[str], str]) -> _LocalStore:
-    """Open the emulator's database. Raises UsageError if that fails."""
-    try:
-        return _LocalStore(path, redacted=redacted)
-    except (OSError, sqlite3.Error):
-        raise UsageError(
-            f"{quote(str(path))} cannot be opened as the emulator's database",
-            hint="use an existing directory and a new file name",
-        ) from None
 
 
 class _LocalStore(Store):

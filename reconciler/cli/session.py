@@ -16,7 +16,7 @@ from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, NotConfirmedError, ReconcilerError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, STATE_RENDERERS, View
-from reconciler.render.quote import quote
+from reconciler.render.quote import quote, repeated
 from reconciler.source.files import (
     DEFAULT_FILE,
     DEFAULT_FILES,
@@ -182,8 +182,7 @@ class Session:
             if option.is_flag:
                 words.append(name)
             elif option.multiple:
-                for item in value:
-                    words += [name, item]
+                words += repeated(name, value)
             else:
                 words += [name, f"{value:g}" if isinstance(value, float) else str(value)]
         return tuple(words)
