@@ -10,7 +10,6 @@ removed from every text. `redactions` counts such texts; above 0, another module
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import signal
@@ -328,9 +327,7 @@ class Console:
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
             if stream is self.process.stdout and has_reader:
-                why = "write error"
-                if getattr(problem, "errno", None) == errno.ENOSPC:
-                    why = "the disk is full"
+                why = getattr(problem, "strerror", None) or "write error"
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
                 self._send(self.process.stderr, text)
             return not has_reader
