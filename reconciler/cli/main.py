@@ -179,15 +179,8 @@ def _usage(problem: click.ClickException) -> UsageError:
             similar = _similar(name, problem)
             if similar and not hint:
                 hint = f"did you mean `{command} {similar[0]}`?"
-    hint = hint or f"{_path_hint(message, parameters)}see `{command} --help`"
+    hint = hint or f"see `{command} --help`"
     return UsageError(message.removesuffix("."), hint=hint)
-
-
-def _path_hint(message: str, parameters: Sequence[click.Parameter]) -> str:
-    """Return how to name files to a command that takes no paths, if its arguments may be some."""
-    takes_files = any("-f" in parameter.opts for parameter in parameters)
-    is_extra = "unexpected extra argument" in message
-    return "name files with -f; " if takes_files and is_extra else ""
 
 
 def _option_hint(problem: click.NoSuchOption, parameters: Sequence[click.Parameter]) -> str:

@@ -105,19 +105,7 @@ def run(
             code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
     show_problems(session, result.organizations)
     _show_report(session, result, format, to_stderr=report == "-")
-    # It cannot be used with a digest.
-    if expect_digest is None and _would_keep_going(result):
-        note = "--keep-going continues with the next organization if one fails"
-        session.console.message("note", note)
     return code
-
-
-def _would_keep_going(result: workflow.RunReport) -> bool:
-    """Return whether --keep-going, of which the report says nothing, would have applied more."""
-    # A command that is shown has the option already.
-    if result.stopped is not None or (result.finish_command and not result.confirmed):
-        return False
-    return result.has_unstarted
 
 
 def _apply(session: Session, report_path: Path | None, options: _Options) -> workflow.RunReport:
