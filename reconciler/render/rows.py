@@ -423,10 +423,8 @@ def _field(change: FieldChange, address: str, update: Update) -> FieldLine:
             atoms = [*_resent_atoms(change.after, _HIDDEN), cause]
         case SecretChange():
             atoms = _secret_atoms(change, address)
-        case FieldResent(after=value, hidden=True):
-            atoms = _resent_atoms(value, _HIDDEN)
-        case FieldResent(after=value):
-            atoms = _resent_atoms(value, _NOT_KNOWN)
+        case FieldResent(after=value, hidden=is_hidden):
+            atoms = _resent_atoms(value, _HIDDEN if is_hidden else _NOT_KNOWN)
         case FieldRemoved():
             why = "live, not declared: removed"
             # The new type may set a field of the same name, which is another one.

@@ -118,18 +118,12 @@ def _diagnose(
     # Invalid files do not prevent the checks of the connection.
     checked = workflow.Checked(loaded.desired or Desired(), loaded, organization.inputs)
     target = workflow.Target(workflow.Source(organization, checked))
+    section = Section("Settings", tuple(_checked_settings(settings)))
     is_valid = isinstance(settings, Settings)
-    return target, _Diagnosis(target.source.name, is_valid, _settings_section(settings), files)
+    return target, _Diagnosis(target.source.name, is_valid, section, files)
 
 
 # The checks that need no network
-
-
-def _settings_section(settings: Settings | ReconcilerError) -> Section:
-    """Check the settings, each with its source; an error if they could not be resolved."""
-    python, tls = platform.python_version(), ssl.OPENSSL_VERSION.split("  ")[0]
-    version = f"webhooks {__version__}, Python {python}, {sys.platform}, {tls}"
-    return Section(name="Settings", checks=(ok("version", version), *_checked_settings(settings)))
 
 
 def _files_section(inputs: workflow.Inputs, key: Secret | None) -> tuple[Section, Loaded]:
@@ -163,6 +157,9 @@ def _files_section(inputs: workflow.Inputs, key: Secret | None) -> tuple[Section
 
 
 def _checked_settings(settings: Settings | ReconcilerError) -> Iterator[Check]:
+    """Check the settings, each with its source; an error if they could not be resolved."""
+    python, tls = platform.python_version(), ssl.OPENSSL_VERSION.split("  ")[0]
+    yield ok("version", f"webhooks {__version__}, Python {python}, {sys.platform}, {tls}")
     if isinstance(settings, ReconcilerError):
         cause: ReconcilerError | Finding = settings
         if settings.findings:  # for a key that a file names
