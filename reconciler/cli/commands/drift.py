@@ -59,7 +59,7 @@ def run(
     is_failed = report.needs_attention or (is_unedited and report.has_waiting_changes)
     session.show(text, failed=is_failed)
     if is_unedited:
-        session.console.message("note", f"nothing was edited{_why_unedited(report)}")
+        session.console.message("note", "nothing was edited")
     if report.accepted:
         _print_comments(session, report)
         _print_missing_secrets(session)
@@ -101,14 +101,6 @@ def _find(
         base=tuple(repeated("--base", base)),
         accept=accept,
     )
-
-
-def _why_unedited(report: DriftReport) -> str:
-    if any(drift.waiting for drift in report.drifts):
-        return ": these changes may not be applied yet; if they are, pass --base"
-    if report.has_waiting_changes and not any(report.webhooks):
-        return ": file changes are not drift"
-    return ""
 
 
 def _print_comments(session: Session, report: DriftReport) -> None:

@@ -26,7 +26,7 @@ from reconciler.cli.connection import connected_all, read_live, show_problems
 from reconciler.cli.options import SUGGESTED_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
-from reconciler.findings import Severity, plural, shorten
+from reconciler.findings import plural, shorten
 from reconciler.model import Live
 from reconciler.planning.plan import FileState, Plan
 from reconciler.planning.run import RunPlan
@@ -351,10 +351,8 @@ def _adopt(session: Session, live: Live, files: _Files, tokens: Tokens, *, yes: 
         session.command_line["file"] = (target,)
         session.inputs = session.inputs._replace(paths=(target,))
     print_notes(session, exported, target)
-    plan, has_warnings = _show_plan(session)
+    plan = _show_plan(session)
     steps: list[str] = []
-    if has_warnings:
-        steps.append(f"fix the warnings about {target}, which are errors in workflows")
     if exported.assumptions:
         what = f"the references of hidden tokens at the top of {target}"
         steps.append(f"check {what}, and delete these lines")
@@ -365,8 +363,8 @@ def _adopt(session: Session, live: Live, files: _Files, tokens: Tokens, *, yes: 
     return steps
 
 
-def _show_plan(session: Session) -> tuple[Plan, bool]:
-    """Print and return the plan of the new file, and whether the file has warnings."""
+def _show_plan(session: Session) -> Plan:
+    """Print and return the plan of the new file."""
     (source,) = session.load_all()
     with connected_all(session, [workflow.Target(source)]) as connected:
         planned = workflow.plan_all(connected)
@@ -374,8 +372,7 @@ def _show_plan(session: Session) -> tuple[Plan, bool]:
     show_problems(session, run_plan.organizations)
     view = session.view()._replace(missing=missing_references(planned))
     session.show(RENDERERS["text"]().render_run(run_plan, view))
-    findings = source.checked.loaded.findings
-    return run_plan.plans[0], any(finding.severity is Severity.WARNING for finding in findings)
+    return run_plan.plans[0]
 
 
 def _with_answer(session: Session, live: Live, tokens: Tokens) -> Tokens:
