@@ -33,6 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-canaries", action="store_true", help="run all cases of tests/secrecy")
 
 
+@pytest.hookimpl(trylast=True)  # after the plugin of hypothesis has added its marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure no coverage in tests that are slow or try many inputs: they take half as long."""
+    for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("hypothesis"):
+            item.add_marker("no_cover")
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     """Compare outputs with golden texts, or write these with `--update-golden`."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.goldens import cases
 
 SEEDS = 600
-"""The number of histories per change, and the maximum number to find a bug."""
+"""The maximum number of histories to find a bug."""
 
 
 class Bug(NamedTuple):

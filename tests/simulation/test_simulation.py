@@ -15,12 +15,13 @@ from tests.simulation.case import case
 from tests.simulation.history import run_case
 
 _BLOCK = 40
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
     ("simulation", "start"),
     [
-        *((history, start) for start in range(0, SEEDS, _BLOCK)),
+        *((history, start) for start in range(0, 240, _BLOCK)),
         *((organizations, start) for start in range(0, 120, _BLOCK)),
     ],
 )
