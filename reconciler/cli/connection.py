@@ -16,18 +16,17 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.execute.workers import GRACE
 from reconciler.findings import plural, shorten
-from reconciler.model import Desired, Live
+from reconciler.model import Live
 from reconciler.planning.names import require_matches
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.ports import DEFAULT_PARALLELISM, Watcher
 from reconciler.render.quote import quote
-from reconciler.source.load import Loaded
-from reconciler.workflow.inputs import OrganizationFiles
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import AttemptRecord
     from reconciler.report import Outcome
+    from reconciler.workflow.inputs import OrganizationFiles
 
 _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
 
@@ -37,9 +36,7 @@ def read_live(session: Session) -> Live:
 
     Raises the errors of `Session.settings_of` and ReconcilerError.
     """
-    files = OrganizationFiles(None, session.inputs, paths=())
-    checked = workflow.Checked(Desired(), Loaded(None), session.inputs)
-    target = workflow.Target(workflow.Source(files, checked))
+    target = workflow.Target(workflow.Source.without_files(session.inputs))
     with connected_all(session, [target]) as connected:
         (live,) = workflow.read_all(connected)
     if isinstance(live, ReconcilerError):

@@ -240,6 +240,12 @@ class Source(NamedTuple):
     files: OrganizationFiles
     checked: Checked
 
+    @classmethod
+    def without_files(cls, inputs: Inputs) -> Source:
+        """Return the source of an organization that only its key names."""
+        files = OrganizationFiles(None, inputs, paths=())
+        return cls(files, Checked(Desired(), Loaded(None), inputs))
+
     @property
     def name(self) -> str:
         """Return the declared organization, with a possible secret masked."""
