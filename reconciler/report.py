@@ -206,8 +206,6 @@ class RunReport(NamedTuple):
     finish_command: str = ""
     """Applies what is left if the same command would not: its `--base` names another commit by
     then, or it lacks `--keep-going`."""
-    base: str = ""
-    """The commit with which the same command does, if its `finish_command` cannot be shown."""
     confirmed: tuple[int, ...] = ()
     """The number of changes of each organization that were confirmed, empty if the run ended
     before."""

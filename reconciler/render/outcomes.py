@@ -125,8 +125,7 @@ def conclusion(run: RunReport, view: View = PLAIN) -> list[str]:
     # A run of several shows for each organization only what is not as declared.
     if run.is_single:
         (report,) = run.reports
-        meaning = _meaning(report, finish, finishes=bool(run.base))
-        return [_verification(report), *_exit(run.exit_code, meaning)]
+        return [_verification(report), *_exit(run.exit_code, _meaning(report, finish))]
     # Whoever applies by digest expects changes.
     if _needs_plan(run) and run.exit_code is ExitCode.OK and not run.digest:
         return [_NOTHING_EXPECTED]
@@ -141,8 +140,6 @@ def _finish(run: RunReport, view: View) -> str:
         return _SHOWN if is_job else _PLAN_AGAIN
     if is_job:
         return "re-run the job to finish"
-    if run.base:
-        return f"run the same command with `--base {run.base}` to finish"
     return _FINISH if run.finish_command else f"{RUN_AGAIN} to finish"
 
 
@@ -182,7 +179,7 @@ def _meaning_of_run(run: RunReport, finish: str) -> str:
         return _STOPPED if run.is_complete else f"stopped by a signal; {finish}"
     if run.has_unstarted and not run.confirmed:
         return _nothing_written(run)
-    if run.exit_code is ExitCode.PARTIAL or next_command(run) or run.base:
+    if run.exit_code is ExitCode.PARTIAL or next_command(run):
         return _incomplete(run, finish)
     return ""
 
@@ -280,15 +277,10 @@ def _read_back(hidden: int) -> str:
     return f"{text}."
 
 
-def _meaning(report: Report, finish: str, *, finishes: bool) -> str:
-    """Return the meaning of an exit code other than 0, and the next step: how to `finish`.
-
-    If only that `finishes`, it is the last step of each incomplete apply.
-    """
+def _meaning(report: Report, finish: str) -> str:
+    """Return the meaning of an exit code other than 0, and the next step: how to `finish`."""
     meaning, can_finish = _cause(report)
     if not can_finish:
-        if finishes and not report.complete:
-            meaning += f"; then {finish}"
         return meaning
     names = _for_a_user(report)
     if names:

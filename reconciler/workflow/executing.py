@@ -50,14 +50,12 @@ def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> Run
     if all(exit_code_of(result) is ExitCode.OK for result in results):
         stopped = None
     target = ready[0].target
-    finish_command, base = _to_finish(target, options)
     return RunReport(
         tuple(results),
         run.digest,
         stopped,
         plan_command=plan_command(target),
-        finish_command=finish_command,
-        base=base,
+        finish_command=_to_finish(target, options),
         confirmed=tuple(
             0 if result.value is None else len(result.value.operations)
             for result in run.organizations
@@ -101,18 +99,13 @@ def as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
         yield OrganizationResult(result.name, result.files, report, result.problem)
 
 
-def _to_finish(target: Target, options: ApplyOptions) -> tuple[str, str]:
-    """Return the command that applies what is left, or only its base if it cannot be shown.
-
-    Both are empty if the same command does.
-    """
+def _to_finish(target: Target, options: ApplyOptions) -> str:
+    """Return the command that applies what is left; empty if the same does, or it has a secret."""
     inputs = target.checked.inputs
-    words = inputs.apply_options or ()
-    if "--base" not in words or options.reviewed:
-        return "", ""
+    if "--base" not in (inputs.apply_options or ()) or options.reviewed:
+        return ""
     # After a commit, --base HEAD is another revision, and what is left of a rotation is not sent.
-    command = inputs.command("apply")
-    return command, "" if command else words[words.index("--base") + 1]
+    return inputs.command("apply")
 
 
 def _ends_run(result: OrganizationResult[Report], part: Ready, options: ApplyOptions) -> bool:
