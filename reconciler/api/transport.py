@@ -330,7 +330,7 @@ class Transport:
                 status, headers = response.status_code, _response_headers(response)
                 # An error needs no more room than its message, also for a listing.
                 cap = call.cap if status < 300 else _MAX_BYTES
-                # Raw, because the library would decompress without a limit.
+                # Raw, because the library would decompress what was not requested, without a limit.
                 body = read_body(response.iter_raw(), headers, cap, check)
         except ReconcilerError:
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import socket
 import threading
 import tracemalloc
@@ -75,9 +74,7 @@ UNREADABLE: dict[str, Behavior] = {
     "cut JSON": replies(b'{"results": ['),
     "HTML": replies(b"<p>x", 200, "Content-Type: text/html"),
     "no content type": replies(b"{}", 200, "Content-Type:"),
-    "bad gzip": replies(b"not gzip", 200, "Content-Encoding: gzip"),
-    "cut gzip": replies(gzip.compress(b"{}" * 99)[:-20], 200, "Content-Encoding: gzip"),
-    "brotli": replies(b"{}", 200, "Content-Encoding: br"),
+    "gzip": replies(b"{}", 200, "Content-Encoding: gzip"),
 }
 
 
@@ -163,11 +160,10 @@ def test_a_connection_made_after_the_timeout_is_closed() -> None:
         assert server_end.recv(1) == b""
 
 
-@pytest.mark.parametrize("form", ["gzip", "plain", "announced"])
+@pytest.mark.parametrize("form", ["plain", "announced"])
 def test_an_oversized_response_is_rejected(form: str) -> None:
-    """A response over the limit is never kept in memory, compressed or not."""
+    """A response over the limit is never kept in memory."""
     bombs = {
-        "gzip": replies(gzip.compress(b" " * 64 * 1024 * 1024, 6), 200, "Content-Encoding: gzip"),
         "plain": sends(head(200, None) + b" " * (8 * 1024 * 1024)),
         "announced": sends(head(200, 10**10)),
     }
