@@ -263,7 +263,7 @@ def parse(inputs: Inputs) -> Parsed:
     if parsed.folder is not None:
         _require_folder(inputs, parsed.folder)
     data = {document.file: document.data for document in parsed.documents if document.usable}
-    organization = _only_selected(inputs, data.values())
+    organization = _only_selected(inputs)
     if organization is not None:
         return _with_organization(parsed, data, organization)
     if inputs.parsed is None and inputs.commit is None:
@@ -324,21 +324,13 @@ def _only_layers(inputs: Inputs, data: Mapping[str, Mapping[str, Any]]) -> Itera
         )
 
 
-def _only_selected(inputs: Inputs, documents: Iterable[Mapping[str, Any]]) -> str | None:
-    """Return the organization that the run selects; None if it may select several.
-
-    A glob has to match a single organization that the files name.
-    """
+def _only_selected(inputs: Inputs) -> str | None:
+    """Return the organization that the run selects; None if it may select several, as by a glob."""
     if len(inputs.selected) != 1:
         return None
     (wanted,) = inputs.selected
-    values = [data.get("organization") for data in documents]
-    named = {name for name in values if isinstance(name, str)}
     # An id, or a name that no file has, may still be that of the key.
-    if wanted in named or not any(char in wanted for char in "*?["):
-        return wanted
-    matching = list(filter(Globs([wanted]).match, named))
-    return matching[0] if len(matching) == 1 else None
+    return None if any(char in wanted for char in "*?[") else wanted
 
 
 def _sources(inputs: Inputs) -> files.Sources:
