@@ -11,7 +11,6 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from enum import Enum
-from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
@@ -52,7 +51,7 @@ class Call(NamedTuple):
     """Removes secrets from the server's messages."""
     writes: bool
     """Whether the request may change data; if not, it may be repeated after any failure."""
-    patience: float = inf
+    patience: float
     """The maximum time in seconds that it waits for pauses that the server asks for."""
 
     def __repr__(self) -> str:

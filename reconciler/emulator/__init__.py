@@ -49,11 +49,6 @@ class Emulator:
                 first = self.store.add_organization(organization or "Acme")
                 self.store.add_user(first.id, key=LOCAL_KEY, role="OWNER", name="Local")
 
-    @property
-    def organization(self) -> str:
-        """The id of the oldest organization."""
-        return self.store.organizations()[0].id
-
     def handle(self, request: Request) -> Response:
         """Process a request."""
         with self.store.transaction():

@@ -36,6 +36,7 @@ CALL = Call(
     cap=1,
     redact=Redactor().redact,
     writes=False,
+    patience=0.0,
 )
 
 

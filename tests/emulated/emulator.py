@@ -124,6 +124,11 @@ class Emulator(product.Emulator):
         """Change fields of the configuration of a webhook, like another user."""
         self.change(name, configuration={**self.webhook(name)["configuration"], **fields})
 
+    @property
+    def organization(self) -> str:
+        """The id of the oldest organization."""
+        return self.store.organizations()[0].id
+
     def commit_due_writes(self) -> None:
         """Commit the late writes that are due; `handle` does this first."""
         with self.store.transaction():
