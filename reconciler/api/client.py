@@ -68,7 +68,7 @@ class Client:
         Raises OrganizationError if it cannot be determined, ApiError if a request fails.
         """
         # Kept, because each webhook that is read must belong to it.
-        self._organization = _find_organization(self.transport, self._workers)
+        self._organization = _find_organization(self.transport, self._workers, self._rows)
         return self._organization
 
     def list(self) -> tuple[LiveWebhook, ...]:
@@ -235,11 +235,16 @@ def connect(*, server_url: str, key: Secret | None, workers: Workers, network: N
 # The organization of a key
 
 
-def _find_organization(transport: Transport, workers: Workers) -> Organization:
+def _find_organization(
+    transport: Transport,
+    workers: Workers,
+    webhooks: Callable[[], tuple[LiveWebhook, ...]],
+) -> Organization:
     """Return the organization of the API key.
 
     The first match wins: the only organization marked as current; the only organization; the
-    membership of the current user. Raises OrganizationError if there is none. Raises ApiError.
+    membership of the current user; the organization of all live webhooks, which `webhooks` lists.
+    Raises OrganizationError if there is none. Raises ApiError.
     """
     try:
         rows = read_all(transport, "/api/v1/organizations/", _row, lambda row: row[0].id, workers)
@@ -252,7 +257,7 @@ def _find_organization(transport: Transport, workers: Workers) -> Organization:
     if len(rows) == 1:
         return rows[0][0]
     known = {organization.id: organization for organization, _ in rows}
-    id_ = _membership_organization(transport)
+    id_ = _membership_organization(transport) or _only_owner(webhooks())
     if id_ is None:
         raise OrganizationError(
             "the organization of the API key cannot be determined",
@@ -265,6 +270,11 @@ def _find_organization(transport: Transport, workers: Workers) -> Organization:
 def _row(value: Any) -> tuple[Organization, bool]:
     """Return an organization of the list, and whether it is marked as current."""
     return wire.organization(value), value.get("current") is True
+
+
+def _only_owner(webhooks: Sequence[LiveWebhook]) -> str | None:
+    owners = {webhook.organization for webhook in webhooks}
+    return owners.pop() if len(owners) == 1 else None
 
 
 def _membership_organization(transport: Transport) -> str | None:

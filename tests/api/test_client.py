@@ -58,10 +58,16 @@ def test_the_organization_of_the_key_is_found(flag: CurrentFlag, others: int) ->
     assert (found.id, found.name, found.role) == (emulated.organization, "Acme", "OWNER")
 
 
-def test_an_unknown_organization_is_not_guessed() -> None:
-    """It is an error with a hint, also if all live webhooks belong to one organization."""
+def test_live_webhooks_identify_the_organization_as_a_last_resort() -> None:
+    """If all live webhooks belong to one organization, that is the organization of the key."""
     emulated = _member_of(1, current_flag="missing", membership_shown=False)
-    emulated.create("A")
+    emulated.create("A", "B")
+    assert emulated.client.organization().name == "Acme"
+
+
+def test_an_unknown_organization_is_not_guessed() -> None:
+    """An organization that cannot be determined is an error with a hint."""
+    emulated = _member_of(1, current_flag="missing", membership_shown=False)
     with pytest.raises(OrganizationError) as caught:
         emulated.client.organization()
     assert caught.value.hint
