@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
@@ -150,7 +151,7 @@ def _visible_changes(
         field = FIELDS[webhook.type][name]
         if field.secret or reading not in (Reading.ABSENT, Reading.DIFFERENT):
             continue
-        plain_after[name] = webhook.configuration[name]
+        plain_before[name], plain_after[name] = None, webhook.configuration[name]
         if reading is Reading.DIFFERENT:
             plain_before[name] = plain_value(field, live.value(name))
     before = {"name": live.name, "type": live.type, "configuration": plain_before}
@@ -159,14 +160,10 @@ def _visible_changes(
     if before != after:
         from deepdiff import DeepDiff  # takes several times longer than the program's startup
 
-        # With a threshold, trees with few common keys would be reported as one change. There are no
-        # secrets in these trees, because DeepDiff inspects every object.
-        differences = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
-        for category, entries in differences.items():
-            for entry in entries:
-                path = tuple(map(str, entry.path(output_format="list")))
-                old = None if category == "dictionary_item_added" else entry.t1
-                changes.append(ValueChange(path=path, before=old, after=entry.t2))
+        # There are no secrets in these trees, because DeepDiff inspects every object.
+        for entry in chain.from_iterable(DeepDiff(before, after, view="tree").values()):
+            path = tuple(map(str, entry.path(output_format="list")))
+            changes.append(ValueChange(path=path, before=entry.t1, after=entry.t2))
     if webhook.event_types != live.event_types:
         change = SetChange(
             path=("event_types",),
