@@ -112,7 +112,11 @@ def compare(
         if change is not None:
             changes.append(change)
         if reading in _NOT_COMPARED:
-            unread[name] = _why_unread(webhook, live, name, reading, cause)
+            unread[name] = reading
+            # One that is sent again is corrected.
+            is_left = reading is Reading.UNKNOWN and cause is None
+            if is_left and is_malformed(FIELDS[webhook.type][name], live.value(name)):
+                unread[name] = Reading.MALFORMED
     changes += _removals(webhook, live, resent)
     return Comparison(webhook, live, tuple(changes), unread)
 
@@ -241,17 +245,6 @@ def _secret_change(
     return change._replace(before=live_value.shown_url(), moved=moved, differs=differs)
 
 
-def _why_unread(
-    webhook: Webhook, live: LiveWebhook, name: str, reading: Reading, cause: SecretCause | None
-) -> Reading:
-    """Return why a field is not compared. A malformed value that is sent again is corrected."""
-    if reading is not Reading.UNKNOWN or cause is not None:
-        return reading
-    if is_malformed(FIELDS[webhook.type][name], live.value(name)):
-        return Reading.MALFORMED
-    return reading
-
-
 def _removals(
     webhook: Webhook, live: LiveWebhook, resent: Mapping[str, SecretCause]
 ) -> Iterator[FieldRemoved]:
@@ -306,21 +299,12 @@ def compare_live(first: LiveWebhook, second: LiveWebhook) -> Reading:
     if visible(first) != visible(second):
         return Reading.DIFFERENT
     readings = {
-        _secrets_alike(field, first, second) for field in KINDS[first.type].fields if field.secret
+        secrets_alike(field, first, second) for field in KINDS[first.type].fields if field.secret
     }
     for worst in (Reading.DIFFERENT, Reading.UNKNOWN):
         if worst in readings:
             return worst
     return Reading.SAME
-
-
-def _secrets_alike(field: Field, first: LiveWebhook, second: LiveWebhook) -> Reading:
-    """Compare the same secret field of two live webhooks that look the same otherwise."""
-    reading = secrets_alike(field, first.value(field.name), second.value(field.name))
-    expected = field.required or (field.partner is not None and first.value(field.partner))
-    if reading is Reading.ABSENT and expected:
-        return Reading.UNKNOWN  # it must be set, so the server hides it
-    return reading
 
 
 def visible(webhook: Webhook | LiveWebhook | Snapshot) -> dict[str, object]:

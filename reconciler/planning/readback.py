@@ -176,17 +176,19 @@ def is_malformed(field: Field, live: LiveValue) -> bool:
     return _visibility(field, live) is _Visibility.MALFORMED
 
 
-def secrets_alike(field: Field, first: LiveValue, other: LiveValue) -> Reading:
-    """Compare the same secret field of two live webhooks.
+def secrets_alike(field: Field, first: LiveWebhook, other: LiveWebhook) -> Reading:
+    """Compare the same secret field of two live webhooks that look the same otherwise.
 
-    ABSENT if neither has text (it is empty, missing or UNKNOWN), SAME if both have the same text,
-    which may be the real value. UNKNOWN for other equal texts, such as masks, and for two encrypted
-    values. DIFFERENT otherwise, so also if only one has text, or only one is masked: callers then
-    take neither for a duplicate of the other, which an apply could delete.
+    ABSENT if neither has text (it is empty, missing or UNKNOWN) and may be without, SAME if both
+    have the same text, which may be the real value. UNKNOWN for other equal texts, such as masks,
+    and for two encrypted values. DIFFERENT otherwise, so also if only one has text, or only one is
+    masked: callers then take neither for a duplicate of the other, which an apply could delete.
     """
-    a, b = nonempty(first), nonempty(other)
+    a, b = nonempty(first.value(field.name)), nonempty(other.value(field.name))
     if a is None and b is None:
-        return Reading.ABSENT
+        # One that must be set is hidden.
+        is_set = field.required or (field.partner is not None and first.value(field.partner))
+        return Reading.UNKNOWN if is_set else Reading.ABSENT
     if a is None or b is None:
         return Reading.DIFFERENT
     if a != b:
