@@ -148,22 +148,21 @@ def _check(run: Apply, reviewed: bool) -> None:
             run.ledger.finish(index, done)
         elif now.state is OperationState.STALE:
             changed.append((index, Skipped(operation, "changed", now.reason)))
-    if reviewed and changed:
-        raise _stale_error([skipped for _, skipped in changed])
+    if reviewed:
+        _require_fresh([skipped for _, skipped in changed])
     for index, skipped in changed:
         run.ledger.finish(index, skipped)
 
 
-def _require_fresh(outcomes: Sequence[Outcome]) -> None:
-    skipped = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
-    stale = [outcome for outcome in skipped if outcome.code in STALE]
-    if stale:
-        raise _stale_error(stale)
-
-
-def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:
-    differences = [f"{outcome.operation.name}: {outcome.message}" for outcome in skipped]
-    return StalePlanError.since_review(differences, "plan and review again")
+def _require_fresh(outcomes: Iterable[Outcome]) -> None:
+    """Raise StalePlanError if operations were skipped because of a change since the review."""
+    differences = [
+        f"{outcome.operation.name}: {outcome.message}"
+        for outcome in outcomes
+        if isinstance(outcome, Skipped) and outcome.code in STALE
+    ]
+    if differences:
+        raise StalePlanError.since_review(differences, "plan and review again")
 
 
 def _write(run: Apply, workers: Workers) -> None:

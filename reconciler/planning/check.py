@@ -218,10 +218,7 @@ class Listing:
 
     def unread(self, operation: Create | Update, live: LiveWebhook) -> tuple[str, ...]:
         """Return the fields that an operation sends and that are not known to be equal."""
-        if not operation.sends_configuration:
-            return ()
-        comparison = compare(operation.after, live, self._evidence)
-        return _unread(operation, comparison)
+        return _unread(operation, compare(operation.after, live, self._evidence))
 
     def unplanned(self, operation: Update) -> tuple[str, ...]:
         """Return the fields that sending the configuration would change, if the plan sends none.

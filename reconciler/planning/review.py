@@ -474,9 +474,10 @@ def values_sent(operation: Operation) -> list[str]:
     sent: list[str] = []
     for change in operation.fields:
         match change:
-            case SecretChange(after=SecretRef() as reference, cause=SecretCause.DIFFERS):
-                sent.append(f"{change.path[-1]} from {reference.unversioned}")
-            case FieldResent(after=SecretRef() as reference, hidden=False):
+            case (
+                SecretChange(after=SecretRef() as reference, cause=SecretCause.DIFFERS)
+                | FieldResent(after=SecretRef() as reference, hidden=False)
+            ):
                 sent.append(f"{change.path[-1]} from {reference.unversioned}")
     return sent
 
