@@ -13,7 +13,7 @@ before `execute` is called.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from functools import partial
 
 from reconciler.errors import (

@@ -49,10 +49,13 @@ from reconciler.planning.readback import (
 from reconciler.planning.resend import (
     Resend,
     Resends,
+    Unsent,
     equal_resends,
     malformed_secrets,
     older_versions,
     unequal_secrets,
+    unseen_removals,
+    unsent_references,
 )
 from reconciler.planning.review import digests, plan_digest
 
@@ -135,9 +138,9 @@ def plan(
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     sent = tuple(_sent_secrets(operations, hosts))
-    sent_fields = {(use.live_id, use.field) for use in sent}
-    not_equal = tuple(_unsent_secrets(pairs, Reading.NOT_EQUAL, sent_fields, hosts))
-    notes = [*findings, *_notes(pairing, operations, renamed, sent_fields, not_equal)]
+    unsent = [*unsent_references(pairs, sent)]
+    not_equal = tuple(_unsent_secrets(unsent, Reading.NOT_EQUAL, hosts))
+    notes = [*findings, *_notes(pairing, operations, renamed, unsent, not_equal)]
     unblocked = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -150,7 +153,7 @@ def plan(
         notes=tuple(sorted(notes, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
-        not_compared=tuple(_unsent_secrets(pairs, Reading.UNAVAILABLE, sent_fields, hosts)),
+        not_compared=tuple(_unsent_secrets(unsent, Reading.UNAVAILABLE, hosts)),
         not_equal=not_equal,
         offered=_offered(not_equal, options),
         secrets=sent,
@@ -234,7 +237,7 @@ def _notes(
     pairing: _Pairing,
     operations: Sequence[Operation],
     renamed: Mapping[str, Snapshot],
-    sent_fields: Set[tuple[str | None, str]],
+    unsent: Sequence[Unsent],
     not_equal: Sequence[SecretUse],
 ) -> Iterator[Finding]:
     """Yield what a reader should know besides the operations."""
@@ -247,12 +250,12 @@ def _notes(
     yield from host_notes(options.previous, desired, pairing.secrets)
     yield from resends.unsent(operations, pairs, table.is_selected)
     yield from resends.dropped_secrets(pairs, sending, evidence)
-    yield from resends.unseen_removals(pairs, sending, evidence)
+    yield from unseen_removals(pairs, sending, evidence)
     yield from malformed_secrets(pairs, options.resend_command)
     yield from unequal_secrets(pairs, not_equal, options.resend_command)
     yield from equal_resends(pairs, pairing.secrets)
-    yield from older_versions(desired, pairs, sent_fields)
-    yield from resends.not_declared_before(pairs, sent_fields, options.resend_command)
+    yield from older_versions(desired, unsent)
+    yield from resends.not_declared_before(unsent, options.resend_command)
 
 
 def _counts(desired: Desired, live: Live, table: Match) -> Counts:
@@ -378,23 +381,16 @@ def _sent_secrets(operations: Iterable[Operation], hosts: SecretValues) -> Itera
 
 
 def _unsent_secrets(
-    pairs: Iterable[Comparison],
-    reading: Reading,
-    sent_fields: Set[tuple[str | None, str]],
-    hosts: SecretValues,
+    unsent: Iterable[Unsent], reading: Reading, hosts: SecretValues
 ) -> Iterator[SecretUse]:
     """Yield the secrets with a reading that no operation sends."""
-    for pair in pairs:
-        names = [
-            name
-            for name in pair.unread
-            if pair.unread[name] is reading and (pair.live.id, name) not in sent_fields
-        ]
-        if names:  # few webhooks have any, and a destination takes time
-            for use in _secret_uses(pair.webhook, pair.live.id, names, hosts):
-                # A URL that is not known here delivers to the live host.
-                where = use.destination if use.is_resolved else live_destination(pair.live)
-                yield use._replace(destination=where)
+    for pair, name, _ in unsent:
+        if pair.unread[name] is not reading:
+            continue  # few webhooks have any, and a destination takes time
+        for use in _secret_uses(pair.webhook, pair.live.id, [name], hosts):
+            # A URL that is not known here delivers to the live host.
+            where = use.destination if use.is_resolved else live_destination(pair.live)
+            yield use._replace(destination=where)
 
 
 def _secret_uses(

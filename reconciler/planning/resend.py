@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, error, note, plural, warning
-from reconciler.kinds import FIELDS, KINDS, Field
-from reconciler.model import Desired, LiveWebhook, SecretRef, SecretValues, Value, Webhook
+from reconciler.kinds import FIELDS, KINDS
+from reconciler.model import Desired, SecretRef, SecretValues, Value, Webhook
 from reconciler.planning.compare import Comparison
 from reconciler.planning.plan import (
     Delete,
@@ -153,9 +153,10 @@ class Resends:
         if not self._is_compared:
             return  # most plans
         for webhook, live, _, _ in pairs:
-            if live.id in sending:
+            before = self._before(webhook, live.id, live.name)
+            if before is None or live.id in sending:
                 continue
-            dropped = self._dropped(webhook, live)
+            dropped = before.configuration.keys() - webhook.configuration.keys()
             # In the order of the type.
             for field in KINDS[live.type].fields:
                 is_dropped = field.secret and field.name in dropped
@@ -168,36 +169,6 @@ class Resends:
                         "or delete the webhook with `state: absent`, then declare it again",
                         webhook.position,
                     )
-
-    def unseen_removals(
-        self, pairs: Iterable[Comparison], sending: Set[str], evidence: Evidence
-    ) -> Iterator[Finding]:
-        """Yield a note for each secret field that updates remove if it is set, which nothing shows.
-
-        `sending` are the ids of the webhooks whose configuration is sent. What the previous
-        configuration declared proves nothing: an exported webhook may have a hidden token that no
-        file ever declared.
-        """
-        users_by_removal: defaultdict[_Removal, list[Webhook]] = defaultdict(list)
-        for pair in pairs:
-            if pair.live.id in sending:
-                for removal in self._unseen_removals_of(pair, evidence):
-                    users_by_removal[removal].append(pair.webhook)
-        for removal, users in users_by_removal.items():
-            names = _named(webhook.name for webhook in users)
-            message = f"updating {names} removes {removal.what}"
-            yield note("undeclared-secret", message, removal.hint, users[0].position)
-
-    def _unseen_removals_of(self, pair: Comparison, evidence: Evidence) -> Iterator[_Removal]:
-        """Yield the secret fields that sending a configuration removes if they are set."""
-        webhook, live, changes, _ = pair
-        old_type = live.type if live.type != webhook.type else None
-        dropped = self._dropped(webhook, live)
-        shown = {change.path[-1] for change in changes if isinstance(change, FieldRemoved)}
-        declared = webhook.configuration if old_type is None else ()
-        for field in unseen_secrets(live, declared, evidence):
-            if field.name not in shown:
-                yield _Removal(field, old_type, field.name in dropped)
 
     def unmatched(self, is_selected: Callable[[Webhook], bool]) -> Iterable[Finding]:
         """Yield an error for each request that matches no declaration, a warning if none selected.
@@ -247,10 +218,7 @@ class Resends:
             yield note(_UNKNOWN, message, hint if name in with_url else None)
 
     def not_declared_before(
-        self,
-        pairs: Iterable[Comparison],
-        sent_fields: Set[tuple[str | None, str]],
-        resend_command: Callable[..., str],
+        self, unsent: Iterable[Unsent], resend_command: Callable[..., str]
     ) -> Iterator[Finding]:
         """Yield a note for each rotated reference of webhooks that were not declared before.
 
@@ -261,7 +229,7 @@ class Resends:
         if not rotated:
             return  # most plans
         users_by_reference: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
-        for webhook, live, reference in _unsent_references(pairs, sent_fields):
+        for (webhook, live, _, _), _, reference in unsent:
             if reference in rotated and self._entry(webhook, live.id, live.name) is None:
                 users_by_reference[reference].append(webhook)
         for reference, users in users_by_reference.items():
@@ -282,16 +250,6 @@ class Resends:
             replaced = () if before is None else dict(before.references)
             rotated.update(ref for field, ref in webhook.references if field in replaced)
         return {ref for ref in rotated - known if not ref.is_literal}
-
-    def _dropped(self, webhook: Webhook, live: LiveWebhook) -> Set[str]:
-        """Return the fields that are no longer declared; none if the type of the webhook changes.
-
-        Those of another type are not the live ones, even with the same names.
-        """
-        before = self._before(webhook, live.id, live.name)
-        if before is None or live.type != webhook.type:
-            return frozenset()
-        return before.configuration.keys() - webhook.configuration.keys()
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
         """Return the previous declaration of a webhook; None if it had another type."""
@@ -425,38 +383,48 @@ def _names(webhook: Webhook, value: Value) -> set[str]:
 # Notes about secrets
 
 
-class _Removal(NamedTuple):
-    """The removal of a secret field that the server does not show.
+Unsent: TypeAlias = tuple[Comparison, str, SecretRef]
+"""A field with a reference that is not compared, and that no operation sends."""
 
-    `old_type` is that of the field if the type changes. `was_declared` means that the previous
-    configuration declared the field.
+
+def unsent_references(pairs: Iterable[Comparison], sent: Iterable[SecretUse]) -> Iterator[Unsent]:
+    """Yield the references that are not compared, and that no operation sends."""
+    sent_fields = {(use.live_id, use.field) for use in sent}
+    for pair in pairs:
+        for name in pair.unread:
+            value = pair.webhook.configuration[name]
+            if isinstance(value, SecretRef) and (pair.live.id, name) not in sent_fields:
+                yield pair, name, value
+
+
+def unseen_removals(
+    pairs: Iterable[Comparison], sending: Set[str], evidence: Evidence
+) -> Iterator[Finding]:
+    """Yield a note for each secret field that updates remove if it is set, which nothing shows.
+
+    `sending` are the ids of the webhooks whose configuration is sent. What the previous
+    configuration declared proves nothing: an exported webhook may have a hidden token that no file
+    ever declared.
     """
-
-    field: Field
-    old_type: str | None
-    was_declared: bool
-
-    @property
-    def what(self) -> str:
-        """What is removed, and whether it is known to be set."""
-        name, unseen = self.field.name, "which the server does not show"
-        if self.was_declared:
-            return f"{name}, no longer declared, if it is set, {unseen}"
-        if self.old_type is None:
-            return f"{name} if it is set, {unseen}"
-        if self.field.required:
-            return f"{name} of type {self.old_type}, {unseen}"
-        return f"{name} of type {self.old_type} if it is set, {unseen}"
-
-    @property
-    def hint(self) -> str | None:
-        """What to do before."""
-        if self.was_declared:
-            return None
-        if self.old_type is None:
-            return "if one is in use, declare it before apply"
-        # Declared, it would be sent to the new destination.
-        return "check before apply that you have it elsewhere if it may be needed again"
+    users_by_field: defaultdict[tuple[str, str], list[Webhook]] = defaultdict(list)
+    for webhook, live, changes, _ in pairs:
+        if live.id not in sending:
+            continue
+        is_retyped = live.type != webhook.type
+        shown = {change.path[-1] for change in changes if isinstance(change, FieldRemoved)}
+        for field in unseen_secrets(live, () if is_retyped else webhook.configuration, evidence):
+            if field.name not in shown:
+                old_type = live.type if is_retyped else ""
+                users_by_field[field.name, old_type].append(webhook)
+    for (name, old_type), users in users_by_field.items():
+        what, hint = name, "if one is in use, declare it before apply"
+        if old_type:
+            what = f"{name} of type {old_type}"
+            # Declared, it would be sent to the new destination.
+            hint = "check before apply that you have it elsewhere if it may be needed again"
+        names = _named(webhook.name for webhook in users)
+        message = f"updating {names} removes {what} if it is set, which the server does not show"
+        yield note("undeclared-secret", message, hint, users[0].position)
 
 
 def unequal_secrets(
@@ -512,13 +480,7 @@ def malformed_secrets(
         for name, reading in unread.items():
             if reading is not Reading.MALFORMED:
                 continue
-            hint = "increment the `version` of its reference"
-            command = resend_command(webhook.name)
-            # An escape in the quotes of a shell is another name.
-            if command and not webhook.name.isprintable():
-                hint = "rename the webhook, then resend the secret"
-            elif command:
-                hint = f"resend the secret: `{command}`"
+            hint = _way_to_send([webhook.name], resend_command)
             noun = FIELDS[webhook.type][name].noun
             message = f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail"
             yield warning("live-secret-malformed", message, hint, webhook.position)
@@ -542,9 +504,7 @@ def equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterato
         yield note("version-not-sent", message, hint, users[0].position)
 
 
-def older_versions(
-    desired: Desired, pairs: Iterable[Comparison], sent_fields: Set[tuple[str | None, str]]
-) -> Iterator[Finding]:
+def older_versions(desired: Desired, unsent: Iterable[Unsent]) -> Iterator[Finding]:
     """Yield a note for each reference that webhooks have with different versions.
 
     It names those that do not have the newest one, and to which nothing is sent. A note, because a
@@ -554,26 +514,16 @@ def older_versions(
     if not newest:
         return  # most plans
     users_by_newest: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
-    for webhook, _, reference in _unsent_references(pairs, sent_fields):
+    for pair, _, reference in unsent:
         latest = newest.get(reference.unversioned, reference)
         if reference != latest:
-            users_by_newest[latest].append(webhook)
+            users_by_newest[latest].append(pair.webhook)
     for latest, users in users_by_newest.items():
         names = _named(webhook.name for webhook in users)
         where = f"not in {names}: it is not resent there"
         message = f"{latest.unversioned} has version {latest.version}, but {where}"
         hint = f"to send the new value there, too, set `version: {latest.version}`"
         yield note("older-version", message, hint, users[0].position)
-
-
-def _unsent_references(
-    pairs: Iterable[Comparison], sent_fields: Set[tuple[str | None, str]]
-) -> Iterator[tuple[Webhook, LiveWebhook, SecretRef]]:
-    """Yield the references whose live value is not known to be theirs, and that nothing sends."""
-    for webhook, live, _, unread in pairs:
-        for field, reference in webhook.references:
-            if field in unread and (live.id, field) not in sent_fields:
-                yield webhook, live, reference
 
 
 def _newest_versions(desired: Desired) -> dict[SecretRef, SecretRef]:

@@ -160,6 +160,5 @@ def test_a_secret_removed_with_another_change_is_a_note() -> None:
     base = desired(generic(token=BEARER))
     result = make_plan(desired(generic(username="x")), live_generic(), secrets={}, previous=base)
     assert [note.message for note in result.notes] == [
-        "updating 'Pager' removes token, no longer declared, if it is set, "
-        "which the server does not show"
+        "updating 'Pager' removes token if it is set, which the server does not show"
     ]
