@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Final, TypeAlias
+from typing import Final
 
 from reconciler.findings import Finding, Position, Related, Severity, error, note, warning
 from reconciler.kinds import EVENT_TYPES, KINDS
@@ -39,9 +39,6 @@ from reconciler.planning.readback import Reading, hides_destination, snapshot
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 
 _COPY_ID: Final = "copy it from `webhooks status -v`"
-
-_ByName: TypeAlias = Mapping[str, Sequence[LiveWebhook]]
-"""Live webhooks by name."""
 
 
 def unknown_type_or_event(live: LiveWebhook) -> tuple[Reason, str] | None:
@@ -369,7 +366,7 @@ class Match:
             live = self._by_id[id_]
             for holder in self._by_name.get(webhook.name, ()):
                 if holder.id not in sharing:
-                    finding = _taken_error(webhook, live.name, holder, renamed, self._by_name)
+                    finding = _taken_error(webhook, live.name, holder, renamed)
                     self._refuse(webhook, live, finding, Reason.NAME_TAKEN)
                     break
 
@@ -383,8 +380,7 @@ class Match:
         for webhook in self.new:
             for holder in self._by_name.get(webhook.name, ()):
                 if holder.id in holding:
-                    finding = _taken_error(webhook, None, holder, renamed, self._by_name)
-                    self.findings.append(finding)
+                    self.findings.append(_taken_error(webhook, None, holder, renamed))
                     break
 
     def _classify_unmatched(self) -> None:
@@ -594,11 +590,7 @@ class _Rules:
 
 
 def _taken_error(
-    webhook: Webhook,
-    old: str | None,
-    holder: LiveWebhook,
-    renamed: Mapping[str, Webhook],
-    by_name: _ByName,
+    webhook: Webhook, old: str | None, holder: LiveWebhook, renamed: Mapping[str, Webhook]
 ) -> Finding:
     """Return the error about a name that `holder` has; `old` is the former name of a rename."""
     other = renamed.get(holder.id)
@@ -607,15 +599,10 @@ def _taken_error(
     entry, paired = webhook, old
     if other is not None:
         why = f"is renamed to {other.name!r} in this plan"
-        hint = f"use two applies: the first with --only {shlex.quote(other.name)}"
-        if _is_exchanged(old, other, renamed, by_name):
-            temporary = f"{webhook.name}-temporary"
-            hint = (
-                f"first give this webhook a temporary name: `name: {temporary}`, applied with "
-                f"--only {shlex.quote(temporary)}; then rename the others, and last this one"
-            )
-        elif other.name in by_name:
-            hint = "first rename that one"  # which needs a taken name, too, and has an error
+        hint = (
+            f"rename that one in an earlier apply, with --only {shlex.quote(other.name)}; names "
+            "that are exchanged need a temporary one"
+        )
         if webhook.id is None:
             entry, paired = other, holder.name
     if entry.id is not None:  # possibly a wrong id
@@ -628,23 +615,6 @@ def _taken_error(
         verb = f"{old!r} cannot be renamed to"
     message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
     return error("name-taken", message, hint, webhook.position)
-
-
-def _is_exchanged(
-    old: str | None, other: Webhook, renamed: Mapping[str, Webhook], by_name: _ByName
-) -> bool:
-    """Return whether the renames that start with `other` end at the name `old`.
-
-    No order of applies frees one of these names.
-    """
-    name = other.name
-    for _ in renamed:  # a chain has at most one link for each rename
-        if name == old:
-            return True
-        holders = by_name.get(name, ())
-        following = (renamed[holder.id].name for holder in holders if holder.id in renamed)
-        name = next(following, "")
-    return False
 
 
 def _matched_by(pattern: Pattern | None) -> tuple[Related, ...]:
