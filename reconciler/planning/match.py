@@ -22,7 +22,6 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -38,7 +37,7 @@ from reconciler.planning.readback import Reading, hides_destination, snapshot
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 
-_COPY_ID: Final = "copy it from `webhooks status -v`"
+_COPY_ID: Final = "copy it from `webhooks status -v`, or remove `id` if no other entry has the name"
 
 
 def unknown_type_or_event(live: LiveWebhook) -> tuple[Reason, str] | None:
@@ -149,7 +148,6 @@ class Match:
 
         The pinned webhook was deleted by hand, or the id is mistyped.
         """
-        count_by_name = Counter(entry.name for entry in self._entries())
         gone: dict[str, list[Webhook]] = {}
         declared: list[Webhook] = []
         for webhook in self._webhooks:
@@ -157,15 +155,8 @@ class Match:
                 declared.append(webhook)
                 continue
             gone.setdefault(webhook.name, []).append(webhook)
-            hint = f"it is matched by name; {_COPY_ID}, or remove `id`"
-            # Without `id`, two entries would declare one name.
-            if count_by_name[webhook.name] > 1:
-                hint = (
-                    f"other entries have this name: {_COPY_ID}, after the apply if that creates "
-                    "the webhook, or remove the entry"
-                )
-            self._note_missing_id(webhook, hint)
-        self._keep_missing_absent(count_by_name)
+            self._note_missing_id(webhook, _COPY_ID)
+        self._keep_missing_absent()
         self._webhooks = declared
         names = {webhook.name for webhook in declared}
         for name, webhooks in gone.items():
@@ -174,15 +165,12 @@ class Match:
             else:
                 self._match_by_content(name, webhooks)
 
-    def _keep_missing_absent(self, count_by_name: Mapping[str, int]) -> None:
+    def _keep_missing_absent(self) -> None:
         """Protect the live webhooks with the name of a `state: absent` whose id is not live."""
         for absent in self._absent:
             if self._is_gone(absent) and self._free(absent.name):
                 self._absent_without_match[absent.name] = absent
-                hint = f"nothing is deleted; {_COPY_ID}"
-                if count_by_name[absent.name] == 1:
-                    hint += ", or remove `id` to delete by name"
-                self._note_missing_id(absent, hint)
+                self._note_missing_id(absent, f"nothing is deleted; {_COPY_ID}, to delete by name")
 
     def _is_gone(self, entry: Webhook | Absent) -> bool:
         return entry.id is not None and entry.id not in self._by_id
