@@ -34,6 +34,7 @@ from reconciler.planning.plan import (
     SecretUse,
     Snapshot,
     Update,
+    delivery_state,
     live_id,
     stage,
 )
@@ -140,8 +141,7 @@ def plan(
     sent = tuple(_sent_secrets(operations, hosts))
     unsent = [*unsent_references(pairs, sent)]
     not_equal = tuple(_unsent_secrets(unsent, Reading.NOT_EQUAL, hosts))
-    notes = [*findings, *_notes(pairing, operations, renamed, unsent, not_equal)]
-    unblocked = Plan(
+    planned = Plan(
         origin=live.origin,
         organization=live.organization,
         operations=operations,
@@ -150,7 +150,6 @@ def plan(
         kept=tuple(sorted(table.kept, key=_name_and_id)),
         unmanaged=tuple(sorted(table.unmanaged, key=_name_and_id)),
         counts=_counts(desired, live, table),
-        notes=tuple(sorted(notes, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)),
         not_shown=tuple(_not_shown(pairs)),
         not_compared=tuple(_unsent_secrets(unsent, Reading.UNAVAILABLE, hosts)),
@@ -161,7 +160,9 @@ def plan(
         digests=shown,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(shown)),
     )
-    return unblocked._replace(blocked=guard_all([unblocked], options.allow_deletes)[0])
+    notes = sorted([*findings, *_notes(pairing, planned, unsent)], key=sort_key)
+    blocked = guard_all([planned], options.allow_deletes)[0]
+    return planned._replace(notes=tuple(notes), blocked=blocked)
 
 
 def _pair(desired: Desired, live: Live, secrets: SecretValues, options: PlanOptions) -> _Pairing:
@@ -189,10 +190,14 @@ def _conflicts(pairing: _Pairing) -> list[Finding]:
     findings = [
         *pairing.table.findings,
         *pairing.resends.unmatched(pairing.table.is_selected),
-        *_unmatched_globs(pairing.options, pairing.desired, pairing.live, pairing.deletes),
+        *_unmatched_globs(pairing),
     ]
     # After all checks, so that one run reports all conflicts.
-    _require_no_errors(findings)
+    if has_errors(findings):
+        raise ConfigurationError(
+            "these files cannot be planned with these options and live webhooks",
+            findings=sorted(findings, key=sort_key),
+        )
     return findings
 
 
@@ -217,7 +222,7 @@ def _explained(
     if operations:  # in sync, there is nothing to explain
         earlier = _earlier_plan(pairing.live, pairing.secrets, pairing.options)
     renamed = live_renames(
-        _creates(operations),
+        [operation for operation in operations if isinstance(operation, Create)],
         [delete.before for delete in pairing.deletes if delete.reason is Reason.NOT_DECLARED],
         unidentified(pairing.desired, pairing.live, pairing.touched),
         pairing.table.ignore,
@@ -229,30 +234,19 @@ def _explained(
     return operations, renamed
 
 
-def _creates(operations: Iterable[Operation]) -> list[Create]:
-    return [operation for operation in operations if isinstance(operation, Create)]
-
-
-def _notes(
-    pairing: _Pairing,
-    operations: Sequence[Operation],
-    renamed: Mapping[str, Snapshot],
-    unsent: Sequence[Unsent],
-    not_equal: Sequence[SecretUse],
-) -> Iterator[Finding]:
+def _notes(pairing: _Pairing, planned: Plan, unsent: Sequence[Unsent]) -> Iterator[Finding]:
     """Yield what a reader should know besides the operations."""
     desired, table, options = pairing.desired, pairing.table, pairing.options
     resends, pairs, evidence = pairing.resends, pairing.pairs, pairing.evidence
-    updates = [operation for operation in operations if isinstance(operation, Update)]
-    sending = {update.before.id for update in updates if update.sends_configuration}
-    creates = _creates(operations)
-    yield from rename_hints(creates, renamed, pairing.touched, desired, table.ignore)
+    sending = {update.before.id for update in planned.updates if update.sends_configuration}
+    renamed = planned.renamed
+    yield from rename_hints(planned.creates, renamed, pairing.touched, desired, table.ignore)
     yield from host_notes(options.previous, desired, pairing.secrets)
-    yield from resends.unsent(operations, pairs, table.is_selected)
+    yield from resends.unsent(planned.operations, pairs, table.is_selected)
     yield from resends.dropped_secrets(pairs, sending, evidence)
     yield from unseen_removals(pairs, sending, evidence)
     yield from malformed_secrets(pairs, options.resend_command)
-    yield from unequal_secrets(pairs, not_equal, options.resend_command)
+    yield from unequal_secrets(pairs, planned.not_equal, options.resend_command)
     yield from equal_resends(pairs, pairing.secrets)
     yield from older_versions(desired, unsent)
     yield from resends.not_declared_before(unsent, options.resend_command)
@@ -270,32 +264,22 @@ def _counts(desired: Desired, live: Live, table: Match) -> Counts:
     )
 
 
-def _unmatched_globs(
-    options: PlanOptions, desired: Desired, live: Live, deletes: Sequence[Delete]
-) -> Iterator[Finding]:
+def _unmatched_globs(pairing: _Pairing) -> Iterator[Finding]:
     """Warn about globs of `--only`, else note patterns of the policy, that match no webhook.
 
     `--only` matches live, declared and former names, a policy live and declared ones.
     """
+    desired, only = pairing.desired, pairing.options.only
     policy = desired.policy
-    if not (options.only or policy.protect or policy.ignore):
+    if not (only or policy.protect or policy.ignore):
         return  # most plans
-    live_names = {webhook.name for webhook in live.webhooks}
-    if options.only:
+    live_names = {webhook.name for webhook in pairing.live.webhooks}
+    if only:
         names = live_names | desired.selectable_names
-        yield from unmatched(options.only, names, "declared or live webhook")
+        yield from unmatched(only, names, "declared or live webhook")
     else:
-        undeclared = any(delete.reason is Reason.NOT_DECLARED for delete in deletes)
+        undeclared = any(delete.reason is Reason.NOT_DECLARED for delete in pairing.deletes)
         yield from unused(policy, live_names | desired.names, deletes=undeclared)
-
-
-def _require_no_errors(findings: Iterable[Finding]) -> None:
-    """Raise ConfigurationError if declarations conflict with the live webhooks or the options."""
-    if has_errors(findings):
-        raise ConfigurationError(
-            "these files cannot be planned with these options and live webhooks",
-            findings=sorted(findings, key=sort_key),
-        )
 
 
 def _updates(
@@ -432,15 +416,15 @@ def _name_and_id(kept: Kept) -> tuple[str, str]:
 
 def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Snapshot, ...]:
     """Return the managed webhooks whose deliveries fail, by name, then id."""
-    errors = [snapshot(webhook) for webhook in live if webhook.last_error is not None]
     managed = {webhook.id for _, webhook in table.pairs}
     managed.update(delete.before.id for delete in table.deletes)
     for kept in table.kept:
         managed.update(webhook.id for webhook in kept.webhooks)
     # The files do not answer for webhooks that they ignore or do not mention.
     failing = [
-        webhook
-        for webhook in errors
-        if webhook.delivery is DeliveryState.FAILING and webhook.id in managed
+        snapshot(webhook)
+        for webhook in live
+        if webhook.id in managed
+        and delivery_state(webhook.last_run, webhook.last_error) is DeliveryState.FAILING
     ]
     return tuple(sorted(failing, key=lambda webhook: (webhook.name, webhook.id)))
