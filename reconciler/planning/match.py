@@ -550,15 +550,11 @@ class _Rules:
 
     def ignoring(self, name: str) -> Pattern | None:
         """Return the pattern that ignores a name, or None."""
-        if not self.ignore.match(name):
-            return None
-        return _first_match(self._policy.ignore, name)
+        return _first_match(self.ignore, self._policy.ignore, name)
 
     def protecting(self, name: str) -> Pattern | None:
         """Return the pattern that protects a name, or None."""
-        if not self._protect.match(name):
-            return None
-        return _first_match(self._policy.protect, name)
+        return _first_match(self._protect, self._policy.protect, name)
 
     def is_in_scope(self, name: str) -> bool:
         """Return whether any file includes a live name in its scope."""
@@ -566,9 +562,7 @@ class _Rules:
 
     def is_in_scope_of(self, file: str, name: str) -> bool:
         """Return whether a file includes a live name in its scope."""
-        scopes = [globs for scope, globs in self._scopes if scope.file == file]
-        scopes = scopes or [globs for _, globs in self._scopes]
-        return not scopes or any(globs.match(name) for globs in scopes)
+        return any(globs.match(name) for scope, globs in self._scopes if scope.file == file)
 
     def prunes(self, name: str) -> bool:
         """Return whether a live webhook of this name is deleted if no file declares it."""
@@ -605,16 +599,18 @@ def _taken_error(
     return error("name-taken", message, hint, webhook.position)
 
 
-def _matched_by(pattern: Pattern | None) -> tuple[Related, ...]:
+def _matched_by(pattern: Pattern) -> tuple[Related, ...]:
     """Return the position of the glob that causes a finding."""
-    if pattern is None or pattern.position is None:
+    if pattern.position is None:
         return ()
     return (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
 
 
-def _first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
+def _first_match(globs: Globs, patterns: Iterable[Pattern], name: str) -> Pattern | None:
     """Return the first pattern that matches `name`, to show where it was written."""
-    return next((pattern for pattern in patterns if Globs((pattern.glob,)).match(name)), None)
+    if not globs.match(name):
+        return None  # most names, and all patterns take longer
+    return next(pattern for pattern in patterns if Globs((pattern.glob,)).match(name))
 
 
 def _former_names(entry: Webhook | Absent) -> tuple[str, ...]:
