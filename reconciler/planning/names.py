@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from fnmatch import translate
 from functools import lru_cache
 from re import compile as compile_pattern
-from typing import Final, NamedTuple
+from typing import Final
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Place, Position, note, warning
@@ -36,85 +36,56 @@ class Globs:
     """Several case-sensitive globs that are matched together.
 
     A file may have thousands of globs and of names, so a name is only compared with the globs whose
-    literal start it has or, for globs without one, whose literal end or longest literal part.
+    longest literal part it contains.
     """
 
-    __slots__ = ("_ends", "_everything", "_names", "_parts", "_starts")
+    __slots__ = ("_everything", "_globs", "_lengths", "_matchers", "_names")
 
     def __init__(self, globs: Iterable[str]) -> None:
         listed = tuple(globs)
         self._everything = "*" in listed
         self._names = frozenset(glob for glob in listed if _SPECIAL.search(glob) is None)
-        starts: dict[str, list[str]] = {}
-        ends: dict[str, list[str]] = {}
-        parts: dict[str, list[str]] = {}
+        self._globs: dict[str, list[str]] = {}
         for glob in listed:
-            if glob in self._names:
-                continue
-            literals = _WILDCARD.split(glob)
-            # A start or an end is looked up once for each length, a part at every character.
-            if literals[0]:
-                starts.setdefault(literals[0], []).append(glob)
-            elif literals[-1]:
-                ends.setdefault(literals[-1], []).append(glob)
-            else:
-                parts.setdefault(max(literals, key=len), []).append(glob)
-        self._starts, self._ends, self._parts = map(_Index.of, (starts, ends, parts))
+            if glob not in self._names:
+                part = max(_WILDCARD.split(glob), key=len)
+                self._globs.setdefault(part, []).append(glob)
+        # One pattern for all globs with a part: files may have thousands.
+        self._matchers = {part: _matcher(tuple(globs)) for part, globs in self._globs.items()}
+        self._lengths = {len(part) for part in self._globs}
 
     def match(self, name: str) -> bool:
         """Return whether any of the globs matches all of `name`."""
         if self._everything or name in self._names:
             return True
-        return any(index.match(text, name) for index, text in self._candidates(name))
+        return any(self._matchers[part](name) for part in self._parts_of(name))
 
     def matching(self, name: str) -> Iterator[str]:
         """Yield the globs that match all of `name`, some of them repeatedly."""
         if name in self._names:
             yield name
-        for index, text in self._candidates(name):
-            if index.match(text, name):
-                yield from (glob for glob in index.globs[text] if _matcher(glob)(name))
+        for part in self._parts_of(name):
+            yield from (glob for glob in self._globs[part] if _matcher((glob,))(name))
 
     def used_by(self, names: Iterable[str]) -> Set[str]:
         """Return the globs that match at least one of `names`."""
         return set().union(*map(self.matching, names))
 
-    def _candidates(self, name: str) -> Iterator[tuple[_Index, str]]:
-        """Yield the parts of a name by which globs are found."""
-        for length in self._starts.lengths:
-            yield self._starts, name[:length]
-        for length in self._ends.lengths:
-            yield self._ends, name[-length:]
-        for length in self._parts.lengths:
-            # A glob without a literal is found by the empty part, which an empty name has, too.
-            for first in range(len(name) + 1):
-                yield self._parts, name[first : first + length]
+    def _parts_of(self, name: str) -> list[str]:
+        """Return the literal parts of globs that a name contains, some of them repeatedly."""
+        if len(self._globs) <= len(name):
+            return [part for part in self._globs if part in name]
+        return [
+            name[first : first + length]
+            for length in self._lengths
+            for first in range(len(name) - length + 1)
+            if name[first : first + length] in self._globs
+        ]
 
 
 @lru_cache(maxsize=16384)
-def _matcher(glob: str) -> Callable[[str], object]:
-    return compile_pattern(translate(glob)).match
-
-
-class _Index(NamedTuple):
-    """Globs by a text that a matching name contains; `lengths` are the lengths of these texts."""
-
-    globs: Mapping[str, Sequence[str]]
-    matchers: Mapping[str, Callable[[str], object]]
-    lengths: tuple[int, ...]
-
-    @classmethod
-    def of(cls, groups: Mapping[str, Sequence[str]]) -> _Index:
-        """Return the index of globs by text."""
-        # One pattern for all globs with a text: files may have thousands.
-        patterns = {text: "|".join(map(translate, globs)) for text, globs in groups.items()}
-        matchers = {text: compile_pattern(pattern).match for text, pattern in patterns.items()}
-        return cls(groups, matchers, tuple(sorted({len(text) for text in groups})))
-
-    def match(self, text: str, name: str) -> bool:
-        """Return whether a glob with this text matches all of `name`."""
-        matcher = self.matchers.get(text)
-        return matcher is not None and matcher(name) is not None
+def _matcher(globs: tuple[str, ...]) -> Callable[[str], object]:
+    return compile_pattern("|".join(map(translate, globs))).match
 
 
 def missed_organization(
