@@ -242,7 +242,7 @@ def _notes(pairing: _Pairing, planned: Plan, unsent: Sequence[Unsent]) -> Iterat
     renamed = planned.renamed
     yield from rename_hints(planned.creates, renamed, pairing.touched, desired, table.ignore)
     yield from host_notes(options.previous, desired, pairing.secrets)
-    yield from resends.unsent(planned.operations, pairs, table.is_selected)
+    yield from resends.unsent(planned.operations, table.is_selected)
     yield from resends.dropped_secrets(pairs, sending, evidence)
     yield from unseen_removals(pairs, sending, evidence)
     yield from malformed_secrets(pairs, options.resend_command)

@@ -193,10 +193,7 @@ class Resends:
             )
 
     def unsent(
-        self,
-        operations: Iterable[Operation],
-        pairs: Iterable[Comparison],
-        is_selected: Callable[[Webhook], bool],
+        self, operations: Iterable[Operation], is_selected: Callable[[Webhook], bool]
     ) -> Iterator[Finding]:
         """Yield a note for each request that matches only secrets that nothing sends.
 
@@ -209,13 +206,13 @@ class Resends:
             if not isinstance(operation, Delete) and operation.sends_configuration:
                 sent |= _requests(operation.after)
         selected = _all_requests(filter(is_selected, self._desired.webhooks))
-        # A webhook that is not in the pairs is ignored or not applied, which the plan shows.
-        with_url = _all_requests(pair.webhook for pair in pairs if _has_url_as_text(pair.webhook))
+        hint = (
+            "a webhook may be ignored or not applied, and a URL that is written in the file is "
+            "only sent if it differs from the live one"
+        )
         for name in sorted((self._named & selected) - sent):
             message = f"--resend-secret {name!r} sends nothing: no operation sends such a secret"
-            what = "a URL that is written in the file"
-            hint = f"{what} is only sent if it differs from the live one"
-            yield note(_UNKNOWN, message, hint if name in with_url else None)
+            yield note(_UNKNOWN, message, hint)
 
     def not_declared_before(
         self, unsent: Iterable[Unsent], resend_command: Callable[..., str]
@@ -352,11 +349,6 @@ def _all_requests(webhooks: Iterable[Webhook]) -> set[str]:
 def _requests(webhook: Webhook) -> set[str]:
     """Return the names that the command line accepts for the secrets of a webhook."""
     return set[str]().union(*(_names(webhook, value) for value in _secrets(webhook)))
-
-
-def _has_url_as_text(webhook: Webhook) -> bool:
-    """Return whether the file has a URL of a webhook as text, so that it is compared."""
-    return any(isinstance(value, str) for value in _secrets(webhook))
 
 
 def _secrets(webhook: Webhook) -> list[Value]:
