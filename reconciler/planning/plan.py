@@ -331,11 +331,7 @@ def live_id(operation: Operation) -> str | None:
 
 def webhook_key(operation: Operation) -> str:
     """Return what identifies the webhook of an operation: its id, or the name of a new one."""
-    match operation:
-        case Create(after=webhook):
-            return webhook.name
-        case Update(before=snapshot) | Delete(before=snapshot):
-            return snapshot.id
+    return live_id(operation) or operation.name
 
 
 def names_of(operation: Operation) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.errors import BlockedError, ExitCode, NotReviewedError, ReconcilerError
 from reconciler.findings import Position
@@ -439,46 +439,44 @@ def live_status(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> Live
     globs = Globs(only or ("*",))
     # A plan does not list the webhooks that it ignores.
     other = ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED
-    statuses: dict[str, tuple[ManagementStatus, Position | None]] = {}
-    declared_names: dict[str, str] = {}
+    statuses: dict[str, _Status] = {}
     shown: list[WebhookStatus] = []
     if plan is not None:
         statuses = _live_statuses(plan)
-        declared_names = _declared_names(plan)
         for webhook, position in _missing(plan):
             if globs.match(webhook.name):
                 webhook = replace(webhook, id="")  # a declared id that is not live
                 shown.append(WebhookStatus(webhook, ManagementStatus.MISSING, position))
     for live_webhook in live.webhooks:
-        id_, name = live_webhook.id, live_webhook.name
-        if globs.match(name) or globs.match(declared_names.get(id_, name)):
-            management, position = statuses.get(id_, (other, None))
+        name = live_webhook.name
+        management, position, declared = statuses.get(live_webhook.id, (other, None, name))
+        if globs.match(name) or globs.match(declared):
             shown.append(WebhookStatus(snapshot(live_webhook), management, position))
     shown.sort(key=lambda status: (status.webhook.name, status.webhook.id))
     return LiveStatus(live.organization, shown, len(live.webhooks), plan)
 
 
-def _declared_names(plan: Plan) -> dict[str, str]:
-    """Return by id the declared names of live webhooks that may have another one."""
-    names = {update.before.id: update.after.name for update in plan.updates}
-    return names | {kept.webhooks[0].id: kept.declared_name for kept in plan.kept}
+_Status: TypeAlias = tuple[ManagementStatus, Position | None, str]
+"""The status of a live webhook, the line that causes it, and the declared name."""
 
 
-def _live_statuses(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
-    """Return the status of each live webhook in a plan, and the line that causes it, by id."""
-    statuses: dict[str, tuple[ManagementStatus, Position | None]] = {}
+def _live_statuses(plan: Plan) -> dict[str, _Status]:
+    """Return the status of each live webhook in a plan by id."""
+    statuses: dict[str, _Status] = {}
     for id_, webhook in plan.matched.items():
-        statuses[id_] = (ManagementStatus.IN_SYNC, webhook.position)
+        statuses[id_] = (ManagementStatus.IN_SYNC, webhook.position, webhook.name)
     for update in plan.updates:
-        statuses[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
+        after = update.after
+        statuses[update.before.id] = (ManagementStatus.DIFFERS, after.position, after.name)
     for delete in plan.deletes:
-        statuses[delete.before.id] = (_STATUSES[delete.reason], delete.position)
+        statuses[delete.before.id] = (_STATUSES[delete.reason], delete.position, delete.name)
     for kept in (*plan.kept, *plan.unmanaged):
         management = _STATUSES[kept.reason]
         if management is ManagementStatus.UNKNOWN and kept.unapplied:
             management = ManagementStatus.UNAPPLIED
         if management is not ManagementStatus.MISSING:
-            statuses.update((webhook.id, (management, kept.position)) for webhook in kept.webhooks)
+            for live_webhook in kept.webhooks:
+                statuses[live_webhook.id] = (management, kept.position, kept.declared_name)
     return statuses
 
 
