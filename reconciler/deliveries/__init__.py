@@ -71,17 +71,15 @@ def cases(webhooks: Iterable[Webhook], secrets: SecretValues, plan: Plan, live: 
     """Return a case for each declared webhook, with the live webhook that the plan matches."""
     by_id = {webhook.id: webhook for webhook in live.webhooks}
     # A plan has copies of the declared webhooks, which may lack former names.
-    matched = {(webhook.file, webhook.index): by_id[id_] for id_, webhook in plan.matched.items()}
-    updated = {
-        (update.after.file, update.after.index): by_id[update.before.id] for update in plan.updates
-    }
+    paired = {(webhook.file, webhook.index): by_id[id_] for id_, webhook in plan.paired.items()}
+    updated = {update.before.id for update in plan.updates}
     name = live.organization.name
     cases = []
     for webhook in webhooks:
-        key = (webhook.file, webhook.index)
-        # Neither has a webhook that is not live yet: it had no delivery.
-        live_webhook = updated.get(key) or matched.get(key)
-        cases.append(Case(webhook, secrets, live_webhook, key in updated, name))
+        # None for a webhook that is not live yet: it had no delivery.
+        live_webhook = paired.get((webhook.file, webhook.index))
+        differs = live_webhook is not None and live_webhook.id in updated
+        cases.append(Case(webhook, secrets, live_webhook, differs, name))
     return cases
 
 

@@ -73,21 +73,19 @@ def verify(run: Apply) -> Report:
     """
     tried: dict[str, RemovedDuplicate] = {}
     left: set[str] = set()
-    report = Report(run.plan, verified=True)
+    hidden, problem, verified = 0, None, True
     try:
         last = _last_listing(run, tried)
         for index, outcome in last.waiting:
             run.ledger.correct(index, _final_outcome(outcome, last, run))
-        report = report._replace(hidden=_hidden(last.listing, run))
+        hidden = _hidden(last.listing, run)
         left = {gone.id for gone, _ in last.extra}
         if left:
             problem = f"the last listing still shows duplicates: {', '.join(sorted(left))}"
-            report = report._replace(problem=problem)
     except ApiError as error:
-        problem = f"final verification failed: {error}"
-        report = report._replace(verified=False, problem=problem)
+        problem, verified = f"final verification failed: {error}", False
     removed = tuple(duplicate for id_, duplicate in tried.items() if id_ not in left)
-    return report._replace(duplicates_removed=removed)
+    return Report(run.plan, (), removed, verified=verified, hidden=hidden, problem=problem)
 
 
 def _last_listing(run: Apply, tried: dict[str, RemovedDuplicate]) -> _LastListing:
@@ -343,7 +341,7 @@ def _duplicates(listing: Listing, run: Apply) -> list[tuple[LiveWebhook, LiveWeb
     They are at most all but one of each name that was sent.
     """
     # Those of other declarations are not copies, although they may have the name.
-    paired = {update.before.id for update in run.plan.updates} | run.plan.matched.keys()
+    paired = run.plan.paired.keys()
     duplicates: list[tuple[LiveWebhook, LiveWebhook]] = []
     for operation in sorted(run.ledger.sent.values(), key=lambda create: create.name):
         duplicates += _copies(operation, listing, run, paired)

@@ -92,8 +92,7 @@ class Listing:
         self._by_name: dict[str, list[LiveWebhook]] = {}
         for webhook in webhooks:
             self._by_name.setdefault(webhook.name, []).append(webhook)
-        declared = {update.before.id: update.after for update in plan.updates}
-        declared |= plan.matched
+        declared = plan.paired
         created = [create.after for create in plan.creates]
         # From all webhooks: a secret that reads back as declared shows that its field is readable.
         self._evidence = gather_evidence(self._pairs(declared, created), webhooks, secrets)

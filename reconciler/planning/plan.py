@@ -553,6 +553,11 @@ class Plan(NamedTuple):
         )
 
     @property
+    def paired(self) -> dict[str, Webhook]:
+        """Return the declared webhooks that are live, by the id of the live ones."""
+        return {**self.matched, **{update.before.id: update.after for update in self.updates}}
+
+    @property
     def creates(self) -> tuple[Create, ...]:
         """Return the creates."""
         return tuple(item for item in self.operations if isinstance(item, Create))

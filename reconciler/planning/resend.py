@@ -314,15 +314,11 @@ def requests_for(webhooks: Iterable[Webhook], names: Set[str]) -> Set[str]:
         return names
     webhooks = tuple(webhooks)
     others = _all_requests(webhook for webhook in webhooks if webhook.name not in names)
-    requests_by_name: defaultdict[str, set[str]] = defaultdict(set)
-    for webhook in webhooks:
-        requests_by_name[webhook.name].update(
-            _reference_or_name(webhook, value) for value in _secrets(webhook)
-        )
     requests = set[str]()
-    for name in names:
-        instead = requests_by_name[name]
-        requests |= instead if instead and instead.isdisjoint(others) else {name}
+    for webhook in webhooks:
+        if webhook.name in names:
+            instead = {_reference_or_name(webhook, value) for value in _secrets(webhook)}
+            requests |= instead if instead.isdisjoint(others) else {webhook.name}
     return requests
 
 
@@ -483,12 +479,12 @@ def equal_resends(pairs: Iterable[Comparison], secrets: SecretValues) -> Iterato
     users_by_reference: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
     for webhook, live, changes, _ in pairs:
         for change in changes:
-            if not isinstance(change, SecretChange) or not isinstance(change.after, SecretRef):
-                continue
-            value = secrets.get(change.after)
-            is_live = value is not None and value == live.value(change.path[-1])
-            if change.not_shown and is_live and not change.after.is_literal:
-                users_by_reference[change.after].append(webhook)
+            match change:
+                case SecretChange(after=SecretRef() as reference, not_shown=True):
+                    value = secrets.get(reference)
+                    is_live = value is not None and value == live.value(change.path[-1])
+                    if is_live and not reference.is_literal:
+                        users_by_reference[reference].append(webhook)
     for reference, users in users_by_reference.items():
         names = _named(webhook.name for webhook in users)
         message = f"the value of {reference} is already live in {names}"

@@ -167,14 +167,10 @@ _OMITTED: Final[Mapping[type, Set[str]]] = {
     Related: {"place"},
     Webhook: {"index", "file", "adopt"},  # `position` has the file
     Snapshot: {"last_error"},
-    ValueChange: {"not_shown"},
-    SetChange: {"not_shown"},
     SecretChange: {"moved"},
-    FieldResent: {"not_shown"},
-    FieldRemoved: {"not_shown"},
     SecretUse: {"is_resolved", "live_id"},
 }
-"""Fields that a document omits."""
+"""Fields that a document omits, besides `not_shown` of each change."""
 
 _TAGS: Final[Mapping[type, str]] = {
     ValueChange: "value",
@@ -223,7 +219,7 @@ def _plain_fields(value: Any) -> Tree:
         shown["change"] = _TAGS[kind]
     omitted = _OMITTED.get(kind, frozenset())
     for name in names:
-        if name not in omitted:
+        if name not in omitted and name != "not_shown":
             shown[name] = plain(getattr(value, name))
     if isinstance(value, Webhook) and value.adopt:
         shown["adopt"] = True

@@ -229,7 +229,7 @@ def _dependents(operations: Sequence[Operation], reasons: _Reasons) -> _Reasons:
 def _undeclared(plan: Plan, live: Live, desired: Desired, earlier: Set[str]) -> list[LiveWebhook]:
     """Return the live webhooks that belong to no declaration, and that no file names or named."""
     # `matched` has only those that equal their declaration.
-    claimed = {*plan.matched, *(update.before.id for update in plan.updates)}
+    claimed = set(plan.paired)
     # A delete for another reason is that of a duplicate, or of a webhook that must not exist.
     for delete in plan.deletes:
         if delete.reason is not Reason.NOT_DECLARED:
