@@ -42,8 +42,6 @@ GLOBS: Final = (*(f"{subject}_*" for subject in _SUBJECTS), *(f"*_{verb}" for ve
 @lru_cache(maxsize=256)  # most webhooks use the same few globs
 def expand(pattern: str) -> frozenset[str]:
     """Return the known events that match `pattern`."""
-    if pattern in EVENT_TYPES:
-        return frozenset((pattern,))
     return frozenset(event for event in EVENT_TYPES if fnmatchcase(event, pattern))
 
 

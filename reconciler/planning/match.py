@@ -409,21 +409,21 @@ class Match:
             self.in_scope_count += 1
         if live.id in self._taken or self._keep_unknown(live, None):
             return
+        before = snapshot(live)
         if not self._rules.prunes(live.name):
             reason = Reason.PRUNE_OFF if is_in_scope else Reason.OUT_OF_SCOPE
-            self.unmanaged.append(Kept((snapshot(live),), reason))
+            self.unmanaged.append(Kept((before,), reason))
             return
         protecting = self._rules.protecting(live.name)
         absent = self._absent_without_match.get(live.name)
         if protecting is not None:
-            kept = Kept((snapshot(live),), Reason.PROTECTED, protecting.position)
-            self.kept.append(kept)
+            self.kept.append(Kept((before,), Reason.PROTECTED, protecting.position))
         elif absent is not None:
             # Its entry has an `id` so that no other webhook of the name is deleted.
             detail = "the `id` of its entry with `state: absent` is not live"
-            self.kept.append(Kept((snapshot(live),), Reason.PROTECTED, absent.position, detail))
+            self.kept.append(Kept((before,), Reason.PROTECTED, absent.position, detail))
         else:
-            self.deletes.append(Delete(before=snapshot(live), reason=Reason.NOT_DECLARED))
+            self.deletes.append(Delete(before=before, reason=Reason.NOT_DECLARED))
 
     # Steps that several rows share
 

@@ -108,7 +108,6 @@ class _Pairing(NamedTuple):
     resends: Resends
     evidence: Evidence
     pairs: Sequence[Comparison]
-    deletes: Sequence[Delete]
 
     @property
     def paired(self) -> set[str]:
@@ -118,7 +117,7 @@ class _Pairing(NamedTuple):
     @property
     def touched(self) -> set[str]:
         """Return the ids of the live webhooks that have a declaration or are deleted."""
-        return self.paired | {delete.before.id for delete in self.deletes}
+        return self.paired | {delete.before.id for delete in self.table.deletes}
 
 
 def plan(
@@ -170,8 +169,7 @@ def _pair(desired: Desired, live: Live, secrets: SecretValues, options: PlanOpti
     resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
     evidence = gather_evidence(table.pairs, live.webhooks, secrets)
     pairs = _compared(table, evidence, resends)
-    deletes = sorted(table.deletes, key=lambda delete: (delete.name, delete.before.id))
-    return _Pairing(desired, live, secrets, options, table, resends, evidence, pairs, deletes)
+    return _Pairing(desired, live, secrets, options, table, resends, evidence, pairs)
 
 
 def _compared(table: Match, evidence: Evidence, resends: Resends) -> list[Comparison]:
@@ -206,12 +204,14 @@ def _operations(pairing: _Pairing) -> tuple[tuple[Operation, ...], dict[str, Web
     table, paired = pairing.table, pairing.paired
     # A webhook outside the pairs keeps a former name, so nothing is renamed from it.
     unpaired = {webhook.name for webhook in pairing.live.webhooks if webhook.id not in paired}
-    hosts = pairing.options.committed_hosts
-    updates, matched = _updates(pairing.pairs, unpaired, table.adopted, hosts)
-    new = sorted(table.new, key=lambda webhook: webhook.name)
-    creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
-    operations: tuple[Operation, ...] = (*pairing.deletes, *updates, *creates)
-    return tuple(sorted(operations, key=stage)), matched
+    updates, matched = _updates(pairing, unpaired)
+    creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in table.new]
+    operations: tuple[Operation, ...] = (*table.deletes, *updates, *creates)
+    return tuple(sorted(operations, key=_order)), matched
+
+
+def _order(operation: Operation) -> tuple[int, str, str]:
+    return stage(operation), operation.name, live_id(operation) or ""
 
 
 def _explained(
@@ -223,7 +223,7 @@ def _explained(
         earlier = _earlier_plan(pairing.live, pairing.secrets, pairing.options)
     renamed = live_renames(
         [operation for operation in operations if isinstance(operation, Create)],
-        [delete.before for delete in pairing.deletes if delete.reason is Reason.NOT_DECLARED],
+        [delete.before for delete in pairing.table.deletes if delete.reason is Reason.NOT_DECLARED],
         unidentified(pairing.desired, pairing.live, pairing.touched),
         pairing.table.ignore,
         pairing.evidence,
@@ -278,27 +278,22 @@ def _unmatched_globs(pairing: _Pairing) -> Iterator[Finding]:
         names = live_names | desired.selectable_names
         yield from unmatched(only, names, "declared or live webhook")
     else:
-        undeclared = any(delete.reason is Reason.NOT_DECLARED for delete in pairing.deletes)
+        deletes = pairing.table.deletes
+        undeclared = any(delete.reason is Reason.NOT_DECLARED for delete in deletes)
         yield from unused(policy, live_names | desired.names, deletes=undeclared)
 
 
-def _updates(
-    pairs: Iterable[Comparison],
-    unpaired: Set[str],
-    adopted: Set[str],
-    committed_hosts: Mapping[SecretRef, str],
-) -> tuple[list[Update], dict[str, Webhook]]:
+def _updates(pairing: _Pairing, unpaired: Set[str]) -> tuple[list[Update], dict[str, Webhook]]:
     """Return the updates of live webhooks, and by id the declarations that others equal."""
     updates: list[Update] = []
     matched: dict[str, Webhook] = {}
-    for pair in pairs:
+    hosts = pairing.options.committed_hosts
+    for pair in pairing.pairs:
         after = _with_free_former_names(pair.webhook, unpaired)
-        fields = tuple(
-            _with_shown_host(change, committed_hosts) for change in pair.with_side_effects()
-        )
+        fields = tuple(_with_shown_host(change, hosts) for change in pair.with_side_effects())
         if fields:
             before = snapshot(pair.live, pair.webhook)
-            reason = _reason(pair, adopted)
+            reason = _reason(pair, pairing.table.adopted)
             updates.append(Update(before=before, after=after, fields=fields, reason=reason))
         else:
             matched[pair.live.id] = after

@@ -294,7 +294,7 @@ class Resends:
             # A literal is identified by its position, so its value may have changed.
             same_literal = self._earlier.literals.get(new) == self._desired.literals.get(new)
             return None if same_literal else SecretCause.REFERENCE_CHANGED
-        if (old.scheme, old.name) == (new.scheme, new.name):
+        if old.unversioned == new.unversioned:
             return SecretCause.VERSION_CHANGED
         return SecretCause.REFERENCE_CHANGED
 

@@ -15,7 +15,7 @@ operation whether it was reviewed. A reviewed operation that is no longer planne
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -500,20 +500,15 @@ def _increment(operation: Operation, *, names_base: bool) -> str:
     return advice
 
 
-def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str], bool]:
+def mentions(operations: Collection[OperationDigest]) -> Callable[[str | None, str], bool]:
     """Return a predicate: whether `operations` include a webhook.
 
     Its arguments are the id, None if the webhook is not live, and the name.
     """
-    ids: set[str | None] = set()
-    names: set[str] = set()
-    created: set[str] = set()
-    for operation in operations:
-        ids.add(operation.id)
-        names.add(operation.name)
-        # A webhook that was created since the review has an id now: its name identifies it.
-        if operation.id is None:
-            created.add(operation.name)
+    ids = {operation.id for operation in operations}
+    names = {operation.name for operation in operations}
+    # A webhook that was created since the review has an id now: its name identifies it.
+    created = {operation.name for operation in operations if operation.id is None}
 
     def mentioned(id_: str | None, name: str) -> bool:
         if id_ is None:
