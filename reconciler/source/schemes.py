@@ -64,9 +64,9 @@ class Scheme(NamedTuple):
     `title`, `description` and `name_title`, `name_description`, `example` are for editors;
     `placeholder` is a name in messages, and `plan_description` describes it in saved plans.
     `pattern` is the schema's pattern of a name, "" for any text, and `bad_name` the error for
-    another one. `read` returns the value of a name, or raises UnresolvedError. `has_value` returns
-    whether there is one, possibly unusable. `forbidden` returns what a name belongs to if it is
-    never sent, None if it may be sent; `another` is where to keep the secret instead.
+    another one. `read` returns the value of a name, or raises UnresolvedError. `forbidden` returns
+    what a name belongs to if it is never sent, None if it may be sent; `another` is where to keep
+    the secret instead.
 
     Names are paths if `is_path`: in a configuration file relative to that file, in a `SecretRef`
     to the working directory; git may have them. Names are variables of the process if
@@ -82,7 +82,6 @@ class Scheme(NamedTuple):
     plan_description: str
     example: str
     read: Callable[[str, Machine, _Check], str]
-    has_value: Callable[[str, Machine], bool]
     forbidden: Callable[[str], str | None] = lambda name: None
     another: str = "another place"
     pattern: str = ""
@@ -236,7 +235,6 @@ SCHEMES: Final[Mapping[str, Scheme]] = {
         plan_description="The name of an environment variable.",
         example="SLACK_BOT_TOKEN",
         read=_read_variable,
-        has_value=lambda name, machine: machine.environ.get(name, "").strip() != "",
         forbidden=forbidden_variable,
         another="a variable with another name",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
@@ -258,7 +256,6 @@ SCHEMES: Final[Mapping[str, Scheme]] = {
         plan_description="A path relative to the working directory.",
         example="/run/secrets/slack-token",
         read=_read_file,
-        has_value=lambda name, machine: (machine.directory / name).exists(),
         forbidden=_forbidden_file,
         another="a separate file",
         is_path=True,
