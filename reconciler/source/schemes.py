@@ -40,7 +40,10 @@ NOT_ALLOWED: Final = "secret-not-allowed"
 
 
 class Machine(NamedTuple):
-    """Where values are read: variables, files, and `commit`, whose files are read from it."""
+    """Where values are read: variables, files, and `commit`, whose files are read from it.
+
+    Relative paths start at `directory`, the working directory.
+    """
 
     environ: Mapping[str, str]
     directory: Path

@@ -17,7 +17,6 @@ from urllib.parse import unquote, urlsplit
 from reconciler.findings import Finding, Place, error, has_errors, masked, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.model import Secret, SecretRef, Value, Webhook, declared_secret, origin_of
-from reconciler.source.history import Commit
 from reconciler.source.schemes import (
     KEYS,
     OF_CLOUDTRUTH,
@@ -165,24 +164,22 @@ def references(webhooks: Iterable[Webhook]) -> tuple[SecretRef, ...]:
 
 def fetch(
     webhooks: Sequence[Webhook],
+    machine: Machine,
     *,
-    environ: Mapping[str, str],
-    directory: Path,
     literals: Mapping[SecretRef, Secret],
     api_keys: Sequence[Secret] = (),
     allow: Sequence[str] = (),
-    commit: Commit | None = None,
 ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, tuple[Finding, ...]]]:
     """Return the values of references of `webhooks`, and the problems of each; raise nothing.
 
-    A reference with an error has no value. Relative paths start at `directory`, the working
-    directory. A value that contains one of `api_keys`, equals the value of a forbidden variable or
-    does not fit its field is refused. `allow` has the patterns of `--allow-secret`; () allows
-    everything that is not forbidden. Files that `commit` has are read from it.
+    A reference with an error has no value. A value that contains one of `api_keys`, equals the
+    value of a forbidden variable or does not fit its field is refused. `allow` has the patterns of
+    `--allow-secret`; () allows everything that is not forbidden.
     """
-    machine = Machine(environ, directory, commit)
     # Values, because another variable may have a copy of a forbidden one.
-    kept_back = {name: wrap(environ[name]) for name in environ if forbidden_variable(name)}
+    kept_back = {
+        name: wrap(value) for name, value in machine.environ.items() if forbidden_variable(name)
+    }
     problems: dict[SecretRef, list[Finding]] = defaultdict(list)
     fetched: dict[SecretRef, Secret] = {}
     for ref in sorted(references(webhooks), key=str):
@@ -332,13 +329,7 @@ def key_refusal(ref: SecretRef) -> Finding | None:
     return forbidden(ref, owner, "used as an API key")
 
 
-def fetch_key(
-    ref: SecretRef,
-    *,
-    environ: Mapping[str, str],
-    directory: Path,
-    commit: Commit | None = None,
-) -> Secret | Finding:
+def fetch_key(ref: SecretRef, machine: Machine) -> Secret | Finding:
     """Return the API key that a file refers to, or the error.
 
     The key is not checked against the list of allowed secrets, because only CloudTruth receives it.
@@ -351,7 +342,7 @@ def fetch_key(
     if refusal is not None:
         return refusal
     try:
-        key, _ = _value(ref, Machine(environ, directory, commit), {}, ())
+        key, _ = _value(ref, machine, {}, ())
     except UnresolvedError as problem:
         return problem.finding
     reason = flaw(key)

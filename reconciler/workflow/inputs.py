@@ -38,7 +38,14 @@ from reconciler.source.document import Document
 from reconciler.source.history import Commit, Git, NoBaseError, folder_in, no_git
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
-from reconciler.source.schemes import NOT_ALLOWED, allow_patterns, how_to_set, is_variable, pattern
+from reconciler.source.schemes import (
+    NOT_ALLOWED,
+    Machine,
+    allow_patterns,
+    how_to_set,
+    is_variable,
+    pattern,
+)
 from reconciler.source.secrets import fetch_key
 
 _MAX_NAMES: Final = 3
@@ -210,12 +217,8 @@ class OrganizationFiles(NamedTuple):
         if self.api_key is None:
             return None
         inputs = self.inputs
-        key = fetch_key(
-            self.api_key,
-            environ=inputs.environ,
-            directory=inputs.directory,
-            commit=inputs.commit,
-        )
+        machine = Machine(inputs.environ, inputs.directory, inputs.commit)
+        key = fetch_key(self.api_key, machine)
         if isinstance(key, Finding):
             kind = NoKeyError if key.rule == _UNRESOLVED else ConfigurationError
             findings = self._located(key)
@@ -564,13 +567,11 @@ def gather(
     unlisted = _unlisted(references, inputs, writing=writing)
     values, problems = secrets.fetch(
         webhooks,
-        environ=inputs.environ,
-        directory=inputs.directory,
+        Machine(inputs.environ, inputs.directory, inputs.commit),
         literals=checked.desired.literals,
         api_keys=(*inputs.api_keys, *filter(None, [api_key])),
         # The key must belong to this organization, so no file can use the list of another one.
         allow=allow_patterns(inputs.allow_secrets, checked.desired.organization),
-        commit=inputs.commit,
     )
     inputs.hide(values.values())  # before any message can contain one
     return Gathered(

@@ -22,6 +22,7 @@ from reconciler.source.schemes import (
     _FORBIDDEN_VARIABLES,
     ARGUMENT,
     SCHEMES,
+    Machine,
     allow_patterns,
     parse_reference,
     paths,
@@ -44,8 +45,15 @@ class Resolution(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def resolve(webhooks: Sequence[Webhook], **options: Any) -> Resolution:
-    secrets, problems = fetch(webhooks, **{"directory": Path(), "literals": {}, **options})
+def resolve(
+    webhooks: Sequence[Webhook],
+    environ: Mapping[str, str],
+    directory: Path = Path(),
+    commit: Commit | None = None,
+    **options: Any,
+) -> Resolution:
+    machine = Machine(environ, directory, commit)
+    secrets, problems = fetch(webhooks, machine, **{"literals": {}, **options})
     return Resolution(secrets, tuple(each for found in problems.values() for each in found))
 
 
@@ -134,8 +142,7 @@ def test_what_becomes_of_values(tmp_path: Path, title: str, golden: Golden) -> N
     assert loaded.desired is not None
     sent, problems = fetch(
         loaded.desired.webhooks,
-        environ=environ,
-        directory=tmp_path,
+        Machine(environ, tmp_path),
         literals=loaded.desired.literals,
         api_keys=[Secret("hunter2-key")],
     )
@@ -240,7 +247,7 @@ def test_files_are_read_from_a_commit(tmp_path: Path) -> None:
     write(tmp_path, {"key": "edited", "big": "small", "new": CANARY})
     found = run(file("key"), file("new"), environ={}, directory=tmp_path, commit=at)
     assert found == ({file("key"): Secret(CANARY), file("new"): Secret(CANARY)}, ())
-    assert fetch_key(file("key"), environ={}, directory=tmp_path, commit=at) == Secret(CANARY)
+    assert fetch_key(file("key"), Machine({}, tmp_path, at)) == Secret(CANARY)
     problem = only_finding(run(file("big"), environ={}, directory=tmp_path, commit=at))
     assert problem.message == "cannot read big: it is larger than 64 KiB"
 
@@ -330,7 +337,7 @@ def test_a_credential_of_the_run_is_not_an_api_key(
 ) -> None:
     """A file cannot make the run send GitHub's token to CloudTruth, or show a key."""
     (tmp_path / ref.name).write_text(API_KEY)
-    assert fetch_key(ref, environ={ref.name: API_KEY}, directory=tmp_path) == expected
+    assert fetch_key(ref, Machine({ref.name: API_KEY}, tmp_path)) == expected
     assert API_KEY not in repr(expected)
 
 
