@@ -267,18 +267,15 @@ SCHEMES: Final[Mapping[str, Scheme]] = {
 """Every known scheme. A new one is a row here."""
 
 
-def _listed(forms: Iterable[str]) -> str:
-    *most, last = forms
-    return f"{', '.join(most)} or {last}"
-
-
 KEYS: Final = "|".join(SCHEMES)
 """The keys of references as a part of a regular expression."""
 
-REFERENCE: Final = _listed(f"`{{{key}: {scheme.placeholder}}}`" for key, scheme in SCHEMES.items())
+REFERENCE: Final = " or ".join(
+    f"`{{{key}: {scheme.placeholder}}}`" for key, scheme in SCHEMES.items()
+)
 """The forms of a reference in a file, for messages."""
 
-ARGUMENT: Final = _listed(f"{key}:{scheme.placeholder}" for key, scheme in SCHEMES.items())
+ARGUMENT: Final = " or ".join(f"{key}:{scheme.placeholder}" for key, scheme in SCHEMES.items())
 """The forms of a reference on the command line."""
 
 
