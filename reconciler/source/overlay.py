@@ -24,7 +24,6 @@ from reconciler.findings import (
 from reconciler.model import DataPath
 from reconciler.planning.names import Globs
 from reconciler.source.document import (
-    UNITED,
     Document,
     Entry,
     holds,
@@ -48,9 +47,6 @@ from reconciler.source.nodes import is_null
 # They identify an entry, or are marks of the file itself: below, there is nothing to remove.
 _KEPT: Final = frozenset({"add", "exclude", "extends", "name", "state", "unprotect", "webhooks"})
 """Keys that `null` cannot remove."""
-
-_GUARDS: Final = UNITED | {"limits", "max_deletes"}
-"""Keys that an overlay can extend or replace, but not remove."""
 
 
 def read_values(document: Document) -> dict[str, Any]:
@@ -200,11 +196,11 @@ def _removals(
             yield from _removals(file, place.path, value, mapping(lower).get(key), below)
         if value is not REMOVED:
             continue
-        if key in _GUARDS:
+        if key in _GUARD_HINTS:
             message = f"an overlay cannot remove the guard `{key}`"
             if key == "previously":
                 message = "an overlay cannot remove former names"
-            yield error("guard-removed", message, _GUARD_HINTS.get(key), place)
+            yield error("guard-removed", message, _GUARD_HINTS[key], place)
         elif not holds(lower, (key,)):
             yield _nothing_removed(place, lower, below)
 
@@ -216,6 +212,7 @@ _GUARD_HINTS: Final = {
     "previously": "remove them in the file that lists them",
     "protect": "relax it with `unprotect: [GLOB]`",
 }
+"""How to change what an overlay can extend or replace, but not remove, by its key."""
 
 
 def _nothing_removed(place: Place, lower: Any, below: Layers) -> Finding:
