@@ -49,10 +49,10 @@ from reconciler.source.history import (
 from reconciler.source.load import extended, key_references
 from reconciler.source.yaml import parse
 
-Keys: TypeAlias = frozenset[SecretRef | str]
+_Keys: TypeAlias = frozenset[SecretRef | str]
 """The references and profiles of the API keys of an organization's files."""
 
-_OF_ENVIRONMENT: Final = Keys([""])
+_OF_ENVIRONMENT: Final = _Keys([""])
 """The key of files without one, which is no profile."""
 
 _ORGANIZATION: Final = re.compile(
@@ -88,7 +88,7 @@ class Owner(NamedTuple):
         return not any(name.encode().startswith(written) for name in (self.declared, *self.names))
 
 
-def keys_of(documents: Collection[Document]) -> Keys:
+def keys_of(documents: Collection[Document]) -> _Keys:
     """Return the references and profiles of the API keys in files."""
     profiles = (document.data.get("profile") for document in documents)
     return frozenset(key_references(documents)).union(
@@ -270,7 +270,7 @@ class _Search(NamedTuple):
 
 
 def no_longer_declared(
-    before: Mapping[str | None, Keys], now: Mapping[str | None, Keys]
+    before: Mapping[str | None, _Keys], now: Mapping[str | None, _Keys]
 ) -> list[str]:
     """Return the organizations that files named before and to which none belongs now.
 
@@ -278,7 +278,7 @@ def no_longer_declared(
     """
     # The key of an organization that was declared before belongs to that one.
     new = [keys or _OF_ENVIRONMENT for name, keys in now.items() if name not in before]
-    new_keys = Keys(chain.from_iterable(new))
+    new_keys = _Keys(chain.from_iterable(new))
     return [
         name
         for name, keys in before.items()
@@ -290,7 +290,7 @@ def no_longer_declared(
 def organizations_gone(
     paths: Collection[str],
     read_files: Collection[str],
-    now: Mapping[str | None, Keys],
+    now: Mapping[str | None, _Keys],
     directory: Path,
     git: Git,
     revision: str,
@@ -317,7 +317,7 @@ def organizations_gone(
 
 
 def _organizations_at(
-    commit: Commit, texts: Mapping[str, bytes], now: Mapping[str | None, Keys]
+    commit: Commit, texts: Mapping[str, bytes], now: Mapping[str | None, _Keys]
 ) -> dict[str | None, list[Document]]:
     """Return the organizations of a commit's files, with the files of those that `now` has not.
 

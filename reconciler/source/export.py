@@ -38,7 +38,7 @@ from reconciler.source.writer import escaped, item_lines, yaml_text
 _HIDDEN_CHANNEL: Final = "the server shows no valid channel"
 
 
-class Declaration(NamedTuple):
+class _Declaration(NamedTuple):
     """A declaration, the comment above it, and the assumed reference of a hidden Slack token.
 
     `unseen` are the secret fields that may be set, although the server does not show them.
@@ -63,7 +63,7 @@ class Export(NamedTuple):
     references: tuple[SecretRef, ...]
     left_out: tuple[tuple[str, str], ...]
     tokens: tuple[SlackToken, ...]
-    declarations: Mapping[str, Declaration]
+    declarations: Mapping[str, _Declaration]
     reasons: Mapping[str, str]
     assumptions: tuple[str, ...]
     unassigned: tuple[str, ...]
@@ -194,9 +194,9 @@ def _declarations(
     webhooks: Iterable[LiveWebhook],
     entries: Mapping[str, Mapping[str, Any]],
     references: References,
-) -> dict[str, Declaration]:
+) -> dict[str, _Declaration]:
     """Return the declarations of webhooks, by id."""
-    declarations: dict[str, Declaration] = {}
+    declarations: dict[str, _Declaration] = {}
     same_name: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
     for webhook in webhooks:
         entry = entries[webhook.id]
@@ -215,7 +215,7 @@ def _declarations(
         notes += [f"the server shows no {name}: add it if the webhook has one" for name in unseen]
         notes += _unknown_field_notes(webhook)
         assumed = references.hidden_token(webhook)
-        declarations[webhook.id] = Declaration(entry, "; ".join(notes), assumed, tuple(unseen))
+        declarations[webhook.id] = _Declaration(entry, "; ".join(notes), assumed, tuple(unseen))
         earlier.append(webhook)
     return declarations
 
@@ -254,7 +254,7 @@ def _text(
     live: Live,
     only: Sequence[str],
     ignored: Mapping[str, str],
-    declarations: Sequence[Declaration],
+    declarations: Sequence[_Declaration],
     assumptions: Sequence[str],
 ) -> str:
     """Return the file; `ignored` has the reason for each name."""

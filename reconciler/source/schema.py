@@ -92,7 +92,7 @@ def definition_schema(definition: str) -> dict[str, Any]:
 
 
 @cache
-def _validator(definition: str = _ROOT) -> Draft7Validator:
+def _validator(definition: str) -> Draft7Validator:
     """Return the validator for a definition, which takes time linear in the length of a text."""
     return Draft7Validator(definition_schema(definition), pattern_options=RegexOptions())
 
