@@ -277,7 +277,7 @@ _TYPES: Final = {
 def _fixed_message(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the finding for a keyword, or for a key, that has one message."""
     name = rejected.path[-1]
-    keys = (rejected.keyword, rejected.limit, name)
+    keys = (rejected.keyword, (name, rejected.limit), rejected.limit, name)
     template = next((_MESSAGES[key] for key in keys if key in _MESSAGES), _UNEXPLAINED)
     values = {"name": _named(rejected.path), "limit": rejected.limit}
     message, hint = template.message.format(**values), (template.hint or "").format(**values)
@@ -298,7 +298,9 @@ _MESSAGES: Final[Mapping[Any, Finding]] = {
         "start it with `https://` or `http://` in lower case, without spaces",
     ),
     **{
-        field.schema_pattern: error(field.rule, f"{{name}} is not {field.noun}", field.hint)
+        (field.name, field.schema_pattern): error(
+            field.rule, f"{{name}} is not {field.noun}", field.hint
+        )
         for kind in KINDS.values()
         for field in kind.fields
         if field.schema_pattern
