@@ -39,6 +39,8 @@ _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 
 _COPY_ID: Final = "copy it from `webhooks status -v`, or remove `id` if no other entry has the name"
 
+_PROTECTED: Final = "protected (to delete one, remove it from `protect`, too)"
+
 
 def unknown_type_or_event(live: LiveWebhook) -> tuple[Reason, str] | None:
     """Return what this version does not know about a live webhook: the type, or the events."""
@@ -333,7 +335,10 @@ class Match:
         # Its entry may have been removed, or it is a copy: only the author knows, so a run that
         # leaves it is not a success.
         kept = tuple(map(snapshot, different))
-        self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, unapplied=True))
+        detail = ""
+        if self._rules.protecting(webhook.name) is not None:
+            detail = f"and is {_PROTECTED}"
+        self.kept.append(Kept(kept, Reason.NAME_PINNED, webhook.position, detail, unapplied=True))
 
     def _check_names(self) -> None:
         """Refuse the renames and creates that need a name which another webhook has.
@@ -504,14 +509,14 @@ class Match:
     def _keep_ambiguous(self, webhooks: Sequence[LiveWebhook], entry: Webhook) -> None:
         """Keep webhooks of a declared name, as one entry."""
         snapshots = tuple(map(snapshot, webhooks))
-        detail = ""
+        details = []
         # Without their destinations, even webhooks that look equal may deliver to two places.
         if any(map(hides_destination, webhooks)):
-            detail = "or their destinations are hidden"
-        elif self._rules.protecting(entry.name) is not None:
-            detail = "or are protected"
-        kept = Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied=True)
-        self.kept.append(kept)
+            details.append("or their destinations are hidden")
+        if self._rules.protecting(entry.name) is not None:
+            details.append(f"or are {_PROTECTED}")
+        detail = ", ".join(details)
+        self.kept.append(Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied=True))
 
     def _keep_unknown(
         self, live: LiveWebhook, position: Position | None, *, unapplied: bool = False
