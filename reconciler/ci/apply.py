@@ -95,8 +95,12 @@ def apply(run: Run) -> JobResult:
         )
     if run.other_branch is not None:
         return JobResult(problem=run.other_branch)
+    sources: Sequence[Source] = ()
+    mine: Sequence[Source] = ()
     try:
-        ended = _run(run)
+        sources = check(run, writing=True)
+        mine = of_environment(run, sources)
+        ended = _run(run, sources, mine)
     except SIGNALS as signal:
         # Once something may be written, `_run` handles a signal, and returns the report.
         problem = Interrupted.by(signal, "stopped by a signal: nothing was written")
@@ -105,13 +109,18 @@ def apply(run: Run) -> JobResult:
         # The same inputs would find the same.
         step = None if isinstance(problem, _NothingPlannedError) else rerun(run)
         ended = Ended(JobResult(problem=problem), step)
+    organizations = tuple(map(subject_of, mine))
+    ended = ended._replace(
+        organizations=organizations,
+        others=[subject_of(source) for source in sources if source not in mine],
+        # A run that ended early has read none of them.
+        subjects=ended.subjects or organizations,
+    )
     return conclude(run, ended)
 
 
-def _run(run: Run) -> Ended:
+def _run(run: Run, sources: Sequence[Source], in_environment: Sequence[Source]) -> Ended:
     """Apply the plans, or raise the error that prevents it before any write."""
-    sources = check(run, writing=True)
-    in_environment = of_environment(run, sources)
     subjects = [subject_of(source) for source in in_environment]
     pulls = _contained_pulls(run, map(subject_of, sources))
     # Without the reviews nothing is approved, so nothing may be written.
@@ -138,7 +147,7 @@ def _run(run: Run) -> Ended:
         report = _apply_reviewed(run, organizations)
         _require_planned(run, report, pulls)
         ended = _concluded(run, connected, organizations, report, pulls, unread)
-        return ended._replace(organizations=subjects, base=run.base_commit)
+        return ended._replace(base=run.base_commit)
 
 
 def _with_earlier_pushes(run: Run, failures: Unresolved, subjects: Sequence[Subject]) -> Run:

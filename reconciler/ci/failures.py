@@ -106,10 +106,10 @@ class Ended(NamedTuple):
     """How an apply ended, and what the report of a failure needs.
 
     `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
-    operation. `organizations` are those of the environment, `subjects` those that failed. `sent`
-    are the webhooks that got another secret, `rotated` those that did not for lack of a review:
-    all whose secrets changed after the commit `since`, if it is not empty. `base` is the commit
-    with which the run compared.
+    operation. `organizations` are those of the environment, `others` those of other environments,
+    `subjects` those that failed. `sent` are the webhooks that got another secret, `rotated` those
+    that did not for lack of a review: all whose secrets changed after the commit `since`, if it is
+    not empty. `base` is the commit with which the run compared.
     """
 
     result: JobResult
@@ -117,6 +117,7 @@ class Ended(NamedTuple):
     pulls: Sequence[Pull] = ()
     pending: Pull | None = None
     organizations: Sequence[Subject] = ()
+    others: Sequence[Subject] = ()
     subjects: tuple[Subject, ...] = ()
     sent: Collection[ShownOperation] = ()
     rotated: Collection[ShownOperation] = ()
@@ -359,17 +360,29 @@ def _resolve_failures(
     with reporting(warnings, failed):
         issues = github.open_issues()
         github.close_issues(run.not_run(issues, "apply"), text + _NOT_COMPARED)
-        resolved = [issue for issue in issues if is_resolved(issue)]
-        gone = [issue for issue in resolved if _is_gone(run, issue)]
-        github.close_issues(gone, text + _GONE)
-        github.close_issues([issue for issue in resolved if issue not in gone], text)
+        for issue in filter(is_resolved, issues):
+            _resolve(run, github, issue, ended, text)
     with reporting(warnings, "could not edit a comment"):
         for post in chain.from_iterable(pull.comments for pull in ended.pulls):
             if is_resolved(post):
-                # With this code, the next failure is a new comment, which notifies.
-                marker = post.marker._replace(code=RESOLVED)
-                github.comment(post.number, marker, f"{text}\n", [post])
+                _resolve(run, github, post, ended, text)
     return warnings
+
+
+def _resolve(run: Run, github: GitHub, post: Post, ended: Ended, text: str) -> None:
+    """Resolve what a comment or issue reports, as far as it is of this environment."""
+    left = _of_others(run, post, ended)
+    marker = post.marker._replace(subjects=left)
+    if left and post.title:
+        github.issue(post.title, marker, post.text, [post])
+    elif left:
+        github.comment(post.number, marker, post.text, [post])
+    elif post.title:
+        github.close_issues([post], text + _GONE if _is_gone(run, post) else text)
+    else:
+        # With this code, the next failure is a new comment, which notifies.
+        marker = post.marker._replace(code=RESOLVED)
+        github.comment(post.number, marker, f"{text}\n", [post])
 
 
 def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
@@ -420,11 +433,29 @@ def _all_sent(unsent: Iterable[ShownOperation], sent: Collection[ShownOperation]
 def is_of_environment(run: Run, post: Post, organizations: Sequence[Subject]) -> bool:
     """Return whether a failure is of the environment of a run, which has these organizations.
 
-    Also one of another environment, if its organizations are known, and all have moved to this one.
+    Also one of another environment of which an organization has moved to this one.
     """
-    failed = post.marker.subjects
-    has_moved = bool(failed) and all(any(map(subject.is_same, organizations)) for subject in failed)
-    return has_moved or post.marker.environment == run.environment
+    failed, environment = post.marker.subjects, post.marker.environment
+    has_moved = any(any(map(subject.is_same, organizations)) for subject in failed)
+    is_unknown = not failed and _is_former(run, post)
+    return has_moved or is_unknown or environment == run.environment or not run.environment
+
+
+def _is_former(run: Run, post: Post) -> bool:
+    """Return whether a failure is of an environment that is not used any more."""
+    return post.marker.environment not in run.environments
+
+
+def _of_others(run: Run, post: Post, ended: Ended) -> tuple[Subject, ...]:
+    """Return the organizations of a failure that are now of other environments."""
+    # A drift issue, and one of secrets that were not sent, are resolved as a whole by their digest.
+    if post.marker.kind is MarkerKind.DRIFT or post.marker.operations:
+        return ()
+    failed: Sequence[Subject] = post.marker.subjects
+    # An early end in an environment that is not used any more may concern all of them.
+    if not failed and _is_former(run, post):
+        failed = ended.others
+    return tuple(subject for subject in failed if any(map(subject.is_same, ended.others)))
 
 
 def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
@@ -499,7 +530,9 @@ def _with_head(run: Run, ended: Ended, marker: Marker, existing: Sequence[Post])
         head = post.marker.head
         if run.is_contained(head) and not run.is_contained(ended.since, head):
             heads = filter(None, (head, marker.head))
-            return marker._replace(head=run.merge_base(*heads) or head)
+            known = post.marker.subjects  # without any, all of the environment
+            subjects = known and tuple(dict.fromkeys((*known, *marker.subjects)))
+            return marker._replace(head=run.merge_base(*heads) or head, subjects=subjects)
     return marker
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from reconciler.api.origin import OPTION_HINTS, Credential, Network, Origin
-from reconciler.ci.marker import Marker, Post, decode, encode
+from reconciler.ci.marker import Marker, Post, decode, encode, heading
 from reconciler.errors import (
     SIGNALS,
     ApiError,
@@ -252,8 +252,7 @@ class GitHub:
 
     def body(self, marker: Marker, text: str) -> str:
         """Return the body of a comment or issue, with its label above the text."""
-        label = f"**`{marker.label}`**\n\n" if marker.label else ""
-        body = f"{encode(marker, self._clean)}\n{self._clean(f'{label}{text}')}"
+        body = f"{encode(marker, self._clean)}\n{self._clean(f'{heading(marker)}{text}')}"
         if len(body) <= _MAX_BODY:
             return body
         # By whole lines, because a part of a command must not look like one.

@@ -146,12 +146,23 @@ class Post(NamedTuple):
     updated: str
     title: str = ""
 
+    @property
+    def text(self) -> str:
+        """Return the text below the marker and its label."""
+        _, _, text = self.body.partition("\n")
+        return text.removeprefix(heading(self.marker))
+
 
 RESOLVED: Final = "resolved"
 """The code in the marker of a failure that was resolved, and of a plan in a replaced comment."""
 
 NOT_RUN: Final = Marker(kind=MarkerKind.FAILURE, code="not-run")
 """The marker in webhooks.yml: a job failed before its command started. The title names it."""
+
+
+def heading(marker: Marker) -> str:
+    """Return the label of a setup above a text, if it has one."""
+    return f"**`{marker.label}`**\n\n" if marker.label else ""
 
 
 def find_posts(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:

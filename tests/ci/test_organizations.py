@@ -304,6 +304,29 @@ def test_a_failure_is_resolved_in_another_environment(three: Organizations) -> N
     assert three.merged(3, {"readme.md": "x"}) == {}
 
 
+def test_a_rotation_that_no_run_read_is_found_in_another_environment(
+    organizations: MakeOrganizations,
+) -> None:
+    """The run of its push failed early; then there is another environment, to which it moves."""
+    made = organizations({"dev": DEFAULT, "staging": DEFAULT}, read_back="mask")
+    here, token = made.world, "{env: SLACK_BOT_TOKEN, version: 2}"
+    made.live({"base.yaml": BASE.replace("TOKEN}", "TOKEN, version: 1}")})
+    made.before = here.git("rev-parse", "main")
+    here.put(
+        made.edited(f"webhooks: [{{name: Audit, configuration: {{token: {token}}}}}]\n", "dev")
+    )
+    with here.github.failing("...main", refusal(500, "Server Error")):
+        made.push()
+    made.before = here.git("rev-parse", "main")
+    files = made.edited("github: {environment: eu}\n", "dev") | made.add("new", "eu")
+    files["orgs/new.yaml"] += "webhooks: [{name: Audit, state: absent}]\n"
+    here.put(files | workflows(here.setup))
+    done = made.push()
+    reasons = {name: each.outputs["failure-reason"] for name, each in done.items()}
+    assert reasons == {DEFAULT: "", "eu": "rotation-not-reviewed"}
+    assert [issue["state"] for issue in here.github.issues] == ["closed", "open"]
+
+
 def test_an_environment_that_the_workflow_does_not_list(three: Organizations) -> None:
     """GitHub would create it without reviewers; until it is corrected, nothing is applied."""
     here = three.world
