@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final
 
-from reconciler.errors import ExitCode, Interrupted, ReconcilerError
+from reconciler.errors import ExitCode, InternalError, Interrupted, ReconcilerError
 from reconciler.findings import Finding, error
 from reconciler.model import frozen
 from reconciler.planning.run import DriftReport, OrganizationResult, RunPlan
@@ -97,6 +97,8 @@ class JobResult:
             return ""
         if self.report is not None and self.report.stopped is not None:
             return Interrupted.code
+        if self.exit_code is ExitCode.BUG:
+            return InternalError.code
         return "blocked" if self.report is None else "apply-incomplete"
 
     @property

@@ -93,9 +93,16 @@ def test_one_missing_key_of_three(three: Organizations) -> None:
 def test_one_organization_of_three_is_in_maintenance(
     three: Organizations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are applied, and the command of the failure applies this one afterwards."""
+    """The others are applied, and the command of the failure applies this one afterwards.
+
+    An internal error has its own reason.
+    """
     three.propose(1, alerts())
     three.merge(1)
+    with monkeypatch.context() as patched:
+        patched.setattr("reconciler.workflow.executing.execute", None)
+        done = three.push()[DEFAULT]
+    assert (done.code, done.outputs["failure-reason"]) == (70, "bug")
     account = Variant.account
     with monkeypatch.context() as patched:
         patched.setattr(

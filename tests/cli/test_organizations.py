@@ -177,7 +177,8 @@ def test_what_is_written_is_reported_after_an_internal_error(
     done = run("apply -f orgs --yes")
     expect(done, 70, "+ Pager   created", "? Other  unconfirmed  internal error: TypeError")
     move(tmp_path, "New", "Pager")
-    expect(run("apply -f orgs --yes"), 70, "? Pager ", "1 incomplete, 1 not started.")
+    done = run("apply -f orgs --yes --format json")
+    expect(done, 70, '"incomplete": 1', '"not_started": 1', "error: Globex: internal error: ")
     assert both.names() == ["A", "A", "Pager", "Pager"]
 
 

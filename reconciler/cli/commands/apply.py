@@ -25,7 +25,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import SIGNALS, ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.findings import plural
 from reconciler.render import PLAIN, RENDERERS, View
-from reconciler.render.outcomes import fallback_summary
+from reconciler.render.outcomes import fallback_summary, report_problems
 from reconciler.render.words import between, values_left_out
 from reconciler.source.files import STDIN, STDIN_NAME
 from reconciler.source.output import FileKind, check_writable, write_atomically
@@ -267,6 +267,9 @@ def _show_report(
     text = _rendered(session, result, format, session.view())
     if text is None:
         return
+    # The text has them.
+    for problem in report_problems(result) if format == "json" else ():
+        session.console.message("error", problem)
     is_failed = result.exit_code is not ExitCode.OK
     # The exit code is that of the apply, whether its report is read or not.
     if not session.show(text, failed=is_failed, to_stderr=to_stderr, required=False):
