@@ -95,12 +95,11 @@ class Marker(NamedTuple):
 
     For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
     `part` of `total` shows `operations`; `subjects` are the organizations that were planned, and
-    those without an id could not be; `head` is the commit, and `earlier` the digest that was shown
-    for it before, if there is none now. For a failure: `code`, the `subjects` that it concerns, as
-    `operations` the webhooks whose secrets were not sent, as `head` the commit before the push if
-    the run did not find out which secrets it has to send, and the `digest` of what its command
-    applies. For an outcome: `outcomes`. `failing`
-    has the webhooks whose deliveries fail, by id, with the time of the first failure.
+    those without an id could not be; `head` is the commit. For a failure: `code`, the `subjects`
+    that it concerns, as `operations` the webhooks whose secrets were not sent, as `head` the commit
+    before the push if the run did not find out which secrets it has to send, and the `digest` of
+    what its command applies. For an outcome: `outcomes`. `failing` has the webhooks whose
+    deliveries fail, by id, with the time of the first failure.
     """
 
     kind: MarkerKind
@@ -116,12 +115,6 @@ class Marker(NamedTuple):
     code: str = ""
     failing: tuple[tuple[str, str], ...] = ()
     head: str = ""
-    earlier: str | None = None
-
-    @property
-    def shown_digest(self) -> str | None:
-        """Return the digest of the last plan that the comment showed for its commit."""
-        return self.earlier if self.digest is None else self.digest
 
     @property
     def setup(self) -> str:

@@ -534,20 +534,18 @@ def _without_changed(
 ) -> tuple[Sequence[Post], tuple[Marker, str]]:
     """Return the comments to edit, and the `first` one to write.
 
-    If they showed another plan of the same commit, none is edited, and the first one warns:
-    GitHub keeps the approvals until the next push, and an edit notifies no user.
+    If they have another result of the same commit, or failed, none is edited, and the first one
+    warns: GitHub keeps the approvals until the next push, and an edit notifies no user.
     """
     marker, text = first
     existing = find_posts(posts, marker)
     replaced = marker._replace(code=RESOLVED, operations=())
     changed = [post for post in find_posts(posts, replaced) if post.marker.head == marker.head]
     last = existing[0].marker if existing else marker
-    shown = last.shown_digest if last.head == marker.head else None
     if marker.digest is None:
         # A plan that failed is about what the comment was about.
-        failed = marker._replace(earlier=shown, subjects=marker.subjects or last.subjects)
-        return existing, (failed, text)
-    if shown not in (None, marker.digest):
+        return existing, (marker._replace(subjects=marker.subjects or last.subjects), text)
+    if last.head == marker.head and last.digest != marker.digest:
         changed += existing
         for post in existing:
             github.comment(post.number, replaced._replace(digest=None), _REPLACED, [post])
@@ -560,12 +558,12 @@ def write_comments(
 ) -> None:
     """Replace the text of the existing comments with `parts`; create missing comments."""
     first = parts[0][0]
-    empty = first._replace(digest=None, part=1, total=1, operations=(), head="", earlier=None)
+    empty = first._replace(digest=None, part=1, total=1, operations=(), head="")
     others = [*parts[1:], *[(empty, _UNNEEDED)] * (len(existing) - len(parts))]
     bodies = [github.body(marker, text) for marker, text in others]
     if others and [post.body for post in existing[1:]] != bodies:
         # While the other comments change, the first one must not approve them.
-        updating = empty._replace(head=first.head, earlier=first.shown_digest)
+        updating = empty._replace(head=first.head)
         existing = [github.comment(number, updating, _UPDATING, existing), *existing[1:]]
         for index, (marker, text) in enumerate(others, start=1):
             github.comment(number, marker, text, existing[index:])

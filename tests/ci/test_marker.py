@@ -84,7 +84,6 @@ markers = st.builds(
     code=names,
     failing=st.lists(st.tuples(names, names), max_size=3).map(tuple),
     head=st.just("") | st.just("c0ffee"),
-    earlier=st.none() | st.just("") | st.just(DIGEST),
 )
 
 
