@@ -41,7 +41,10 @@ _VARYING: Final = {
     r"\b[0-9a-f]{12}\b": "(commit)",
     r"127\.0\.0\.1:\d+": "api.cloudtruth.io",
     r"x{9,}": "x…",
-    r"((?:^\| `.*\n){3})(?:^\| `.*\n)+": r"\1(more rows)\n",
+    # How much fits depends on how well the ids are compressed.
+    r"hook-\d+( x….*base\.yaml):\d+": r"hook-…\1:…",
+    r"Cut to fit: \d+": "Cut to fit: …",
+    r"((?:^(\| `|- `create).*\n){3})(?:^\2.*\n)+": r"\1(more rows)\n",
 }
 
 
