@@ -452,8 +452,8 @@ def _shown(
 ) -> Iterator[list[ShownOperation]]:
     """Yield the digests of each operation, each with the resend that it is about.
 
-    A resend that waits is that of its own review: a copy would be sent once more after it, or
-    instead of a version that is merged before this change. A new destination makes it another one.
+    A resend that waits stays in the review it is from: a copy would be sent again later, or instead
+    of a version that is merged before this change. With a new destination it is another one.
     """
     plan, waiting = organization.plan, _waiting(organization)
     if plan is None:
