@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import suppress
+from itertools import chain
 
 from reconciler.errors import ExitCode, InternalError, ReconcilerError
 from reconciler.execute.execute import execute
@@ -30,7 +31,14 @@ from reconciler.report import (
 )
 from reconciler.source.load import Loaded
 from reconciler.workflow.parts import ApplyOptions, Part, Ready, plan_command
-from reconciler.workflow.run import Move, Target, key_source_of, moves, with_key_source
+from reconciler.workflow.run import (
+    Move,
+    Target,
+    in_order,
+    key_source_of,
+    moves,
+    with_key_source,
+)
 
 
 def carry_out(parts: Sequence[Part], run: RunPlan, options: ApplyOptions) -> RunReport:
@@ -269,25 +277,9 @@ def without_moves(parts: Sequence[Part]) -> list[Part]:
 
 
 def _in_order(parts: Sequence[Part]) -> list[int]:
-    """Return the indexes of the organizations, each after those to which its webhooks move.
-
-    In a circle of moves, this is not so for one of them.
-    """
-    order: list[int] = []
-    visited: set[int] = set()
-
-    def visit(index: int) -> None:
-        if index in visited:
-            return
-        visited.add(index)
-        part = parts[index]
-        for move in part.moves if isinstance(part, Ready) else ():
-            visit(move.target)
-        order.append(index)
-
-    for index in range(len(parts)):
-        visit(index)
-    return order
+    """Return the indexes of the organizations in the order in which they are applied."""
+    ready = (part for part in parts if isinstance(part, Ready))
+    return in_order(chain.from_iterable(part.moves for part in ready), len(parts))
 
 
 def _deletes(part: Ready) -> dict[str, int]:

@@ -398,23 +398,53 @@ def _shared_advice(
 
 
 def _with_waiting(planned: Sequence[Planned]) -> list[Planned]:
-    """Return the organizations, with a note about deletes that wait for one that failed."""
+    """Return the organizations, with notes about deletes that this run does not apply."""
+    moved = list(moves(planned))
+    place = {index: number for number, index in enumerate(in_order(moved, len(planned)))}
     names: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
-    for move in moves(planned):
-        if planned[move.target].plan is None:
+    for move in moved:
+        is_failed = planned[move.target].plan is None
+        if is_failed or place[move.target] > place[move.source]:
             names[move.source, move.target].append(in_quotes(move.delete.name))
     result = list(planned)
     for (source, target), waiting in names.items():
         plan = result[source].plan
         assert plan is not None
         name = in_quotes(planned[target].result.name)
-        message = (
-            f"{name} failed, and may not have created {shorten(waiting, 5)}, which it declares"
-        )
-        hint = "an apply of the others deletes none of these"
+        listed = shorten(waiting, 5)
+        if planned[target].plan is None:
+            message = f"{name} failed, and may not have created {listed}, which it declares"
+            hint = "an apply of the others deletes none of these"
+        else:
+            message = f"{name} also moves webhooks here, so it creates {listed} afterwards"
+            hint = "this apply deletes none of these: apply again"
         notes = (*plan.notes, note("declared-elsewhere", message, hint))
         result[source] = result[source]._replace(plan=plan._replace(notes=notes))
     return result
+
+
+def in_order(moves: Iterable[Move], count: int) -> list[int]:
+    """Return the indexes of `count` organizations, each after those to which its webhooks move.
+
+    In a circle of moves, this is not so for one of them.
+    """
+    targets: defaultdict[int, list[int]] = defaultdict(list)
+    for move in moves:
+        targets[move.source].append(move.target)
+    order: list[int] = []
+    visited: set[int] = set()
+
+    def visit(index: int) -> None:
+        if index in visited:
+            return
+        visited.add(index)
+        for target in targets[index]:
+            visit(target)
+        order.append(index)
+
+    for index in range(count):
+        visit(index)
+    return order
 
 
 def moves(planned: Sequence[Planned]) -> Iterator[Move]:

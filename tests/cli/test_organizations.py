@@ -145,6 +145,7 @@ def test_a_webhook_that_moves_is_created_first(both: Cloud, run: Run, tmp_path: 
     expect(run("apply -f orgs --yes"), 0, "1 applied")
     move(tmp_path, "Pager", "Circle")
     done = run("apply -f orgs --yes")
+    expect(done, 7, "'Acme' also moves webhooks here, so it creates 'Pager' afterwards")
     expect(done, 7, "Acme declares it, but has not created it", "3 of 4 changes", "1 incomplete.")
     assert both.names() == ["A", "A", "Circle", "Pager", "Pager"]
     expect(run("apply -f orgs --yes"), 0, "deleting Pager", "2 organizations: 1 applied")
