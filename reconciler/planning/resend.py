@@ -227,12 +227,14 @@ class Resends:
             return  # most plans
         users_by_reference: defaultdict[SecretRef, list[Webhook]] = defaultdict(list)
         for (webhook, live, _, _), _, reference in unsent:
-            if reference in rotated and self._entry(webhook, live.id, live.name) is None:
+            if reference in rotated and self._before(webhook, live.id, live.name) is None:
                 users_by_reference[reference].append(webhook)
         for reference, users in users_by_reference.items():
             names = _named(webhook.name for webhook in users)
-            message = f"the base does not declare {names}, so {reference} is not resent there"
-            message += ", where the old value may be live"
+            message = (
+                f"the base does not declare {names} with this type, so {reference} is not resent "
+            )
+            message += "there, where the old value may be live"
             # The reference may have another version elsewhere, where nothing is to be sent.
             requests = requests_for(self._desired.webhooks, {user.name for user in users})
             hint = _way_to_send(sorted(requests), resend_command)
@@ -249,13 +251,7 @@ class Resends:
         return {ref for ref in rotated - known if not ref.is_literal}
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
-        """Return the previous declaration of a webhook; None if it had another type."""
-        before = self._entry(webhook, id_, name)
-        # Fields of another type have other meanings, even with the same names.
-        return before if before is not None and before.type == webhook.type else None
-
-    def _entry(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
-        """Return the previous declaration of a webhook, which may have another type.
+        """Return the previous declaration of a webhook; None if it had another type.
 
         `id_` and `name` are those of the live webhook. The id finds it after a change of the name.
         """
@@ -266,7 +262,8 @@ class Resends:
         for before in (self._previous_by_id.get(id_), *by_name):
             # One that is declared by another id is not this one, although it had the name.
             if before is not None and (before.id == id_ or before.id not in self._pinned):
-                return before
+                # Fields of another type have other meanings, even with the same names.
+                return before if before.type == webhook.type else None
         return None
 
     def _cause(

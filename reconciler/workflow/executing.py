@@ -1,7 +1,7 @@
 """Apply the organizations of a run one after another, and report each of them.
 
 A webhook that moves to another organization is created there before it is deleted here: that one is
-applied first. If it cannot be created, it stays. If webhooks move in a circle, one of them stays
+applied first. If it cannot be created, it stays. If webhooks move in a circle, some of them stay
 until the next run.
 """
 
@@ -21,6 +21,7 @@ from reconciler.planning.review import values_sent
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
 from reconciler.report import (
+    NOT_REVIEWED,
     Applied,
     Failed,
     Outcome,
@@ -124,8 +125,9 @@ def _ends_run(result: OrganizationResult[Report], part: Ready, options: ApplyOpt
         done = tuple(outcome for index, outcome in outcomes if index not in part.skipped)
         report = report._replace(outcomes=done)
     code = exit_code_of(result._replace(value=report))
-    # What is skipped was known and shown before the first write.
-    lacks_review = report is not None and report.problem is None and report.needs_review
+    reasons = {code for code, _ in part.skipped.values()}
+    # What lacks a review was known and shown before the first write.
+    lacks_review = NOT_REVIEWED in reasons and report is not None and report.complete
     if code is ExitCode.OK or lacks_review:
         return False
     return code is ExitCode.BUG or not options.keep_going
@@ -302,7 +304,7 @@ def _not_created(
         index = deletes[move.delete.before.id]
         if index not in part.skipped and (move.target, move.name) not in created:
             other = parts[move.target]
-            why = "but has not created it" if other.plan else "and may not have created it"
+            why = "but had not created it" if other.plan else "and may not have created it"
             reason = f"{other.result.name} declares it, {why}: it could be live nowhere"
             reasons.setdefault(index, ("after-failure", reason))
     return reasons

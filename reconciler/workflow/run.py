@@ -426,7 +426,7 @@ def _with_waiting(planned: Sequence[Planned]) -> list[Planned]:
 def in_order(moves: Iterable[Move], count: int) -> list[int]:
     """Return the indexes of `count` organizations, each after those to which its webhooks move.
 
-    In a circle of moves, this is not so for one of them.
+    In a circle of moves, this is not so for some of them.
     """
     targets: defaultdict[int, list[int]] = defaultdict(list)
     for move in moves:

@@ -132,7 +132,7 @@ def test_a_webhook_that_moves_is_created_first(both: Cloud, run: Run, tmp_path: 
         with (tmp_path / "orgs" / "Acme.yaml").open("a") as file:
             file.write(absent)
         done = run("apply -f orgs --yes --keep-going")
-        expect(done, 1, "Globex declares it, but has not created it", "2 organizations: 2 failed.")
+        expect(done, 1, "Globex declares it, but had not created it", "2 organizations: 2 failed.")
         done = run("apply -f orgs --yes --keep-going", GLOBEX_KEY="wrong")
         expect(done, 1, "Globex declares it, and may not have created it")
     assert both.names() == ["A", "A", "Pager"]
@@ -146,7 +146,7 @@ def test_a_webhook_that_moves_is_created_first(both: Cloud, run: Run, tmp_path: 
     move(tmp_path, "Pager", "Circle")
     done = run("apply -f orgs --yes")
     expect(done, 7, "'Acme' also moves webhooks here, so it creates 'Pager' afterwards")
-    expect(done, 7, "Acme declares it, but has not created it", "3 of 4 changes", "1 incomplete.")
+    expect(done, 7, "Acme declares it, but had not created it", "3 of 4 changes", "1 incomplete.")
     assert both.names() == ["A", "A", "Circle", "Pager", "Pager"]
     expect(run("apply -f orgs --yes"), 0, "deleting Pager", "2 organizations: 1 applied")
 
