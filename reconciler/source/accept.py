@@ -45,8 +45,8 @@ _Value: TypeAlias = "str | bool | frozenset[str]"
 """A plain value, or a set of events."""
 
 _NAMED_BELOW: Final = (
-    "its name is declared in a file that this one extends: rename it there, or exclude it here and "
-    "add the new name"
+    "its name is declared in a file that this one extends: exclude it here and add the new name, "
+    "or rename it there if it has the new name in all organizations"
 )
 _ELSEWHERE: Final = {
     FileState.NOT_SEARCHED: "git cannot read this repository, so a file may declare it",

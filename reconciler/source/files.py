@@ -136,12 +136,23 @@ def other_repository(names: Iterable[str], directory: Path) -> str:
 
     Git, which runs in `directory`, knows none of these files.
     """
-    paths = [directory / name for name in names if name != STDIN_NAME]
-    # A file outside of all repositories has no history.
-    repositories = set(filter(None, map(repository_of, paths)))
+    repositories = _repositories(names, directory)
     if not repositories or repository_of(directory) in repositories:
         return ""
     return display_name(min(repositories), directory)
+
+
+def further_repositories(names: Iterable[str], directory: Path) -> list[str]:
+    """Return the names of the repositories with files of a run, beside that of `directory`."""
+    here = repository_of(directory)
+    others = sorted(_repositories(names, directory) - {here})
+    return [display_name(repository, directory) for repository in others]
+
+
+def _repositories(names: Iterable[str], directory: Path) -> set[Path]:
+    paths = [directory / name for name in names if name != STDIN_NAME]
+    # A file outside of all repositories has no history.
+    return set(filter(None, map(repository_of, paths)))
 
 
 def _is_repository(folder: Path) -> bool:

@@ -100,15 +100,25 @@ class Commit(NamedTuple):
             raise NoBaseError(f"a file of the configuration {problem}") from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
 
-    def _included(self, path: str, entries: Iterable[_Entry]) -> list[_Entry]:
-        """Return the regular files that a path includes, sorted."""
+    def _included(self, path: str, entries: Sequence[_Entry]) -> list[_Entry]:
+        """Return the regular files that a path includes, sorted. Raises NotReadableError."""
         matches = files.file_matcher(self.directory, path)
         included = [entry for entry in _regular(entries) if matches(entry.name)]
-        if not included:
-            # Behind a link or in a submodule there may be files, which are not known.
+        # Behind a link or in a submodule there may be files, which are not known.
+        unknown = [] if included else [path]
+        known = {entry.name for entry in included}
+        for entry in entries:
+            if entry.mode in _LINKS and matches(entry.name) and self._target(entry) not in known:
+                unknown.append(entry.name)
+        for name in unknown:
             with suppress(files.MissingFileError):
-                self.read_file(path)
+                self.read_file(name)
         return sorted(included, key=lambda entry: entry.name)
+
+    def _target(self, link: _Entry) -> str:
+        """Return the name to which a link leads, if no other link is on the way."""
+        target = os.fsdecode(self.git(("cat-file", "blob", link.object)) or b"")
+        return posixpath.normpath(posixpath.join(posixpath.dirname(link.name), target))
 
     def _list(self, *arguments: str) -> list[_Entry]:
         """Return what `git ls-tree` lists. Raises NotReadableError."""

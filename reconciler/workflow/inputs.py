@@ -151,10 +151,18 @@ class Checked(NamedTuple):
     @property
     def other_repository(self) -> str:
         """Return the repository of the files if git reads another one, else an empty text."""
+        return files.other_repository(self._names_for_git, self.inputs.directory)
+
+    @property
+    def further_repositories(self) -> list[str]:
+        """Return the repositories of some of the files in which git searches no others."""
+        return files.further_repositories(self._names_for_git, self.inputs.directory)
+
+    @property
+    def _names_for_git(self) -> tuple[str, ...]:
         if self.inputs.commit is not None or self.inputs.git is no_git:
-            return ""
-        names = (*self.loaded.documents, *self.loaded.parents)
-        return files.other_repository(names, self.inputs.directory)
+            return ()
+        return (*self.loaded.documents, *self.loaded.parents)
 
 
 class Gathered(NamedTuple):

@@ -17,6 +17,7 @@ from reconciler.findings import (
     has_errors,
     in_quotes,
     note,
+    plural,
     shorten,
     sort_key,
     warning,
@@ -95,6 +96,7 @@ def plan_of_live(
     if checked.loaded.parents:
         plan = _with_positions(plan, checked.loaded)
     notes = [*plan.notes, *gathered.warnings, *_may_move(plan, checked)]
+    notes += _not_searched(plan, checked)
     if review is None:
         notes += notes_on_unsent(gathered, plan)
     plan = plan._replace(notes=tuple(sorted(notes, key=sort_key)))
@@ -261,6 +263,21 @@ def _may_move(plan: Plan, checked: Checked) -> Iterator[Finding]:
             f"this plan deletes {shown}, declared in files of organizations that are not selected: "
             f"{shorten(sorted(files), 3)}",
             "if this is a move, plan the organizations together: the create is then first",
+        )
+
+
+def _not_searched(plan: Plan, checked: Checked) -> Iterator[Finding]:
+    """Yield a warning about repositories of which the run has files, and git searches no others."""
+    if not plan.undeclared or checked.other_repository:  # which blocks the plan
+        return
+    repositories = checked.further_repositories
+    if repositories:
+        deleted = plural(len(plan.undeclared), "webhook")
+        yield warning(
+            "declared-elsewhere",
+            f"other files in {shorten(repositories, 3)} are not searched, and may declare "
+            f"{deleted} that this plan deletes",
+            "pass all files of the organization with -f",
         )
 
 

@@ -243,12 +243,20 @@ def may_be_unsent(gathered: Gathered, plan: Plan) -> bool:
 
 def notes_on_unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     """Return what `unsent` returns, or a note that git does not show it here."""
-    repository = gathered.checked.other_repository
-    if not repository or not may_be_unsent(gathered, plan):
-        return unsent(gathered, plan)
-    message = "git does not show which secrets were changed and not sent, because the files are "
-    hint = f"run the command in {repository}"
-    return [note(_NOT_SENT, f"{message}in the repository {repository}", hint)]
+    checked = gathered.checked
+    if not may_be_unsent(gathered, plan):
+        return []
+    message = "git does not show which secrets were changed and not sent, because "
+    repository = checked.other_repository
+    if repository:
+        message += f"the files are in the repository {repository}"
+        return [note(_NOT_SENT, message, f"run the command in {repository}")]
+    notes = unsent(gathered, plan)
+    further = checked.further_repositories
+    if further and not notes:
+        message += f"some of the files are in {shorten(further, 3)}"
+        notes = [note(_NOT_SENT, message, "--resend-secret sends one that was changed there")]
+    return notes
 
 
 def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
