@@ -122,14 +122,15 @@ def apply(run: Run) -> JobResult:
 def _run(run: Run, sources: Sequence[Source], in_environment: Sequence[Source]) -> Ended:
     """Apply the plans, or raise the error that prevents it before any write."""
     subjects = [subject_of(source) for source in in_environment]
-    pulls = _contained_pulls(run, map(subject_of, sources))
+    everywhere = [subject_of(source) for source in sources]
+    pulls = _contained_pulls(run, everywhere)
     # Without the reviews nothing is approved, so nothing may be written.
     if run.by_review:
         run.require_github(*NO_TOKEN)
     with _optional(run):
         _require_tip(run, sources)
     # Only reviews and failures record what an earlier push left.
-    failures = unresolved(run, pulls)
+    failures = unresolved(run, pulls, everywhere)
     concerned = concerned_by_push(run, sources, pulls, failures) if run.by_review else sources
     run = _with_earlier_pushes(run, failures, subjects)
     paths = {source.files.paths for source in concerned}

@@ -389,7 +389,7 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
     """Return whether this run resolves or replaces what a comment or issue reports."""
     if post.marker.kind is MarkerKind.DRIFT:
         return _reverts(run, post, ended)
-    if not run.is_failure(post):
+    if not run.is_failure(post, (*ended.organizations, *ended.others)):
         return False
     if not is_of_environment(run, post, ended.organizations):
         return False

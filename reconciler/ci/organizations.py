@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import posixpath
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -287,9 +287,9 @@ def _concerned_environments(run: Run) -> list[str]:
     listed = {name.casefold(): name for name in run.environments}
     try:
         sources = load_all(run.inputs._replace(policies=()))
-        subjects = map(subject_of, sources)
+        subjects = [*map(subject_of, sources)]
         pulls = () if run.github is None else contained_pulls(run, run.branch, subjects)
-        concerned = concerned_by_push(run, sources, pulls, unresolved(run, pulls))
+        concerned = concerned_by_push(run, sources, pulls, unresolved(run, pulls, subjects))
         names = [
             listed[_environment_of(source, run.environments).casefold()] for source in concerned
         ]
@@ -308,14 +308,18 @@ class Unresolved(NamedTuple):
     complete: bool = True
 
 
-def unresolved(run: Run, pulls: Iterable[Pull]) -> Unresolved:
+def unresolved(run: Run, pulls: Iterable[Pull], subjects: Collection[Subject]) -> Unresolved:
     """Return the failures of earlier runs; `pulls` are merged, with their comments."""
-    failures = [post for pull in pulls for post in pull.comments if run.is_failure(post)]
+
+    def is_failure(post: Post) -> bool:
+        return run.is_failure(post, subjects)
+
+    failures = [post for pull in pulls for post in filter(is_failure, pull.comments)]
     try:
         issues = run.github.open_issues() if run.github is not None else ()
     except GitHubError:
         return Unresolved(failures, complete=False)
-    return Unresolved([*failures, *filter(run.is_failure, issues)])
+    return Unresolved([*failures, *filter(is_failure, issues)])
 
 
 def concerned_by_push(

@@ -239,7 +239,8 @@ def _plan_marker(run: Run, pull: Pull, subject: Subject) -> Marker:
     if find_posts(pull.comments, here):
         return here
     for marker in _plans_about(pull, subject):
-        if run.has_moved(marker):
+        # What it approves must be planned here anyway.
+        if run.has_moved(marker, rewritten=True):
             return here._replace(label=marker.label, file=marker.file)
     return here
 

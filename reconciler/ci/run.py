@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
-from reconciler.ci.marker import MAX_COMMENT_LENGTH, NOT_RUN, RESOLVED, Marker, MarkerKind, Post
+from reconciler.ci.marker import (
+    MAX_COMMENT_LENGTH,
+    NOT_RUN,
+    RESOLVED,
+    Marker,
+    MarkerKind,
+    Post,
+    Subject,
+)
 from reconciler.ci.workflows import caller_beside
 from reconciler.errors import UsageError
 from reconciler.findings import in_quotes
@@ -163,23 +171,30 @@ class Run:
         title = self.title(f"{command} in {self.workflow} reported no result (not-run)")
         return [issue for issue in issues if (issue.marker, issue.title) == (NOT_RUN, title)]
 
-    def is_failure(self, post: Post) -> bool:
+    def is_failure(self, post: Post, organizations: Iterable[Subject]) -> bool:
         """Return whether a comment or issue of this setup is about a failure that is not resolved.
 
-        It may be of another environment, because an organization may have moved since.
+        It may be of another environment, because an organization may have moved since. What no
+        later plan shows is found for `organizations`, those of the run, however their files were
+        rewritten; without a name, another setup may have another one.
         """
         marker = post.marker
         if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
             return False
-        is_moved = marker.label == self.label and self.has_moved(marker)
+        named = [subject for subject in organizations if subject.declared]
+        is_same = any(failed.is_same(subject) for failed in marker.subjects for subject in named)
+        rewritten = is_same and bool(marker.head or marker.operations)
+        is_moved = marker.label == self.label and self.has_moved(marker, rewritten=rewritten)
         return is_moved or marker.setup == self.marker(MarkerKind.FAILURE).setup
 
-    def has_moved(self, marker: Marker) -> bool:
+    def has_moved(self, marker: Marker, *, rewritten: bool = False) -> bool:
         """Return whether the files of a comment or issue are gone, moved to those of this setup.
 
-        Another setup without a label may have removed or moved its own.
+        Another setup without a label may have removed or moved its own. Files that were `rewritten`
+        count only for what is known to be about the same organization.
         """
-        return _were_moved(marker.file, self.paths, self.inputs.directory, self.inputs.git)
+        directory, git = self.inputs.directory, self.inputs.git
+        return _were_moved(marker.file, self.paths, directory, git, rewritten=rewritten)
 
     @property
     def rerun_command(self) -> str | None:
@@ -255,10 +270,14 @@ class Run:
 
 
 @lru_cache(maxsize=1024)
-def _were_moved(file: str, paths: tuple[str, ...], directory: Path, git: Git) -> bool:
+def _were_moved(
+    file: str, paths: tuple[str, ...], directory: Path, git: Git, *, rewritten: bool
+) -> bool:
     # Each pull request and organization asks for the same files, and a run has one commit.
     names = file.split(", ")
-    return names != [*paths] and were_moved(names, paths, directory, git)
+    if names == [*paths]:
+        return False
+    return were_moved(names, paths, directory, git, rewritten=rewritten)
 
 
 def _on_one_line(word: str) -> str:

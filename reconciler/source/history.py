@@ -298,12 +298,16 @@ def removal(span: str, spec: str, git: Git) -> str | None:
     return _commit(git([*_LAST, *options, "--", spec]))
 
 
-def were_moved(names: Iterable[str], paths: Sequence[str], directory: Path, git: Git) -> bool:
+def were_moved(
+    names: Iterable[str], paths: Sequence[str], directory: Path, git: Git, *, rewritten: bool
+) -> bool:
     """Return whether git has no files at paths any more, and `paths` include what one became.
 
-    The disk is not asked: a sparse checkout lacks the files of others. A file that is not similar
-    may be one of another setup, and the former ones are retired.
+    The disk is not asked: a sparse checkout lacks the files of others. Only if it may be
+    `rewritten`, a file with less than half of a former one counts: it may be of another setup.
     """
+    became = renames if rewritten else _kept
+    now = Commit("HEAD", directory, git)
     specs = {
         name: f":({'glob' if files.has_wildcard(name) else 'literal'}){name}" for name in names
     }
@@ -314,8 +318,7 @@ def were_moved(names: Iterable[str], paths: Sequence[str], directory: Path, git:
         if removed_by is not None:
             before = Commit(f"{removed_by}^", directory, git)
             matches = files.file_matcher(directory, name)
-            renamed = _renamed(before, paths, Commit("HEAD", directory, git))
-            if any(matches(old) and percent >= _SIMILAR for old, _, percent in renamed):
+            if any(map(matches, became(before, paths, now))):
                 return True
     return False
 
@@ -330,6 +333,16 @@ def renames(commit: Commit, paths: Sequence[str], now: Commit | None) -> Mapping
         for old, new, percent in _renamed(commit, paths, now)
         if percent >= _SIMILAR or _declares(commit, old)
     }
+
+
+def _kept(commit: Commit, paths: Sequence[str], now: Commit) -> Iterator[str]:
+    """Yield the old names of such files of which at least half is in the new one."""
+    for old, new, percent in _renamed(commit, paths, now):
+        with suppress(files.NotReadableError):
+            sizes = [len(commit.read_file(old).raw), len(now.read_file(new).raw)]
+            # The percentage is of the larger file: one that others were merged into has more.
+            if percent * max(sizes) >= _SIMILAR * sizes[0]:
+                yield old
 
 
 def _renamed(

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler.ci.github import Pull
 from reconciler.ci.marker import Marker, MarkerKind, decode
@@ -722,6 +723,28 @@ def test_a_rotation_is_not_sent_after_the_files_changed(read_back_world: World) 
 
 
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_a_rotation_that_failed_is_sent_after_its_file_was_moved(read_back_world: World) -> None:
+    """The next pull request also rewrites the file; the issue is of the same organization."""
+    here = read_back_world
+    before = here.git("rev-parse", "main")
+    merge_rotation(here, head="organization: Acme")
+    here.emulator.faults = Script([Rule(fault=status(401), times=None)])
+    assert here.push(before=before).code == 4
+    here.emulator.faults = Script()
+    here.topic(2)
+    text = yaml.safe_dump(yaml.safe_load((here.work / here.file).read_text()))
+    here.git("mv", here.file, "hooks.yaml")
+    here.file = "hooks.yaml"
+    here.put({here.file: text})
+    assert here.pull(2).code == 0
+    before = here.git("rev-parse", "main")
+    here.squash(2)
+    assert here.push(before=before).outputs["result"] == "applied"
+    assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
+    assert {issue["state"] for issue in here.github.issues} == {"closed"}
+
+
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_rotation_that_waits_stays_with_its_review(read_back_world: World) -> None:
     """A plan that shows it sends no later value, and its version replaces no newer one."""
     here = read_back_world
@@ -797,8 +820,8 @@ def test_a_rotation_without_a_review_is_not_lost(
 ) -> None:
     """The push fails, and its command sends the secret, which no later plan would approve.
 
-    If GitHub or CloudTruth failed, the run of the next push fails so, also if it moves the file, or
-    if another failure is of a commit that is gone.
+    If GitHub or CloudTruth failed, the run of the next push fails so, also if it moves the file and
+    adds more, or if another failure is of a commit that is gone.
     """
     here = read_back_world
     before = here.git("rev-parse", "main")
@@ -814,9 +837,10 @@ def test_a_rotation_without_a_review_is_not_lost(
         here.emulator.faults = Script()
         gone = re.sub(r'"head":"\w+"', f'"head":"{"f" * 40}"', here.github.issues[0]["body"])
         here.github.issues.insert(0, here.github.issues[0] | {"number": 99, "body": gone})
+        text = (here.work / here.file).read_text()
         here.git("mv", here.file, "hooks.yaml")
-        here.commit()
         here.file = "hooks.yaml"
+        here.put({here.file: f"{'# Moved here, and explained.' * 50}\n{text}"})
     rejected = here.push(before=before)
     reason = "rotation-not-reviewed"
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, reason)
