@@ -395,9 +395,10 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
         return False
     head = post.marker.head
     if head:
-        # Of another branch, its own run resolves it.
-        is_resolved = _is_gone(run, post) if ended.since else _is_applied(run, post, ended)
-        return is_resolved or run.is_contained(ended.since, head)
+        # A digest shows no rotation, and another push may have made one since: so the next push
+        # resolves it, or if it is of another branch, a run of that one.
+        is_gone = bool(ended.since) and _is_gone(run, post)
+        return is_gone or run.is_contained(ended.since, head)
     if post.marker.code != _UnreviewedRotationError.code:
         return True
     # A later plan does not show an unsent secret: nothing left to apply does not mean that it was.
@@ -407,14 +408,9 @@ def _is_resolved(run: Run, post: Post, ended: Ended) -> bool:
 
 def _reverts(run: Run, issue: Post, ended: Ended) -> bool:
     """Return whether this run applied the plan that reverts all of a drift issue."""
-    setup = run.marker(MarkerKind.DRIFT)
-    return _is_applied(run, issue, ended) and issue.marker.is_same_setup(setup)
-
-
-def _is_applied(run: Run, post: Post, ended: Ended) -> bool:
-    """Return whether this run applied the plan whose digest is in the command of a text."""
-    is_complete = run.expect_digest is not None and ended.result.exit_code is ExitCode.OK
-    return is_complete and post.marker.digest == run.expect_digest
+    digest, setup = run.expect_digest, run.marker(MarkerKind.DRIFT)
+    is_applied = digest is not None and ended.result.exit_code is ExitCode.OK
+    return is_applied and issue.marker.digest == digest and issue.marker.is_same_setup(setup)
 
 
 def _is_gone(run: Run, post: Post) -> bool:
@@ -474,8 +470,6 @@ def _report_failure(run: Run, github: GitHub, ended: Ended) -> list[Finding]:
     marker = run.marker(MarkerKind.FAILURE)._replace(
         code=reason, subjects=ended.subjects, operations=rotated, head=head
     )
-    if ended.step is not None and ended.step.purpose == _APPLY:
-        marker = marker._replace(digest=ended.result.remaining.digest)
     # Of hundreds of webhooks, which do not fit, no run resolves the failure: users close the issue.
     if len(encode(marker)) > MAX_COMMENT_LENGTH // 2:
         marker = marker._replace(operations=())
@@ -530,8 +524,9 @@ def _with_head(run: Run, ended: Ended, marker: Marker, existing: Sequence[Post])
         head = post.marker.head
         if run.is_contained(head) and not run.is_contained(ended.since, head):
             heads = filter(None, (head, marker.head))
-            known = post.marker.subjects  # without any, all of the environment
-            subjects = known and tuple(dict.fromkeys((*known, *marker.subjects)))
+            subjects: tuple[Subject, ...] = ()  # all of the environment, as if either has none
+            if post.marker.subjects and marker.subjects:
+                subjects = tuple(dict.fromkeys((*post.marker.subjects, *marker.subjects)))
             return marker._replace(head=run.merge_base(*heads) or head, subjects=subjects)
     return marker
 

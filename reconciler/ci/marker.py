@@ -96,10 +96,10 @@ class Marker(NamedTuple):
     For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
     `part` of `total` shows `operations`; `subjects` are the organizations that were planned, and
     those without an id could not be; `head` is the commit. For a failure: `code`, the `subjects`
-    that it concerns, as `operations` the webhooks whose secrets were not sent, as `head` the commit
-    before the push if the run did not find out which secrets it has to send, and the `digest` of
-    what its command applies. For an outcome: `outcomes`. `failing` has the webhooks whose
-    deliveries fail, by id, with the time of the first failure.
+    that it concerns, as `operations` the webhooks whose secrets were not sent, and as `head` the
+    commit before the push if the run did not find out which secrets it has to send. For an outcome:
+    `outcomes`. `failing` has the webhooks whose deliveries fail, by id, with the time of the first
+    failure.
     """
 
     kind: MarkerKind

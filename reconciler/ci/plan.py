@@ -88,10 +88,10 @@ _MAX_PARTS: Final = 10
 
 _UPDATING: Final = "_Updating this plan. Merging applies nothing until the update is complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
-_REPLACED: Final = "_The plan of this commit has changed: see the newer comment._\n"
+_REPLACED: Final = "_The plan of this commit failed or has changed: see the newer comment._\n"
 _CHANGED: Final = (
-    "**The plan of this commit has changed** since an earlier comment. GitHub keeps approvals that "
-    "were given for that one: review this plan again.\n\n"
+    "**The plan of this commit failed or has changed** since an earlier comment. GitHub keeps "
+    "approvals that were given for that one: review this plan again.\n\n"
 )
 _AGAIN: Final = (
     "re-run the plan check of that pull request; once those before it in the queue are merged, run "

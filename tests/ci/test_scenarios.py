@@ -174,7 +174,7 @@ def test_the_next_plan_shows_an_edit_made_during_the_review(here: World) -> None
         assert here.pull(1).code == code
     replaced, comment = here.github.bodies(1)
     assert "see the newer comment" in replaced
-    assert "**The plan of this commit has changed**" in comment
+    assert "**The plan of this commit failed or has changed**" in comment
     rows = {line.split("|")[2].strip(): line for line in comment.splitlines() if "| `" in line}
     assert "drift" in rows["`Audit`"]
     assert "this change" in rows["`Deploys`"]
@@ -572,7 +572,8 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
     assert "allow-deletes=8" in failure
     assert not any("webhooks apply -" in each for each in (comment, failure, blocked.stdout))
     here.push(before=here.git("rev-parse", "main~1"), WEBHOOKS_REVIEWED_PLAN="warn")
-    assert (here.follow(failure).code, here.github.issues[0]["state"]) == (0, "closed")
+    assert (here.follow(failure).code, here.github.issues[0]["state"]) == (0, "open")
+    assert (here.push().code, here.github.issues[0]["state"]) == (0, "closed")
     assert here.live() == {"Audit": "general"}
 
 
