@@ -7,7 +7,6 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from itertools import chain
 from typing import Any, get_args
 
 from reconciler.kinds import EVENT_TYPES
@@ -338,14 +337,22 @@ class Case:
     odd_id: str = ""
     copy_odds: float = 0.0
 
-    def is_untouchable(self, id: str, touched: Set[str]) -> bool:
+    def is_untouchable(self, id: str, name: str, touched: Set[str]) -> bool:
         """Return whether no apply may write a webhook; `touched` are names that a user edited.
 
-        A user may free the declared name of one that is pinned by `id`.
+        A user may free the declared name of one that is pinned by `id`, or delete that one, so that
+        its entry is matched by name.
         """
-        webhooks = chain.from_iterable(team.desired.webhooks for team in self.teams)
+        pins = [
+            (webhook, team.old_names.get(webhook.name))
+            for team in self.teams
+            for webhook in team.desired.webhooks
+            if webhook.id is not None
+        ]
         return id in self.untouchable and not any(
-            webhook.id == id and webhook.name in touched for webhook in webhooks
+            (webhook.id == id and webhook.name in touched)
+            or (webhook.name == name and old_name in touched)
+            for webhook, old_name in pins
         )
 
     @property

@@ -367,7 +367,7 @@ class Invariants:
         """Check that an apply was allowed to write to the webhook of that name."""
         if name is None or name in self._console_user.touched:
             return
-        if self._case.is_untouchable(id, self._console_user.touched.keys()):
+        if self._case.is_untouchable(id, name, self._console_user.touched.keys()):
             raise Violation(f"{name} ({id}) must not be written, and was")
         plan = process.activity.plan
         if not process.activity.knew(id) and plan is not None and name in self._created_names(plan):

@@ -352,7 +352,7 @@ class ReportChecks:
         for row in initial:
             if row["name"] in self._touched:
                 continue
-            if self._case.is_untouchable(row["id"], self._touched):
+            if self._case.is_untouchable(row["id"], row["name"], self._touched):
                 there = now.get(row["id"])
                 if there is None or any(there[key] != value for key, value in row.items()):
                     raise Violation(f"{row['name']} ({row['id']}) has changed")
