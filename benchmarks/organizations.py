@@ -13,7 +13,6 @@ from statistics import median
 from benchmarks.data import declaration
 from benchmarks.line import PROGRAM, Line, seconds
 from benchmarks.measure import alternate, median_of, run
-from benchmarks.server import HEAD
 from benchmarks.workspace import Server, Workspace, serving
 
 COUNT = 60
@@ -79,9 +78,11 @@ def _pull_request(workspace: Workspace, server: Server) -> Line:
     text = (folder / "base.yaml").read_text()
     (folder / "base.yaml").write_text(text.replace("#channel-0'", "#reviewed'", 1))
     git("commit", "-qam", "change")
+    head = git("rev-parse", "HEAD")
+    server.set_head(head)
     pull = {
         "number": 1,
-        "head": {"sha": HEAD, "repo": {"full_name": "acme/hooks"}},
+        "head": {"sha": head, "repo": {"full_name": "acme/hooks"}},
         "base": {"ref": "main", "sha": base},
         "user": {"login": "ann"},
     }

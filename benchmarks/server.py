@@ -25,8 +25,6 @@ from benchmarks.data import row
 
 WEBHOOKS = b"/api/v1/webhooks/"
 _GITHUB = b"/api/v3/"
-HEAD = "a" * 40
-"""The newest commit of the pull request."""
 _MAX_PAGE_SIZE = 1000
 _KEY = re.compile(rb"authorization: [^\r]*-(\d+)(?:\r|$)", re.IGNORECASE)
 
@@ -40,6 +38,9 @@ def _organizations(number: int) -> dict[str, Any]:
 
 class Store:
     """The webhooks of one organization, each as its encoded JSON."""
+
+    head = ""
+    """The newest commit of the pull request."""
 
     def __init__(self, webhooks: int, organization: int = 1) -> None:
         self.organization = organization
@@ -74,9 +75,13 @@ class Store:
             self.counts.clear()
             self.max_in_flight = 0
             return 200, json.dumps(counts).encode()
+        if path == b"/head":
+            Store.head = query.decode()
+            return 200, b"{}"
         self.counts[method] += 1
         if path.startswith(_GITHUB):
-            pull = {"number": 1, "state": "open", "head": {"sha": HEAD}, "base": {"ref": "main"}}
+            head = {"sha": self.head}
+            pull = {"number": 1, "state": "open", "head": head, "base": {"ref": "main"}}
             answer = pull if path.endswith(b"/pulls/1") or method != "GET" else []
             return 200 if method == "GET" else 201, json.dumps(answer).encode()
         if path == b"/api/v1/organizations/":

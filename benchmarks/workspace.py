@@ -37,6 +37,10 @@ class Server:
             found: dict[str, int] = json.load(response)
         return found
 
+    def set_head(self, commit: str) -> None:
+        """Set the newest commit of the pull request."""
+        urllib.request.urlopen(f"{self.url}/head?{commit}").close()
+
 
 class Workspace:
     """A folder with everything that the benchmarks need; existing parts are reused."""
