@@ -84,7 +84,8 @@ def _apply_in_order(
         part = parts[index]
         if not isinstance(part, Ready):
             continue
-        part = part.without(_not_created(part, parts, set(_created(results))))
+        if part.moves:  # few have any, and the outcomes of all take long
+            part = part.without(_not_created(part, parts, set(_created(results))))
         operations = part.plan.operations
         # After the end, only an organization that nothing is written to is still reported.
         if is_ended and operations:

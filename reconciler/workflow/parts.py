@@ -92,6 +92,8 @@ class Ready(NamedTuple):
 
     def without(self, reasons: _Reasons) -> Ready:
         """Return the same without more operations."""
+        if not reasons:
+            return self
         skipped = {**self.skipped, **reasons}
         applied = [index for index in range(len(self.complete.operations)) if index not in skipped]
         plan = self.complete.select(applied)
@@ -161,7 +163,7 @@ def _prepared(planned: Planned, withhold: Withhold, options: ApplyOptions) -> Pa
         except ReconcilerError as problem:
             return planned._replace(problem=problem)
     withheld = withhold(complete, live, gathered)
-    return part.without(withheld) if withheld else part
+    return part.without(withheld)
 
 
 def _reviewed(part: Ready, review: Review, options: ApplyOptions) -> Ready:
