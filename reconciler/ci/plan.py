@@ -440,9 +440,9 @@ def _waiting(organization: Planned) -> Set[Resend]:
     changed = Resends(target.checked.desired, target.options.previous)
     waiting: set[Resend] = set()
     for update in plan.updates:
-        own = changed.causes(update.after, update.before.id, update.before.name)
+        causes = changed.causes(update.after, update.before.id, update.before.name)
         for resend in resends([update]):
-            if resend.field not in own and (resend.id, resend.field, resend.value) in reviewed:
+            if resend.field not in causes and (resend.id, resend.field, resend.value) in reviewed:
                 waiting.add(resend)
     return waiting
 
@@ -461,14 +461,14 @@ def _shown(
     pending = {operation.digest for operation in earlier.merged.pending}
     for operation, digests in zip(plan.operations, plan.digests, strict=True):
         others = {digest.resent for digest in digests if digest.digest not in pending}
-        own: dict[str | None, Resend] = {
+        resend_by_field: dict[str | None, Resend] = {
             resend.field: resend
             for resend in resends([operation])
             if resend.field in others or resend not in waiting
         }
-        is_waiting = not own and all(digest.resent for digest in digests)
+        is_waiting = not resend_by_field and all(digest.resent for digest in digests)
         yield [
-            ShownOperation(subject, digest, own.get(digest.resent))
+            ShownOperation(subject, digest, resend_by_field.get(digest.resent))
             for digest in digests
             if not is_waiting
         ]

@@ -423,13 +423,13 @@ def _with_waiting(planned: Sequence[Planned]) -> list[Planned]:
     return result
 
 
-def in_order(moves: Iterable[Move], count: int) -> list[int]:
+def in_order(moved: Iterable[Move], count: int) -> list[int]:
     """Return the indexes of `count` organizations, each after those to which its webhooks move.
 
     In a circle of moves, this is not so for some of them.
     """
     targets: defaultdict[int, list[int]] = defaultdict(list)
-    for move in moves:
+    for move in moved:
         targets[move.source].append(move.target)
     order: list[int] = []
     visited: set[int] = set()
