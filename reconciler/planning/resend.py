@@ -233,8 +233,8 @@ class Resends:
             names = _named(webhook.name for webhook in users)
             message = (
                 f"the base does not declare {names} with this type, so {reference} is not resent "
+                "there, where the old value may be live"
             )
-            message += "there, where the old value may be live"
             # The reference may have another version elsewhere, where nothing is to be sent.
             requests = requests_for(self._desired.webhooks, {user.name for user in users})
             hint = _way_to_send(sorted(requests), resend_command)

@@ -266,7 +266,7 @@ def unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     The note has the command that sends them.
     """
     inputs, not_shown = gathered.checked.inputs, plan.fields_not_shown
-    if gathered.checked.other_repository or not may_be_unsent(gathered, plan):
+    if not may_be_unsent(gathered, plan) or gathered.checked.other_repository:
         return []
     # Uncommitted edits first: they include what the last commit changed.
     for revision, who, until in _REVISIONS:
