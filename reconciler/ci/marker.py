@@ -29,6 +29,16 @@ MAX_COMMENT_LENGTH: Final = 64_000
 
 _FORMAT: Final = 5
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) ?([A-Za-z0-9+/=]*) -->")
+_MALFORMED: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    zlib.error,
+)
+"""What reading the content of another line may raise."""
 _MAX_UNPACKED: Final = 10_000_000
 """The maximum size of the lists of a marker in bytes."""
 
@@ -197,9 +207,7 @@ def decode(body: str) -> Marker | None:
         # version of zlib has its own.
         return marker if _content(marker) == content else None
     # Anyone can write a comment: whatever is wrong with its first line, it is no marker.
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
-        return None
-    except zlib.error:
+    except _MALFORMED:
         return None
 
 
