@@ -26,7 +26,11 @@ Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 
 
 class NoBaseError(Exception):
-    """A commit cannot be read; the message is the reason."""
+    """A commit cannot be read; the message is the reason. The hint may be empty."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
 
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
@@ -97,7 +101,8 @@ class Commit(NamedTuple):
                 for entry in self._included(path, entries):
                     read_files.setdefault(entry.name, self._source_file(entry))
         except files.NotReadableError as problem:
-            raise NoBaseError(f"a file of the configuration {problem}") from None
+            reason = f"a file of the configuration {problem}"
+            raise NoBaseError(reason, problem.hint) from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
 
     def _included(self, path: str, entries: Sequence[_Entry]) -> list[_Entry]:

@@ -40,6 +40,10 @@ _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "for two commits"),
     ("HEAD^", "the last commit changes", "until the next commit"),
 )
+_PASS_ANOTHER: Final = (
+    "pass a revision from `git log` (a shallow clone has few, and a force push removes some), or "
+    "the previous files"
+)
 
 
 def previous(named: tuple[str, ...], checked: Checked) -> Desired:
@@ -83,7 +87,7 @@ def _previous(commit: Commit, name: str, checked: Checked) -> Checked:
     try:
         parsed = parsed_at(commit, inputs.paths, inputs.commit, current)
     except NoBaseError as problem:
-        raise _no_base(name, str(problem)) from None
+        raise _no_base(name, str(problem), problem.hint or _PASS_ANOTHER) from None
     earlier = _declared(parsed, name, checked)
     return earlier._replace(desired=_with_committed(earlier.desired, commit, inputs))
 
@@ -159,12 +163,8 @@ def file_changes(
         yield change
 
 
-def _no_base(name: str, problem: str) -> RunConfigurationError:
-    return RunConfigurationError(
-        f"{name}: {problem}",
-        hint="pass a revision from `git log` (a shallow clone has few, and a force push removes "
-        "some), or the previous files",
-    )
+def _no_base(name: str, problem: str, hint: str = _PASS_ANOTHER) -> RunConfigurationError:
+    return RunConfigurationError(f"{name}: {problem}", hint=hint)
 
 
 def _declared(parsed: Parsed, name: str, checked: Checked) -> Checked:

@@ -243,16 +243,19 @@ def _write_configuration(
     if live is not None and live.webhooks:
         return _adopt(session, live, files, tokens, yes=yes)
     missing, text = "API key", _starter()
+    plan = (
+        "set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan`; "
+        "without an account: `webhooks plan --local`"
+    )
     if live is not None:
-        missing = "live webhooks"
+        missing, plan = "live webhooks", "set SLACK_BOT_TOKEN, then run `webhooks plan`"
         name = scalar(live.organization.name or live.organization.id)
         text = text.replace(_UNSET, f"organization: {name}")
     session.console.info(f"No {missing}: writing a starter, not an export.")
     _write(session, files, text)
     return [
         f"review {files.target}, and check its `organization`",
-        "set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan`; "
-        "without an account: `webhooks plan --local`",
+        plan,
         "run `webhooks apply`",
     ]
 
