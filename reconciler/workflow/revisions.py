@@ -40,7 +40,7 @@ _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "for two commits"),
     ("HEAD^", "the last commit changes", "until the next commit"),
 )
-_PASS_ANOTHER: Final = (
+_ANOTHER_REVISION: Final = (
     "pass a revision from `git log` (a shallow clone has few, and a force push removes some), or "
     "the previous files"
 )
@@ -87,7 +87,7 @@ def _previous(commit: Commit, name: str, checked: Checked) -> Checked:
     try:
         parsed = parsed_at(commit, inputs.paths, inputs.commit, current)
     except NoBaseError as problem:
-        raise _no_base(name, str(problem), problem.hint or _PASS_ANOTHER) from None
+        raise _no_base(name, str(problem), problem.hint or _ANOTHER_REVISION) from None
     earlier = _declared(parsed, name, checked)
     return earlier._replace(desired=_with_committed(earlier.desired, commit, inputs))
 
@@ -163,7 +163,7 @@ def file_changes(
         yield change
 
 
-def _no_base(name: str, problem: str, hint: str = _PASS_ANOTHER) -> RunConfigurationError:
+def _no_base(name: str, problem: str, hint: str = _ANOTHER_REVISION) -> RunConfigurationError:
     return RunConfigurationError(f"{name}: {problem}", hint=hint)
 
 
