@@ -6,7 +6,7 @@ Every finding points at the position to fix, which is in `defaults` for an inher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -141,9 +141,19 @@ def _findings(
     pasted = [] if rules.allow_literal_secrets else list(pasted_tokens(every.values()))
     if not structural and not checks and not pasted:
         return []
+    return _most_precise(structural, checks, pasted, every)
+
+
+def _most_precise(
+    structural: Sequence[Finding],
+    checks: Sequence[Finding],
+    pasted: Sequence[Finding],
+    documents: Mapping[str, Document],
+) -> list[Finding]:
+    """Return the findings with positions; of several about one place only the most precise."""
     from reconciler.source.position import add_positions  # valid files need no positions
 
-    located = add_positions(every, [*structural, *checks])
+    located = add_positions(documents, [*structural, *checks])
     structural, checks = located[: len(structural)], located[len(structural) :]
     # At the same position, a check is more precise than the schema.
     covered = {check.position for check in checks if check.severity is Severity.ERROR} - {None}
@@ -151,7 +161,7 @@ def _findings(
     # And it names the field of a token.
     named = {str(check.position) for check in checks if check.rule == PASTED}
     unnamed = [finding for finding in pasted if str(finding.position) not in named]
-    return distinct((*add_positions(every, unnamed), *uncovered, *checks))
+    return distinct((*add_positions(documents, unnamed), *uncovered, *checks))
 
 
 def _schema_findings(document: Document, accepted: Iterable[Part]) -> list[Finding]:

@@ -611,8 +611,19 @@ def _unfit(
         if finding.rule not in missing
     ]
     invalid = checked.inputs.graded(located(unfit, checked))
-    if not has_errors(invalid):
-        return invalid
+    if has_errors(invalid):
+        raise _must_not_be_sent(unfit, invalid, checked.inputs, writing=writing)
+    return invalid
+
+
+def _must_not_be_sent(
+    unfit: Iterable[tuple[SecretRef, Finding]],
+    invalid: tuple[Finding, ...],
+    inputs: Inputs,
+    *,
+    writing: bool,
+) -> ConfigurationError:
+    """Return the error for invalid secrets; `invalid` are the unfit ones, with their places."""
     effect = ": nothing was written" if writing else ""
     message = f"some secrets are invalid{effect}"
     rules = {finding.rule for finding in invalid if finding.severity is Severity.ERROR}
@@ -620,9 +631,9 @@ def _unfit(
     # No edit of the files helps against such a value of a variable.
     if rules <= _WRONG_VALUE and all(map(is_variable, wrong)):
         names = dict.fromkeys(masked(ref.name) for ref in wrong)
-        steps = [how_to_set(name, checked.inputs.environ, "correct") for name in names]
-        raise UnresolvedSecretsError(message, findings=invalid, hint="; ".join(steps))
-    raise ConfigurationError(message, findings=invalid)
+        steps = [how_to_set(name, inputs.environ, "correct") for name in names]
+        return UnresolvedSecretsError(message, findings=invalid, hint="; ".join(steps))
+    return ConfigurationError(message, findings=invalid)
 
 
 def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> tuple[Finding, ...]:
