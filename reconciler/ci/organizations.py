@@ -35,8 +35,14 @@ from reconciler.findings import Finding, plural
 from reconciler.model import Desired
 from reconciler.planning.run import RunPlan
 from reconciler.render.quote import quote, repeated
-from reconciler.source.files import file_matcher, is_glob, similar_path
-from reconciler.source.history import Commit, NoBaseError, has_all_branches, has_branch
+from reconciler.source.files import behind_links, file_matcher, is_glob, similar_path
+from reconciler.source.history import (
+    Commit,
+    NoBaseError,
+    has_all_branches,
+    has_branch,
+    tracked,
+)
 from reconciler.source.lint import Rules
 from reconciler.source.load import load_parsed
 from reconciler.source.schemes import paths
@@ -466,10 +472,12 @@ def merge_matcher(run: Run, source: Source) -> Callable[[str], bool]:
 
 def _read_files(run: Run, sources: Iterable[Source]) -> frozenset[str]:
     """Return all files that a run reads: the configuration, its parents, secrets and policies."""
-    names = set(run.inputs.policies)
+    names, directory = set(run.inputs.policies), run.inputs.directory
     for source in sources:
         loaded = source.checked.loaded
         refs = references(source.checked.desired.webhooks)
+        targets = behind_links(loaded.documents, directory)
         names |= {*loaded.documents, *loaded.parents}
+        names |= tracked(targets, directory=directory, git=run.inputs.git)
         names |= paths(refs)
     return frozenset(map(posixpath.normpath, names))

@@ -412,6 +412,14 @@ def display_name(path: Path, directory: Path) -> str:
         return path.as_posix()
 
 
+def behind_links(names: Iterable[str], directory: Path) -> Iterator[str]:
+    """Yield the targets of such files as are links."""
+    for name in names:
+        path = directory / name
+        if path.is_symlink():
+            yield file_name(os.readlink(path), name)
+
+
 def file_name(path: str, declaring: str) -> str:
     """Return the name of the file at `path` in the file `declaring`, as `display_name` does.
 

@@ -2,8 +2,8 @@
 
 `Commit` reads everything that a run takes from git: the files of `--base`, policies of the base
 branch, and the configuration of a reconciler. The working tree is not changed, no hooks or filters
-run, and no links are followed. If git cannot provide the files (a shallow clone, no repository, no
-git), NoBaseError has the reason.
+run, and of links only those to files of the same commit are followed. If git
+cannot provide the files (a shallow clone, no repository, no git), NoBaseError has the reason.
 """
 
 from __future__ import annotations
@@ -98,32 +98,44 @@ class Commit(NamedTuple):
         try:
             entries = self._list("-r", self.id, "--", *roots)
             for path in paths or (_default_path(entries),):
-                for entry in self._included(path, entries):
-                    read_files.setdefault(entry.name, self._source_file(entry))
+                for name, entry in self._included(path, entries).items():
+                    read_files.setdefault(name, self._source_file(entry))
         except files.NotReadableError as problem:
             reason = f"a file of the configuration {problem}"
             raise NoBaseError(reason, problem.hint) from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
 
-    def _included(self, path: str, entries: Sequence[_Entry]) -> list[_Entry]:
-        """Return the regular files that a path includes, sorted. Raises NotReadableError."""
-        matches = files.file_matcher(self.directory, path)
-        included = [entry for entry in _regular(entries) if matches(entry.name)]
-        # Behind a link or in a submodule there may be files, which are not known.
-        unknown = [] if included else [path]
-        known = {entry.name for entry in included}
-        for entry in entries:
-            if entry.mode in _LINKS and matches(entry.name) and self._target(entry) not in known:
-                unknown.append(entry.name)
-        for name in unknown:
-            with suppress(files.MissingFileError):
-                self.read_file(name)
-        return sorted(included, key=lambda entry: entry.name)
+    def _included(self, path: str, entries: Iterable[_Entry]) -> dict[str, _Entry]:
+        """Return the regular files that a path includes, in order, by their names behind links.
 
-    def _target(self, link: _Entry) -> str:
-        """Return the name to which a link leads, if no other link is on the way."""
-        target = os.fsdecode(self.git(("cat-file", "blob", link.object)) or b"")
-        return posixpath.normpath(posixpath.join(posixpath.dirname(link.name), target))
+        Raises NotReadableError.
+        """
+        matches = files.file_matcher(self.directory, path)
+        matching = [entry for entry in entries if matches(entry.name)]
+        included = {entry.name: entry for entry in _regular(matching)}
+        for link in matching:
+            if link.mode in _LINKS:
+                target = self._behind(link)
+                included.setdefault(target.name, target._replace(name=link.name))
+        if not included:
+            # Behind a link or in a submodule there may be files, which are not known.
+            with suppress(files.MissingFileError):
+                self.read_file(path)
+        return dict(sorted(included.items(), key=lambda item: item[1].name))
+
+    def _behind(self, link: _Entry) -> _Entry:
+        """Return the regular file to which a link leads, without another link on the way.
+
+        Raises NotReadableError, as for a submodule.
+        """
+        with suppress(files.NotReadableError):
+            target = os.fsdecode(_read(self.git, "cat-file", "blob", link.object))
+            name = files.file_name(target, link.name)
+            for entry in _regular(self._list(self.id, "--", name)):
+                if entry.name == name:
+                    return entry
+        self.read_file(link.name)
+        raise AssertionError  # it refuses a link
 
     def _list(self, *arguments: str) -> list[_Entry]:
         """Return what `git ls-tree` lists. Raises NotReadableError."""

@@ -25,6 +25,7 @@ from reconciler.source.history import (
     is_revision,
     last_change,
     renames,
+    tracked,
 )
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed, parse_files
@@ -145,6 +146,8 @@ def file_changes(
     At most the last 20. `names` grows from one commit to the next: by the earlier names of renamed
     files here, and by what the caller adds. `others` do not count. Raises NoBaseError.
     """
+    targets = files.behind_links(names, inputs.directory)
+    names.update(tracked(targets, directory=inputs.directory, git=inputs.git))
     *default_names, default_folder = files.DEFAULT_FILES
     if not inputs.paths:
         names.update(default_names)

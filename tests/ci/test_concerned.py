@@ -31,12 +31,13 @@ def repository(tmp_path: Path) -> Path:
             "base.yaml": TOKENS,
             "orgs/one.yaml": FILE.format("One", "one"),
             "orgs/two.yaml": FILE.format("Two", "two"),
-            "orgs/other.yaml": "organization: Other\nwebhooks: []\n",
+            "other.yaml": "organization: Other\nwebhooks: []\n",
             "secrets/token": "x",
             "policy.json": "{}",
             CALLER: "on: push",
         },
     )
+    (tmp_path / "orgs" / "other.yaml").symlink_to("../other.yaml")
     git(tmp_path, "init", "-q", "-b", "main")
     commit(tmp_path)
     return tmp_path
