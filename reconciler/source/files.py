@@ -257,8 +257,7 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
 
 def _glob_matches(named: str, directory: Path) -> list[Path]:
     """Return the YAML files and the directories that a glob matches."""
-    parts = PurePath(named).parts
-    fixed = len(list(takewhile(lambda part: not has_wildcard(part), parts)))
+    fixed = len(PurePath(fixed_part(named)).parts)
     matches = []
     for name in glob.glob(named, root_dir=directory, recursive=True):
         match = Path(name)
@@ -354,6 +353,12 @@ def files_in(directory: Path) -> Iterator[str]:
 def is_glob(named: str, directory: Path) -> bool:
     """Return whether a path is a glob: it has `*`, `?` or `[`, and no file has this name."""
     return has_wildcard(named) and not os.path.lexists(directory / named)
+
+
+def fixed_part(path: str) -> str:
+    """Return the part of a glob before its first wildcard."""
+    parts = PurePath(path).parts
+    return PurePath(*takewhile(lambda part: not has_wildcard(part), parts)).as_posix()
 
 
 def has_wildcard(path: str) -> bool:

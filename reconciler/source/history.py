@@ -88,12 +88,7 @@ class Commit(NamedTuple):
         for path in paths:
             if path == files.STDIN:
                 raise NoBaseError("standard input (-f -) has no history")
-            if files.is_glob(path, self.directory):
-                raise NoBaseError("globs have no history; pass a directory or files")
-        roots = [
-            files.display_name(self.directory / path, self.directory)
-            for path in paths or files.DEFAULT_FILES
-        ]
+        roots = [self._root(path) for path in paths or files.DEFAULT_FILES]
         read_files: dict[str, files.SourceFile] = {}
         try:
             entries = self._list("-r", self.id, "--", *roots)
@@ -104,6 +99,12 @@ class Commit(NamedTuple):
             reason = f"a file of the configuration {problem}"
             raise NoBaseError(reason, problem.hint) from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
+
+    def _root(self, path: str) -> str:
+        """Return the name of a path, or of the folder in which a glob matches files."""
+        if files.is_glob(path, self.directory):
+            path = files.fixed_part(path)
+        return files.display_name(self.directory / path, self.directory)
 
     def _included(self, path: str, entries: Iterable[_Entry]) -> dict[str, _Entry]:
         """Return the regular files that a path includes, in order, by their names behind links.
@@ -266,7 +267,8 @@ def last_change(
         return None
     # A merge brings its changes to the branch at once: its parent is what was applied before.
     options = ["--first-parent", "-m", "--format=%ct %h %p", "--name-status", "--no-renames"]
-    listing = git([*_LAST, *options, until.id, "--", *_pathspecs(names, folders, others)])
+    specs = _pathspecs(names, folders, others, directory)
+    listing = git([*_LAST, *options, until.id, "--", *specs])
     if listing is None:
         raise NoBaseError("git cannot list the file changes")
     if not listing:
@@ -290,13 +292,19 @@ def last_change(
 
 
 def _pathspecs(
-    names: Iterable[str], folders: Iterable[str], others: Iterable[str]
+    names: Iterable[str], folders: Iterable[str], others: Iterable[str], directory: Path
 ) -> Iterator[str]:
-    """Yield the files for git: `names`, and the configuration files of folders but `others`."""
+    """Yield the files for git: `names`, and the configuration files of folders but `others`.
+
+    A folder may be a glob, which also matches files.
+    """
     for name in names:
         yield f":(literal){name}"
     for folder in folders:
         escaped = re.sub(r"[][*?\\]", r"\\\g<0>", folder)
+        if files.is_glob(folder, directory):
+            escaped = folder
+            yield f":(glob){folder}"
         # In any case, as files.py reads them from a folder.
         for suffix in ("[yY][aA][mM][lL]", "[yY][mM][lL]"):
             yield f":(glob){escaped}/**/*.{suffix}"

@@ -421,7 +421,7 @@ def _path(document: Document) -> str:
 
 
 def _has_history(inputs: Inputs) -> bool:
-    """Return whether git knows all paths, which are neither globs nor standard input."""
+    """Return whether all paths are files or folders, neither globs nor standard input."""
     return not any(
         path == files.STDIN or files.is_glob(path, inputs.directory) for path in inputs.paths
     )
