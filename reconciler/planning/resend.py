@@ -241,13 +241,18 @@ class Resends:
             yield note("version-not-sent", message, hint, users[0].position)
 
     def _rotated(self) -> Set[SecretRef]:
-        """Return the new references with which declarations replace others."""
+        """Return the new references that replace others, or have a version from the start."""
+        if not self._is_compared:
+            return set()
         known = {ref for webhook in self._earlier.webhooks for _, ref in webhook.references}
         rotated: set[SecretRef] = set()
-        for webhook in self._desired.webhooks if known else ():
+        for webhook in self._desired.webhooks:
             before = self._before(webhook, webhook.id or "", webhook.name)
-            replaced = () if before is None else dict(before.references)
-            rotated.update(ref for field, ref in webhook.references if field in replaced)
+            for field, reference in webhook.references:
+                # A version may be set before the first commit of a file, as after `init`.
+                is_versioned = before is None and reference.version is not None
+                if is_versioned or (before is not None and field in dict(before.references)):
+                    rotated.add(reference)
         return {ref for ref in rotated - known if not ref.is_literal}
 
     def _before(self, webhook: Webhook, id_: str, name: str) -> Webhook | None:
