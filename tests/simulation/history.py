@@ -285,10 +285,7 @@ class History:
             raise Violation(f"an apply of invalid declarations ends with {last.code!r}")
         if last.code is ExitCode.INVALID and self._may_be_invalid(team):
             return
-        if last.code is ExitCode.BLOCKED:
-            counted = self._plan_again(team).counted_deletes
-            allowed = replace(team, options=team.options._replace(allow_deletes=counted))
-            last = self._apply("allowed", allowed)
+        last = self._allow_deletes(last)
         if _complete(last) and last.report is not None:
             again, plan = self._plan_again(team), last.report.plan
             waits = _keeps(last, Reason.LATER, Reason.NAME_TAKEN)
@@ -296,19 +293,21 @@ class History:
                 waits or all(reveals_secret(plan, each) for each in again.operations)
             ):
                 last = self._apply("again", last.team)
-                if refused := _refused_replacements(last):
-                    team = replace(team, inapplicable=team.inapplicable | refused)
-                    self._check_inapplicable(team)
+                if not _complete(last):
+                    self._check_incomplete(last, team)
                     return
                 again = self._plan_again(team)
             assert last.report is not None
             self.report_checks.check_converged(last.team, last.report.plan, again)
-        elif refused := _refused_replacements(last):
-            self._check_inapplicable(replace(team, inapplicable=team.inapplicable | refused))
-        elif team.inapplicable:
-            self._check_inapplicable(team)
         else:
+            self._check_incomplete(last, team)
+
+    def _check_incomplete(self, last: Process, team: Team) -> None:
+        """Check that an apply without faults is incomplete because of a declaration."""
+        inapplicable = team.inapplicable | _refused_replacements(last)
+        if not inapplicable:
             raise Violation(f"the clean apply ends with {last.code!r}")
+        self._check_inapplicable(replace(team, inapplicable=inapplicable))
 
     def _apply(self, name: str, team: Team) -> Process:
         """Apply, without the globs that match nothing any more: a declared name always does."""
@@ -319,16 +318,24 @@ class History:
         team = replace(team, options=team.options._replace(only=names))
         return self._run(Process("named", team=team), self.program.apply)
 
+    def _allow_deletes(self, last: Process) -> Process:
+        """Apply again with the deletes allowed, if a limit of them blocked the plan."""
+        if last.code is not ExitCode.BLOCKED:
+            return last
+        counted = self._plan_again(last.team).counted_deletes
+        options = last.team.options._replace(allow_deletes=counted)
+        return self._apply("allowed", replace(last.team, options=options))
+
     def _check_inapplicable(self, team: Team) -> None:
         """Check that applies that cannot succeed change the same rows only once."""
         self.world.quiesce()
-        vain = self._run(Process("vain", team=team), self.program.apply)
+        vain = self._allow_deletes(self._run(Process("vain", team=team), self.program.apply))
         if vain.code is ExitCode.INVALID and self._may_be_invalid(team):
             return  # the name of a webhook that was renamed by hand has been created since
         self.world.quiesce()
         self.report_checks.check_nearly_converged(team, self._plan_again(team))
         before = self.world.invariants.rows()
-        self._run(Process("vain", team=team), self.program.apply)
+        self._allow_deletes(self._run(Process("vain", team=team), self.program.apply))
         if self.world.invariants.rows() != before:
             raise Violation("an apply that cannot succeed keeps changing webhooks")
 

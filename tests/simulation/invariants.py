@@ -71,7 +71,11 @@ class Activity:
         now = (found.name, found.type, found.event_types)
         configuration = {} if isinstance(found.configuration, Unknown) else found.configuration
         url = configuration.get("url")
-        is_moved = isinstance(url, Secret) and before.destination != f"generic {url.shown_url()}"
+        is_moved = (
+            isinstance(url, Secret)
+            and before.type == "generic"
+            and before.destination != f"generic {url.shown_url()}"
+        )
         if isinstance(change, Update):
             after = change.after
             # What is shown of it may be done already, and the rest not.

@@ -182,11 +182,9 @@ class ReportChecks:
             return change.before.id in deleted
 
         def is_for_the_next_plan(change: Operation) -> bool:
-            """Return whether a configuration that was not sent differs, secretly or by hand."""
-            is_changed_by_hand = change.name in self._touched
-            return change.name in without_configuration and (
-                is_changed_by_hand or _only_secrets(change)
-            )
+            """Return whether a configuration that was not sent differs, secretly or by others."""
+            is_changed = change.name in self._touched or self._case.conflicting
+            return change.name in without_configuration and (is_changed or _only_secrets(change))
 
         left = {
             _names([each])
