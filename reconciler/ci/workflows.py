@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -21,7 +21,7 @@ from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import SecretRef, frozen
-from reconciler.source.files import has_wildcard
+from reconciler.source.files import SUFFIXES, has_wildcard
 from reconciler.source.history import git_in
 from reconciler.source.schemes import is_variable, paths, pattern
 
@@ -187,17 +187,27 @@ class Setup:
     def paths(self) -> tuple[str, ...]:
         """Return the filters that trigger the apply workflow: files, parents, secrets, policies."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
-        files = list(map(normpath, self.files))
-        for index, file in enumerate(files):
-            if not file.lower().endswith((".yaml", ".yml")):
-                # A glob may match files and folders.
-                below = "**" if has_wildcard(file) else "/**"
-                files[index] = "**" if file == "." else f"{file}{below}"
+        files = [path for file in self.files for path in _filters_of(normpath(file))]
         others = set(map(normpath, (*paths(self.references), *self.parents, *self.policies)))
         folders = tuple(file.removesuffix("**") for file in files if file.endswith("**"))
         unlisted = others.difference(files)
         files += [path for path in _in_repository(unlisted) if not path.startswith(folders)]
         return tuple(map(_as_filter, files))
+
+
+def _filters_of(file: str) -> Iterator[str]:
+    """Yield the filters for what `-f` names: a file, a folder, or a glob of both."""
+    if file == ".":
+        yield "**"
+    elif file.lower().endswith(SUFFIXES):
+        yield file
+    elif has_wildcard(file):
+        yield f"{file}**"
+    else:
+        # A file may have any suffix, and a folder, too.
+        if PurePosixPath(file).suffix:
+            yield file
+        yield f"{file}/**"
 
 
 def _as_filter(path: str) -> str:

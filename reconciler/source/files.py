@@ -34,7 +34,8 @@ STDIN_NAME: Final = "<stdin>"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """The maximum size of a file in bytes: far above 100,000 webhooks."""
 
-_SUFFIXES: Final = (".yaml", ".yml")
+SUFFIXES: Final = (".yaml", ".yml")
+"""The suffixes, in any case, of the files that are read of a folder or a glob."""
 IDENTITY: Final = ("organization", "api_key", "profile")
 """The keys that name the organization of a file."""
 DECLARES_WEBHOOKS: Final = rb"""(?m)^["']?webhooks["']? *:"""
@@ -266,7 +267,7 @@ def _glob_matches(named: str, directory: Path) -> list[Path]:
         links = [part for part in below_fixed if os.path.islink(directory / part)]
         if any(os.path.isdir(directory / link) for link in links):
             continue
-        if match.suffix.lower() in _SUFFIXES or os.path.isdir(directory / match):
+        if match.suffix.lower() in SUFFIXES or os.path.isdir(directory / match):
             matches.append(match)
     return matches
 
@@ -287,7 +288,7 @@ def _below(directory: Path) -> Iterator[PurePath]:
 
 def _is_read(path: PurePath) -> bool:
     """Return whether the file at `path`, relative to a named directory, is read."""
-    return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:

@@ -466,7 +466,7 @@ def matching_lines(texts: Iterable[str], git: Git, commit: Commit | None) -> dic
     revision, prefix = [], b""
     if commit is not None:
         revision, prefix = [commit.id], f"{commit.id}:".encode()
-    specs = [":(top,icase)*.yaml", ":(top,icase)*.yml"]
+    specs = [f":(top,icase)*{suffix}" for suffix in files.SUFFIXES]
     output = git(["grep", *options, *patterns, *revision, "--", *specs]) or b""
     lines: defaultdict[str, bytes] = defaultdict(bytes)
     for match in filter(None, output.split(b"\n")):
