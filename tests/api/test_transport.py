@@ -373,10 +373,6 @@ def test_an_error_with_an_unreadable_body_is_classified_by_status() -> None:
     assert len(server.requests) == 1
 
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
-
-
 def test_a_wait_notices_a_new_deadline() -> None:
     """A long wait is split into short ones, so that a signal can shorten it."""
 
@@ -423,4 +419,4 @@ def test_successful_reads_do_not_pay_for_failed_writes() -> None:
 )
 def test_retry_after(value: str | None, date: str | None, seconds: float | None) -> None:
     """Seconds and dates are parsed, invalid values are ignored."""
-    assert retry_after(value, date, NOW) == seconds
+    assert retry_after(value, date, datetime(2026, 1, 1, tzinfo=UTC)) == seconds

@@ -48,6 +48,9 @@ _VARYING: Final = {
 }
 
 
+Texts = Mapping[str, str]
+
+
 def alerts(channel: str = "alerts") -> dict[str, str]:
     """Return an edit of the base that sets the channel in each organization."""
     return {"base.yaml": BASE.replace("general", channel)}
@@ -57,10 +60,7 @@ class Organizations:
     """Organizations with a common base, and the pull requests for them."""
 
     def __init__(
-        self,
-        here: World,
-        environments: Mapping[str, str] = ENVIRONMENTS,
-        titles: Mapping[str, str] | None = None,
+        self, here: World, environments: Texts = ENVIRONMENTS, titles: Texts | None = None
     ) -> None:
         self.world = here
         self.titles = titles or {}

@@ -54,6 +54,7 @@ def client(fake: FakeGitHub, **environ: str) -> closing[GitHub]:
     return closing(github)
 
 
+Event = Mapping[str, Any]
 Requested = Callable[[str, str], bool]
 """Whether a request, by method and path, is the one to wait for."""
 
@@ -265,9 +266,7 @@ class World:
         self.git("checkout", "-q", "main")
         return dict(pair.split("=", 1) for pair in words[9:-1:2])
 
-    def act(
-        self, job: Mapping[str, Any], name: str, event: Mapping[str, Any], **inputs: str
-    ) -> Done:
+    def act(self, job: Mapping[str, Any], name: str, event: Event, **inputs: str) -> Done:
         """Run the action in the last step of a job, as action.yml does."""
         temp = self._temp()
         (temp / "event.json").write_text(json.dumps(event))
@@ -296,24 +295,16 @@ class World:
         """Run the drift workflow."""
         return only(self.run("drift", "schedule", {}, **environ))
 
-    def run(
-        self,
-        workflow: str,
-        name: str,
-        event: Mapping[str, Any],
-        *,
-        inputs: Mapping[str, str] | None = None,
-        **environ: str,
-    ) -> dict[str, Done]:
+    def run(self, workflow: str, name: str, event: Event, **more: Any) -> dict[str, Done]:
         """Run a workflow like GitHub, and return the step of each job by its environment.
 
         The result has the jobs that ended: none if the conditions of the workflow are not met.
-        Those that wait for a reviewer, or behind another job, end in `approve`.
+        Those that wait for a reviewer, or behind another job, end in `approve`. `more` is what
+        `run_here` takes.
         """
-        if "pull_request" in event:
-            with self._merge_commit(event["pull_request"]):
-                return self.run_here(workflow, name, event, inputs or {}, **environ)
-        return self.run_here(workflow, name, event, inputs or {}, **environ)
+        pull = event.get("pull_request")
+        with self._merge_commit(pull) if pull else nullcontext():
+            return self.run_here(workflow, name, event, **more)
 
     @contextmanager
     def _merge_commit(self, pull: Mapping[str, Any]) -> Iterator[None]:
@@ -331,17 +322,12 @@ class World:
         self.git("checkout", "-q", branch)
 
     def run_here(
-        self,
-        workflow: str,
-        name: str,
-        event: Mapping[str, Any],
-        inputs: Mapping[str, str],
-        **environ: str,
+        self, workflow: str, name: str, event: Event, inputs: Event | None = None, **environ: str
     ) -> dict[str, Done]:
         """Run a workflow on the commit that is checked out."""
         needs: dict[str, Any] = {"result": "skipped", "outputs": {}}
         jobs = self.workflow("webhooks")["jobs"]
-        contexts = self._contexts(workflow, name, event, inputs)
+        contexts = self._contexts(workflow, name, event, inputs or {})
         if evaluate(jobs["environments"]["if"], contexts):
             done = self._step("environments", contexts, **environ)
             needs = {"result": "failure" if done.code else "success", "outputs": done.outputs}
@@ -382,7 +368,7 @@ class World:
         return only(self.run("plan", "merge_group", event))
 
     def interrupted(
-        self, workflow: str, name: str, event: Mapping[str, Any], *, at: Requested | None = None
+        self, workflow: str, name: str, event: Event, *, at: Requested | None = None
     ) -> Done:
         """Run a step in a shell and interrupt it: at a request to GitHub, or at its first write."""
         contexts = self._contexts(workflow, name, event, {})
@@ -428,15 +414,9 @@ class World:
 
     def workflow(self, name: str) -> Any:
         """Return a workflow of `init --github`."""
-        return _parsed(self.workflow_text(name))
+        return _parsed(workflows(self.setup)[f".github/workflows/{name}.yml"])
 
-    def workflow_text(self, name: str) -> str:
-        """Return the text of a workflow of `init --github`."""
-        return workflows(self.setup)[f".github/workflows/{name}.yml"]
-
-    def _contexts(
-        self, workflow: str, name: str, event: Mapping[str, Any], inputs: Mapping[str, str]
-    ) -> dict[str, Any]:
+    def _contexts(self, workflow: str, name: str, event: Event, inputs: Event) -> dict[str, Any]:
         """Return the contexts for expressions of the called workflow."""
         ref = event.get("ref", "refs/heads/main")
         if "pull_request" in event:

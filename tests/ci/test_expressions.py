@@ -50,8 +50,6 @@ def files(name: str) -> tuple[str, dict[str, str]]:
     return file if file == "action.yml" else f".github/workflows/{file}", texts
 
 
-MAIN: Final = "refs/heads/main"
-PULL: Final = "refs/pull/1/merge"
 STARTS: Final = rows(Path(__file__).with_name("starts.yaml"))
 MATRIX: Final = '{"include":[{"environment":"eu"}]}'
 FOUND: Final = {"result": "success", "outputs": {"matrix": MATRIX}}

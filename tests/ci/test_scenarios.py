@@ -24,6 +24,9 @@ from reconciler.errors import ExitCode, Terminated
 from tests.ci.fake_github import BOT, refusal
 from tests.ci.support import PUSH, SLACK, Done, World, only, plant, world
 from tests.emulated.faults import Rule, Script, drop, status, with_fault
+from tests.goldens import rows
+
+TABLES = rows(Path(__file__).with_suffix(".yaml"))
 
 # Which files and which reviews count.
 
@@ -193,7 +196,7 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
     event = here.opened(1)
     for branch in ("topic-1", "main"):  # GitHub checks out the target after the title is edited
         here.git("checkout", "-q", branch)
-        rerun = only(here.run_here("plan", "pull_request", event, {}))
+        rerun = only(here.run_here("plan", "pull_request", event))
         assert (rerun.code, "review-frozen" in rerun.stdout) == (0, True)
     assert here.github.bodies(1) == [review]
 
@@ -201,17 +204,7 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
 # Reviews that do not count.
 
 
-@pytest.mark.parametrize(
-    ("edit", "why"),
-    [
-        ("later", "its plan comment was edited after the merge"),
-        ("digest", "it has no plan comment from this workflow; it may be from a fork; if its plan"),
-        ("deleted", "it has no plan comment"),
-        ("forged", "it has no plan comment"),
-        ("label", "its plan is for other files or another label"),
-        ("replaced", "its last plan failed or was not completed"),
-    ],
-)
+@pytest.mark.parametrize(("edit", "why"), TABLES["changed reviews"])
 def test_a_changed_review_approves_nothing(here: World, edit: str, why: str) -> None:
     """The comment was edited after the merge, damaged, deleted, or written by another user.
 
@@ -406,10 +399,10 @@ def test_another_target_brings_no_policy_of_the_former_one(here: World) -> None:
     here.git("checkout", "-q", "-b", "former", "main")
     here.put({"policy.json": "{}"})
     here.git("merge", "-q", "--no-ff", "-m", "merge", "topic-1")
-    done = only(here.run_here("plan", "pull_request", event, {}, WEBHOOKS_POLICY="policy.json"))
+    done = only(here.run_here("plan", "pull_request", event, WEBHOOKS_POLICY="policy.json"))
     assert (done.code, "webhooks" in done.stdout) == (3, True)
     here.git("checkout", "-q", "former~1")  # as on `pull_request_target`
-    done = only(here.run_here("plan", "pull_request", event, {}))
+    done = only(here.run_here("plan", "pull_request", event))
     assert (done.code, "does not contain the commits of the" in done.stdout) == (64, True)
 
 
@@ -1017,16 +1010,8 @@ def test_a_later_failure_replaces_an_earlier_one(here: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "exit_code", "code", "expected"),
-    [
-        ("organization: Other\nwebhooks: []\n", 4, "wrong-organization", "gh run rerun"),
-        ("webhooks: []\n" * 2, 3, "invalid-configuration", r"yaml:2(?s:.*)validate --strict"),
-        # A re-run has the workflow of its commit, but the files of the tip.
-        ("webhooks: [{name: A, type: slack, event_types: [value_created],\n"
-         "configuration: {token: {env: NEW}, channel: a}}]\n",
-         3, "invalid-configuration", r"start a new run, if the workflow(?s:.*)yaml:2"),
-    ],
-)  # fmt: skip
+    ("text", "exit_code", "code", "expected"), TABLES["files that cannot be applied"]
+)
 def test_files_that_cannot_be_applied_are_reported(
     here: World, text: str, exit_code: int, code: str, expected: str
 ) -> None:

@@ -15,9 +15,12 @@ APPS = {"PaymentsBot": (20, "xoxb-1111111111-pay"), "DeployBot": (16, "xoxb-2222
         "CloudTruth": (10, "xoxb-3333333333-ct")}  # fmt: skip
 USUAL = ("SLACK_BOT_TOKEN", "WEBHOOK_DEPLOYBOT_TOKEN", "WEBHOOK_CLOUDTRUTH_TOKEN")
 
+Tokens = Callable[[], dict[str, str]]
+"""Returns the token of each webhook."""
+
 
 @pytest.fixture
-def apps(server: Cloud, tmp_path: Path) -> Callable[[], dict[str, str]]:
+def apps(server: Cloud, tmp_path: Path) -> Tokens:
     """Store 46 webhooks of three Slack apps on a server that hides tokens; return their tokens."""
     (tmp_path / "webhooks.yaml").unlink()
     emulator = server.emulator
@@ -36,12 +39,8 @@ def apps(server: Cloud, tmp_path: Path) -> Callable[[], dict[str, str]]:
 
 @pytest.mark.parametrize("keys", [None, "yes\n"], ids=["in a script", "on a terminal"])
 def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
-    shell: Shell,
-    server: Cloud,
-    apps: Callable[[], dict[str, str]],
-    tmp_path: Path,
-    keys: str | None,
-):
+    shell: Shell, server: Cloud, apps: Tokens, tmp_path: Path, keys: str | None
+) -> None:
     """A reader of the README adopts 46 webhooks, edits each app, and rotates one token."""
     before = apps()
     cloud = {each: server.environ[each] for each in server.environ if each[:5] == "CLOUD"}

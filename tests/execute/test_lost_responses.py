@@ -41,7 +41,6 @@ from tests.ports import VirtualClock
 
 LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
 LOST = Fault(call="create", error=AmbiguousWriteError)
-DONE_AND_LOST = Fault(call="create", error=AmbiguousWriteError, happens=True)
 
 
 # Creates
@@ -49,8 +48,7 @@ DONE_AND_LOST = Fault(call="create", error=AmbiguousWriteError, happens=True)
 
 def test_a_create_that_happened_is_found() -> None:
     """A create whose response was lost sends one POST, and the run exits 0."""
-    api = memory(faults=[DONE_AND_LOST])
-    clock = VirtualClock()
+    api, clock = memory(faults=[replace(LOST, happens=True)]), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
     assert (api.writes(), api.names(), report.exit_code) == (["create a"], ["a"], ExitCode.OK)
     assert clock.slept == [2.0]
@@ -66,8 +64,7 @@ def test_no_pause_is_longer_than_the_time_left() -> None:
 
 def test_a_create_that_did_not_happen_is_repeated_after_three_listings() -> None:
     """A webhook is missing only if three listings agree."""
-    api = memory(faults=[LOST])
-    clock = VirtualClock()
+    api, clock = memory(faults=[LOST]), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
     assert api.calls == ["list", "create a", "list", "list", "list", "create a", "list"]
     assert (clock.slept, report.exit_code) == ([2.0, 1.0, 1.0], ExitCode.OK)
@@ -195,10 +192,10 @@ def test_duplicates_are_removed_after_other_failures_too() -> None:
     assert (api.names(), len(report.duplicates_removed)) == (["a"], 1)
 
 
-def hidden(row: LiveWebhook) -> LiveWebhook:
-    """Return a webhook as a server stores it that never shows its channel and token."""
+def masked(row: LiveWebhook, *more: str) -> LiveWebhook:
+    """Return a webhook as a server stores it that never shows its token, or fields in `more`."""
     configuration = cast(dict[str, Any], row.configuration)
-    return replace(row, configuration={**configuration, "channel": "*****", "token": "*****"})
+    return replace(row, configuration=configuration | dict.fromkeys(("token", *more), "*****"))
 
 
 DESTINATIONS = rows(FAULTS)["hidden destinations"]
@@ -211,16 +208,11 @@ def test_a_hidden_destination_proves_nothing(
     faulty: list[Any], outcome: str, ids: list[str], writes: list[str]
 ) -> None:
     """Only a lost response of this run makes a webhook its own; its configuration is sent once."""
-    foreign = appear(hidden(row("a", "a-late")))
-    api = memory(faults=faults(faulty, HIDDEN=foreign), stores=hidden)
+    foreign = appear(masked(row("a", "a-late"), "channel"))
+    api = memory(faults=faults(faulty, HIDDEN=foreign), stores=lambda row: masked(row, "channel"))
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": outcome}
     assert (sorted(api.rows), api.writes()) == (ids, writes)
-
-
-def masked(row: LiveWebhook) -> LiveWebhook:
-    """Return a webhook as a server stores it that never shows its token."""
-    return replace(row, configuration={**cast(dict[str, Any], row.configuration), "token": "*****"})
 
 
 def kept_by_another_run(api: Memory) -> None:

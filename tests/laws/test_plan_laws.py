@@ -102,10 +102,6 @@ def matches(name: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(name, each) for each in globs)
 
 
-def understood(live: Live) -> list[LiveWebhook]:
-    return [each for each in live.webhooks if each.type != "teams"]
-
-
 def looks_as_declared(found: LiveWebhook, wanted: Webhook, not_shown: set[str]) -> bool:
     """Compare with known secrets, without `#`, and without the server's defaults."""
     assert not isinstance(found.configuration, Unknown)
@@ -147,7 +143,8 @@ def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, l
             assert gone.name not in {each.name for each in after.webhooks}
     declared = {each.name for each in desired.webhooks}
     (scope,) = policy.scopes
-    for found in understood(after) if scope.prune else ():
+    understood = [each for each in after.webhooks if each.type != "teams"]
+    for found in understood if scope.prune else ():
         assert (
             found.name in declared | kept
             or matches(found.name, [*ignored, *protected])

@@ -88,12 +88,6 @@ def checks(result: Plan, listed: tuple[LiveWebhook, ...], secrets: Any = SECRETS
     return [(each.state, each.reason, each.id) for each in map(listing.check, result.operations)]
 
 
-def states(
-    result: Plan, listed: tuple[LiveWebhook, ...], secrets: Any = SECRETS
-) -> list[OperationState]:
-    return [state for state, _, _ in checks(result, listed, secrets)]
-
-
 def done(why: str = "it is already applied", id: str | None = "id-1") -> Response:
     return (OperationState.DONE, why, id)
 
@@ -102,12 +96,7 @@ def stale(why: str) -> Response:
     return (OperationState.STALE, why, None)
 
 
-def pending() -> Response:
-    return (OperationState.PENDING, "", None)
-
-
-ANOTHER = "another webhook with this name was created since the plan"
-EDITED_SINCE = "it was changed since the plan"
+PENDING: Response = (OperationState.PENDING, "", None)
 
 
 @pytest.mark.parametrize(("name", "listed", "state", "reason", "id"), TABLES["states"])
@@ -123,7 +112,7 @@ def test_a_removal_from_a_hidden_configuration_is_pending() -> None:
     hidden = unshown(live_generic())
     with_bearer = desired(generic(token=SecretRef(scheme="env", name="BEARER")))
     removal = make_plan(desired(generic()), hidden, previous=with_bearer)
-    assert checks(removal, (hidden,)) == [pending()]
+    assert checks(removal, (hidden,)) == [PENDING]
     assert Listing(removal, (hidden,), {}).check_against(removal.updates[0], hidden).differing == ()
 
 
@@ -137,8 +126,8 @@ def test_a_rotation_is_not_done_while_the_old_secret_is_live() -> None:
     half = live_generic("B", "id-2", username="u", password="the old password")
     result = make_plan(desired(*declared), same, before, secrets=secrets)
 
-    assert states(result, (same, before), secrets) == [OperationState.PENDING]
-    assert checks(result, (same, half), secrets) == [stale(EDITED_SINCE)]
+    assert checks(result, (same, before), secrets) == [PENDING]
+    assert checks(result, (same, half), secrets) == [stale("it was changed since the plan")]
     third = live_generic("B", "id-2", username="before", password="a third password")
     listing = Listing(result, (same, third), secrets, {"id-2": before})
     assert listing.check(result.operations[0]).state is OperationState.STALE
@@ -172,9 +161,10 @@ def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
     listed = (live_slack("a", "id-1"), live_slack("c", "id-2"))
     renames = make_plan(declared, *listed)
 
-    assert states(renames, listed) == [OperationState.PENDING, OperationState.PENDING]
+    assert checks(renames, listed) == [PENDING, PENDING]
     later = (live_slack("b", "id-1"), live_slack("c", "id-2"), live_slack("d", "id-9"))
-    assert checks(renames, later) == [done(), stale(ANOTHER)]
+    why = "another webhook with this name was created since the plan"
+    assert checks(renames, later) == [done(), stale(why)]
 
 
 def test_a_create_is_stale_if_a_rename_is_possible() -> None:
@@ -183,8 +173,8 @@ def test_a_create_is_stale_if_a_rename_is_possible() -> None:
     why = "a webhook that must be renamed to this name was created since the plan"
 
     was = live_slack("was", "id-9")
-    assert checks(result, (was,)) == [pending(), stale(why)]
-    assert checks(result, (was, live_slack("b"))) == [pending(), done()]
+    assert checks(result, (was,)) == [PENDING, stale(why)]
+    assert checks(result, (was, live_slack("b"))) == [PENDING, done()]
 
 
 def test_an_unreviewed_operation_does_not_make_others_stale() -> None:

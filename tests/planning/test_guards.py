@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.findings import Position, Severity
-from reconciler.model import Absent, Desired, FileScope, Pattern, Policy, Secret, SecretRef, Webhook
+from reconciler.model import Absent, Desired, FileScope, Pattern, Policy, Secret, SecretRef
 from reconciler.planning.guards import edits, guard_all, max_later_deletes, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.plan import DeclaredElsewhere, FileState
@@ -154,22 +154,14 @@ def test_organizations_that_are_left_out_count(
     assert all(text in block.message for blocked in blocks for block in blocked)
 
 
-@pytest.mark.parametrize(
-    ("webhook", "glob", "declared"),
-    [
-        (slack("a"), "a", True),
-        (slack("a"), "b", False),
-        (slack("a", previously=("b",)), "b", True),
-        (slack("pin", id="id-1"), "b", True),
-        (slack("pin", id="id-1"), "pin", True),
-        (slack("pin", id="id-9"), "b", False),
-    ],
-)
-def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool) -> None:
+@pytest.mark.parametrize(("webhook", "glob", "is_declared"), LIMITS["only"])
+def test_only_limits_what_counts_as_declared(
+    webhook: dict[str, Any], glob: str, is_declared: bool
+) -> None:
     """A selection without a declaration is treated like an empty file."""
     found = live(live_slack("b", "id-1"))
-    table = Match(desired(webhook), found.webhooks, only=(glob,), prune=True)
-    assert table.any_declared is declared
+    table = Match(desired(slack(**webhook)), found.webhooks, only=(glob,), prune=True)
+    assert table.any_declared is is_declared
 
 
 def test_a_review_shows_new_hosts_that_are_not_ascii() -> None:
@@ -192,16 +184,6 @@ def test_a_review_shows_new_hosts_that_are_not_ascii() -> None:
     assert all(each.rule != "url-host" for each in make_plan(now).notes)
 
 
-RELAXED = [
-    "relaxed-protect: protect no longer covers 'p'",
-    "relaxed-ignore: ignore no longer covers 'i'",
-    "relaxed-prune: a.yaml now deletes undeclared webhooks",
-    "relaxed-scope: the scope of c.yaml now includes 'b-*'",
-    "relaxed-scope: the scope of c.yaml now includes 'd-*'",
-    "relaxed-limits: limits.max_deletes {limit}",
-    "changed-environment: the GitHub environment changes from 'prod' to the workflow's default",
-    "relaxed-organization: `organization` was removed: any key is accepted",
-]
 STRICT = Policy(
     scopes=(
         FileScope(file="a.yaml", globs=("a-*",), prune=False),
@@ -239,7 +221,7 @@ def test_everything_that_relaxes_a_policy_is_listed(
         policy=STRICT._replace(max_deletes=before), organization="Acme", environment="prod"
     )
     found = relaxed(old, Desired(policy=LOOSE._replace(max_deletes=now)))
-    expected = [each.format(limit=limit) for each in RELAXED]
+    expected = [each.format(limit=limit) for each in LIMITS["relaxed"]]
     assert [f"{finding.rule}: {finding.message}" for finding in found] == expected
 
 

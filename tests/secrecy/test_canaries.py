@@ -48,10 +48,6 @@ def test_no_canary_leaks(servers: World, request: pytest.FixtureRequest) -> None
     assert {0, 1, 3, 4, 7, 64} <= servers.codes
 
 
-def _address_with_user(secret: Secret) -> str:
-    return f"https://{urlsplit(secret.reveal()).netloc}"
-
-
 def _send(transport: Transport, call: Call, attempt: int) -> Any:
     path = f"{call.path} {call.content!r}"
     record = AttemptRecord(
@@ -66,7 +62,11 @@ MISTAKES: Final[dict[str, tuple[object, str, Callable[..., object]]]] = {
     "a secret that debuggers can read": (Secret, "__repr__", Secret.reveal),
     "the server's text unchanged": (wire, "_without_secrets", lambda text, *_: text),
     "the server's text with what other webhooks have": (Redactor, "add", lambda *values: None),
-    "a URL with its user": (Secret, "origin", _address_with_user),
+    "a URL with its user": (
+        Secret,
+        "origin",
+        lambda url: f"https://{urlsplit(url.reveal()).netloc}",
+    ),
     "bodies in --debug output": (Transport, "_send", _send),
     "the complete target of a redirect": (responses, "_target", lambda head: head["location"]),
     "an excerpt with the literal": (position, "_masked", lambda text, n: text.splitlines()[n]),

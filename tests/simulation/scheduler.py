@@ -11,7 +11,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 
@@ -172,6 +172,7 @@ class SeededClock:
         return self._chance.uniform(low, high)
 
 
+@dataclass
 class SeededWorkers:
     """The Workers port over a scheduler, for one process.
 
@@ -180,19 +181,11 @@ class SeededWorkers:
     too.
     """
 
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        state: ProcessState,
-        parallelism: int,
-        *,
-        halted: Callable[[], bool] | None = None,
-    ) -> None:
-        self._scheduler = scheduler
-        self._life = state
-        self._parallelism = parallelism
-        self._halted = halted
-        self._mine: set[Task] = set()
+    scheduler: Scheduler
+    life: ProcessState
+    parallelism: int
+    halted: Callable[[], bool] | None = None
+    mine: set[Task] = field(default_factory=set)
 
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         waiting = deque(enumerate(calls))
@@ -209,10 +202,10 @@ class SeededWorkers:
                 except BaseException as error:
                     raised[index] = error
 
-        watches = self._halted is not None and self._scheduler.current not in self._mine
-        helpers = min(len(calls), self._parallelism) - (not watches)
-        tasks = [self._scheduler.spawn(self._life, work) for _ in range(helpers)]
-        self._mine.update(tasks)
+        watches = self.halted is not None and self.scheduler.current not in self.mine
+        helpers = min(len(calls), self.parallelism) - (not watches)
+        tasks = [self.scheduler.spawn(self.life, work) for _ in range(helpers)]
+        self.mine.update(tasks)
         try:
             if watches:
                 self._watch(tasks, waiting)
@@ -221,16 +214,16 @@ class SeededWorkers:
         except Halted:
             raise
         except BaseException:
-            self._scheduler.join(tasks)
+            self.scheduler.join(tasks)
             raise
-        self._scheduler.join(tasks)
+        self.scheduler.join(tasks)
         if raised:
             raise raised[min(raised)]
         return [results[index] for index in range(len(calls))]
 
     def _watch(self, tasks: Sequence[Task], waiting: deque[Any]) -> None:
         while not all(task.done for task in tasks):
-            self._scheduler.sleep(_POLL_SECONDS)
-            if self._halted is not None and self._halted():
+            self.scheduler.sleep(_POLL_SECONDS)
+            if self.halted is not None and self.halted():
                 waiting.clear()
                 raise Halted

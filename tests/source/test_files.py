@@ -17,12 +17,8 @@ from tests.folders import ROOT, commit, git
 from tests.goldens import rows
 
 
-def no_stdin() -> bytes:
-    raise AssertionError("standard input was read")
-
-
 def read_in(directory: Path, *paths: str) -> Sources:
-    return read(paths, directory=directory, stdin=no_stdin)
+    return read(paths, directory=directory, stdin=lambda: pytest.fail("standard input was read"))
 
 
 def names(sources: Sources) -> list[str]:
@@ -73,12 +69,9 @@ def test_the_default_is_the_first_that_exists(
     assert names(Commit("HEAD", tmp_path, git_in(tmp_path)).read(())) == expected.split()
 
 
-NO_DEFAULT_FILE = "there is no file webhooks.yaml"
-LINK = "cannot read webhooks.yaml: it is a broken link | restore its target"
-INVALID = rows(Path(__file__).with_name("paths.yaml"))
-
-
-@pytest.mark.parametrize(("there", "paths", "expected"), INVALID)
+@pytest.mark.parametrize(
+    ("there", "paths", "expected"), rows(Path(__file__).with_name("paths.yaml"))
+)
 def test_unreadable_paths(
     tmp_path: Path, there: tuple[str, ...], paths: tuple[str, ...], expected: str
 ) -> None:
