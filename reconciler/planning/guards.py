@@ -197,7 +197,7 @@ def _not_read(plan: Plan, other: DeclaredElsewhere, count: int) -> tuple[str, st
             return message, "set the same `organization` in all its files"
         case FileState.NOT_SEARCHED:
             message = f"git cannot read this repository: another file may declare {deleted}"
-            return message, "`git status` shows the reason"
+            return message, "`git status` or `git grep webhooks HEAD` shows the reason"
         case FileState.OTHER_REPOSITORY:
             message = f"the files are in the repository {other.file}, where another one may declare"
             return f"{message} {deleted}", f"run the command in {other.file}"

@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
+from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, in_quotes, note, warning
 from reconciler.model import Organization, Secret, SecretRef
 from reconciler.planning.plan import DeclaredElsewhere, FileState
@@ -117,27 +118,44 @@ def declared_elsewhere(
     files of the run, with the organizations that they name.
     """
     search = _Search(deleted, owner, directory, git)
-    names = frozenset(documents) - {STDIN_NAME}
     # Reading them for each organization of a run takes long.
     others = {file for file, name in run_files.items() if name and owner.is_not(name.encode())}
-    now = commit or commit_at("HEAD", directory, git)
+    try:
+        return tuple(_declared(search, documents, base, commit, others))
+    except NotReadableError:
+        # What git cannot search, as a clone without all files, may declare the webhooks.
+        return (search.not_searched,)
+
+
+def _declared(
+    search: _Search,
+    documents: Collection[str],
+    base: str | None,
+    commit: Commit | None,
+    others: Set[str],
+) -> Iterator[DeclaredElsewhere]:
+    """Yield the files that `declared_elsewhere` returns; `others` are of other organizations.
+
+    Raises NotReadableError if git cannot search for them.
+    """
+    directory, owner = search.directory, search.owner
+    names = frozenset(documents) - {STDIN_NAME}
+    now = commit or commit_at("HEAD", directory, search.git)
     lines = {} if now is None else search.lines(now)
     committed = search.names(lines)
     gone: frozenset[str] = frozenset()
-    declared: list[DeclaredElsewhere] = []
     if commit is None:
-        declared += _not_searched(deleted, names, directory, git, now)
+        yield from _not_searched(search, names, now)
         gone = frozenset(name for name in committed if not os.path.lexists(directory / name))
         not_read = _not_read(search, committed - gone, names, others, now)
     else:
         not_read = _at(commit, committed - names - others, owner)
-    declared += search.declared(not_read, FileState.NOT_READ)
+    yield from search.declared(not_read, FileState.NOT_READ)
     # Git has no history of standard input.
     if now is not None and STDIN_NAME not in documents:
         # No commit removed these files, so no review has seen the removal: the plan is blocked.
-        declared += search.declared(_at(now, gone, owner), FileState.GONE)
-        declared += _removed(search, now, {*names, *lines}, base)
-    return tuple(declared)
+        yield from search.declared(_at(now, gone, owner), FileState.GONE)
+        yield from _removed(search, now, {*names, *lines}, base)
 
 
 def _not_read(
@@ -201,26 +219,22 @@ def _sources_at(commit: Commit, names: Iterable[str]) -> Iterator[SourceFile]:
 
 
 def _not_searched(
-    deleted: Iterable[str],
-    names: Iterable[str],
-    directory: Path,
-    git: Git,
-    now: Commit | None,
+    search: _Search, names: Iterable[str], now: Commit | None
 ) -> Iterator[DeclaredElsewhere]:
     """Yield the repository of the files, in which any may declare the webhooks, if it is not read.
 
     The working directory is in another one, or git cannot read it, for example that of another
     user. It can if it has found the commit `now`.
     """
-    if git is no_git:
+    if search.git is no_git:
         return
-    other = other_repository(names, directory)
+    other = other_repository(names, search.directory)
     if other:
-        yield DeclaredElsewhere(other, tuple(sorted(deleted)), FileState.OTHER_REPOSITORY)
+        yield search.not_searched._replace(file=other, state=FileState.OTHER_REPOSITORY)
         return
-    is_repository = now is None and repository_of(directory) is not None
-    if is_repository and git(["rev-parse", "--git-dir"]) is None:
-        yield DeclaredElsewhere("", tuple(sorted(deleted)), FileState.NOT_SEARCHED)
+    is_repository = now is None and repository_of(search.directory) is not None
+    if is_repository and search.git(["rev-parse", "--git-dir"]) is None:
+        yield search.not_searched
 
 
 class _Search(NamedTuple):
@@ -231,11 +245,13 @@ class _Search(NamedTuple):
     directory: Path
     git: Git
 
-    def lines(self, commit: Commit | None) -> dict[str, bytes]:
-        """Return the lines that `matches` needs, of all files of the repository that have some.
+    @property
+    def not_searched(self) -> DeclaredElsewhere:
+        """Files that may declare any of the webhooks, because git cannot search them."""
+        return DeclaredElsewhere("", tuple(sorted(self.deleted)), FileState.NOT_SEARCHED)
 
-        These are the files of a commit, else those in the working tree that git tracks.
-        """
+    def lines(self, commit: Commit | None) -> dict[str, bytes]:
+        """Return the lines that `matches` needs, as `matching_lines` does."""
         words = ("webhooks", "configuration", "extends", "organization")
         return matching_lines(words, self.git, commit)
 
@@ -303,12 +319,17 @@ def organizations_gone(
     commit = commit_at(revision, directory, git)
     if commit is None:
         return
+    try:
+        lines = matching_lines(["organization"], git, commit)
+    except NotReadableError:
+        yield warning(
+            "organization-removed",
+            f"git cannot search the files of {revision}: an organization may be left out",
+            f"`git grep organization {revision}` shows the reason",
+        )
+        return
     is_included = file_matcher(directory, *paths)
-    texts = {
-        file: lines
-        for file, lines in matching_lines(["organization"], git, commit).items()
-        if file in read_files or is_included(file)
-    }
+    texts = {file: text for file, text in lines.items() if file in read_files or is_included(file)}
     before = _organizations_at(commit, texts, now)
     keys = {name: keys_of(documents) for name, documents in before.items()}
     for name in no_longer_declared(keys, now):
@@ -385,9 +406,14 @@ def variables_elsewhere(
     """Return the variables that files other than `names` refer to, with values that are set here.
 
     These are the files of the repository, and those in `folders` and beside `names`, which git may
-    not track yet, without those of the `organization`.
+    not track yet, without those of the `organization`. Raises ConfigurationError if git cannot
+    search them: a new secret might get the variable of another one.
     """
-    texts = matching_lines(["env", "organization"], git, None)
+    try:
+        texts = matching_lines(["env", "organization"], git, None)
+    except NotReadableError as problem:
+        message = f"the variables of other files are not known: this repository {problem}"
+        raise ConfigurationError(message, hint="`git grep organization` shows the reason") from None
     for name in _names_beside(names, directory, folders):
         with suppress(NotReadableError):
             texts[name] = read_regular(directory / name)

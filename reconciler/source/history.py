@@ -22,7 +22,10 @@ from typing import Final, NamedTuple, TypeAlias
 from reconciler.source import files
 
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
-"""Runs git with the arguments in the working directory; None if it fails."""
+"""Runs git with the arguments in the working directory; None if it fails.
+
+A search (`grep`) that finds nothing has not failed.
+"""
 
 
 class NoBaseError(Exception):
@@ -457,7 +460,8 @@ def tracked(
 def matching_lines(texts: Iterable[str], git: Git, commit: Commit | None) -> dict[str, bytes]:
     """Return the lines with one of `texts`, by the names of the configuration files that have some.
 
-    These are all files of a commit, in any folder, else those in the working tree that git tracks.
+    These are all files of a commit, in any folder, else those in the working tree that git tracks;
+    none outside of a repository. Raises NotReadableError if git cannot search them.
     """
     # Each of the first options may be set otherwise in the configuration of git.
     options = ["--no-full-name", "--no-line-number", "--no-column", "--no-color"]
@@ -467,7 +471,11 @@ def matching_lines(texts: Iterable[str], git: Git, commit: Commit | None) -> dic
     if commit is not None:
         revision, prefix = [commit.id], f"{commit.id}:".encode()
     specs = [f":(top,icase)*{suffix}" for suffix in files.SUFFIXES]
-    output = git(["grep", *options, *patterns, *revision, "--", *specs]) or b""
+    output = git(["grep", *options, *patterns, *revision, "--", *specs])
+    if output is None:
+        if commit is None and folder_in(git) is None:
+            return {}
+        raise files.NotReadableError("cannot be searched by git")
     lines: defaultdict[str, bytes] = defaultdict(bytes)
     for match in filter(None, output.split(b"\n")):
         name, _, line = match.partition(b"\0")
@@ -496,6 +504,10 @@ def git_in(directory: Path) -> Git:
                 stderr=subprocess.DEVNULL,
                 timeout=60,
             )
+        except subprocess.CalledProcessError as failure:
+            # A search without a match ends with 1, a search that fails with 128.
+            is_without_match = arguments[0] == "grep" and failure.returncode == 1
+            return b"" if is_without_match else None
         # ValueError: a path with a NUL character.
         except (OSError, ValueError, subprocess.SubprocessError):
             return None

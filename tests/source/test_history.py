@@ -149,6 +149,8 @@ def test_lines_are_found_in_the_whole_repository(repository: Repository) -> None
     assert matching_lines(texts, git, Commit(tip, repository.folder / "b", git)) == lines
     assert matching_lines(texts, git, None) == lines | {"../ä.yaml": b"name: B\n"}
     assert matching_lines(["none"], git, None) == matching_lines(texts, lambda words: None, None)
+    with pytest.raises(NotReadableError, match="cannot be searched by git"):
+        matching_lines(texts, lambda words: None, Commit(tip, repository.folder, git))
 
 
 def test_a_policy_behind_a_link_on_the_base_branch_is_refused(repository: Repository) -> None:
