@@ -148,7 +148,8 @@ def _read_variable(name: str, machine: Machine, check: _Check) -> str:
 def how_to_set(name: str, environ: Mapping[str, str], verb: str = "set") -> str:
     """Return the step that sets or corrects a variable, on GitHub for the job's environment.
 
-    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT.
+    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT, and a secret that
+    the environment lacks as an empty variable.
     """
     environment = environ.get("WEBHOOKS_ENVIRONMENT")
     if not environment or not name.isidentifier():
@@ -157,7 +158,11 @@ def how_to_set(name: str, environ: Mapping[str, str], verb: str = "set") -> str:
     repository = github_repository(environ)
     if repository:
         words += ["--repo", repository]
-    return f"run `{shlex.join(words)}`"
+    command = f"run `{shlex.join(words)}`"
+    # The command alone would not help: without another workflow, the next job lacks it, too.
+    if name not in environ:
+        return f"{command}, and `webhooks init --github`: the workflows do not pass it"
+    return command
 
 
 def github_repository(environ: Mapping[str, str]) -> str:
