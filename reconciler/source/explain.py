@@ -203,7 +203,7 @@ def _places() -> Iterator[tuple[str, str]]:
         types = [type_ for type_, fields in FIELDS.items() if key in fields]
         yield key, f"`{key}` belongs under `configuration` of {_ticked(types)} webhooks"
     for key in ("add", "exclude"):
-        yield key, f"only a file with `extends` can have `{key}`"
+        yield key, f"only an item of `webhooks` can have `{key}`, in a file with `extends`"
     yield "version", "the version of a secret belongs in its reference: `{env: NAME, version: 2}`"
 
 

@@ -453,7 +453,7 @@ def suggestion(missing: Path, directory: Path) -> str | None:
 
 
 def similar_path(missing: Path, directory: Path) -> str | None:
-    """Return the path of a file with a similar name beside `missing`, None without one.
+    """Return the path of a file or folder with a similar name beside `missing`, None without one.
 
     It is no file that others extend, whose webhooks alone are not those of any organization. For
     the default file, it may be the folder of the organizations.
@@ -463,9 +463,13 @@ def similar_path(missing: Path, directory: Path) -> str | None:
     except OSError:
         return None
     extended, applied = _layers(missing.parent)
-    readable = sorted(path.name for path in beside - extended if _is_read(PurePath(path.name)))
-    similar = near(missing.name, readable)
     is_default = missing == directory / DEFAULT_FILE
+    readable = sorted(
+        path.name
+        for path in beside - extended
+        if _is_read(PurePath(path.name)) or (path.is_dir() and not is_default)
+    )
+    similar = near(missing.name, readable)
     # One of several organizations is not what a user without -f wants.
     if is_default and applied and (similar is None or missing.parent / similar in applied):
         similar = os.path.commonpath([path.parent for path in applied])

@@ -469,7 +469,7 @@ def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Findin
             yield error(
                 "no-organization",
                 f"{in_quotes(file)} names no organization, but {in_quotes(named[0])} does",
-                "set `organization` in this file, or leave the file out",
+                "set `organization` in this file, leave it out, or let the others extend it",
                 Place(file, ()),
             )
 

@@ -283,7 +283,7 @@ class _Entries:
         elif "webhooks" in self._below.root and "exclude" not in data:
             message = f"no file that this one extends declares {in_quotes(name)}"
             similar = self._similar(name)
-            hint = f"{similar}for a new webhook, add `add: true`"
+            hint = f"{similar}for a new webhook, add `add: true`; for a deleted one, remove this"
             yield error("no-target", message, hint, entry.place("name"))
 
     def _removals(self, entry: Entry, target: MergedWebhook | None) -> Iterator[Finding]:
