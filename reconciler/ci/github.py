@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from reconciler.api.origin import OPTION_HINTS, Credential, Network, Origin
-from reconciler.ci.marker import Marker, Post, decode, encode, heading
+from reconciler.ci.marker import MAX_BODY, Marker, Post, decode, encode, heading
 from reconciler.errors import (
     SIGNALS,
     ApiError,
@@ -36,8 +36,6 @@ _API: Final = "https://api.github.com"
 _PAGE: Final = 100
 _MAX_FILES: Final = 300
 """The maximum number of changed files that GitHub lists between two commits."""
-_MAX_BODY: Final = 65_536
-"""The maximum number of characters in a comment or issue."""
 _CUT: Final = "\n\n_Cut to GitHub's limit._\n"
 
 _CONTENTS: Final = "contents: read"
@@ -253,10 +251,10 @@ class GitHub:
     def body(self, marker: Marker, text: str) -> str:
         """Return the body of a comment or issue, with its label above the text."""
         body = f"{encode(marker, self._clean)}\n{self._clean(f'{heading(marker)}{text}')}"
-        if len(body) <= _MAX_BODY:
+        if len(body) <= MAX_BODY:
             return body
         # By whole lines, because a part of a command must not look like one.
-        kept, _, _ = body[: _MAX_BODY - len(_CUT)].rpartition("\n")
+        kept, _, _ = body[: MAX_BODY - len(_CUT)].rpartition("\n")
         return kept + _CUT
 
     def _post(self, number: int, body: str, *, need: str) -> int:

@@ -24,8 +24,10 @@ from reconciler.planning.resend import Resend, read_resend
 from reconciler.planning.review import operation_digest
 from reconciler.planning.tree import plain
 
-MAX_COMMENT_LENGTH: Final = 64_000
-"""The maximum length of a comment or issue. GitHub allows 65,536 characters."""
+MAX_BODY: Final = 65_536
+"""GitHub's maximum number of characters in a comment or issue."""
+MAX_COMMENT_LENGTH: Final = MAX_BODY - 1_536
+"""The maximum length of a text for one. The label above it needs some of the rest."""
 
 _FORMAT: Final = 5
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) ?([A-Za-z0-9+/=]*) -->")

@@ -144,10 +144,10 @@ def _delivery(status: WebhookStatus) -> list[str]:
 
 def _first_words(text: str) -> list[str]:
     """Return words of a text: a server's error may be a page, which -v shows below the row."""
-    words = [atom.text for atom in sentence(text)]
-    if len(words) > _MAX_WORDS:
-        words[_MAX_WORDS:] = ["..."]
-    return words
+    shown = [atom.text for atom in sentence(text)]
+    if len(shown) > _MAX_WORDS:
+        shown[_MAX_WORDS:] = ["..."]
+    return shown
 
 
 def _without_fraction(time: str) -> str:

@@ -168,7 +168,7 @@ def _checked_settings(settings: Settings | ReconcilerError) -> Iterator[Check]:
         yield fail("settings", "a setting is invalid", fix=fix, private=quote(cause.message))
         return
     if settings.server_url.value == LOCAL_SERVER:
-        yield ok("server", "the emulator in this process (--local), no key")
+        yield ok("server", "the emulator in this process (--local), with a built-in key")
         return
     yield ok("server", _source(settings.server_url), private=quote(settings.server_url.value))
     yield ok("profile", _source(settings.profile), private=quote(settings.profile.value))

@@ -30,6 +30,7 @@ from reconciler.source.schemes import is_variable
 _DURATION: Final = re.compile(r"(\d{1,6})([smh])")
 _ADDRESS: Final = re.compile(r"(?:([^:]+|\[[0-9A-Fa-f:.]+\]):)?([0-9]{1,5})")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+_MIN_SECONDS: Final = 10
 
 
 @command(
@@ -41,7 +42,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
         Option("--repository", group="Reconcile", metavar="DIR", default=".",
                help="The clone; paths of files are relative to it. It may be a link that changes."),
         Option("--every", group="Reconcile", metavar="TIME",
-               help="Repeat at this interval, for example 5m; at least 10s."),
+               help=f"Repeat at this interval, for example 5m; at least {_MIN_SECONDS}s."),
         Option("--apply", group="Reconcile", is_flag=True,
                help="Apply each time; without it, only report the difference. Needs --every."),
         Option("--no-prune", group="Reconcile", is_flag=True,
@@ -131,9 +132,9 @@ def _interval(text: str) -> float:
     """Return an interval in seconds. Raises UsageError."""
     match = _DURATION.fullmatch(text)
     seconds = 0 if match is None else int(match[1]) * _SECONDS[match[2]]
-    if seconds < 10:
+    if seconds < _MIN_SECONDS:
         raise UsageError(
-            f"--every takes a time of at least 10s, not {quote(text)}",
+            f"--every takes a time of at least {_MIN_SECONDS}s, not {quote(text)}",
             hint="write a number and s, m or h, for example --every 5m",
         )
     return seconds
