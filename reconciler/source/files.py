@@ -220,8 +220,8 @@ def _read_once(
         return [SourceFile(file=name, raw=read_regular(file))]
     except (FileNotFoundError, MissingFileError):
         hint = "create one with `webhooks init`, or name your file with `-f FILE`"
-        if file.suffix == ".json":
-            hint = "save a plan first, with --out of the command plan"
+        if file.suffix.lower() not in ("", *SUFFIXES):
+            hint = "correct the path; to save a plan, use --out of the command plan"
         hint = suggestion(file, directory) or hint
         return [error("unreadable-file", f"there is no file {path}", hint)]
     except NotReadableError as refusal:
@@ -464,10 +464,12 @@ def similar_path(missing: Path, directory: Path) -> str | None:
         return None
     extended, applied = _layers(missing.parent)
     is_default = missing == directory / DEFAULT_FILE
+    # A saved plan has any suffix, and a named file may have one.
+    is_other = not _is_read(PurePath(missing.name))
     readable = sorted(
         path.name
         for path in beside - extended
-        if _is_read(PurePath(path.name)) or (path.is_dir() and not is_default)
+        if is_other or _is_read(PurePath(path.name)) or (path.is_dir() and not is_default)
     )
     similar = near(missing.name, readable)
     # One of several organizations is not what a user without -f wants.
