@@ -29,10 +29,13 @@ _MAX_SECRETS: Final = 100
 """The maximum number of secrets of an environment on GitHub."""
 
 
-def require_possible(directory: Path, targets: Iterable[str], commit: str | None) -> None:
+def require_possible(
+    directory: Path, targets: Iterable[str], commit: str | None, *, may_remove: bool
+) -> None:
     """Raise UsageError for a folder in a repository, and if no commit to install is known.
 
-    `init` calls it before it writes the configuration, so that an error leaves nothing half done.
+    Raises NotConfirmedError unless the workflows keep their files, or `may_remove` some. `init`
+    calls it before it writes the configuration, so that an error leaves nothing half done.
     """
     # GitHub reads no workflows in such a folder.
     folder = folder_in(git_in(directory))
@@ -43,6 +46,12 @@ def require_possible(directory: Path, targets: Iterable[str], commit: str | None
             hint=f"run `webhooks init --github{options}` there",
         )
     workflows.pinned(commit)  # for its error
+    removed = not_covered(workflows.configured_files(directory), targets)
+    if removed and not may_remove:
+        raise NotConfirmedError(
+            f"this would remove {', '.join(removed)} from the workflows: nothing was written",
+            hint="name all files with -f; to remove some, name existing ones, without --yes",
+        )
 
 
 def file_options(paths: Iterable[str]) -> str:
@@ -239,11 +248,6 @@ def _write(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
             "checked; to keep it, name it with -f, too"
         )
         console.message("warning", warning)
-        if yes:
-            raise NotConfirmedError(
-                f"this would remove {names} from the workflows: none was written",
-                hint="name all files with -f, or run the command without --yes",
-            )
     replaced = {change.name: change.old for change in changes if change.old is not None}
     edited = [name for name, old in replaced.items() if workflows.is_edited(old)]
     if edited:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
+from posixpath import normpath
 from typing import Final, NamedTuple
 
 from reconciler import workflow
@@ -101,7 +102,9 @@ def run(
     if is_new and not named:
         _require_no_declarations(files, github=github)
     if github:
-        github_setup.require_possible(files.directory, files.targets, commit)
+        # The name of a new file may be a misspelled one.
+        may_remove = not (yes or is_new)
+        github_setup.require_possible(files.directory, files.targets, commit, may_remove=may_remove)
     steps: list[str] = []
     if is_new:
         steps = _write_configuration(session, files, tokens, github=github, yes=yes)
@@ -143,7 +146,10 @@ class _Files(NamedTuple):
         # They are written into workflows.
         targets = tuple(path.replace(os.sep, "/") for path in named)
         if github:
-            targets = targets or kept
+            unique: dict[str, str] = {}
+            for path in targets:
+                unique.setdefault(normpath(path), path)
+            targets = tuple(unique.values()) or kept
         return cls(directory, targets or (default,), default, kept)
 
     @property
