@@ -165,7 +165,7 @@ def _variables(planned: Sequence[Planned]) -> dict[str, Secret | None]:
     # Only a declaration that is added has new references.
     if any(isinstance(change, Delete) for plan in plans for change in plan.operations):
         inputs = planned[0].target.checked.inputs
-        names, directory = inputs.run_files, inputs.directory
+        names, directory = inputs.run.files, inputs.directory
         variables = variables_elsewhere(names, directory, inputs.git, inputs.environ)
     for organization in planned:
         gathered = organization.gathered

@@ -54,6 +54,22 @@ _UNRESOLVED: Final = "unresolved-secret"
 _WRONG_VALUE: Final = frozenset(("malformed-secret", "unreplaced-placeholder"))
 
 
+class RunInputs(NamedTuple):
+    """What the organizations of a run have in common.
+
+    Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
+    of `key_references`. `files` are the names of all files, each with the organization that it
+    names, and `unselected` the files of the organizations that the run does not select. The error
+    about a missing list of allowed secrets proposes `allow_lines`, if there are several.
+    """
+
+    api_keys: tuple[Secret, ...] = ()
+    key_references: frozenset[SecretRef] = frozenset()
+    files: Mapping[str, str | None] = MappingProxyType({})
+    unselected: tuple[Checked, ...] = ()
+    allow_lines: tuple[str, ...] = ()
+
+
 class Inputs(NamedTuple):
     """The sources of configuration and secrets, and what is allowed in them.
 
@@ -62,17 +78,13 @@ class Inputs(NamedTuple):
     `selected` are names, ids or globs of organizations, () for all; the API key must belong to one
     of them, too, not only to that of the files. `allow_secrets` are lines of patterns that every
     reference must match, see `allow_patterns`, () for all; with `require_allow_list`, an apply
-    without the list is an error, which proposes `allow_lines` if the run has several organizations.
+    without the list is an error.
     `hide` is called with every secret as it is fetched, before any use, so that output can be
     redacted; `redacted` does that with a text.
     `git` runs git in `directory`. With `commit`, the files, their parents, policies and tracked
     secret files are read from it. `policies` are JSON Schemas that the configuration must meet,
     read at the commit `policy_base` if it has them, so that a pull request cannot relax its checks.
     `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
-    Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
-    of `key_references`. `run_files` are the names of all files of the run, each with the
-    organization that it names, and `unselected` are the files of those that the run does not
-    select.
     """
 
     directory: Path
@@ -83,7 +95,6 @@ class Inputs(NamedTuple):
     selected: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     require_allow_list: bool = False
-    allow_lines: tuple[str, ...] = ()
     allow_literals: bool = False
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
@@ -93,10 +104,7 @@ class Inputs(NamedTuple):
     policies: tuple[str, ...] = ()
     policy_base: str | None = None
     apply_options: tuple[str, ...] | None = None
-    api_keys: tuple[Secret, ...] = ()
-    key_references: frozenset[SecretRef] = frozenset()
-    run_files: Mapping[str, str | None] = MappingProxyType({})
-    unselected: tuple[Checked, ...] = ()
+    run: RunInputs = RunInputs()
 
     def __repr__(self) -> str:
         return f"Inputs({self.paths!r})"  # the environment may have secrets
@@ -143,10 +151,14 @@ class Checked(NamedTuple):
     loaded: Loaded
     inputs: Inputs
 
+    def in_run(self, **changed: Any) -> Checked:
+        """Return the files with other values of `RunInputs`."""
+        return self._replace(inputs=self.inputs._replace(run=self.inputs.run._replace(**changed)))
+
     @property
     def other_files(self) -> frozenset[str]:
         """Return the files of other organizations of the run."""
-        return frozenset(self.inputs.run_files.keys() - self.loaded.documents.keys())
+        return frozenset(self.inputs.run.files.keys() - self.loaded.documents.keys())
 
     @property
     def other_repository(self) -> str:
@@ -382,11 +394,9 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     if len(groups) > 1:
         data = {document.file: document.data for document in parsed.documents if document.usable}
         problems = (*problems, *without_organization(data))
-    run_inputs = inputs._replace(
+    run = inputs.run._replace(
         key_references=frozenset(filter(None, keys.values())),
-        run_files={
-            document.file: name for name, documents in groups.items() for document in documents
-        },
+        files={document.file: name for name, documents in groups.items() for document in documents},
     )
     # Paths also name files that are gone, so they are kept where git knows these.
     keeps_paths = len(groups) == 1 or _has_history(inputs)
@@ -396,13 +406,14 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
         findings = problems if len(groups) == 1 or name is None else ()
         paths = tuple(map(_path, documents))
         profiles = (_text(document, "profile") for document in documents)
-        group_inputs = run_inputs._replace(
+        group_inputs = inputs._replace(
             parsed=parsed._replace(
                 documents=tuple(documents),
                 folder=None,  # checked once
                 findings=findings,
             ),
             paths=inputs.paths if keeps_paths else paths,
+            run=run,
         )
         result.append(
             OrganizationFiles(
@@ -457,7 +468,7 @@ def validate(inputs: Inputs) -> Loaded:
     rules = Rules(
         allow_secrets=allow_patterns(inputs.allow_secrets, next(filter(None, names), None)),
         allow_literal_secrets=inputs.allow_literals,
-        api_keys=inputs.key_references,
+        api_keys=inputs.run.key_references,
     )
     declared = load_parsed(parsed, rules)
     if declared.desired is not None:
@@ -510,9 +521,9 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
     ]
     if len(groups) > 1:
         lines = _allow_lines(sources)
-        for index, (group, checked) in enumerate(sources):
-            checked = checked._replace(inputs=checked.inputs._replace(allow_lines=lines))
-            sources[index] = Source(group, checked)
+        sources = [
+            source._replace(checked=source.checked.in_run(allow_lines=lines)) for source in sources
+        ]
     # All or none: an invalid file may belong to any organization.
     is_valid = len(sources) == len(groups)
     return tuple(sources) if is_valid else (), tuple(_findings(groups, loaded))
@@ -577,7 +588,7 @@ def gather(
         webhooks,
         Machine(inputs.environ, inputs.directory, inputs.commit),
         literals=checked.desired.literals,
-        api_keys=(*inputs.api_keys, *filter(None, [api_key])),
+        api_keys=(*inputs.run.api_keys, *filter(None, [api_key])),
         # The key must belong to this organization, so no file can use the list of another one.
         allow=allow_patterns(inputs.allow_secrets, checked.desired.organization),
     )
@@ -670,8 +681,8 @@ def _unlisted(
         return ()
     message = "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set"
     wanted = f"={shlex.quote(_patterns(named))}"
-    if inputs.allow_lines:
-        wanted = f" to the lines {', '.join(map(shlex.quote, inputs.allow_lines))}"
+    if inputs.run.allow_lines:
+        wanted = f" to the lines {', '.join(map(shlex.quote, inputs.run.allow_lines))}"
     hint = f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS{wanted}"
     if writing or inputs.strict:
         raise RunConfigurationError(message, hint=hint)

@@ -215,12 +215,12 @@ def _with_other_files(
         git=inputs.git,
         base=options.base,
         commit=inputs.commit,
-        run_files=inputs.run_files,
+        run_files=inputs.run.files,
     )
     # Of a file that the run has read, but as another organization's, the command to read it differs
     # in nothing.
     elsewhere = tuple(
-        other._replace(state=FileState.NOT_SELECTED) if other.file in inputs.run_files else other
+        other._replace(state=FileState.NOT_SELECTED) if other.file in inputs.run.files else other
         for other in elsewhere
     )
     is_found = any(other.state is not FileState.REMOVED for other in elsewhere)
@@ -251,7 +251,7 @@ def _may_move(plan: Plan, checked: Checked) -> Iterator[Finding]:
     blocking = {other.file for other in plan.elsewhere}
     declarations = [
         (name, file)
-        for other in checked.inputs.unselected
+        for other in checked.inputs.run.unselected
         for name, file in _declarations(other, deleted, undeclared)
         if file not in blocking
     ]

@@ -84,7 +84,7 @@ def previous_at(commit: str, checked: Checked) -> Checked:
 def _previous(commit: Commit, name: str, checked: Checked) -> Checked:
     """Read the configuration of a commit, which messages call `name`."""
     inputs = checked.inputs
-    current = frozenset(inputs.run_files).union(checked.loaded.documents)
+    current = frozenset(inputs.run.files).union(checked.loaded.documents)
     try:
         parsed = parsed_at(commit, inputs.paths, inputs.commit, current)
     except NoBaseError as problem:

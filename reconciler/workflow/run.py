@@ -152,13 +152,12 @@ def connect_all(
             target = target._replace(connection=connection, key_source=source)
         connected.append(target)
     # Only now are the keys of all organizations known.
-    return tuple(_with_inputs(target, api_keys=tuple(keys)) for target in connected)
+    return tuple(_in_run(target, api_keys=tuple(keys)) for target in connected)
 
 
-def _with_inputs(target: Target, **changed: Any) -> Target:
-    """Return the target with other values in the inputs of its files."""
-    checked = target.checked
-    checked = checked._replace(inputs=checked.inputs._replace(**changed))
+def _in_run(target: Target, **changed: Any) -> Target:
+    """Return the target with other values of `RunInputs`."""
+    checked = target.checked.in_run(**changed)
     return target._replace(source=target.source._replace(checked=checked))
 
 
@@ -214,7 +213,7 @@ def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Targe
         (chosen if is_chosen else others).append(target)
     _require_no_changes(others)
     unselected = tuple(target.checked for target in others)
-    return tuple(_with_inputs(target, unselected=unselected) for target in chosen)
+    return tuple(_in_run(target, unselected=unselected) for target in chosen)
 
 
 def _require_matched(
