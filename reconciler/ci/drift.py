@@ -15,12 +15,7 @@ from typing import Final, NamedTuple
 from reconciler.ci import JobResult
 from reconciler.ci.github import GitHub, reporting
 from reconciler.ci.marker import MAX_COMMENT_LENGTH, MarkerKind, Post, encode, find_posts
-from reconciler.ci.organizations import (
-    by_environment,
-    check,
-    guarded,
-    require_single,
-)
+from reconciler.ci.organizations import by_environment, check, guarded, require_single
 from reconciler.ci.reviews import bases
 from reconciler.ci.run import Run
 from reconciler.ci.workflows import CALLER, workflow_text
@@ -154,18 +149,25 @@ def _ways_to_revert(
     ways: list[str] = []
     for environment, indexes in environments.items():
         plans = RunPlan(tuple(planned[index].result for index in indexes))
-        part = report._replace(
-            organizations=tuple(report.organizations[index] for index in indexes)
-        )
+        drifts = tuple(report.organizations[index] for index in indexes)
         name = environment if len(environments) > 1 else ""
-        words: set[str] = set()
-        for index in indexes:
-            # Another organization may have a webhook of this name, whose secret does not wait.
-            prefix = f"{planned[index].result.name}: " if len(indexes) > 1 else ""
-            words.update(f"{prefix}{webhook}" for webhook in requests[index])
-        applying = replace(run, environment=name)
-        ways += _way_to_revert(applying, plans, part, tuple(sorted(words)))
+        ways += _way_to_revert(
+            replace(run, environment=name),
+            plans,
+            report._replace(organizations=drifts),
+            _requests_of(plans, [requests[index] for index in indexes]),
+        )
     return ways
+
+
+def _requests_of(plans: RunPlan, requests: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the requests of the organizations of a run, for one command."""
+    words: set[str] = set()
+    for organization, names in zip(plans.organizations, requests, strict=True):
+        # Another organization may have a webhook of this name, whose secret does not wait.
+        prefix = f"{organization.name}: " if len(requests) > 1 else ""
+        words.update(f"{prefix}{name}" for name in names)
+    return tuple(sorted(words))
 
 
 def _way_to_revert(
@@ -181,13 +183,13 @@ def _way_to_revert(
     branch = run.applied_branch or run.branch
     applying = replace(run, branch=branch, workflow=_applying_workflow(run))
     command = applying.digest_command(plans, resend)
-    left_out = _left_out(plans, has_command=command is not None)
+    ways = _left_out(plans, has_command=command is not None)
     if command is not None:
-        effect = _effect(run, plans, report, is_partial=bool(left_out))
-        return [*left_out, f"{effect}:\n\n{code_block(command)}"]
-    if plans.digest:
-        return [*left_out, _NO_COMMAND]
-    return left_out
+        effect = _effect(run, plans, report, is_partial=bool(ways))
+        ways.append(f"{effect}:\n\n{code_block(command)}")
+    elif plans.digest:
+        ways.append(_NO_COMMAND)
+    return ways
 
 
 def _applying_workflow(run: Run) -> str:
