@@ -49,8 +49,13 @@ _PAUSES: Final = 3  # before a listing that contradicts the responses to writes 
 _MAX_LISTINGS: Final = 12  # each removed duplicate needs another listing
 
 _Waiting = list[tuple[int, Outcome]]
-_Duplicates = Sequence[tuple[LiveWebhook, LiveWebhook]]
-"""Each duplicate with the webhook that stays."""
+
+
+class _Duplicate(NamedTuple):
+    """A webhook to remove, and the one of the same name that stays."""
+
+    gone: LiveWebhook
+    kept: LiveWebhook
 
 
 class _LastListing(NamedTuple):
@@ -61,7 +66,7 @@ class _LastListing(NamedTuple):
     """
 
     listing: Listing
-    extra: _Duplicates
+    extra: Sequence[_Duplicate]
     waiting: _Waiting
     settled: bool
 
@@ -79,7 +84,7 @@ def verify(run: Apply) -> Report:
         for index, outcome in last.waiting:
             run.ledger.correct(index, _final_outcome(outcome, last, run))
         hidden = _hidden(last.listing, run)
-        left = {gone.id for gone, _ in last.extra}
+        left = {duplicate.gone.id for duplicate in last.extra}
         if left:
             problem = f"the last listing still shows duplicates: {', '.join(sorted(left))}"
     except ApiError as error:
@@ -335,14 +340,11 @@ def _hidden(listing: Listing, run: Apply) -> int:
 # deletes are not in the plan.
 
 
-def _duplicates(listing: Listing, run: Apply) -> list[tuple[LiveWebhook, LiveWebhook]]:
-    """Return the duplicates to remove, each with the webhook of the same name that stays.
-
-    They are at most all but one of each name that was sent.
-    """
+def _duplicates(listing: Listing, run: Apply) -> list[_Duplicate]:
+    """Return the duplicates to remove: at most all but one of each name that was sent."""
     # Those of other declarations are not copies, although they may have the name.
     paired = run.plan.paired.keys()
-    duplicates: list[tuple[LiveWebhook, LiveWebhook]] = []
+    duplicates: list[_Duplicate] = []
     for operation in sorted(run.ledger.sent.values(), key=lambda create: create.name):
         duplicates += _copies(operation, listing, run, paired)
     return duplicates
@@ -350,19 +352,19 @@ def _duplicates(listing: Listing, run: Apply) -> list[tuple[LiveWebhook, LiveWeb
 
 def _copies(
     operation: Create, listing: Listing, run: Apply, paired: Set[str]
-) -> Iterator[tuple[LiveWebhook, LiveWebhook]]:
-    """Yield the duplicates of a create that are not `paired`, each with the webhook that stays."""
+) -> Iterator[_Duplicate]:
+    """Yield the duplicates of a create that are not `paired`."""
     named = [webhook for webhook in listing.named(operation.name) if webhook.id not in paired]
     if operation.name not in run.ledger.lost and any(map(hides_destination, named)):
         return  # this run created one of them, and the others may deliver elsewhere
     keeper = min(named, key=lambda webhook: webhook.id, default=None)
     for webhook in run.new_equal(operation, listing):
         if keeper is not None and webhook.id not in paired and webhook.id != keeper.id:
-            yield webhook, keeper
+            yield _Duplicate(webhook, keeper)
 
 
 def _remove_all(
-    extra: _Duplicates,
+    extra: Sequence[_Duplicate],
     listing: Listing,
     run: Apply,
     tried: dict[str, RemovedDuplicate],
@@ -374,18 +376,14 @@ def _remove_all(
     After the pauses, those that were tried before are left: they must not `repeat` for ever.
     """
     tried_before = set(tried)
-    for gone, kept in extra:
-        if repeat or gone.id not in tried_before:
-            _remove(gone, kept, listing, run, tried)
+    for duplicate in extra:
+        if repeat or duplicate.gone.id not in tried_before:
+            _remove(duplicate, listing, run, tried)
     return tried.keys() > tried_before
 
 
 def _remove(
-    gone: LiveWebhook,
-    kept: LiveWebhook,
-    listing: Listing,
-    run: Apply,
-    tried: dict[str, RemovedDuplicate],
+    duplicate: _Duplicate, listing: Listing, run: Apply, tried: dict[str, RemovedDuplicate]
 ) -> None:
     """Delete a duplicate, and record it in `tried` if this run removed it or may have.
 
@@ -394,6 +392,7 @@ def _remove(
     """
     if run.ledger.closed:
         return
+    gone, kept = duplicate
     live, keeper = run.api.get(gone.id), run.api.get(kept.id)
     if live is None or keeper is None or keeper.name != kept.name:
         return
@@ -406,11 +405,12 @@ def _remove(
         pass  # it may be removed: the next listing shows it
     run.ledger.count_write()
     tried[gone.id] = RemovedDuplicate(name=gone.name, removed=gone.id, kept=kept.id)
-    _reassign(gone, kept, listing, run)
+    _reassign(duplicate, listing, run)
 
 
-def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Apply) -> None:
+def _reassign(duplicate: _Duplicate, listing: Listing, run: Apply) -> None:
     """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
+    gone, kept = duplicate
     for index, outcome in run.ledger.recorded():
         create = outcome.operation
         if not isinstance(create, Create) or _webhook_id(outcome) != gone.id:

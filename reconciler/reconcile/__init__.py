@@ -345,10 +345,12 @@ class _Bases:
     def get(self, organization: Organization, checked: Checked) -> _Base | None:
         """Return the base of an organization, from the ref at first; None without one."""
         base = self._bases.get(organization.id)
-        if base is not None and (self._applies or base.commit == _applied(organization, checked)):
+        if base is not None and (
+            self._applies or base.commit == _commit_in_ref(organization, checked)
+        ):
             return base
         # Beside a process that only plans, another one may apply from the same clone.
-        base = _read(organization, checked)
+        base = _base_in_ref(organization, checked)
         if base is not None:
             self._bases[organization.id] = base
             self._refs[organization.id] = base.commit
@@ -413,21 +415,23 @@ class _Pending(NamedTuple):
         names: set[str | None] = {
             webhook.name for webhook in desired.webhooks if webhook.position in unapplied
         }
-        done = set(report.plan.matched)
         for kept in report.plan.unapplied:
             for webhook in kept.webhooks:
                 names |= {webhook.name, webhook.id}
+        updated = {
+            outcome.operation.before.id
+            for outcome in report.applied
+            if isinstance(outcome.operation, Update)
+        }
         for outcome in report.outcomes:
+            if isinstance(outcome, Applied):
+                continue
             operation = outcome.operation
-            if not isinstance(outcome, Applied):
-                names.add(operation.name)
+            names.add(operation.name)
             if isinstance(operation, Update):
                 before = operation.before
-                if isinstance(outcome, Applied):
-                    done.add(before.id)
-                else:
-                    names |= {before.name, before.id, *operation.after.previously}
-        return cls(frozenset(names), frozenset(done))
+                names |= {before.name, before.id, *operation.after.previously}
+        return cls(frozenset(names), frozenset(updated.union(report.plan.matched)))
 
     def has(self, webhook: Webhook) -> bool:
         """Return whether a declaration is pending."""
@@ -474,12 +478,12 @@ def _ref(organization: str) -> str:
     return f"refs/webhooks/reconciled/{organization}"
 
 
-def _applied(organization: Organization, checked: Checked) -> str | None:
+def _commit_in_ref(organization: Organization, checked: Checked) -> str | None:
     return commit_of(_ref(organization.id), checked.inputs.git)
 
 
-def _read(organization: Organization, checked: Checked) -> _Base | None:
-    commit = _applied(organization, checked)
+def _base_in_ref(organization: Organization, checked: Checked) -> _Base | None:
+    commit = _commit_in_ref(organization, checked)
     if commit is None:
         return None
     try:

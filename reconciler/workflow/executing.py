@@ -285,29 +285,23 @@ def _in_order(parts: Sequence[Part]) -> list[int]:
     return in_order(chain.from_iterable(part.moves for part in ready), len(parts))
 
 
-def _deletes(part: Ready) -> dict[str, int]:
-    """Return the indexes of deletes in the complete plan, by the id of the webhook that moves."""
-    moved = {move.delete.before.id for move in part.moves}
-    return {
-        operation.before.id: index
-        for index, operation in enumerate(part.complete.operations)
-        if isinstance(operation, Delete) and operation.before.id in moved
-    }
-
-
 def _not_created(
     part: Ready, parts: Sequence[Part], created: Set[tuple[int, str]]
 ) -> dict[int, tuple[str, str]]:
     """Return why deletes wait; `created` are indexes of organizations and names of webhooks."""
-    deletes = _deletes(part)
-    reasons: dict[int, tuple[str, str]] = {}
+    waiting: dict[str, str] = {}  # the first reason, by the id of the webhook that moves
     for move in part.moves:
-        index = deletes[move.delete.before.id]
-        if index not in part.skipped and (move.target, move.name) not in created:
+        if (move.target, move.name) not in created:
             other = parts[move.target]
             why = "but had not created it" if other.plan else "and may not have created it"
             reason = f"{other.result.name} declares it, {why}: it could be live nowhere"
-            reasons.setdefault(index, ("after-failure", reason))
+            waiting.setdefault(move.delete.before.id, reason)
+    reasons: dict[int, tuple[str, str]] = {}
+    for index, operation in enumerate(part.complete.operations):
+        if index in part.skipped or not isinstance(operation, Delete):
+            continue
+        if operation.before.id in waiting:
+            reasons[index] = "after-failure", waiting[operation.before.id]
     return reasons
 
 
