@@ -32,7 +32,7 @@ from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Clock
 from reconciler.reconcile.withhold import Suspensions, withheld
 from reconciler.render.quote import quote
-from reconciler.report import Applied, Failed, Report, RunReport, Skipped
+from reconciler.report import Applied, Failed, Report, RunReport, Skipped, Unconfirmed
 from reconciler.source.history import Commit, commit_of
 from reconciler.source.secrets import references
 from reconciler.workflow.applying import apply_all
@@ -42,6 +42,8 @@ from reconciler.workflow.run import Planned, Target, identify, plan_all
 
 _LONGEST_WAIT: Final = 3600.0
 """The maximum number of seconds after which a failed organization is tried again."""
+_UNCONFIRMED_WAIT: Final = 60.0
+"""The minimum number of seconds until an unconfirmed write is tried again: it may still happen."""
 _LONGEST_FIRST_WAIT: Final = 15.0
 """The maximum interval in seconds until there is a clone with a commit."""
 
@@ -123,14 +125,24 @@ def rounds(schedule: Schedule) -> Iterator[Round]:
         clock.sleep(max(began + interval - clock.monotonic(), interval / 10))
 
 
+class _Failure(NamedTuple):
+    """The failures of an organization since its last success, and when it is tried again.
+
+    `until` is for the same commit, `earliest` for a new one.
+    """
+
+    attempts: int = 0
+    until: float = 0.0
+    earliest: float = 0.0
+
+
 class _Reconciler:
     """Plans or applies, with what a process remembers between rounds."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule, self._clock = schedule, schedule.clock
         self._bases, self._suspensions = _Bases(applies=schedule.apply), Suspensions()
-        # By declared name: the failures since the last success, and when it is tried again.
-        self._failures: dict[str, tuple[int, float]] = {}
+        self._failures: dict[str, _Failure] = {}  # by declared name
         # By declared id: the name, for the log and the metrics.
         self._names: dict[str, str] = {}
         # What the files declare, and what they did if no note was given yet; the last commit.
@@ -144,8 +156,8 @@ class _Reconciler:
         # The correction of an error should not wait.
         if commit != self._commit:
             self._failures = {
-                name: (failures, 0.0)
-                for name, (failures, _) in self._failures.items()
+                name: failure._replace(until=failure.earliest)
+                for name, failure in self._failures.items()
                 if name in declared
             }
         # Those that are gone stay until their note, also if this round raises.
@@ -168,7 +180,7 @@ class _Reconciler:
         for target, result in zip(targets, results, strict=True):
             self._remember_name(target)
             if target.source.name not in left_out:
-                self._record_failure(target.source.name, result.problem)
+                self._record_failure(target.source.name, result)
                 # The real name also of an organization that did not answer.
                 tried.append(result._replace(name=self._names.get(result.name, result.name)))
         dropped = self._dropped(declared, targets)
@@ -216,9 +228,9 @@ class _Reconciler:
         """
         now, every = self._clock.monotonic(), self._schedule.every or 1.0
         return {
-            name: ceil((until - now) / every) * every
-            for name, (_, until) in self._failures.items()
-            if until > now
+            name: ceil((failure.until - now) / every) * every
+            for name, failure in self._failures.items()
+            if failure.until > now
         }
 
     def _apply(self, targets: Sequence[Target]) -> tuple[RunReport, ExitCode | None]:
@@ -261,20 +273,25 @@ class _Reconciler:
         report = report._replace(organizations=tuple(results))
         return report, next(iter(signals), None)
 
-    def _record_failure(self, name: str, problem: ReconcilerError | None) -> None:
+    def _record_failure(self, name: str, result: OrganizationResult[Any]) -> None:
         """Remember whether an organization failed: one that may recover is tried less often.
 
         A rejected key needs a person, who should not have to wait after the correction.
         """
-        if not isinstance(problem, ApiError) or problem.exit_code is ExitCode.DENIED:
+        problem, report, earliest = result.problem, result.value, 0.0
+        is_away = isinstance(problem, ApiError) and problem.exit_code is not ExitCode.DENIED
+        if isinstance(report, Report) and Unconfirmed in map(type, report.outcomes):
+            # Each further create could be a duplicate.
+            is_away, earliest = True, self._clock.monotonic() + _UNCONFIRMED_WAIT
+        if not is_away:
             self._failures.pop(name, None)
             return
-        attempts = self._failures.get(name, (0, 0.0))[0] + 1
+        attempts = self._failures.get(name, _Failure()).attempts + 1
         # The exponent is limited only to keep the number small: the wait ends at an hour.
         longest = min(_LONGEST_WAIT, (self._schedule.every or 0.0) * 2 ** min(attempts, 20))
         # With jitter, so that many reconcilers do not return to a server at the same time.
         until = self._clock.monotonic() + self._clock.uniform(longest / 2, longest)
-        self._failures[name] = attempts, until
+        self._failures[name] = _Failure(attempts, max(until, earliest), earliest)
 
 
 def _with_plan(organization: OrganizationResult[Any], plan: Plan | None) -> OrganizationResult[Any]:

@@ -110,11 +110,9 @@ def test_only_writes_count_against_a_script_that_undoes_them() -> None:
         assert len(suspensions.reasons(plan, secrets, 1.0)) == suspended
 
 
-@pytest.mark.parametrize(
-    ("code", "result", "writes"), [(400, "failed", 1), (429, "failed", 80), (503, "unconfirmed", 2)]
-)
+@pytest.mark.parametrize(("code", "writes"), [(400, 1), (429, 80)])
 def test_what_the_server_does_not_write_suspends_nothing(
-    world: World, code: int, result: str, writes: int
+    world: World, code: int, writes: int
 ) -> None:
     """Each round reports its error; the first one after the outage writes."""
     process = reconciled(world)
@@ -122,10 +120,28 @@ def test_what_the_server_does_not_write_suspends_nothing(
     world.repository.commit(configuration(A, B, slack("gamma", "c")))
     for _ in range(5):
         sent = len(world.writes)
-        assert outcomes(process.next_rounds(1)[0]) == {"gamma": result}
+        assert outcomes(process.next_rounds(1)[0]) == {"gamma": "failed"}
         assert len(world.writes) - sent <= writes
     world.emulator.faults = Script()
     assert outcomes(process.next_rounds(1)[0]) == {"gamma": "applied"}
+
+
+def test_an_unconfirmed_create_is_not_repeated_while_it_may_still_happen(world: World) -> None:
+    """For a minute a new commit does not change that; then it is found, and nothing is created."""
+    process = Process(world, "first", every=10.0)
+    world.faults.add(faults.status(503, commit_after=55), times=None, method="POST")
+    assert set(outcomes(process.next_rounds(1)[0]).values()) == {"unconfirmed"}
+    sent = len(world.writes)
+    world.repository.commit(configuration(slack("alpha", "new"), B))
+    began = world.scheduler.now
+    while world.scheduler.now < began + 300:
+        process.next_rounds(1)
+    assert not [
+        entry for _, entry in world.writes[sent:] if entry.status and entry.method == "POST"
+    ]
+    assert channels(world) == {"alpha": "#new", "beta": "#b"}
+    assert len(world.live()) == 2
+    assert outcomes(process.next_rounds(1)[0]) == {}
 
 
 class Normalizing(Variant):
