@@ -39,6 +39,7 @@ from reconciler.source.files import behind_links, file_matcher, is_glob, similar
 from reconciler.source.history import (
     Commit,
     NoBaseError,
+    commit_at,
     has_all_branches,
     has_branch,
     tracked,
@@ -83,6 +84,7 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
         problem.hint = _renamed(run) or problem.hint
         raise
     sources = tuple(_for_planning(source, inputs.policy_base) for source in loaded)
+    _require_history(run)
     _require_environments(run, sources)
     if len(sources) == 1:  # with several, a wrong secret is the problem of its organization
         gather(sources[0].checked, writing=writing)
@@ -104,6 +106,21 @@ def _require_head(run: Run) -> None:
             hint="run on `pull_request`, not `pull_request_target`, and check out with "
             "fetch-depth: 0 and without `ref`",
         )
+
+
+def _require_history(run: Run) -> None:
+    """Raise ConfigurationError if a commit has files that cannot be read from it, such as links.
+
+    No plan of a later change would resend the secrets that it rotates, and its apply would pass.
+    """
+    head = commit_at("HEAD", run.inputs.directory, run.inputs.git)
+    if head is None:
+        return
+    try:
+        head.read(run.inputs.paths)
+    except NoBaseError as problem:
+        message = f"git cannot show which secrets a change rotates: {problem}"
+        raise ConfigurationError(message, hint=problem.hint) from None
 
 
 def _for_planning(source: Source, policy_base: str | None) -> Source:

@@ -236,7 +236,8 @@ def _targets(
         targets.append(Target(source, options=PlanOptions(resend=run.resend, previous=previous)))
         if problem:
             problems.append(problem)
-    return targets, _not_separated("this pull request's changes from drift", problems)
+    changes = "this pull request's changes from drift, and resends no secret that it rotates"
+    return targets, _not_separated(changes, problems)
 
 
 def _not_separated(changes: str, problems: Iterable[str]) -> list[Finding]:

@@ -385,9 +385,11 @@ def _path_matcher(named: str, directory: Path) -> Callable[[str], bool]:
 
     def matches(name: str) -> bool:
         file = PurePosixPath(name)
+        if file.suffix.lower() in SUFFIXES and _matches(file.parts, path.parts):
+            return True
         return any(
-            _matches(folder.parts, path.parts) and _is_read(file.relative_to(folder.parent))
-            for folder in (file, *file.parents)
+            _matches(folder.parts, path.parts) and _is_read(file.relative_to(folder))
+            for folder in file.parents
         )
 
     if is_glob(named, directory):
@@ -396,11 +398,17 @@ def _path_matcher(named: str, directory: Path) -> Callable[[str], bool]:
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Return whether a glob matches the parts of a path; `**` is any number of folders."""
+    """Return whether a glob matches the parts of a path, as `glob.glob` does on disk.
+
+    `**` is any number of folders. A hidden name needs a pattern that starts with a dot.
+    """
     if not parts or not pattern:
         return not parts and (not pattern or set(pattern) == {"**"})
+    is_hidden = parts[0].startswith(".")
     if pattern[0] == "**":
-        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+        return _matches(parts, pattern[1:]) or (not is_hidden and _matches(parts[1:], pattern))
+    if is_hidden and not pattern[0].startswith("."):
+        return False
     return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 

@@ -115,12 +115,15 @@ class Commit(NamedTuple):
         Raises NotReadableError.
         """
         matches = files.file_matcher(self.directory, path)
-        matching = [entry for entry in entries if matches(entry.name)]
-        included = {entry.name: entry for entry in _regular(matching)}
-        for link in matching:
-            if link.mode in _LINKS:
-                target = self._behind(link)
-                included.setdefault(target.name, target._replace(name=link.name))
+        included: dict[str, _Entry] = {}
+        # A file with several names has the first of them, as on disk.
+        for entry in filter(lambda entry: matches(entry.name), entries):
+            if entry.mode in _LINKS:
+                target = self._behind(entry)
+                if target.mode in _REGULAR:
+                    included.setdefault(target.name, target._replace(name=entry.name))
+            elif entry.mode in _REGULAR:
+                included.setdefault(entry.name, entry)
         if not included:
             # Behind a link or in a submodule there may be files, which are not known.
             with suppress(files.MissingFileError):
@@ -128,15 +131,15 @@ class Commit(NamedTuple):
         return dict(sorted(included.items(), key=lambda item: item[1].name))
 
     def _behind(self, link: _Entry) -> _Entry:
-        """Return the regular file to which a link leads, without another link on the way.
+        """Return the file or folder to which a link leads, without another link on the way.
 
         Raises NotReadableError, as for a submodule.
         """
         with suppress(files.NotReadableError):
             target = os.fsdecode(_read(self.git, "cat-file", "blob", link.object))
             name = files.file_name(target, link.name)
-            for entry in _regular(self._list(self.id, "--", name)):
-                if entry.name == name:
+            for entry in self._list(self.id, "--", name):
+                if entry.name == name and entry.mode not in _LINKS:
                     return entry
         self.read_file(link.name)
         raise AssertionError  # it refuses a link

@@ -108,9 +108,13 @@ def parsed_at(
         return parse_files(sources)
     renamed = renames(commit, paths, now)
     read_files = list(sources.files)
+    contents = {source.raw for source in sources.files}
     for name in sorted(renamed.keys() - names):
         with suppress(files.NotReadableError):
-            read_files.append(commit.read_file(name))
+            earlier = commit.read_file(name)
+            # Behind a link it was read already, under the name of the link.
+            if earlier.raw not in contents:
+                read_files.append(earlier)
     parsed = parse_files(sources._replace(files=tuple(read_files)))
     # Only now: paths in `extends` are relative to the earlier name.
     documents = [

@@ -112,6 +112,20 @@ def test_a_pull_request_without_a_base_is_planned(
     assert why in done.summary
 
 
+@pytest.mark.parametrize("target", ["../link.yaml", "../../outside.yaml"])
+def test_files_without_a_history_fail(fresh: World, target: str) -> None:
+    """No plan could resend what a change rotates, and its apply would pass."""
+    (fresh.work / "conf").mkdir()
+    (fresh.work / "conf" / "webhooks.yaml").symlink_to(target)
+    (fresh.work / "link.yaml").symlink_to("webhooks.yaml")
+    (fresh.folder / "outside.yaml").write_text((fresh.work / "webhooks.yaml").read_text())
+    fresh.commit()
+    for file, codes in (("conf", (3, 3)), ("link.yaml", (0, 0))):
+        fresh.file = file
+        fresh.topic(1)
+        assert (fresh.pull().code, fresh.push(WEBHOOKS_REVIEWED_PLAN="ignore").code) == codes
+
+
 def test_apply_is_rejected_on_pull_requests(fresh: World) -> None:
     """A pull request is not merged, so nothing may be applied."""
     event = {"pull_request": {"number": 1, "head": {}, "base": {}}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from shutil import rmtree
 
@@ -12,7 +13,7 @@ import pytest
 
 from reconciler.source import files
 from reconciler.source.files import STDIN_NAME, Sources, read
-from reconciler.source.history import Commit, git_in
+from reconciler.source.history import Commit, NoBaseError, git_in
 from tests.folders import ROOT, commit, git
 from tests.goldens import rows
 
@@ -49,9 +50,14 @@ def make(directory: Path, there: Iterable[str]) -> None:
     ("there", "paths", "expected"), rows(Path(__file__).with_name("read_files.yaml"))
 )
 def test_files_that_are_read(tmp_path: Path, there: list[str], paths: str, expected: str) -> None:
-    """A directory or a glob means the YAML files in it, each once, in order."""
+    """A directory or a glob means the YAML files in it, each once, in order, at a revision, too."""
     make(tmp_path, there)
     assert names(read_in(tmp_path, *paths.split())) == expected.split()
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
+    with suppress(NoBaseError) if "/link" in paths else nullcontext():
+        committed = Commit("HEAD", tmp_path, git_in(tmp_path)).read(paths.split())
+        assert names(committed) == expected.split()
 
 
 @pytest.mark.parametrize(
