@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from posixpath import normpath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -100,8 +100,9 @@ class Setup:
     `package` is the requirement for pip, `lock` the file or URL of the requirements of its
     dependencies. `files` are configuration files or directories, relative to the repository's root,
     with forward slashes. `branch` is the branch whose tip is applied. `policies` are JSON Schemas.
-    `parents` are the files that the configuration extends, `server` is the URL of a server other
-    than the default. `settings` are those of existing workflows.
+    `parents` are the files that the configuration extends, the targets of its links, and its files
+    with other suffixes. `server` is the URL of a server other than the default. `settings` are
+    those of existing workflows.
     """
 
     package: str
@@ -196,7 +197,7 @@ class Setup:
 
 
 def _filters_of(file: str) -> Iterator[str]:
-    """Yield the filters for what `-f` names: a file, a folder, or a glob of both."""
+    """Yield the filters for what `-f` names: a YAML file, a folder, or a glob of both."""
     if file == ".":
         yield "**"
     elif file.lower().endswith(SUFFIXES):
@@ -204,9 +205,6 @@ def _filters_of(file: str) -> Iterator[str]:
     elif has_wildcard(file):
         yield f"{file}**"
     else:
-        # A file may have any suffix, and a folder, too.
-        if PurePosixPath(file).suffix:
-            yield file
         yield f"{file}/**"
 
 

@@ -19,6 +19,7 @@ from reconciler.findings import Finding, Severity, shorten
 from reconciler.render.quote import quote
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.elsewhere import beside
+from reconciler.source.files import behind_links
 from reconciler.source.history import Git, default_branch, folder_in, git_in, has_branch
 from reconciler.source.output import FileKind, check_kind
 from reconciler.source.schemes import is_variable, paths
@@ -129,9 +130,10 @@ def _branch(session: Session, applied: str | None) -> str:
 def _organizations(
     session: Session, targets: tuple[str, ...], policies: tuple[str, ...]
 ) -> tuple[tuple[workflows.RequiredSecrets, ...], tuple[str, ...]]:
-    """Return the secrets of each organization in the files, and the files' parents.
+    """Return the secrets of each organization in the files, and what else starts an apply.
 
-    The files must conform to the policies. Raises ConfigurationError, UsageError.
+    These are the files' parents, targets of links, and the named files. The files must conform to
+    the policies. Raises ConfigurationError, UsageError.
     """
     # The workflows have their own list of allowed secrets, which is made from these files.
     inputs = session.inputs._replace(
@@ -179,7 +181,10 @@ def _organizations(
     if warnings:
         session.warn(warnings)
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
-    return tuple(organizations), tuple(sorted(parents))
+    named = documents.intersection(map(normpath, targets))  # those with any suffix
+    return tuple(organizations), tuple(
+        sorted({*parents, *named, *behind_links(documents, directory)})
+    )
 
 
 def _ignored(organizations: Iterable[workflows.RequiredSecrets], git: Git) -> list[str]:
