@@ -146,7 +146,7 @@ class Client:
         def decode(row: Any) -> LiveWebhook:
             return self._learned(wire.live_webhook(row))
 
-        return read_all(self.transport, _WEBHOOKS, decode, lambda row: row.id, self._workers)
+        return _read_all(self.transport, _WEBHOOKS, decode, lambda row: row.id, self._workers)
 
     def _learned(self, webhook: LiveWebhook) -> LiveWebhook:
         """Return a webhook, and keep its secrets out of later errors."""
@@ -247,7 +247,7 @@ def _find_organization(
     Raises OrganizationError if there is none. Raises ApiError.
     """
     try:
-        rows = read_all(transport, "/api/v1/organizations/", _row, lambda row: row[0].id, workers)
+        rows = _read_all(transport, "/api/v1/organizations/", _row, lambda row: row[0].id, workers)
     except PermissionDeniedError:
         rows = ()  # the other ways below need no list
     # A key may see several; only one of them is that of its requests.
@@ -311,7 +311,7 @@ class _Page(NamedTuple, Generic[_T]):
     problem: str | None = None
 
 
-def read_all(
+def _read_all(
     transport: Transport,
     path: str,
     decode: Callable[[Any], _T],

@@ -112,7 +112,7 @@ def classify(
     document = None
     if not isinstance(body, FailedAttempt) and _is_json(headers.get("content-type", "")):
         with suppress(_NotJsonError):
-            document = decode(body)
+            document = _decode(body)
     error = _error(status, failure, document, origin.address, label, call.redact)
     wait = _wait(headers, now)
     if status == 403:
@@ -147,7 +147,7 @@ def _wait(headers: Mapping[str, str], now: datetime) -> float | None:
     is_exhausted = "retry-after" not in headers and _is_out_of_requests(headers)
     if is_exhausted and re.fullmatch(r"[0-9]{1,12}", reset):
         return max(0.0, int(reset) - now.timestamp())
-    return retry_after(headers.get("retry-after"), headers.get("date"), now)
+    return _retry_after(headers.get("retry-after"), headers.get("date"), now)
 
 
 def _rate_limited(status: int, server: str, detail: str | None) -> RateLimitedError:
@@ -195,7 +195,7 @@ def _success(
         shown = media_type.group() if media_type else "no content type"
         return _unexpected(status, f"{returned} without JSON ({shown}, {len(body)} bytes)")
     try:
-        document = decode(body)
+        document = _decode(body)
     except _NotJsonError as error:
         return _unexpected(status, f"{returned} with invalid JSON: {error}")
     if not call.accept(document):
@@ -357,7 +357,7 @@ def _is_json(content_type: str) -> bool:
     return _JSON.fullmatch(content_type.partition(";")[0].strip()) is not None
 
 
-def decode(data: bytes | bytearray) -> Any:
+def _decode(data: bytes | bytearray) -> Any:
     """Parse JSON strictly. Raises ValueError; the message does not quote the document.
 
     The document must be valid UTF-8, without NaN, Infinity, numbers outside a double's range,
@@ -407,7 +407,7 @@ _DECODE: Final = json.JSONDecoder(
 ).decode
 
 
-def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
+def _retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
     """Return the seconds of a `Retry-After` header; None if it is missing or invalid.
 
     A date is relative to the response's `Date`, because the clocks may differ by hours; `now` is

@@ -513,7 +513,7 @@ def _comment(
             why = "the pull request is closed or has a newer commit, so its plan is not changed"
             return [note("review-frozen", why)]
         existing, first = _without_changed(github, posts, parts[0])
-        write_comments(github, pull.number, existing, [first, *parts[1:]])
+        _write_comments(github, pull.number, existing, [first, *parts[1:]])
     return []
 
 
@@ -554,7 +554,7 @@ def _without_changed(
     return existing, (marker, f"{_CHANGED}{text}" if changed else text)
 
 
-def write_comments(
+def _write_comments(
     github: GitHub, number: int, existing: Sequence[Post], parts: Sequence[tuple[Marker, str]]
 ) -> None:
     """Replace the text of the existing comments with `parts`; create missing comments."""

@@ -28,7 +28,7 @@ from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, Organization
 from reconciler.ports import Clock, Stop
 
-EVENTS: Final = (
+_EVENTS: Final = (
     "parameter_created",
     "parameter_updated",
     "value_created",
@@ -123,7 +123,7 @@ class Proof(NamedTuple):
 
 def received(webhook: LiveWebhook) -> int:
     """Return the number of messages that a webhook receives from one proof."""
-    return len(webhook.event_types.intersection(EVENTS))
+    return len(webhook.event_types.intersection(_EVENTS))
 
 
 def prepare(
@@ -199,7 +199,7 @@ def cause_events(
             extend()
         failure = parameter.delete(id_, problem)
     if failure is None and events:
-        events.append(EVENTS[-1])
+        events.append(_EVENTS[-1])
     return Proof(scratch, tuple(events), problem or failure, remains=failure is not None)
 
 
@@ -227,7 +227,7 @@ class _TestParameter(NamedTuple):
         follows. Raises ApiError.
         """
         # The last event is that of the delete, which `cause_events` sends in any case.
-        created, updated, value_created, value_updated, value_deleted, _ = EVENTS
+        created, updated, value_created, value_updated, value_deleted, _ = _EVENTS
         parameters, project = self.parameters, self.scratch.project.id
         yield created
         with suppress(AmbiguousWriteError):

@@ -1,6 +1,6 @@
 """The edits of the files that accept drift, and the proof of them.
 
-    classified -> propose -> _prove -> write_edits
+    classified -> propose -> _prove -> _write_edits
 
 The edits are proved before anything is written: planning again in memory with the edited files
 must give the same operations without the accepted ones, and every other declaration must be equal,
@@ -53,7 +53,7 @@ from reconciler.workflow.run import Planned
 _INVALID: Final = "the edited file would be invalid"
 
 
-class EditedFile(NamedTuple):
+class _EditedFile(NamedTuple):
     """A file of the run before and after its edits."""
 
     file: str
@@ -126,7 +126,7 @@ def find_drift(
     edited, reasons = _prove(planned, candidates, base)
     is_accepted = accept and bool(edited)
     if is_accepted:
-        write_edits(edited, inputs.directory)
+        _write_edits(edited, inputs.directory)
     return DriftReport(
         organizations=tuple(_results(planned, drifts, candidates, reasons)),
         diffs=_diffs(edited, inputs.git),
@@ -178,7 +178,7 @@ def _variables(planned: Sequence[Planned]) -> dict[str, Secret | None]:
 
 def _prove(
     planned: Sequence[Planned], candidates: Sequence[_Candidate], base: Sequence[str]
-) -> tuple[tuple[EditedFile, ...], Mapping[_Candidate, str]]:
+) -> tuple[tuple[_EditedFile, ...], Mapping[_Candidate, str]]:
     """Return the files that accept as many candidates as can be accepted together.
 
     The others have a reason. Raises UsageError for a file that was changed since it was planned.
@@ -273,20 +273,20 @@ class _Proof:
     sources: Sources
     raw: Mapping[str, bytes]
 
-    def edited(self, candidates: Iterable[_Candidate]) -> tuple[EditedFile, ...]:
+    def edited(self, candidates: Iterable[_Candidate]) -> tuple[_EditedFile, ...]:
         """Return the files with the edits of candidates. Raises NotEditableError."""
         edits: defaultdict[str, list[Edit]] = defaultdict(list)
         for candidate in candidates:
             for file, edits_of_candidate in candidate.proposal.edits.items():
                 edits[file] += edits_of_candidate
-        edited: list[EditedFile] = []
+        edited: list[_EditedFile] = []
         for file, edits_of_file in edits.items():
             if file not in self.raw:
                 raise NotEditableError("its declaration is in standard input")
             if not output.is_writable(self.inputs.directory / file):
                 raise NotEditableError("its declaration is in a read-only file")
             before = self.raw[file]
-            edited.append(EditedFile(file, before, edit_file(before, edits_of_file)))
+            edited.append(_EditedFile(file, before, edit_file(before, edits_of_file)))
         return tuple(edited)
 
     def problem(self, candidates: Sequence[_Candidate]) -> _Problem | None:
@@ -436,7 +436,7 @@ def _unproved(planned: Plan, accepted: Sequence[_Candidate]) -> _Problem | None:
     return _Problem(_UNPROVED, causes)
 
 
-def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
+def _write_edits(edited: Sequence[_EditedFile], directory: Path) -> None:
     """Write the files. Raises UsageError if one was changed since it was read, OutputError."""
     # All are checked before the first one is written, so that no edit is half made.
     for file in edited:
@@ -476,7 +476,7 @@ def _results(
         yield OrganizationResult(result.name, result.files, drift, result.problem)
 
 
-def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
+def _diffs(edited: Sequence[_EditedFile], git: Git) -> tuple[FileDiff, ...]:
     """Return the edits as patches for `git apply`, which expects paths from the repository."""
     if not edited:
         return ()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from hypothesis import given, strategies as st
 
-from reconciler.api.client import Client, read_all
+from reconciler.api.client import Client, _read_all
 from reconciler.api.parameters import Parameters
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -270,7 +270,7 @@ GONE = json_response(404, {"detail": "Invalid page."})
 def listing(*responses: Any) -> tuple[list[str], Scripted]:
     """List all webhooks; return the ids and the server."""
     one, server, _ = transport(*responses)
-    found = read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+    found = _read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     return list(found), server
 
 
@@ -301,7 +301,7 @@ def test_an_excessive_count_is_not_read(responses: list[Any]) -> None:
     """A count above the limit is an error after one request."""
     one, server, _ = transport(*responses)
     with pytest.raises(IncompleteListingError, match="more than 2000 pages or 200000 rows"):
-        read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+        _read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert len(server.requests) == 1
 
 
@@ -321,7 +321,7 @@ def growing(writes: int) -> Callable[[httpx.Request], httpx.Response]:
 def test_a_changing_listing_is_read_again_with_growing_pauses() -> None:
     """The listing waits for a concurrent apply of another scope that writes 60 webhooks."""
     one, server, clock = transport(growing(60))
-    found = read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+    found = _read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert found == tuple(str(number) for number in range(80))
     assert clock.highs[:5] == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert len(server.requests) > 60
@@ -332,7 +332,7 @@ def test_a_listing_that_never_stops_changing_is_an_error_at_half_the_deadline() 
     one, _, clock = transport(growing(10**6), deadline=100.0)
     began = clock.time
     with pytest.raises(IncompleteListingError, match="changed each time it was read") as caught:
-        read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+        _read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert caught.value.hint is not None
     assert "--deadline" in caught.value.hint
     assert 20.0 < clock.time - began <= 50.0

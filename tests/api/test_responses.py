@@ -16,7 +16,7 @@ from hypothesis import given, strategies as st
 from reconciler.api import wire
 from reconciler.api.attempt import Call, FailedAttempt
 from reconciler.api.origin import Origin
-from reconciler.api.responses import classify, decode, encode
+from reconciler.api.responses import _decode, classify, encode
 from reconciler.api.wire import Redactor
 from reconciler.errors import ApiError, ProtocolError
 from reconciler.model import UNKNOWN, DeliveryError, LiveValue, Organization, Secret
@@ -173,9 +173,9 @@ def test_the_header_of_basic_authentication_is_hidden() -> None:
     st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
 )
 def test_any_bytes_give_a_value_or_not_json_error(data: bytes) -> None:
-    """Everything that `decode` accepts is accepted by the standard parser, too."""
+    """Everything that `_decode` accepts is accepted by the standard parser, too."""
     try:
-        value = decode(data)
+        value = _decode(data)
     except ValueError:
         return
     assert json.loads(data) == value
@@ -192,7 +192,7 @@ def test_any_bytes_give_a_value_or_not_json_error(data: bytes) -> None:
 def test_invalid_json_is_rejected_without_quoting_it(text: bytes) -> None:
     """Neither the error nor its cause quotes the text."""
     with pytest.raises(ValueError) as caught:
-        decode(text)
+        _decode(text)
     assert "canary" not in str(caught.value)
     assert caught.value.__context__ is None
 

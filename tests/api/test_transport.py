@@ -15,7 +15,7 @@ import pytest
 from reconciler.api.attempt import AttemptRecord
 from reconciler.api.connections import Shared
 from reconciler.api.origin import Network, Pause
-from reconciler.api.responses import retry_after
+from reconciler.api.responses import _retry_after
 from reconciler.api.transport import Pace
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -419,4 +419,4 @@ def test_successful_reads_do_not_pay_for_failed_writes() -> None:
 )
 def test_retry_after(value: str | None, date: str | None, seconds: float | None) -> None:
     """Seconds and dates are parsed, invalid values are ignored."""
-    assert retry_after(value, date, datetime(2026, 1, 1, tzinfo=UTC)) == seconds
+    assert _retry_after(value, date, datetime(2026, 1, 1, tzinfo=UTC)) == seconds

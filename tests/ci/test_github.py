@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import Marker, MarkerKind, Post, find_posts
-from reconciler.ci.plan import write_comments
+from reconciler.ci.plan import _write_comments
 from reconciler.emulator.messages import Request, Response, json_value
 from reconciler.errors import CredentialError, UsageError
 from tests.ci.fake_github import BOT, FakeGitHub, refusal
@@ -30,7 +30,7 @@ def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> 
         (marker._replace(part=part, total=len(texts)), text)
         for part, text in enumerate(texts, start=1)
     ]
-    write_comments(github, number, found, parts)
+    _write_comments(github, number, found, parts)
 
 
 def texts(fake: FakeGitHub, number: int) -> list[str]:

@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.errors import UsageError
 from reconciler.source.schema import schema_text
-from reconciler.workflow.accepting import EditedFile, write_edits
+from reconciler.workflow.accepting import _EditedFile, _write_edits
 from tests.cli.conftest import GOOD, Cloud, Done, File, Shell, expect
 from tests.folders import commit, git, write
 from tests.goldens import rows
@@ -48,10 +48,10 @@ def test_a_file_that_changes_is_not_edited(
     server.emulator.faults = editing = Editing(tmp_path / "webhooks.yaml")
     done = drift("drift", "--accept")
     expect(done, 64, "webhooks.yaml was changed since it was read: nothing was written")
-    edited = [EditedFile(name, FILE.encode(), b"x") for name in ("other.yaml", "webhooks.yaml")]
+    edited = [_EditedFile(name, FILE.encode(), b"x") for name in ("other.yaml", "webhooks.yaml")]
     write(tmp_path, {"other.yaml": FILE})
     with pytest.raises(UsageError, match=r"webhooks\.yaml was changed since it was read"):
-        write_edits(edited, tmp_path)
+        _write_edits(edited, tmp_path)
     assert (tmp_path / "other.yaml").read_text("utf-8") == FILE
     assert editing.path.read_text("utf-8") == f"{FILE}# saved\n"
 

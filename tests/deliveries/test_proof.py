@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.api.parameters import Parameters
 from reconciler.deliveries.proof import (
-    EVENTS,
+    _EVENTS,
     Observation,
     Proof,
     Scratch,
@@ -71,7 +71,7 @@ class Server:
         """Prepare, cause the events and watch all webhooks."""
         scratch = self.prepare()
         before = self.api.client.list()
-        assert self.cause(scratch).events == EVENTS
+        assert self.cause(scratch).events == _EVENTS
         return watch(self.api.client.list, before, self.api.clock, StopAfter(self.api))
 
     def names(self) -> list[str]:
@@ -79,7 +79,7 @@ class Server:
 
 
 def generic(name: str, host: str = "pager.example.com", **fields: Any) -> dict[str, Any]:
-    hook = {"name": name, "type": "generic", "event_types": list(EVENTS)}
+    hook = {"name": name, "type": "generic", "event_types": list(_EVENTS)}
     return {**hook, "configuration": {"url": f"https://{host}/x"}, **fields}
 
 
@@ -96,7 +96,7 @@ FAULTS: list[Callable[[], Fault]] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda make: make().label)
-@pytest.mark.parametrize("at", range(len(WRITES)), ids=lambda at: f"{at}-{EVENTS[at]}")
+@pytest.mark.parametrize("at", range(len(WRITES)), ids=lambda at: f"{at}-{_EVENTS[at]}")
 def test_after_one_fault_the_parameter_is_deleted(fault: Callable[[], Fault], at: int) -> None:
     """After a failed write, or one without an answer, nothing is left, or the result names it."""
     proof = Server()
@@ -108,7 +108,7 @@ def test_after_one_fault_the_parameter_is_deleted(fault: Callable[[], Fault], at
     assert proof.names() == [] or written.remains
     # Only a create without an answer that no list shows may still come.
     assert not written.remains or (at == 0 and written.events == ())
-    assert written.problem is not None or written.events == EVENTS
+    assert written.problem is not None or written.events == _EVENTS
     assert len(writes(proof.api)) <= 8
 
 

@@ -179,21 +179,21 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     """
     environ = session.process.environ
     plan_file = ""
-    is_written = True
+    written: list[bool] = []
     folder = environ.get("RUNNER_TEMP")
     if result.plan.organizations and folder:
         plan_file = os.path.join(folder, f"webhooks-plan-{secrets.token_hex(4)}.json")
         document = RENDERERS["json"]().render_run(result.plan)
-        is_written = _append(session, "RUNNER_TEMP", plan_file, document)
+        written.append(_append(session, "RUNNER_TEMP", plan_file, document))
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     values = {**result.outputs, "plan-json": plan_file}
     outputs = "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
     summary = result.render("markdown")
     for variable, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary)):
         path = environ.get(variable)
-        if path and not _append(session, variable, path, text):
-            is_written = False
-    return is_written
+        if path:
+            written.append(_append(session, variable, path, text))
+    return all(written)
 
 
 def _append(session: Session, variable: str, path: str, text: str) -> bool:

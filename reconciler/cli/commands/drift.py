@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import chain
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import ONLY, apply_options
@@ -131,10 +132,8 @@ def _print_missing_secrets(session: Session) -> None:
     text = workflows.workflow_text(session.process.directory / workflows.CALLED)
     if not text:
         return
-    used = references(
-        [webhook for source in sources for webhook in source.checked.desired.webhooks]
-    )
-    required = workflows.RequiredSecrets(references=used).variables
+    webhooks = chain.from_iterable(source.checked.desired.webhooks for source in sources)
+    required = workflows.RequiredSecrets(references=references(webhooks)).variables
     missing = [name for name in required if f"secrets.{name} " not in text]
     if missing:
         message = f"{workflows.CALLED} lacks {shorten(missing, 5)}"

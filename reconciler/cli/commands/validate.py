@@ -12,7 +12,7 @@ from reconciler.errors import ExitCode
 from reconciler.findings import Finding, has_errors, masked, plural
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
-from reconciler.workflow.inputs import organizations, parse
+from reconciler.workflow.inputs import OrganizationFiles, organizations, parse
 
 
 @command(paths=True, formats=tuple(FINDINGS_RENDERERS))
@@ -36,12 +36,7 @@ def run(session: Session, format: str) -> int:
     findings = (*findings, *warnings, *_unusable_environments(session, sources))
     view = session.view()
     if format == "json":
-        view = view._replace(
-            organizations=tuple(
-                (group.organization and masked(group.organization), group.paths)
-                for group in organizations(inputs)
-            )
-        )
+        view = view._replace(organizations=tuple(map(_named, organizations(inputs))))
     if findings or format != "text":  # text without findings is empty
         session.console.record_rules(findings)
         text = FINDINGS_RENDERERS[format]()(findings, view)
@@ -52,6 +47,12 @@ def run(session: Session, format: str) -> int:
         session.show(_summary(sources))
         _show_missing(session, gathered)
     return ExitCode.OK
+
+
+def _named(group: OrganizationFiles) -> tuple[str | None, tuple[str, ...]]:
+    """Return the organization of a group of files, with a possible secret masked, and the files."""
+    name = group.organization
+    return None if name is None else masked(name), group.paths
 
 
 def _unusable_environments(
