@@ -108,10 +108,14 @@ def apply_all(
             return _not_started(complete, targets[0], options)
         _require_digest(complete, expect_digest, planned)
     # First all of them: nothing is written while another organization may stop the run.
-    parts = without_moves(parts_to_apply(planned, withhold, options))
+    with_moves = parts_to_apply(planned, withhold, options)
+    parts = without_moves(with_moves)
     to_apply = RunPlan(tuple(part.result for part in parts), digest)
     if to_apply.problems and not keep_going:
-        return _not_started(to_apply, targets[0], options)
+        report = _not_started(to_apply, targets[0], options)
+        # A delete that waits for the failed organization is still a change.
+        run = RunPlan(tuple(part.result for part in with_moves))
+        return report._replace(organizations=tuple(as_reports(run)))
     _require_confirmation(to_apply, confirm)
     return carry_out(parts, to_apply, options)
 
