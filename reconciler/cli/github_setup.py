@@ -211,7 +211,7 @@ def _key_variable(files: OrganizationFiles) -> str:
     raise UsageError(
         f"`{what}` in {', '.join(files.paths)} is {kind}, which GitHub's runners do not have; no "
         "workflow was written",
-        hint="refer to a variable instead: `api_key: {env: CLOUDTRUTH_API_KEY}`",
+        hint="refer to a variable instead, such as `api_key: {env: ACME_API_KEY}`",
     )
 
 
@@ -300,10 +300,19 @@ def _instructions(setup: workflows.Setup) -> str:
             checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
         # GitHub refuses the next one, after a user has set a hundred of them.
         if len(secrets) > _MAX_SECRETS:
+            step = (
+                "give\nsome of its organizations another environment with "
+                "`github: {environment: NAME}`"
+            )
+            # It has the keys of all organizations, also of those that name an environment.
+            if name == setup.plan_environment:
+                step = (
+                    "split\nthe files, each part with its own calling workflows: "
+                    "docs/organizations.md"
+                )
             over_limit += (
                 f"\n{name} needs {len(secrets)} secrets, more than GitHub's limit of "
-                f"{_MAX_SECRETS}: give\n"
-                "some of its organizations another environment with `github: {environment: NAME}`."
+                f"{_MAX_SECRETS}: {step}."
             )
     missing = "\n".join(checks)
     unused = ""

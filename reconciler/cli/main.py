@@ -129,6 +129,8 @@ _COMMANDS: Final = {
     **dict.fromkeys(("list", "ls", "get"), "did you mean `webhooks status`?"),
     **dict.fromkeys(("delete", "destroy", "remove", "rm"), _REMOVE),
     "import": "did you mean `webhooks init`?",
+    "dump": "did you mean `webhooks export`?",
+    "build": "did you mean `webhooks render`?",
     "version": "did you mean `webhooks --version`?",
 }
 """Commands of other tools, and what to do here."""
@@ -179,6 +181,9 @@ def _usage(problem: click.ClickException) -> UsageError:
             similar = _similar(name, problem)
             if similar and not hint:
                 hint = f"did you mean `{command} {similar[0]}`?"
+        case click.UsageError() if message.startswith("Got unexpected extra"):
+            if any("--file" in parameter.opts for parameter in parameters):
+                hint = f"name files with `{command} -f PATH`"
     hint = hint or f"see `{command} --help`"
     return UsageError(message.removesuffix("."), hint=hint)
 

@@ -30,6 +30,7 @@ OTHER_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("--file", "-f"), ("--out",)),
     **dict.fromkeys(("--config", "--config-file"), ("--file",)),
     **dict.fromkeys(("--target", "--filter"), ("--only",)),
+    **dict.fromkeys(("--org", "--workspace"), ("--organization",)),
     "--url": ("--server-url",),
     "-V": ("--version",),
 }
