@@ -84,7 +84,7 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
         problem.hint = _renamed(run) or problem.hint
         raise
     sources = tuple(_for_planning(source, inputs.policy_base) for source in loaded)
-    _require_history(run)
+    _require_history(run, sources)
     _require_environments(run, sources)
     if len(sources) == 1:  # with several, a wrong secret is the problem of its organization
         gather(sources[0].checked, writing=writing)
@@ -108,7 +108,7 @@ def _require_head(run: Run) -> None:
         )
 
 
-def _require_history(run: Run) -> None:
+def _require_history(run: Run, sources: Iterable[Source]) -> None:
     """Raise ConfigurationError if a commit has files that cannot be read from it, such as links.
 
     No plan of a later change would resend the secrets that it rotates, and its apply would pass.
@@ -116,11 +116,16 @@ def _require_history(run: Run) -> None:
     head = commit_at("HEAD", run.inputs.directory, run.inputs.git)
     if head is None:
         return
+    message = "git cannot show which secrets a change rotates"
+    for source in sources:
+        # Git would only find that a path leads there, and in a folder or for a glob nothing at all.
+        for folder in source.checked.further_repositories:
+            message += f": files of the configuration are in the submodule or repository {folder}"
+            raise ConfigurationError(message, hint="copy them into this repository")
     try:
         head.read(run.inputs.paths)
     except NoBaseError as problem:
-        message = f"git cannot show which secrets a change rotates: {problem}"
-        raise ConfigurationError(message, hint=problem.hint) from None
+        raise ConfigurationError(f"{message}: {problem}", hint=problem.hint) from None
 
 
 def _for_planning(source: Source, policy_base: str | None) -> Source:

@@ -11,7 +11,7 @@ import pytest
 from reconciler.render import markdown, text
 from tests.ci.fake_github import refusal
 from tests.ci.support import World
-from tests.folders import write
+from tests.folders import commit, git, write
 from tests.goldens import rows
 
 TABLES = rows(Path(__file__).with_suffix(".yaml"))
@@ -112,11 +112,16 @@ def test_a_pull_request_without_a_base_is_planned(
     assert why in done.summary
 
 
-@pytest.mark.parametrize("target", ["../link.yaml", "../../outside.yaml"])
+@pytest.mark.parametrize("target", ["../link.yaml", "../../outside.yaml", ""])
 def test_files_without_a_history_fail(fresh: World, target: str) -> None:
     """No plan could resend what a change rotates, and its apply would pass."""
-    (fresh.work / "conf").mkdir()
-    (fresh.work / "conf" / "webhooks.yaml").symlink_to(target)
+    if target:
+        (fresh.work / "conf").mkdir()
+        (fresh.work / "conf" / "webhooks.yaml").symlink_to(target)
+    else:
+        write(fresh.work, {"conf/submodule/webhooks.yaml": "webhooks: []\n"})
+        git(fresh.work / "conf/submodule", "init", "-q")
+        commit(fresh.work / "conf/submodule")
     (fresh.work / "link.yaml").symlink_to("webhooks.yaml")
     (fresh.folder / "outside.yaml").write_text((fresh.work / "webhooks.yaml").read_text())
     fresh.commit()
