@@ -103,6 +103,7 @@ class Match:
         for absent in self._absent:
             self._classify(absent)
         self._check_names()
+        self._note_unprotected()
         self._classify_unmatched()
 
     def is_selected(self, entry: Webhook | Absent) -> bool:
@@ -351,6 +352,20 @@ class Match:
         self._check_creates(renamed)
         refused = self._refused(Reason.NAME_TAKEN)
         self.pairs = [(webhook, live) for webhook, live in self.pairs if live.id not in refused]
+
+    def _note_unprotected(self) -> None:
+        """Note each rename after which `protect` no longer keeps the webhook."""
+        for webhook, live in self.pairs:
+            if webhook.name == live.name or self._rules.protecting(webhook.name) is not None:
+                continue
+            protecting = self._rules.protecting(live.name)
+            if protecting is not None:
+                message = f"{live.name!r} is protected, but its new name {webhook.name!r} is not"
+                hint = "add the new name to `protect` to keep the webhook protected"
+                related = _matched_by(protecting)
+                self.findings.append(
+                    note("unprotected-rename", message, hint, webhook.position, related)
+                )
 
     def _check_renames(self, renamed: Mapping[str, Webhook]) -> None:
         # Entries with an `id` may share a name.
