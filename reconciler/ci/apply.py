@@ -273,6 +273,10 @@ def _concluded(
     """Record what the run did, and return how to continue."""
     findings: list[Finding] = []
     try:
+        # Before, a signal would be reported as one before the first write.
+        for target in connected:
+            if target.connection is not None:
+                target.connection.release()
         attempts = _attempts(run, organizations, report)
         findings += _review_findings(run, attempts)
         with reporting(findings, "could not post the outcome on the pull request"):

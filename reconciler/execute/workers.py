@@ -135,7 +135,8 @@ class _Work(Generic[_T]):
 # After the first SIGINT, SIGTERM or SIGHUP no operation is started, and those in flight have six
 # seconds to finish. After a second signal, or these six seconds, the run ends and the report names
 # what is unknown. Signal handlers set values and wake the watchdog of requests, but raise nothing,
-# so a signal never interrupts the handling of a write.
+# so a signal never interrupts the handling of a write. After the writes, the first signal is only
+# noted, so that the report is not lost; another one ends a program that hangs.
 #
 # A terminal that closes often sends SIGHUP twice, so a repeated SIGHUP is ignored. If SIGHUP is
 # ignored, as under `nohup`, it stays ignored. Windows has no SIGHUP.
@@ -149,10 +150,10 @@ _HANGUP: Final = getattr(signal, "SIGHUP", None)
 class SignalStop:
     """The Stop port for SIGINT, SIGTERM and SIGHUP, as a context manager.
 
-    Enter it in the main thread, around `execute` only; on exit the previous handlers are restored.
-    Pass `halted` to the workers. `shorten_deadline` is called at the first signal with the seconds
-    left for requests, a little less than the grace period; like a handler, it must not wait or
-    raise.
+    Enter it in the main thread, around `execute` only. `close` restores the previous handlers, once
+    the report is out. Pass `halted` to the workers. `shorten_deadline` is called at the first
+    signal with the seconds left for requests, a little less than the grace period; like a handler,
+    it must not wait or raise.
     """
 
     def __init__(
@@ -166,6 +167,8 @@ class SignalStop:
         self._code: ExitCode | None = None
         self._since = 0.0
         self._again = False
+        self._is_writing = False
+        self._is_late = False  # whether a signal came after the writes
         self._before: dict[int, Any] = {}
 
     def requested(self) -> ExitCode | None:
@@ -183,7 +186,8 @@ class SignalStop:
         if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
             numbers.append(_HANGUP)
         for number in numbers:
-            self._before[number] = signal.signal(number, self._on_signal)
+            self._before.setdefault(number, signal.signal(number, self._on_signal))
+        self._is_writing = True
         return self
 
     def __exit__(
@@ -192,6 +196,10 @@ class SignalStop:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_writing = False
+
+    def close(self) -> None:
+        """Restore the previous handlers."""
         for number, handler in self._before.items():
             # None is a handler that was not set in Python, and that Python cannot set again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -204,5 +212,11 @@ class SignalStop:
             self._code = ExitCode(128 + number)
             if self._shorten_deadline is not None:
                 self._shorten_deadline(GRACE - 1.0)  # then the report names unknown outcomes
-        elif number != _HANGUP:
+        elif number == _HANGUP:
+            return
+        elif self._is_writing:
             self._again = True
+        elif self._is_late:
+            self.close()
+            signal.raise_signal(number)
+        self._is_late = not self._is_writing

@@ -13,7 +13,7 @@ that this folder exists.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from math import ceil, inf
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +23,7 @@ from reconciler.errors import (
     ConfigurationError,
     ExitCode,
     ReconcilerError,
+    Terminated,
 )
 from reconciler.model import Desired, Live, Organization, Webhook
 from reconciler.planning.names import missed_organization
@@ -87,7 +88,6 @@ class Round(NamedTuple):
     problem: ReconcilerError | None = None
     left_out: Mapping[str, float] = {}
     notes: tuple[str, ...] = ()
-    stopped: ExitCode | None = None
 
     @property
     def organizations(self) -> Sequence[OrganizationResult[Any]]:
@@ -98,8 +98,8 @@ class Round(NamedTuple):
 def rounds(schedule: Schedule) -> Iterator[Round]:
     """Yield the result of each round; the next one begins when its time has come.
 
-    Without an interval there is one. After a signal during an apply, the round of the signal is the
-    last one; in a wait or while reading, a signal raises Terminated.
+    Without an interval there is one. A signal raises Terminated: after a write, once the round is
+    shown.
     """
     reconciler = _Reconciler(schedule)
     clock, every = schedule.clock, schedule.every
@@ -108,17 +108,19 @@ def rounds(schedule: Schedule) -> Iterator[Round]:
         schedule.begin()
         # The log names the commit also if its files are invalid.
         began, commit = clock.monotonic(), ""
-        try:
-            inputs = schedule.read()
-            assert inputs.commit is not None
-            commit = inputs.commit.id
-            wait = inf
-            result = reconciler.round(load_all(inputs), commit)
-        except ReconcilerError as problem:
-            # The clone or the files: the next commit may be good.
-            result = Round(problem=problem)
-        yield result._replace(commit=commit)
-        if every is None or result.stopped is not None:
+        with ExitStack() as stack:
+            try:
+                inputs = schedule.read()
+                assert inputs.commit is not None
+                commit = inputs.commit.id
+                wait = inf
+                result = reconciler.round(load_all(inputs), commit, stack)
+            except ReconcilerError as problem:
+                # The clone or the files: the next commit may be good.
+                result = Round(problem=problem)
+            yield result._replace(commit=commit)
+            reconciler.release()
+        if every is None:
             return
         # A round that is longer than the interval must not keep the server busy all the time.
         interval = min(every, wait)
@@ -148,9 +150,22 @@ class _Reconciler:
         # What the files declare, and what they did if no note was given yet; the last commit.
         self._declared: Set[str] = frozenset()
         self._commit = ""
+        self._connected: Sequence[Target] = ()
 
-    def round(self, sources: Sequence[Source], commit: str) -> Round:
-        """Plan or apply the organizations of a commit, except those that failed shortly before."""
+    def release(self) -> None:
+        """Raise Terminated for a signal since the first write of a round that is now shown."""
+        targets, self._connected = self._connected, ()
+        # All connections of a run have one handler of signals.
+        for target in targets:
+            code = None if target.connection is None else target.connection.release()
+            if code is not None:
+                raise Terminated(code)
+
+    def round(self, sources: Sequence[Source], commit: str, stack: ExitStack) -> Round:
+        """Plan or apply the organizations of a commit, except those that failed shortly before.
+
+        They stay connected, and signals are held, until the end of `stack`.
+        """
         _require_organizations(sources)
         declared = {source.name for source in sources}
         # The correction of an error should not wait.
@@ -167,14 +182,14 @@ class _Reconciler:
         shown = {self._names.get(name, name): seconds for name, seconds in left_out.items()}
         if len(left_out) == len(sources):
             return Round(left_out=shown)
-        stopped = None
-        with self._schedule.connected(self._targets(sources, left_out)) as connected:
-            targets = [_with_base(target, self._bases) for target in identify(connected)]
-            run: RunPlan | RunReport
-            if self._schedule.apply:
-                run, stopped = self._apply(targets)
-            else:
-                run = RunPlan(tuple(planned.result for planned in plan_all(targets)))
+        connected = self._schedule.connected(self._targets(sources, left_out))
+        self._connected = stack.enter_context(connected)
+        targets = [_with_base(target, self._bases) for target in identify(self._connected)]
+        run: RunPlan | RunReport
+        if self._schedule.apply:
+            run = self._apply(targets)
+        else:
+            run = RunPlan(tuple(planned.result for planned in plan_all(targets)))
         tried: list[Any] = []
         results: Sequence[OrganizationResult[Any]] = run.organizations
         for target, result in zip(targets, results, strict=True):
@@ -189,7 +204,6 @@ class _Reconciler:
             run=run._replace(organizations=tuple(tried)),
             left_out=shown,
             notes=(*dropped, *self._bases.new_notes()),
-            stopped=stopped,
         )
 
     def _targets(self, sources: Sequence[Source], left_out: Collection[str]) -> list[Target]:
@@ -233,11 +247,8 @@ class _Reconciler:
             if failure.until > now
         }
 
-    def _apply(self, targets: Sequence[Target]) -> tuple[RunReport, ExitCode | None]:
-        """Apply the targets, except what is withheld, and remember what was written.
-
-        Return also the exit code of a signal.
-        """
+    def _apply(self, targets: Sequence[Target]) -> RunReport:
+        """Apply the targets, except what is withheld, and remember what was written."""
         clock, bases, suspensions = self._clock, self._bases, self._suspensions
         planned: list[Planned] = []
 
@@ -267,11 +278,7 @@ class _Reconciler:
                 assert part.gathered is not None
                 suspensions.record(result.value, part.gathered.secrets, clock.monotonic())
                 bases.advance(part.target.checked, result.value)
-        # All connections of a run have one handler of signals.
-        connections = (target.connection for target in targets)
-        signals = [connection.signal() for connection in connections if connection is not None]
-        report = report._replace(organizations=tuple(results))
-        return report, next(iter(signals), None)
+        return report._replace(organizations=tuple(results))
 
     def _record_failure(self, name: str, result: OrganizationResult[Any]) -> None:
         """Remember whether an organization failed: one that may recover is tried less often.

@@ -34,7 +34,8 @@ class Connection(NamedTuple):
     signal ends the run immediately. By default it receives no signals. `restart` restarts the
     deadline, for example after a prompt. `unreachable` returns an error once no organization of the
     run can reach this server. `disconnect` closes idle connections; the next request opens one.
-    `signal` returns the exit code of a signal that came while `stop` was entered.
+    `release` is called once the writes are reported: signals end the program again. It returns the
+    exit code of one that came since `stop` was entered.
     """
 
     api: WebhookAPI
@@ -46,7 +47,7 @@ class Connection(NamedTuple):
     restart: Callable[[], None] = lambda: None
     unreachable: Callable[[], ReconcilerError | None] = lambda: None
     disconnect: Callable[[], None] = lambda: None
-    signal: Callable[[], ExitCode | None] = lambda: None
+    release: Callable[[], ExitCode | None] = lambda: None
 
 
 class Connector:
@@ -69,9 +70,9 @@ class Connector:
 
         `parallelism` is the number of concurrent requests. Raises ValueError if it is out of range.
         `environment` may name certificates, as in `SSL_CERT_FILE`. With `signaled`, a signal ends
-        a run cleanly while it writes (see `execute.workers`), and the handler calls `signaled` at
-        the first signal. `redactor` keeps the secrets that it knows, and those that the run reads,
-        out of errors; by default it is a new one.
+        a run cleanly from its first write until the end of the block (see `execute.workers`), and
+        the handler calls `signaled` at the first signal. `redactor` keeps the secrets that it
+        knows, and those that the run reads, out of errors; by default it is a new one.
         """
         self._clock = clock or SystemClock()
         self._environment = environment or {}
@@ -87,7 +88,7 @@ class Connector:
 
     def __exit__(self, *_: object) -> None:
         # Clients first: closing them ends requests that a thread may still wait for.
-        with closing(self._workers):
+        with closing(self._stop), closing(self._workers):
             self._clients.close()
 
     def __call__(
@@ -142,8 +143,12 @@ class Connector:
             restart=partial(self._restart, deadline),
             unreachable=client.transport.unreachable,
             disconnect=client.transport.disconnect,
-            signal=self._stop.requested,
+            release=self._release,
         )
+
+    def _release(self) -> ExitCode | None:
+        self._stop.close()
+        return self._stop.requested()
 
     def _restart(self, seconds: float) -> None:
         if self._shared is not None:

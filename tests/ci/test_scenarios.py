@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -1133,6 +1134,16 @@ def test_a_signal_after_the_writes_does_not_hide_them(
     assert "a signal stopped the run before it posted the outcome" in done.stdout
     assert "nothing was written" not in done.stdout
     assert set(here.live()) == {"Audit", "Deploys"}
+
+
+def test_a_signal_right_after_the_last_write(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not reported as one before the first write."""
+    here.merged(1, "Audit", "Deploys")
+    monkeypatch.setattr(
+        "reconciler.ci.apply._require_planned", lambda *_: signal.raise_signal(signal.SIGINT)
+    )
+    done = here.push()
+    assert (done.code, done.outputs["result"]) == (0, "applied"), done.stdout
 
 
 def test_a_failure_without_a_comment_is_reported_elsewhere(here: World) -> None:

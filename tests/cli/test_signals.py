@@ -7,12 +7,14 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
+from reconciler.cli.commands import apply
 from reconciler.cli.connection import Progress
 from reconciler.execute.workers import SignalStop
 from tests.cli.conftest import File, MakeCloud, Shell
@@ -111,6 +113,26 @@ def test_a_second_signal_abandons_a_pending_response(
         "applied": 2, "unconfirmed": 1, "skipped": len(NAMES) - 3,
     }  # fmt: skip
     assert there.names() == NAMES[:3]
+
+
+@pytest.mark.parametrize(("count", "code", "reports"), [(1, 0, 1), (2, 130, 0)])
+def test_a_signal_after_the_writes_does_not_lose_the_report(
+    shell: Shell, file: File, cloud: MakeCloud, monkeypatch: pytest.MonkeyPatch,
+    count: int, code: int, reports: int,
+) -> None:  # fmt: skip
+    """The run is complete; a second one ends a program that hangs."""
+
+    def signaled(
+        *arguments: Any, show: Callable[..., None] = apply._show_report, **options: Any
+    ) -> None:
+        for _ in range(count):
+            signal.raise_signal(signal.SIGINT)
+        show(*arguments, **options)
+
+    file(FILE)
+    monkeypatch.setattr(apply, "_show_report", signaled)
+    done = shell("apply", "--yes", **cloud().environ)
+    assert (done.code, done.out.count("Applied")) == (code, reports), done
 
 
 DROPPED = """

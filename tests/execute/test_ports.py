@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -132,7 +133,7 @@ def test_the_first_signal_stops_and_the_second_halts(number: int, code: ExitCode
     """Handlers only set flags, shorten the deadline once, and are restored at the end."""
     hurried: list[float] = []
     previous = signal.signal(number, signal.SIG_IGN)
-    with SignalStop(lambda: 0.0, shorten_deadline=hurried.append) as stop:
+    with SignalStop(lambda: 0.0, shorten_deadline=hurried.append) as stop, closing(stop):
         assert (stop.requested(), stop.halted()) == (None, False)
         os.kill(os.getpid(), number)
         assert (stop.requested(), stop.halted(), hurried) == (code, False, [5.0])
@@ -144,7 +145,7 @@ def test_the_first_signal_stops_and_the_second_halts(number: int, code: ExitCode
 def test_six_seconds_after_the_first_signal_the_run_halts() -> None:
     """The grace period is measured on the given clock."""
     now = [0.0]
-    with SignalStop(lambda: now[0]) as stop:
+    with SignalStop(lambda: now[0]) as stop, closing(stop):
         os.kill(os.getpid(), signal.SIGTERM)
         now[0] = 5.9
         assert not stop.halted()
@@ -172,7 +173,7 @@ def test_the_grace_period_starts_with_the_signal_for_every_thread() -> None:
             seen.append(stop.halted())
         return 1000.0
 
-    with SignalStop(monotonic) as stop:
+    with SignalStop(monotonic) as stop, closing(stop):
         os.kill(os.getpid(), signal.SIGTERM)
         assert not stop.halted()
     assert seen == [False]
@@ -180,7 +181,7 @@ def test_the_grace_period_starts_with_the_signal_for_every_thread() -> None:
 
 def test_a_closing_terminal_may_send_its_signal_twice() -> None:
     """Requests in flight keep the grace period until a different signal comes."""
-    with SignalStop(lambda: 0.0) as stop:
+    with SignalStop(lambda: 0.0) as stop, closing(stop):
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)
         assert (stop.requested(), stop.halted()) == (ExitCode.SIGHUP, False)
@@ -192,7 +193,7 @@ def test_under_nohup_a_run_continues() -> None:
     """A SIGHUP that was ignored before the run stays ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with SignalStop(lambda: 0.0) as stop:
+        with SignalStop(lambda: 0.0) as stop, closing(stop):
             os.kill(os.getpid(), signal.SIGHUP)
             assert stop.requested() is None
     finally:

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler.cli.commands import reconcile
 from reconciler.errors import ExitCode, Terminated
+from reconciler.reconcile.withhold import Suspensions
 from tests.cli.conftest import Done, Shell, expect, perform
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.variant import ReadBack, Variant
@@ -329,6 +332,21 @@ def test_a_signal_during_a_write_ends_the_process(site: Site, number: int) -> No
         output, _ = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 128 + number, output
     assert site.names() == ["alpha"]
+
+
+@pytest.mark.parametrize("place", [Suspensions, reconcile], ids=["record", "show"])
+def test_a_signal_after_the_writes(site: Site, monkeypatch: pytest.MonkeyPatch, place: Any) -> None:
+    """The base and the log have what was written, and the process ends."""
+    name = "record" if place is Suspensions else "_show"
+    after = getattr(place, name)
+
+    def signaled(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        after(*arguments)
+
+    monkeypatch.setattr(place, name, signaled)
+    expect(rounds(site), 130, "create beta", "Acme: applied", "stopped by a signal")
+    git(site.folder, "rev-parse", f"refs/webhooks/reconciled/{site.emulator.organization}")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,26 +91,31 @@ def run(
     report_path = session.path(report)
     if report_path is not None:
         check_writable(report_path, over=FileKind.REPORT)
-    try:
-        result = _apply(session, report_path, _Options(plan, expect_digest, yes, keep_going))
-    except (Exception, *SIGNALS) as problem:
-        # A usage error has no report: an older one with that name stays.
-        if report is not None and not isinstance(problem, UsageError):
-            _write(session, report_path, RENDERERS["json"]().render_error(translate(problem)))
-        raise
-    code = result.exit_code
-    # Written before anything is raised or shown: a program that waits for it must not miss it.
-    if report is not None:
-        document = _rendered(session, result, "json", PLAIN)
-        if document is None or not _write(session, report_path, document):
-            code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
-    show_problems(session, result.organizations)
-    _show_report(session, result, format, to_stderr=report == "-")
-    return code
+    # Connected until the report is out: a signal after the last write must not lose it.
+    with ExitStack() as stack:
+        try:
+            options = _Options(plan, expect_digest, yes, keep_going)
+            result = _apply(session, report_path, stack, options)
+        except (Exception, *SIGNALS) as problem:
+            # A usage error has no report: an older one with that name stays.
+            if report is not None and not isinstance(problem, UsageError):
+                _write(session, report_path, RENDERERS["json"]().render_error(translate(problem)))
+            raise
+        code = result.exit_code
+        # Written before anything is raised or shown: a program that waits for it must not miss it.
+        if report is not None:
+            document = _rendered(session, result, "json", PLAIN)
+            if document is None or not _write(session, report_path, document):
+                code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
+        show_problems(session, result.organizations)
+        _show_report(session, result, format, to_stderr=report == "-")
+        return code
 
 
-def _apply(session: Session, report_path: Path | None, options: _Options) -> workflow.RunReport:
-    """Load the files or the saved plan, connect, and apply."""
+def _apply(
+    session: Session, report_path: Path | None, stack: ExitStack, options: _Options
+) -> workflow.RunReport:
+    """Load the files or the saved plan, connect until the end of `stack`, and apply."""
     if options.expect_digest is not None and options.keep_going:
         raise UsageError(
             "--keep-going cannot be used with --expect-digest: the digest covers the complete run",
@@ -117,16 +123,16 @@ def _apply(session: Session, report_path: Path | None, options: _Options) -> wor
         )
     targets, digest = _targets(session, report_path, options)
     progress = Progress(session)
-    with connected_all(session, targets, progress=progress) as connected:
-        return workflow.apply_all(
-            connected,
-            confirm=partial(_confirm, session, progress, connected, options.yes),
-            allow_deletes=options.plan["allow_deletes"],
-            expect_digest=digest,
-            values=options.yes,
-            keep_going=options.keep_going,
-            label=labeled,
-        )
+    connected = stack.enter_context(connected_all(session, targets, progress=progress))
+    return workflow.apply_all(
+        connected,
+        confirm=partial(_confirm, session, progress, connected, options.yes),
+        allow_deletes=options.plan["allow_deletes"],
+        expect_digest=digest,
+        values=options.yes,
+        keep_going=options.keep_going,
+        label=labeled,
+    )
 
 
 def _targets(

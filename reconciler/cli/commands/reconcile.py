@@ -105,12 +105,10 @@ def run(
 
 
 def _repeat(session: Session, schedule: Schedule, record: Callable[[Round], None]) -> int:
-    """Run rounds until a signal, and return its exit code."""
+    """Run rounds until a signal, which raises Terminated."""
     for result in rounds(schedule):
         record(result)
         _show(session, result)
-        if result.stopped is not None:
-            return result.stopped
         del result
         # The program collects no garbage during a run, which would grow with each round.
         gc.collect()
