@@ -244,7 +244,8 @@ def _write_configuration(
     live = None
     with suppress(CredentialError):
         live = read_live(session)
-    if live is not None:
+    # Without a key, workflows would read a starter that a misspelled name left beside the file.
+    if live is not None or github:
         _require_no_declarations(files, live, github=github)
     if live is not None and live.webhooks:
         return _adopt(session, live, files, tokens, yes=yes)
