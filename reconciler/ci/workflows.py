@@ -21,7 +21,7 @@ from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
 from reconciler.model import SecretRef, frozen
-from reconciler.source.files import SUFFIXES, has_wildcard
+from reconciler.source.files import SUFFIXES, has_wildcard, is_glob
 from reconciler.source.history import git_in
 from reconciler.source.schemes import is_variable, paths, pattern
 
@@ -381,7 +381,12 @@ def workflow_text(path: Path) -> str:
 
 def configured_files(directory: Path) -> tuple[str, ...]:
     """Return the files and directories that the workflows of a repository read, and that exist."""
-    return tuple(name for name in files_read(directory) if (directory / name).exists())
+    return tuple(name for name in files_read(directory) if exists(name, directory))
+
+
+def exists(name: str, directory: Path) -> bool:
+    """Return whether there is a file or directory, or whether the name is a glob."""
+    return (directory / name).exists() or is_glob(name, directory)
 
 
 def files_read(directory: Path) -> tuple[str, ...]:

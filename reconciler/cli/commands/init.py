@@ -195,7 +195,7 @@ def _require_files_of_workflows(files: _Files) -> None:
 
 def _is_new(files: _Files, *, github: bool) -> bool:
     """Return whether a file is written. Raises UsageError if that, or only that, is impossible."""
-    missing = [target for target in files.targets if not (files.directory / target).exists()]
+    missing = [target for target in files.targets if not workflows.exists(target, files.directory)]
     if len(files.targets) > 1:
         if not github:
             raise UsageError("init writes one file", hint="run it once for each -f")
@@ -215,6 +215,8 @@ def _is_new(files: _Files, *, github: bool) -> bool:
 
 
 def _already_exists(files: _Files) -> UsageError:
+    if not files.path.exists():
+        return UsageError(f"cannot write to {files.target}, a glob", hint="name one file")
     hint = "compare it with `webhooks plan`"
     if not files.path.is_dir():
         hint += "; to write it again, delete it first"
