@@ -338,11 +338,15 @@ class Section(NamedTuple):
 
 
 class Checklist(NamedTuple):
-    """All checks of a command. `command` is its name, `notes` are sentences printed after them."""
+    """All checks of a command. `command` is its name, `notes` are sentences printed after them.
+
+    `unread` is the exit code of what could not be read.
+    """
 
     command: str
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
+    unread: ExitCode = ExitCode.OK
 
     def count(self, status: Status) -> int:
         """Return the number of checks with a status."""
@@ -350,8 +354,8 @@ class Checklist(NamedTuple):
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return 1 if any check failed, else 0."""
-        return ExitCode.FAILED if self.count(Status.FAIL) else ExitCode.OK
+        """Return that of what could not be read, if any; else 1 if any check failed."""
+        return self.unread or (ExitCode.FAILED if self.count(Status.FAIL) else ExitCode.OK)
 
     def warnings_as_failures(self) -> Checklist:
         """Return the checklist with warnings changed to failures."""

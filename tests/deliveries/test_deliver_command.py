@@ -85,6 +85,9 @@ def test_json_is_valid_and_has_no_url(shell: Shell, start: Start) -> None:
     assert [hook["name"] for each in failed for hook in each["webhooks"]] == ["Mail"]
     assert "example.com" not in done.out
     assert document(shell("doctor", "--format", "json", **site.environ).out)["exit_code"] == 0
+    denied = shell("check", "--format", "json", **site.environ | {"CLOUDTRUTH_API_KEY": "another"})
+    unread = document(denied.out)
+    assert (denied.code, unread["exit_code"], unread["notes"]) == (4, 4, [])
 
 
 def test_leftovers_are_named(shell: Shell, start: Start) -> None:

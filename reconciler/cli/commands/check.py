@@ -92,11 +92,10 @@ def run(
             watched = [case.live for case in cases if isinstance(case.live, LiveWebhook)]
             proof = prove(session, connected[0].connection, lives[0], watched, deliver, yes=yes)
     notes: tuple[str, ...] = ()
-    if not cases:
+    if not cases and not read_code:
         notes = ("There is no webhook to check.",)
     sections = (*_unread(results), *deliveries.check(cases, proof), *posted)
-    checks_code = session.show_checks(Checklist("check", sections, notes), format)
-    return max(checks_code, read_code)
+    return session.show_checks(Checklist("check", sections, notes, read_code), format)
 
 
 def _unread(results: Sequence[OrganizationResult[list[deliveries.Case]]]) -> tuple[Section, ...]:
