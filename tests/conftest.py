@@ -33,12 +33,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-canaries", action="store_true", help="run all cases of tests/secrecy")
 
 
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-def pytest_xdist_auto_num_workers() -> int:
-    """Run one process more than there are cores: many tests wait for a program or a pause."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.hookimpl(trylast=True)  # after the plugin of hypothesis has added its marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measure no coverage in tests that are slow or try many inputs: they take half as long."""
