@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import Any, TypeGuard
 
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.kinds import FIELDS, KINDS
@@ -183,8 +183,11 @@ class ReportChecks:
 
         def is_for_the_next_plan(change: Operation) -> bool:
             """Return whether a configuration that was not sent differs, secretly or by others."""
-            is_changed = change.name in self._touched or self._case.conflicting
-            return change.name in without_configuration and (is_changed or _only_secrets(change))
+            if change.name not in without_configuration or not _only_configuration(change):
+                return False
+            # A user may know the webhook by its previous name.
+            is_touched = self._touched & team.related_names(change.after)
+            return bool(is_touched or self._case.conflicting or _only_secrets(change))
 
         left = {
             _names([each])
@@ -391,6 +394,13 @@ def _differs_only_in_unsent_secrets(outcome: Failed) -> bool:
         return False
     secret = KINDS[change.after.type].secret_fields
     return bool(outcome.fields) and all(each.path[-1] in secret for each in outcome.fields)
+
+
+def _only_configuration(change: Operation) -> TypeGuard[Update]:
+    """Return whether an operation changes only the configuration of a webhook."""
+    return isinstance(change, Update) and all(
+        each.path[0] == "configuration" for each in change.fields
+    )
 
 
 def _only_secrets(change: Operation) -> bool:
