@@ -18,7 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.console import Console, Process
-from reconciler.cli.options import ADVICE, OTHER_TOOLS, Group, Option, show_version
+from reconciler.cli.options import ADVICE, OTHER_TOOLS, REMOVE, Group, Option, show_version
 from reconciler.errors import (
     ExitCode,
     InternalError,
@@ -121,13 +121,12 @@ def run(arguments: Sequence[str], process: Process) -> int:
 # Errors
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
-_REMOVE: Final = "remove the webhook from the file, or set `state: absent`; then `webhooks apply`"
 _COMMANDS: Final = {
     **dict.fromkeys(("lint", "test"), "did you mean `webhooks validate`?"),
     **dict.fromkeys(("diff", "preview"), "did you mean `webhooks plan`?"),
     **dict.fromkeys(("sync", "deploy", "up"), "did you mean `webhooks apply`?"),
     **dict.fromkeys(("list", "ls", "get"), "did you mean `webhooks status`?"),
-    **dict.fromkeys(("delete", "destroy", "remove", "rm"), _REMOVE),
+    **dict.fromkeys(("delete", "destroy", "remove", "rm"), REMOVE),
     "import": "did you mean `webhooks init`?",
     "dump": "did you mean `webhooks export`?",
     "build": "did you mean `webhooks render`?",
@@ -182,8 +181,11 @@ def _usage(problem: click.ClickException) -> UsageError:
             if similar and not hint:
                 hint = f"did you mean `{command} {similar[0]}`?"
         case click.UsageError() if message.startswith("Got unexpected extra"):
-            if any("--file" in parameter.opts for parameter in parameters):
-                hint = f"name files with `{command} -f PATH`"
+            # `export` reads files, too, but a path is likely the one to write.
+            known = {option for parameter in parameters for option in parameter.opts}
+            option = "-o" if "-o" in known else "-f"
+            if option in known:
+                hint = f"name files with `{command} {option} PATH`"
     hint = hint or f"see `{command} --help`"
     return UsageError(message.removesuffix("."), hint=hint)
 
@@ -213,7 +215,9 @@ def _similar(name: str, problem: click.NoSuchOption | click.exceptions.NoSuchCom
     similar = []
     for suggestion in problem.possibilities or ():
         other = suggestion.lstrip("-")
-        if other.startswith(word) or SequenceMatcher(None, word, other).ratio() >= 0.75:
+        is_typo = SequenceMatcher(None, word, other).ratio() >= 0.75
+        # `--no-color` is the opposite of `--color`.
+        if other.startswith(word) or (is_typo and other != f"no-{word}"):
             similar.append(suggestion)
     return similar
 

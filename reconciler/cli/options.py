@@ -14,7 +14,7 @@ from inspect import cleandoc, getdoc
 from typing import Any, Final
 
 import click
-from click.core import ParameterSource
+from click.core import ParameterSource, augment_usage_errors
 
 from reconciler import __version__
 from reconciler.findings import MASK
@@ -32,6 +32,7 @@ OTHER_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("--target", "--filter"), ("--only",)),
     **dict.fromkeys(("--org", "--workspace"), ("--organization",)),
     "--url": ("--server-url",),
+    "--failed": ("--failing",),
     "-V": ("--version",),
 }
 """Options of other tools, each with ours; the first one that the command has is suggested."""
@@ -120,7 +121,8 @@ class _Command(click.Command):
         if wrong is not None:
             holder.clear()
             raise click.NoSuchOption(wrong, possibilities=[f"-{wrong}"], ctx=ctx)
-        return super().parse_args(ctx, holder.pop())
+        with augment_usage_errors(ctx):  # an error about a missing value lacks the command
+            return super().parse_args(ctx, holder.pop())
 
     def _with_single_dash(self, arguments: Sequence[str]) -> str | None:
         """Return the first long option with a single dash, None without one."""
@@ -413,12 +415,15 @@ _PATHS: Final = click.Argument(
 _KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
 _DRY_RUN: Final = "`webhooks plan` shows what apply would do"
 _OFFLINE: Final = "leave it out: this command does not connect"
+REMOVE: Final = "remove the webhook from the file, or set `state: absent`; then `webhooks apply`"
 _VARIABLES: Final = "set an environment variable and refer to it in the file: `{env: NAME}`"
 ADVICE: Final = {
     **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), _KEY),
     **dict.fromkeys(("--dry-run", "--dryrun", "--check"), _DRY_RUN),
     **dict.fromkeys(("--var", "--var-file"), _VARIABLES),
-    "--out": "`webhooks plan --out FILE` saves a plan, and `webhooks apply FILE` applies it",
+    **dict.fromkeys(("--destroy", "--delete"), REMOVE),
+    "--prune": "`prune` in the file decides; it is true by default",
+    "--out": "`webhooks plan --out FILE` saves a plan for `apply FILE`; redirect other output",
     **{option.opts[-1]: _OFFLINE for option in CONNECTION_OPTIONS},
 }
 """Options that no option of the command replaces, each with what to do."""

@@ -220,7 +220,9 @@ def _read_once(
         return [SourceFile(file=name, raw=read_regular(file))]
     except (FileNotFoundError, MissingFileError):
         hint = "create one with `webhooks init`, or name your file with `-f FILE`"
-        if file.suffix.lower() not in ("", *SUFFIXES):
+        if not file.suffix:
+            hint = "correct the path; a webhook is selected with `--only NAME`"
+        elif file.suffix.lower() not in SUFFIXES:
             hint = "correct the path; to save a plan, use --out of the command plan"
         hint = suggestion(file, directory) or hint
         return [error("unreadable-file", f"there is no file {path}", hint)]

@@ -145,7 +145,7 @@ def _inputs_at(session: Session, directory: Path, rev: str) -> workflow.Inputs:
     git = git_in(real)
     commit = commit_at(rev, real, git)
     if commit is None:
-        missing, hint = f"no commit {quote(rev)}", "fetch it"
+        missing, hint = f"no commit {quote(rev)}", "fetch it, or correct --rev"
         if not real.is_dir():
             missing, hint = "no folder", "clone the repository there, or correct --repository"
         elif git(["rev-parse", "--git-dir"]) is None:
