@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests.cli.conftest import cloud, file, server, shell
@@ -31,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add options that rewrite golden files and run more cases."""
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
     parser.addoption("--all-canaries", action="store_true", help="run all cases of tests/secrecy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Stop the coverage that pytest-cov starts in a worker and forgets: it ignores `no_cover`."""
+    while hasattr(config, "workerinput") and Coverage.current() is not None:
+        Coverage.current().stop()
 
 
 @pytest.hookimpl(trylast=True)  # after the plugin of hypothesis has added its marker
