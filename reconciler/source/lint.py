@@ -625,4 +625,7 @@ def _how_to_rename(was: str, holder: _Entry) -> str:
             "three applies: rename one of them to a temporary name, then the other one, and last "
             "the first one"
         )
-    return f"use two applies: first rename, then declare {was} again"
+    return (
+        f"use two applies: rename while {was} is not declared (exclude it if a parent file "
+        "declares it), then declare it again"
+    )

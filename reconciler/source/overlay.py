@@ -284,6 +284,10 @@ class _Entries:
             message = f"no file that this one extends declares {in_quotes(name)}"
             similar = self._similar(name)
             hint = f"{similar}for a new webhook, add `add: true`; for a deleted one, remove this"
+            former = [old for old in texts(data.get("previously")) if old in self._below.numbers]
+            if former:
+                old = in_quotes(former[0])
+                hint = f"to rename {old} in this file only, exclude it, and add `add: true` here"
             yield error("no-target", message, hint, entry.place("name"))
 
     def _removals(self, entry: Entry, target: MergedWebhook | None) -> Iterator[Finding]:
