@@ -25,8 +25,8 @@ from reconciler.model import (
     is_international,
 )
 
-MAX_GLOB: Final = 256
-"""The maximum length of a glob over names, in characters; names have the same limit."""
+MAX_GLOB: Final = 1024
+"""The maximum length of a glob over names, in characters. Escaping a name can triple its length."""
 
 _SPECIAL: Final = compile_pattern(r"[*?\[]")
 _WILDCARD: Final = compile_pattern(r"\[!?\]?[^\]]*\]|[*?]")

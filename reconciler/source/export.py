@@ -23,7 +23,6 @@ from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import (
     Reading,
-    is_hidden,
     is_unset,
     nonempty,
     unseen_secrets,
@@ -35,7 +34,8 @@ from reconciler.source.new_references import References, SlackToken, Tokens, lit
 from reconciler.source.secrets import holds_token
 from reconciler.source.writer import escaped, item_lines, yaml_text
 
-_HIDDEN_CHANNEL: Final = "the server shows no valid channel"
+_NOT_SHOWN: Final = "the server shows no valid {}"
+_HIDDEN_CHANNEL: Final = _NOT_SHOWN.format("channel")
 
 
 class _Declaration(NamedTuple):
@@ -150,8 +150,11 @@ def _unsupported_reason(webhook: LiveWebhook) -> str | None:
     if not configuration:
         return "the server hides its configuration"
     for field in KINDS[webhook.type].fields:
-        if field.may_be_hidden and is_hidden(field, configuration.get(field.name)):
-            return _HIDDEN_CHANNEL
+        value = configuration.get(field.name)
+        is_lost = not (field.secret or is_unset(value) or value is field.default)
+        # A declaration without the value would remove it, and a password with its username.
+        if (is_lost or field.may_be_hidden) and literal_value(field, webhook) is None:
+            return _NOT_SHOWN.format(field.name)
     return None
 
 

@@ -23,7 +23,7 @@ from tests.planning.builders import live, live_generic, live_rows, live_slack, u
 
 EXPORTED = Path(__file__).with_name("exported.txt")
 HOSTILE = (
-    'quotes "and\' more', "a # comment", "emoji 🚀", "yes", "~", "007", "x" * 256, "Ops", "ops",
+    'quotes "and\' more', "a # comment", "emoji 🚀", "yes", "~", "007", "[" * 256, "Ops", "ops",
     "- dash", "colon: x", "{brace}", "[list]", "star*", "what?", "&anchor", "%x", "@at", "`tick`",
     "null", "1e3", "12:30", "2001-01-01", "Ünïcode", "on", "back\\slash", "tab\tx", "new\nline",
     "\u202eevil", "a,b", "| pipe", "", " spaces ", "zero\u200bwidth", "=", "<<", "!tag",
@@ -66,7 +66,7 @@ def any_webhooks(draw: st.DrawFn, id: str) -> LiveWebhook:
     events = draw(
         st.sets(st.sampled_from((*EVENT_TYPES[:3], "tag_created"))) | st.just(EVENT_TYPES)
     )
-    username = draw(st.sampled_from(("ct", "", None, ...)) | st.text(max_size=8))
+    username = draw(st.sampled_from(("ct", "", None, "***", ...)) | st.text(max_size=8))
     if draw(st.booleans()):
         channel = draw(st.sampled_from(("#a", "b", "C0123ABCD", "@bob", "", None)) | st.text())
         token = draw(st.sampled_from(TOKENS + MASKS))
@@ -74,7 +74,7 @@ def any_webhooks(draw: st.DrawFn, id: str) -> LiveWebhook:
     else:
         fields = {
             "url": draw(st.sampled_from(PLAIN_URLS + SECRET_URLS + MASKS)),
-            "verify": draw(st.sampled_from((True, False, None, ...))),
+            "verify": draw(st.sampled_from((True, False, None, 0, "no", ...))),
             "username": username,
             "password": draw(st.sampled_from(_EXPLAINERS + MASKS)),
             "token": draw(st.sampled_from(_EXPLAINERS + MASKS)),
