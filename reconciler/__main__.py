@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -13,8 +14,15 @@ def main() -> None:
     gc.disable()
     from reconciler.cli.console import Process
     from reconciler.cli.main import run
+    from reconciler.errors import SIGNALS, Interrupted
 
-    code = run(sys.argv[1:], Process.of_this_process())
+    try:
+        code = run(sys.argv[1:], Process.of_this_process())
+    except SIGNALS as signal:  # another one, while the error of the first is printed
+        code = Interrupted.by(signal, "").exit_code
+    if code > 128:
+        # Everything is flushed, except to a reader that hangs: Python would wait for it.
+        os._exit(code)
     gc.freeze()  # excludes all objects from the collection at exit
     sys.exit(code)
 

@@ -177,7 +177,8 @@ class SignalStop:
 
     def halted(self) -> bool:
         """Return whether to stop waiting: after a second signal, or when the grace period ends."""
-        if self._code is None:
+        # Reads after the writes have the deadline of the run only.
+        if self._code is None or not self._is_writing:
             return False
         return self._again or self._monotonic() - self._since >= GRACE
 
@@ -210,7 +211,7 @@ class SignalStop:
             # Set the time first: threads that see the code measure the grace period from it.
             self._since = self._monotonic()
             self._code = ExitCode(128 + number)
-            if self._shorten_deadline is not None:
+            if self._shorten_deadline is not None and self._is_writing:
                 self._shorten_deadline(GRACE - 1.0)  # then the report names unknown outcomes
         elif number == _HANGUP:
             return
