@@ -87,6 +87,10 @@ class Apply:
     ledger: Ledger
     before: Listing
 
+    def listing(self) -> Listing:
+        """Read the live webhooks, which can be checked like those before the first write."""
+        return Listing(self.plan, self.api.list(), self.secrets, self.before.by_id)
+
     def pause(self, seconds: float) -> None:
         """Wait, but not beyond the run's deadline."""
         self.clock.sleep(min(seconds, max(0.0, self.api.left())))
@@ -231,6 +235,8 @@ def _send(operation: Operation, run: Apply) -> Outcome:
             created = run.api.create(draft(after, run.secrets), run.plan.organization.id)
             run.ledger.count_write()
             # Counted first: it was created, whatever the response contains.
+            if created.id in run.before.by_id:
+                return _not_created(operation, created.id)
             return _delete_misnamed(_from_response(operation, created, run), created, run)
         case Update(before=before, after=after):
             try:
@@ -335,6 +341,15 @@ def field_names(differing: Sequence[FieldChange]) -> str:
     return ", ".join(".".join(change.path) for change in differing)
 
 
+def _not_created(operation: Create, id: str) -> Failed:
+    """Return the outcome of a create whose response is about a webhook that existed before.
+
+    The plan may delete that webhook. If another one was created, the final verification shows it.
+    """
+    message = f"CloudTruth responded with a webhook that existed before, with the id {id}"
+    return Failed(operation, code=NOT_CONVERGED, message=message, hint="plan again")
+
+
 def _delete_misnamed(
     outcome: Applied | Failed | Unconfirmed, created: LiveWebhook, run: Apply
 ) -> Applied | Failed | Unconfirmed:
@@ -345,16 +360,18 @@ def _delete_misnamed(
     """
     if not isinstance(outcome, Failed) or created.name == outcome.operation.name:
         return outcome
+    # A proxy that repeats a response returns the webhook of another request.
+    is_ours = all(field.path == ("name",) for field in outcome.fields)
+    if not is_ours or created.name in {create.name for create in run.plan.creates}:
+        return outcome
     left = f"it still exists, with the id {created.id}"
-    # With an id from before the run, it is a webhook that this run did not create.
-    if created.id not in run.before.by_id:
-        try:
-            run.api.delete(created.id)
-            left = "the new webhook was deleted"
-        except AmbiguousWriteError:
-            left = f"it may still exist, with the id {created.id}"
-        except ApiError:
-            pass
+    try:
+        run.api.delete(created.id)
+        left = "the new webhook was deleted"
+    except AmbiguousWriteError:
+        left = f"it may still exist, with the id {created.id}"
+    except ApiError:
+        pass
     return outcome._replace(
         message=f"{outcome.message}; {left}",
         hint="declare the name as CloudTruth stores it",
@@ -418,7 +435,7 @@ def _find_created(
     for seconds in waits:
         run.pause(seconds)
         try:
-            listing = Listing(run.plan, run.api.list(), run.secrets)
+            listing = run.listing()
         except ApiError as error:
             # The next listing may still show it, so a failed one is no reason to give up.
             failure = error

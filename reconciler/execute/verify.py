@@ -104,7 +104,7 @@ def _last_listing(run: Apply, tried: dict[str, RemovedDuplicate]) -> _LastListin
         remaining -= 1
         settled = not (pauses and remaining)
         try:
-            listing = Listing(run.plan, run.api.list(), run.secrets)
+            listing = run.listing()
         except IncompleteListingError:
             if settled or run.ledger.stopping:
                 raise

@@ -75,8 +75,9 @@ _APPEARED = CheckResult(
 class Listing:
     """The live webhooks at one time, for checking the operations of a plan.
 
-    Their secrets are compared with the values that the plan declares. `planned` are the live
-    webhooks from which this run made the plan, by id: the snapshots of a plan have no secrets.
+    Their secrets are compared with the values that the plan declares, and with those of `planned`,
+    the live webhooks, by id, as they were for the plan or before the first write: the snapshots of
+    a plan have no secrets.
     """
 
     def __init__(
@@ -95,7 +96,9 @@ class Listing:
         declared = plan.paired
         created = [create.after for create in plan.creates]
         # From all webhooks: a secret that reads back as declared shows that its field is readable.
-        self._evidence = gather_evidence(self._pairs(declared, created), webhooks, secrets)
+        self._evidence = gather_evidence(
+            self._pairs(declared, created), (*webhooks, *planned.values()), secrets
+        )
         # A webhook with a different name was renamed since the plan.
         named = {(id_, webhook.name) for id_, webhook in declared.items()}
         self._known = _names_in_plan(plan) | named
@@ -113,8 +116,9 @@ class Listing:
     ) -> Iterator[tuple[Webhook, LiveWebhook]]:
         """Yield the declared webhooks with their live ones: by id, new ones by name."""
         for id_, webhook in declared.items():
-            if id_ in self.by_id:
-                yield webhook, self.by_id[id_]
+            for listed in (self.by_id, self._planned):
+                if id_ in listed:
+                    yield webhook, listed[id_]
         for webhook in created:
             for live in self.named(webhook.name):
                 yield webhook, live
@@ -187,13 +191,28 @@ class Listing:
         if isinstance(operation, Delete):
             return _PENDING if self._is_unchanged(operation, live) else _changed(operation, live)
         comparison = compare(operation.after, live, self._evidence)
-        differing = _counted(operation, comparison.fields)
+        differing = self._counted(operation, live, comparison.fields)
         unread = _unread(operation, comparison)
         if isinstance(operation, Create):
             if differing or unread:
                 return _APPEARED._replace(differing=differing)
             return _done(live)
         return self._check_update(operation, live, differing, unread)
+
+    def _counted(
+        self, operation: Create | Update, live: LiveWebhook, changes: tuple[FieldChange, ...]
+    ) -> tuple[FieldChange, ...]:
+        """Return the differences from the result of an operation that count.
+
+        A plan that sends no configuration leaves secrets as they are, so only those count that have
+        changed since. Every other difference counts, sent or not, because the reviewed result
+        includes it.
+        """
+        planned = self._planned.get(live.id)
+        has_changed = planned is not None and self._has_other_secrets(planned, live)
+        if operation.sends_configuration or has_changed:
+            return changes
+        return tuple(change for change in changes if not isinstance(change, SecretChange))
 
     def _check_update(
         self,
@@ -278,19 +297,6 @@ def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:
     # One without a declaration may have the name of a webhook that an id declares.
     before += chain.from_iterable(kept.webhooks for kept in (*plan.kept, *plan.unmanaged))
     return {(webhook.id, webhook.name) for webhook in before}
-
-
-def _counted(
-    operation: Create | Update, changes: tuple[FieldChange, ...]
-) -> tuple[FieldChange, ...]:
-    """Return the differences from the result of an operation that count.
-
-    A plan made without the values of secrets does not contain them. Every other difference counts,
-    sent or not, because the reviewed result includes it.
-    """
-    if operation.sends_configuration:
-        return changes
-    return tuple(change for change in changes if not isinstance(change, SecretChange))
 
 
 def _without_webhook(operation: Operation) -> CheckResult:

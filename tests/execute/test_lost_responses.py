@@ -20,8 +20,8 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.model import LiveWebhook
-from reconciler.report import Unconfirmed
-from tests.execute.test_outcomes import MAY_APPEAR
+from reconciler.report import Applied, Unconfirmed
+from tests.execute.test_outcomes import MAY_APPEAR, outcome_of
 from tests.execute.world import (
     FAULTS,
     Fault,
@@ -99,6 +99,18 @@ def test_a_create_is_repeated_only_if_it_definitely_did_not_happen(
     report = run(api, planned(api, slack("a")), stop=stop)
     assert (outcomes(report), api.count("create")) == ({"a": outcome}, sent)
     assert stop is None or report.exit_code is ExitCode.SIGTERM
+
+
+SENDS = rows(FAULTS)["repeated creates"]
+
+
+@pytest.mark.parametrize(("faulty", "note"), SENDS.values(), ids=SENDS)
+def test_a_create_that_was_sent_twice_may_have_a_duplicate(
+    faulty: list[Any], note: str | None
+) -> None:
+    """A lost request may still arrive after the run."""
+    outcome = outcome_of(memory(faults=faults(faulty)), slack("a"))
+    assert outcome == Applied(operation=outcome.operation, id="id-101", note=note)
 
 
 # Removal of duplicates

@@ -19,9 +19,12 @@ from reconciler.errors import (
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
 from tests.execute.world import Fault, Memory, appear, memory, planned, row, run, slack
+from tests.planning.builders import OTHER_TOKEN
 
 LOST = Fault(call="create", error=AmbiguousWriteError)
 MAY_APPEAR = "it may still appear: wait a minute before you run again, else a duplicate is possible"
+EXISTED = "CloudTruth responded with a webhook that existed before, with the id id-101"
+STORED = "CloudTruth stored different values"
 URL = "https://hooks.example.com/ct"
 RECREATE = (
     "CloudTruth keeps a field that is no longer declared: delete the webhook with "
@@ -52,7 +55,7 @@ def check_stored_differently(outcome: Outcome, hint: str, *fields: str, more: st
     check_failed(
         outcome,
         "does-not-converge",
-        f"CloudTruth stored different values: {', '.join(fields)}{more}",
+        f"{STORED}: {', '.join(fields)}{more}",
         hint,
         *(
             FieldMessage(path=tuple(each.split(".")), message="differs from what was sent")
@@ -93,27 +96,6 @@ def test_an_operation_that_was_already_done_has_its_id_and_a_note(
     for faults in ([fault], [fault, unlisted]):
         outcome = outcome_of(memory(*live, faults=faults), *hooks)
         assert outcome == Applied(outcome.operation, id=id, note=note, already_made=fault is GONE)
-
-
-@pytest.mark.parametrize(
-    ("faults", "note"),
-    [
-        ([LOST], "sent twice"),
-        (
-            [LOST, replace(LOST, nth=2, happens=True)],
-            "no response (2 attempts); it is live; sent twice",
-        ),
-        ([replace(LOST, happens=True)], "no response (1 attempt); it is live"),
-        ([replace(LOST, happens=True, call="update")], None),
-    ],
-)
-def test_a_create_that_was_sent_twice_may_have_a_duplicate(
-    faults: list[Fault], note: str | None
-) -> None:
-    """A lost request may still arrive after the run."""
-    outcome = outcome_of(memory(faults=faults), slack("a"))
-    late = ": a duplicate may appear; plan again in a minute" if note and "twice" in note else ""
-    assert outcome == Applied(operation=outcome.operation, id="id-101", note=note and note + late)
 
 
 def test_a_conflict_has_the_id_of_the_other_webhook_and_a_next_step() -> None:
@@ -217,26 +199,41 @@ def test_a_webhook_renamed_right_after_its_create_is_kept() -> None:
         stores=lambda each: row(each.name, each.id, "#x"),
         faults=[Fault(call="get", interfere=renamed)],
     )
-    outcome = outcome_of(api, slack("a"))
-    assert isinstance(outcome, Failed)
-    assert ("name",) in [each.path for each in outcome.fields]
+    fields = ("name", "configuration.channel")
+    check_stored_differently(outcome_of(api, slack("a")), ELSEWHERE, *fields)
     assert api.names() == ["theirs"]
 
 
-def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
-    """A server that responds with an existing webhook has created nothing to delete."""
-    api = memory(row("old", "id-101"), stores=upper)
-    outcome = outcome_of(api, slack("a"), slack("old"))
+@pytest.mark.parametrize(
+    ("live", "stored", "names", "message"),
+    [
+        ([row("old", "id-101")], None, "a", EXISTED),
+        ([], None, "ab", f"{STORED}: name"),
+        ([], row("theirs", "id-101", "#x"), "a", f"{STORED}: name, configuration.channel"),
+        ([], row("a", "id-101", events=["value_created"]), "a", f"{STORED}: event_types"),
+    ],
+)
+def test_a_create_that_returns_another_webhook_or_field_deletes_nothing(
+    live: list[LiveWebhook], stored: LiveWebhook | None, names: str, message: str
+) -> None:
+    """A server may return the webhook that it has, a proxy an earlier response."""
+    api = memory(
+        *live,
+        stores=lambda each: stored or api.rows.get("id-101" if each.name == "b" else "", each),
+    )
+    outcome = run(api, planned(api, *map(slack, names))).outcomes[len(names) - 1]
     assert isinstance(outcome, Failed)
-    assert outcome.message.endswith("it still exists, with the id id-101")
-    assert api.count("delete") == 0
+    assert (outcome.message, api.count("delete")) == (message, 0)
 
 
-def test_a_create_with_another_field_is_kept() -> None:
-    """The name is declared, so the next plan fixes it."""
-    api = memory(stores=lambda each: replace(each, event_types=frozenset({"value_created"})))
-    check_stored_differently(outcome_of(api, slack("a")), ELSEWHERE, "event_types")
-    assert api.names() == ["a"]
+@pytest.mark.parametrize("token", [Secret(OTHER_TOKEN), None])
+def test_a_token_that_an_update_resets_is_reported(token: Secret | None) -> None:
+    """The update sends no token, so only the next plan would show it."""
+    api = memory(
+        row("a", "1", events=["value_created"]),
+        stores=lambda each: replace(each, configuration={**each.configuration, "token": token}),
+    )
+    check_stored_differently(outcome_of(api, slack("a")), ELSEWHERE, "configuration.token")
 
 
 @pytest.mark.parametrize(
