@@ -71,8 +71,8 @@ def test_where_no_command_has_the_option_hints_name_edits(
         *rows(Path(__file__).with_name("unblocking.yaml")),
         (0, [f"u{n}" for n in range(25)], [], {"in_scope": 99}, WAYS),
         (0, [f"u{n}" for n in range(26)], [], {"in_scope": 99}, ["keep", "raise"]),
-        (0, ["u" * 256, *"abcdef"], [], {}, WAYS),
-        (0, ["u" * 257, *"abcdef"], [], {}, ["keep", "raise"]),
+        (0, ["u" * 1024, *"abcdef"], [], {}, WAYS),
+        (0, ["u" * 1025, *"abcdef"], [], {}, ["keep", "raise"]),
         (0, ["", *"abcdef"], [], {}, ["keep", "raise"]),
     ],
 )
