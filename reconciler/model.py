@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -100,8 +100,23 @@ class Secret:
         values = {secret.__value for secret in secrets}
         return [Secret(value) for value in sorted(values, key=len, reverse=True)]
 
+    def forms(self) -> Iterator[Secret]:
+        """Yield the value, as it is and as YAML escapes it, and both as output formats do."""
+        escaped = self.__value.replace("\\", "\\\\").replace('"', '\\"')
+        for text in (self.__value, escaped):
+            yield Secret(text)
+            yield Secret(json.dumps(text)[1:-1])
+            yield Secret(text.replace("|", r"\|"))  # in a table of Markdown
+            yield Secret(text.replace("'", "'\"'\"'"))  # in a command
+            in_message = text.replace("%", "%25")  # of an annotation, whose properties escape more
+            yield Secret(in_message)
+            yield Secret(in_message.replace(":", "%3A").replace(",", "%2C"))
+
     def redact(self, text: str) -> str:
-        """Return `text` with `***` in place of this value."""
+        """Return `text` with `***` in place of this value, also if it is wrapped."""
+        words = self.__value.split()
+        if len(words) > 1:
+            return re.sub(r"(?:\s|\\n)+".join(map(re.escape, words)), "***", text)
         # An empty text is found between all characters.
         return text.replace(self.__value, "***") if self.__value else text
 

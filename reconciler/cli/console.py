@@ -195,7 +195,8 @@ class Console:
         """Remove `secrets` from all output, except short ones, which would match by chance."""
         long = [secret for secret in secrets if secret.matches(_LONG_ENOUGH)]
         # A secret may contain another one, which must not be replaced first.
-        self._secrets = Secret.longest_first([*self._secrets, *long])
+        forms = [form for secret in long for form in secret.forms()]
+        self._secrets = Secret.longest_first([*self._secrets, *forms])
 
     def result(self, text: str, *, essential: bool = False, required: bool = True) -> bool:
         """Write a result to standard output; return False if it was lost.

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +16,7 @@ from reconciler.cli.console import Console, Process
 from reconciler.errors import Interrupted
 from reconciler.model import Secret
 from reconciler.planning.tree import write_json
+from reconciler.source.writer import scalar
 from tests.cli.conftest import Terminal
 from tests.goldens import rows
 
@@ -50,15 +52,19 @@ def console(
 
 
 def test_secrets_are_masked() -> None:
-    """A known secret, a Slack token or the path of a Slack URL is never printed."""
+    """A known secret, a Slack token or the path of a Slack URL is never printed.
+
+    It is recognized as JSON, YAML, a shell and a table escape it, also if it is wrapped.
+    """
     out, err = io.StringIO(), io.StringIO()
-    shown = console(stdout=out, stderr=err)
-    shown.hide([Secret("hunter2hunter2"), Secret("short")])
+    shown, odd = console(stdout=out, stderr=err), 'it\'s "\\ü" 50%, a|b'
+    shown.hide([Secret("hunter2hunter2"), Secret("short"), Secret(odd)])
+    forms = [json.dumps(odd), scalar(odd), shlex.quote(odd), odd.replace("|", "\\|")]
+    shown.write_stderr("".join(forms).replace(" ", "\n  "))
     shown.result("a hunter2hunter2 b xoxb-" + "0123456789-abcdef c")
     shown.write_stderr("https://hooks.slack.com/services/T0/B0/abcdefgh short")
-    assert out.getvalue() == "a *** b *** c\n"
-    assert err.getvalue() == "https://hooks.slack.com/*** short\n"
-    assert shown.redactions == 2
+    assert (out.getvalue(), shown.redactions) == ("a *** b *** c\n", 3)
+    assert err.getvalue() == '"***""***"\'***\'***\nhttps://hooks.slack.com/*** short\n'
 
 
 def test_a_secret_that_equals_a_key_of_a_document_leaves_the_key() -> None:
@@ -85,10 +91,7 @@ def test_a_secret_that_contains_another_is_masked_completely() -> None:
 
 @pytest.mark.parametrize(
     ("problem", "why"),
-    [
-        (OSError(errno.ENOSPC, "full"), "full"),
-        (ValueError("closed"), "write error"),
-    ],
+    [(OSError(errno.ENOSPC, "full"), "full"), (ValueError("closed"), "write error")],
 )
 def test_an_unwritable_result_is_a_failure(problem: Exception, why: str) -> None:
     """An unwritable result is reported once, without a traceback; lost messages are ignored."""
