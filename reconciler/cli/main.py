@@ -186,8 +186,21 @@ def _usage(problem: click.ClickException) -> UsageError:
             option = "-o" if "-o" in known else "-f"
             if option in known:
                 hint = f"name files with `{command} {option} PATH`"
-    hint = hint or f"see `{command} --help`"
+    hint = hint or f"see `{_help(problem, command, parameters)}`"
     return UsageError(message.removesuffix("."), hint=hint)
+
+
+def _help(
+    problem: click.ClickException, command: str, parameters: Sequence[click.Parameter]
+) -> str:
+    """Return the command that explains the option of an error, or all options."""
+    name = getattr(problem, "option_name", None)
+    named = [parameter for parameter in parameters if name in parameter.opts]
+    # A command's help does not list common options.
+    for parameter in (getattr(problem, "param", None), *named):
+        if getattr(parameter, "common", False):
+            return "webhooks help options"
+    return f"{command} --help"
 
 
 def _option_hint(problem: click.NoSuchOption, parameters: Sequence[click.Parameter]) -> str:
