@@ -108,15 +108,13 @@ class Secret:
             yield Secret(json.dumps(text)[1:-1])
             yield Secret(text.replace("|", r"\|"))  # in a table of Markdown
             yield Secret(text.replace("'", "'\"'\"'"))  # in a command
-            in_message = text.replace("%", "%25")  # of an annotation, whose properties escape more
-            yield Secret(in_message)
-            yield Secret(in_message.replace(":", "%3A").replace(",", "%2C"))
+            yield Secret(text.replace("%", "%25"))  # in an annotation
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` in place of this value, also if it is wrapped."""
-        words = self.__value.split()
-        if len(words) > 1:
-            return re.sub(r"(?:\s|\\n)+".join(map(re.escape, words)), "***", text)
+        if " " in self.__value.strip():
+            words = map(re.escape, self.__value.split())
+            return re.sub(r"(?:\s|\\n)+".join(words), "***", text)
         # An empty text is found between all characters.
         return text.replace(self.__value, "***") if self.__value else text
 
