@@ -26,6 +26,7 @@ from tests.cli.conftest import MakeCloud, Shell
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import ReadBack
 
+pytestmark = pytest.mark.slow
 SECRETS: Final = {
     "URL": "https://hooks.example.com/ct",
     "TOKEN": "a bearer token",
@@ -111,8 +112,7 @@ def test_all_pairs_at_once(
     for name, (live, wanted) in PAIRS.items():
         insert(server.emulator, name, live)
         declared.append({"name": name, "type": kind(wanted), "configuration": wanted})
-    defaults = {"event_types": ["value_updated"]}
-    document = {"defaults": defaults, "webhooks": declared}
+    document = {"defaults": {"event_types": ["value_updated"]}, "webhooks": declared}
     (tmp_path / "webhooks.yaml").write_text(json.dumps(document))
 
     def run(*arguments: str) -> str:
