@@ -42,6 +42,7 @@ from reconciler.execute.ledger import Ledger, failed, interrupted, unconfirmed
 from reconciler.findings import plural
 from reconciler.model import LiveWebhook, SecretRef, SecretValues, Webhook, frozen
 from reconciler.planning.check import CheckResult, Listing, OperationState
+from reconciler.planning.names import lookalike_key
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -360,9 +361,13 @@ def _delete_misnamed(
     """
     if not isinstance(outcome, Failed) or created.name == outcome.operation.name:
         return outcome
-    # A proxy that repeats a response returns the webhook of another request.
+    # A proxy that repeats a response returns the webhook of another request. The server may also
+    # shorten the name or change its case, and change other fields.
     is_ours = all(field.path == ("name",) for field in outcome.fields)
-    if not is_ours or created.name in {create.name for create in run.plan.creates}:
+    stored, sent = lookalike_key(created.name), lookalike_key(outcome.operation.name)
+    if not (is_ours or sent.startswith(stored)) or created.name in {
+        create.name for create in run.plan.creates
+    }:
         return outcome
     left = f"it still exists, with the id {created.id}"
     try:

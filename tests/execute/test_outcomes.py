@@ -24,6 +24,7 @@ from tests.planning.builders import OTHER_TOKEN
 LOST = Fault(call="create", error=AmbiguousWriteError)
 MAY_APPEAR = "it may still appear: wait a minute before you run again, else a duplicate is possible"
 EXISTED = "CloudTruth responded with a webhook that existed before, with the id id-101"
+DROPPED = "the new webhook was deleted"
 STORED = "CloudTruth stored different values"
 URL = "https://hooks.example.com/ct"
 RECREATE = (
@@ -62,11 +63,6 @@ def check_stored_differently(outcome: Outcome, hint: str, *fields: str, more: st
             for each in fields
         ),
     )
-
-
-def upper(each: LiveWebhook) -> LiveWebhook:
-    """Store a webhook under another name."""
-    return replace(each, name=each.name.upper())
 
 
 LIVE, DELETED = (f"no response (1 attempt); {what}" for what in ("it is live", "it was deleted"))
@@ -173,20 +169,21 @@ def test_a_token_kept_by_a_change_of_type_is_reported(
 
 
 @pytest.mark.parametrize(
-    ("faults", "more", "left"),
+    ("stored", "fields", "faults", "more", "left"),
     [
-        ([], "; the new webhook was deleted", []),
-        ([REJECTED], "; it still exists, with the id id-101", ["id-101"]),
+        (row("other", "id-101"), ["name"], [], DROPPED, []),
+        (row("A", "id-101", "#x"), ["name", "configuration.channel"], [], DROPPED, []),
+        (row("A", "id-101"), ["name"], [REJECTED], "it still exists, with the id id-101", ["A"]),
     ],
 )
 def test_a_create_stored_under_another_name_is_deleted(
-    faults: list[Fault], more: str, left: list[str]
+    stored: LiveWebhook, fields: list[str], faults: list[Fault], more: str, left: list[str]
 ) -> None:
     """The stored name is not declared. If the delete fails, the outcome names the webhook's id."""
-    api = memory(stores=upper, faults=faults)
+    api = memory(stores=lambda _: stored, faults=faults)
     hint = "declare the name as CloudTruth stores it"
-    check_stored_differently(outcome_of(api, slack("a")), hint, "name", more=more)
-    assert list(api.rows) == left
+    check_stored_differently(outcome_of(api, slack("a")), hint, *fields, more=f"; {more}")
+    assert api.names() == left
 
 
 def test_a_webhook_renamed_right_after_its_create_is_kept() -> None:
