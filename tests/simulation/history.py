@@ -277,7 +277,9 @@ class History:
 
     def _check_clean_apply(self, team: Team) -> None:
         """Check that one apply without faults converges or reports why it cannot."""
-        if not can_change_type(self.case.variant):  # a rename may need a change of type
+        # A rename may need a change of type, or a name that a user has given to another webhook.
+        variant = self.case.variant
+        if not can_change_type(variant) or variant.unique_names != "none":
             team = replace(team, inapplicable=team.inapplicable | self._touched_renames(team))
         last = self._apply("last", team)
         team = last.team

@@ -39,7 +39,7 @@ class Activity:
     `sent` holds every write that was sent and may have been committed, as method and name (for a
     POST) or id. `listings` counts the listings since the outcome of a create of that name was
     unknown; `lost` has the names of creates that failed in any way. `read_ids` holds the ids that
-    were read one by one. `last_read` is the time of the last read. `compared` maps ids to what was
+    were read one by one. `last_read` is when the last read began. `compared` maps ids to what was
     read between confirmation and the first write: the listing, and webhooks that it did not show.
     """
 

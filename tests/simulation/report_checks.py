@@ -140,8 +140,8 @@ class ReportChecks:
             operation = outcome.operation
             if not isinstance(operation, Update) or operation.before.id != self._case.odd_id:
                 continue
-            if is_unseen(operation):
-                continue  # no listing shows whether it is done
+            if is_unseen(operation) or f"create {operation.name}" in remaining:
+                continue  # no listing shows whether it is done, or the other apply has deleted it
             failed = isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED
             # A name that the server changes never converges, and is then planned in another way.
             is_renamed = stored_name(operation.name, self._case.variant) != operation.name

@@ -158,7 +158,9 @@ class World:
         read = request.method == "GET"
         response = self.emulator.handle(request) if read else self._write(process, request)
         if read and (self.faults.last is None or self.faults.last.label == "delay"):
-            process.activity.last_read = self.scheduler.now
+            # What the first page showed may change before the last one is read.
+            if "page=" not in request.query or "page=1&" in request.query:
+                process.activity.last_read = self.scheduler.now
             if process.activity.plan is not None and request.path != _LIST.path:
                 process.activity.read_ids.add(_id(request))
         self._trace_request(process.name, request, response)
